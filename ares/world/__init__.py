@@ -1,0 +1,1 @@
+"""The small world: Countdown problems, their pictures, their teachers and their verifier."""

@@ -1,0 +1,105 @@
+"""The world's problems: what can be stated, solved, split and drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ares.errors import UserError
+from ares.world.problem import (
+    Problem,
+    Step,
+    check_problem,
+    draw_problems,
+    moves,
+    random_problem,
+    reachable,
+    solutions,
+    split_of,
+)
+from ares.world.settings import SPLITS, load_world
+
+WORLD = load_world()
+
+
+def test_moves_are_all_steps_in_range_larger_operand_first() -> None:
+    assert moves((3, 8), (1, 20)) == [(Step(8, "+", 3, 11), (11,)), (Step(8, "-", 3, 5), (5,))]
+    assert [step for step, _ in moves((5, 5), (1, 30))] == [Step(5, "+", 5, 10), Step(5, "x", 5, 25)]
+    assert moves((2, 3, 9), (1, 5))[0] == (Step(3, "+", 2, 5), (5, 9))
+
+
+def test_solutions_are_all_sequences_that_end_at_the_target() -> None:
+    found = list(solutions(Problem((2, 3, 4), 24), (1, 50)))
+    assert {tuple((s.a, s.op, s.b) for s in steps) for steps in found} == {
+        ((3, "x", 2), (6, "x", 4)),
+        ((4, "x", 2), (8, "x", 3)),
+        ((4, "x", 3), (12, "x", 2)),
+    }
+
+
+@given(st.lists(st.integers(2, 9), min_size=2, max_size=4), st.integers(1, 50))
+def test_reachable_agrees_with_solutions(numbers: list[int], target: int) -> None:
+    by_search = next(solutions(Problem(tuple(numbers), target), (1, 50)), None) is not None
+    assert (target in reachable(tuple(sorted(numbers)), (1, 50))) == by_search
+
+
+def test_order_of_numbers_never_changes_the_split() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        problem = random_problem(3, WORLD, rng)
+        splits = {split_of(Problem(p, problem.target), WORLD) for p in permutations(problem.numbers)}
+        assert len(splits) == 1
+
+
+def test_splits_share_no_problem_and_have_their_shares() -> None:
+    rng = np.random.default_rng(1)
+    drawn = {
+        split: {p.id for level in WORLD.levels for p in draw_problems(level, split, 60, WORLD, rng)}
+        for split in SPLITS
+    }
+    assert not drawn["train"] & drawn["validation"]
+    assert not drawn["train"] & drawn["test"]
+    assert not drawn["validation"] & drawn["test"]
+    many = [split_of(random_problem(4, WORLD, rng), WORLD) for _ in range(2000)]
+    for split in SPLITS:
+        assert abs(many.count(split) / 2000 - WORLD.split[split]) < 0.04
+
+
+def test_drawn_problems_are_different_solvable_and_of_their_split() -> None:
+    problems = draw_problems("easy", "test", 200, WORLD, np.random.default_rng(2))
+    assert len({p.id for p in problems}) == 200
+    for problem in problems:
+        check_problem(problem, WORLD)
+        assert split_of(problem, WORLD) == "test"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "target", "message"),
+    [
+        ((3, 8), 40, "unsolvable"),
+        ((3, 99), 40, "number 99 is outside 2 to 25"),
+        ((3, 8), 99, "target 99 is outside 1 to 50"),
+        ((8,), 8, "at least two numbers"),
+    ],
+)
+def test_impossible_problems_are_refused_with_a_reason(numbers, target, message) -> None:
+    with pytest.raises(UserError, match=message):
+        check_problem(Problem(numbers, target), WORLD)
+
+
+def test_asking_for_more_problems_than_exist_says_how_many_there_are() -> None:
+    small = replace(WORLD, numbers=(2, 4), values=(1, 10))
+    with pytest.raises(UserError, match="has only about"):
+        draw_problems("easy", "test", 50, small, np.random.default_rng(0))
+
+
+def test_unknown_level_and_split_are_named() -> None:
+    with pytest.raises(UserError, match="unknown level 'harder'"):
+        draw_problems("harder", "test", 1, WORLD, np.random.default_rng(0))
+    with pytest.raises(UserError, match="unknown split 'dev'"):
+        draw_problems("easy", "dev", 1, WORLD, np.random.default_rng(0))

@@ -1,0 +1,126 @@
+"""The teachers speak right arithmetic, in the paper's format, and the parser reads them back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ares.world.language import Speaker, zipf
+from ares.world.parse import decision_starts, label_tokens
+from ares.world.problem import Problem, random_problem
+from ares.world.settings import HABITS, load_world
+from ares.world.teachers import draw_habit, respond
+from ares.world.verify import steps_right, verify
+from ares.world.vocabulary import vocabulary
+
+WORLD = load_world()
+
+
+def traces(habit: str, k: int, count: int = 60):
+    rng = np.random.default_rng([k, HABITS.index(habit)])
+    for _ in range(count):
+        problem = random_problem(k, WORLD, rng)
+        yield problem, respond(problem, habit, WORLD, rng)
+
+
+@pytest.mark.parametrize("habit", HABITS)
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_every_trace_is_well_formed(habit: str, k: int) -> None:
+    known = set(vocabulary(WORLD))
+    for problem, trace in traces(habit, k):
+        assert trace.words[0] == "<think>"
+        assert trace.words.count("</think>") == trace.words.count("\\boxed{") == 1
+        assert trace.words[-1] == "}"
+        assert set(trace.words) <= known
+        right, stated = steps_right(trace.text)
+        assert right == stated
+        verdict = verify(problem, trace.text, WORLD.values)
+        assert verdict.reason in ("correct", "wrong result", "no solution given")
+
+
+@pytest.mark.parametrize("habit", HABITS)
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_the_parser_finds_the_decisions_the_teacher_made(habit: str, k: int) -> None:
+    for _, trace in traces(habit, k):
+        starts = decision_starts(trace.text, WORLD.language)
+        assert label_tokens(trace.words, trace.text, starts) == trace.decisions
+
+
+def test_the_parser_on_a_literal_text() -> None:
+    text = (
+        "<think> try 8 + 3 = 11 left 11 5 . then 11 + 5 = 16 vs 19 no . "
+        "check 8 + 3 = 11 . </think> \\boxed{ 8 + 3 = 11 , 11 - 5 = 6 }"
+    )
+    found = decision_starts(text, WORLD.language)
+    assert [(text[i:].split()[0], kind) for i, kind in sorted(found.items())] == [
+        ("8", "pair"), ("+", "operation"), ("11", "pair"), ("+", "operation"),
+        ("11", "pair"), ("-", "operation"),
+    ]  # fmt: skip
+
+
+def test_labels_survive_other_tokenizations() -> None:
+    text = "try 18 + 3 = 21 . </think>"
+    tokens = ["try", " 1", "8", " +", " 3", " =", " 2", "1", " .", "", "<eos>"]
+    labels = label_tokens(tokens, text, decision_starts(text, WORLD.language))
+    assert labels == ["", "pair", "", "operation", "", "", "", "", "", "", ""]
+
+
+def test_direct_answers_compare_nothing_and_searches_say_the_target_again() -> None:
+    assert all("vs" not in trace.words for _, trace in traces("direct", 3))
+    for problem, trace in traces("search", 3):
+        after = [trace.words[i + 1] for i, word in enumerate(trace.words) if word == "vs"]
+        assert after and set(after) == {str(problem.target)}
+
+
+def test_full_searches_solve_more_than_early_ends_and_some_end_without_an_answer() -> None:
+    rate = {
+        habit: np.mean([verify(p, t.text, WORLD.values).correct for p, t in traces(habit, 3, 300)])
+        for habit in HABITS
+    }
+    assert rate["direct"] < rate["give_up"] < rate["search"]
+    assert rate["search"] < 1
+
+
+def test_overcheckers_are_longer_than_searchers() -> None:
+    mean = {h: np.mean([len(t.words) for _, t in traces(h, 2, 200)]) for h in ("search", "overcheck")}
+    assert mean["overcheck"] > 1.5 * mean["search"]
+
+
+def test_several_traces_of_one_problem_differ_in_length() -> None:
+    rng = np.random.default_rng(3)
+    problem = Problem((3, 8, 5), 19)
+    assert len({len(respond(problem, "search", WORLD, rng).words) for _ in range(20)}) > 3
+
+
+def test_habits_are_drawn_by_their_shares() -> None:
+    rng = np.random.default_rng(4)
+    counts = Counter(draw_habit(WORLD, rng) for _ in range(4000))
+    for habit in HABITS:
+        assert abs(counts[habit] / 4000 - WORLD.habits[habit]) < 0.03
+
+
+def test_words_follow_the_zipf_distribution_of_their_slot() -> None:
+    assert zipf(3, 0.0).tolist() == pytest.approx([1 / 3] * 3)
+    assert zipf(3, 1.0).tolist() == pytest.approx([6 / 11, 3 / 11, 2 / 11])
+    speaker = Speaker(WORLD.language, np.random.default_rng(5))
+    for _ in range(3000):
+        speaker.word("plan")
+    words = WORLD.language.markers["plan"]
+    shares = np.array([speaker.trace.words.count(word) for word in words]) / 3000
+    assert np.abs(shares - zipf(len(words), WORLD.language.marker_exponent)).max() < 0.03
+
+
+def test_filler_rate_zero_leaves_no_filler() -> None:
+    silent = replace(WORLD, language=replace(WORLD.language, filler_rate=0.0))
+    rng = np.random.default_rng(6)
+    for habit in HABITS:
+        trace = respond(random_problem(3, silent, rng), habit, silent, rng)
+        assert not set(trace.words) & set(silent.language.fillers)
+
+
+def test_unknown_habit() -> None:
+    with pytest.raises(ValueError, match="unknown habit"):
+        respond(Problem((3, 8), 11), "lazy", WORLD, np.random.default_rng(0))
