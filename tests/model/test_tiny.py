@@ -1,0 +1,114 @@
+"""The tiny model is a Qwen2.5-VL like any other: saved, loaded, fed with text and pictures."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from ares.errors import UserError
+from ares.io import write_json
+from ares.model.load import WORLD_FILE, load_policy, model_world
+from ares.model.tiny import Size, build_model, build_processor
+from ares.world.problem import Problem
+from ares.world.prompts import messages, picture
+from ares.world.settings import load_world
+from ares.world.vocabulary import vocabulary
+
+WORLD = load_world()
+SMALL = Size(hidden=32, layers=1, heads=2, kv_heads=1, intermediate=32,
+             vision_hidden=32, vision_layers=1, vision_intermediate=32)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A saved model folder, as base training leaves it."""
+    folder = tmp_path_factory.mktemp("model")
+    processor = build_processor(WORLD)
+    build_model(processor, SMALL, seed=0).half().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_json(folder / WORLD_FILE, WORLD.as_dict())
+    return folder
+
+
+def encode(processor, problem: Problem, presentation: str):
+    text = processor.apply_chat_template(
+        messages(problem, presentation), tokenize=False, add_generation_prompt=True
+    )
+    images = [picture(problem, 0)] if presentation == "image" else None
+    return processor(text=[text], images=images, return_tensors="pt")
+
+
+def test_every_word_of_the_world_is_one_token() -> None:
+    tokenizer = build_processor(WORLD).tokenizer
+    for word in vocabulary(WORLD):
+        ids = tokenizer(word)["input_ids"]
+        assert len(ids) == 1 and ids[0] != tokenizer.unk_token_id
+        assert tokenizer.decode(ids) == word
+
+
+def test_a_response_survives_encoding_and_decoding() -> None:
+    tokenizer = build_processor(WORLD).tokenizer
+    text = "<think> try 8 x 3 = 24 vs 24 yes . therefore </think> \\boxed{ 8 x 3 = 24 }"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_a_card_is_one_visual_token() -> None:
+    processor = build_processor(WORLD)
+    for numbers in ((3, 8), (3, 8, 5), (3, 8, 5, 24)):
+        batch = encode(processor, Problem(numbers, 19), "image")
+        pad = processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
+        assert int((batch["input_ids"] == pad).sum()) == len(numbers)
+
+
+def test_the_template_leaves_the_system_message_out() -> None:
+    processor = build_processor(WORLD)
+    text = processor.tokenizer.decode(encode(processor, Problem((3, 8), 24), "text")["input_ids"][0])
+    assert text == "<|im_start|> user numbers 3 8 target 24 <|im_end|> <|im_start|> assistant"
+
+
+def test_the_shipped_size_has_one_to_three_million_parameters() -> None:
+    model = build_model(build_processor(WORLD), Size(), seed=0)
+    assert 1e6 < sum(p.numel() for p in model.parameters()) < 3e6
+
+
+def test_loaded_weights_are_those_saved_and_pictures_matter(folder) -> None:
+    model, processor = load_policy(folder)
+    again, _ = load_policy(folder)
+    assert type(model).__name__ == "Qwen2_5_VLForConditionalGeneration" and not model.training
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other) and one.dtype == torch.float32
+    problem = Problem((3, 8), 24)
+    batch = encode(processor, problem, "image")
+    with torch.no_grad():
+        seen = model(**batch).logits
+        batch["pixel_values"] = batch["pixel_values"] * 0
+        blind = model(**batch).logits
+    assert not torch.allclose(seen, blind)
+
+
+def test_broken_folders_are_named(folder, tmp_path) -> None:
+    with pytest.raises(UserError, match="no such model folder"):
+        load_policy(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"no config\.json"):
+        load_policy(tmp_path)
+    bare = tmp_path / "bare"
+    shutil.copytree(folder, bare)
+    (bare / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="the weights of the model are missing"):
+        load_policy(bare)
+    (bare / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(UserError, match="can't be loaded as a model"):
+        load_policy(bare)
+
+
+def test_a_model_of_another_world_is_refused(folder, tmp_path) -> None:
+    model_world(folder, WORLD)
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    settings = WORLD.as_dict()
+    settings["values"] = [1, 60]
+    write_json(other / WORLD_FILE, settings)
+    with pytest.raises(UserError, match=r"another world \(values differ\)"):
+        model_world(other, WORLD)
