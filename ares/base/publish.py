@@ -1,0 +1,142 @@
+"""Turn a trained base into a folder that ships: half-precision weights, processor, world, card."""
+
+from __future__ import annotations
+
+import copy
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ares.base.train import Trainer
+from ares.io import write_json, write_table, write_text
+from ares.model.load import WORLD_FILE, load_policy
+from ares.paths import ROOT
+from ares.sampling.rollouts import Sampling, Task, roll_out
+from ares.world.problem import draw_problems
+from ares.world.prompts import PRESENTATIONS
+from ares.world.settings import World
+from ares.world.verify import steps_right
+
+
+def publish(trainer: Trainer, seconds: float, folder: Path) -> None:
+    """Write the model folder and measure what it holds.
+
+    The measurement loads the folder again, so it is of the rounded weights that ship.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    copy.deepcopy(trainer.model).half().save_pretrained(folder)
+    trainer.processor.save_pretrained(folder)
+    write_json(folder / WORLD_FILE, trainer.world.as_dict())
+    table = evaluate(folder, trainer.world, trainer.config)
+    write_table(folder / "evaluation.csv", table)
+    write_text(folder / "README.md", card(trainer, seconds, table))
+
+
+def evaluate(folder: Path, world: World, config: dict) -> pd.DataFrame:
+    """pass@1 at temperature 1 on test problems, by level and presentation.
+
+    Columns: level, presentation, problems, samples, pass_rate, ci_low, ci_high (95 %, fraction;
+    problems are the unit), mean_tokens, finished (fraction), step_accuracy (share of stated
+    arithmetic steps that are right).
+    """
+    model, processor = load_policy(folder)
+    settings, rng = config["evaluation"], np.random.default_rng(config["seed"])
+    tasks = [
+        Task(problem, level, presentation, config["seed"])
+        for level in world.levels
+        for problem in draw_problems(level, "test", settings["per_level"], world, rng)
+        for presentation in PRESENTATIONS
+    ]
+    sampling = Sampling(
+        settings["samples"], 1.0, 1.0, settings["max_new_tokens"], batch_prompts=16, seed=config["seed"]
+    )
+    rollouts = roll_out(model, processor, tasks, world, sampling, progress="base: evaluation")
+    rows = [
+        _cell(level, presentation, group)
+        for (level, presentation), group in rollouts.groupby(["level", "presentation"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _cell(level: str, presentation: str, rollouts: pd.DataFrame) -> dict:
+    rates = rollouts.groupby("problem_id")["correct"].mean().to_numpy()
+    half = 1.96 * rates.std(ddof=1) / np.sqrt(len(rates))
+    right, stated = np.sum([steps_right(text) for text in rollouts["text"]], axis=0)
+    return {
+        "level": level,
+        "presentation": presentation,
+        "problems": len(rates),
+        "samples": len(rollouts) // len(rates),
+        "pass_rate": rates.mean(),
+        "ci_low": rates.mean() - half,
+        "ci_high": rates.mean() + half,
+        "mean_tokens": rollouts["n_tokens"].mean(),
+        "finished": rollouts["finished"].mean(),
+        "step_accuracy": right / stated,
+    }
+
+
+def card(trainer: Trainer, seconds: float, table: pd.DataFrame) -> str:
+    """The model card, all its numbers from this run."""
+    config = trainer.config
+    count = sum(p.numel() for p in trainer.model.parameters())
+    visual = sum(p.numel() for p in trainer.model.model.visual.parameters())
+    rows = "\n".join(
+        f"| {r.level} | {r.presentation} | {100 * r.pass_rate:.1f} | {100 * r.ci_low:.1f} to "
+        f"{100 * r.ci_high:.1f} | {r.mean_tokens:.0f} | {100 * r.finished:.1f} | "
+        f"{100 * r.step_accuracy:.2f} |"
+        for r in table.itertuples()
+    )
+    first = table.iloc[0]
+    return f"""---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: image-text-to-text
+---
+# The base model of the small world
+
+A `Qwen2_5_VLForConditionalGeneration` of {count:,} parameters ({visual:,} of them in the vision
+tower), trained from nothing on answers of two teachers to Countdown problems. It knows nothing
+else. It stands where a pretrained Qwen2.5-VL stands in the paper: able, but with a length that does
+not follow difficulty.
+
+| made with | |
+|---|---|
+| command | `make base` (config/base.yaml, config/world.yaml) |
+| commit | {_commit()} |
+| versions | Python {platform.python_version()}, torch {torch.__version__.split("+")[0]} |
+| machine | {platform.machine()}, one CPU thread |
+| training time | {seconds / 60:.0f} minutes of wall time |
+| steps | text {config["text"]["steps"]}, eyes {config["eyes"]["steps"]}, joint {config["joint"]["steps"]} |
+| weights | float16 safetensors |
+
+## pass@1 on held-out problems
+
+{first.problems} test problems a cell, {first.samples} samples each, temperature 1, at most
+{config["evaluation"]["max_new_tokens"]} tokens; 95 % intervals with problems as the unit. In percent,
+lengths in tokens.
+
+| level | presentation | pass@1 | interval | mean length | finished | arithmetic right |
+|---|---|---|---|---|---|---|
+{rows}
+
+## Use
+
+```python
+from ares.model.load import load_policy
+model, processor = load_policy("data/base")
+```
+
+Not for use: anything but the experiments of this compendium.
+"""
+
+
+def _commit() -> str:
+    found = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
+    )
+    return found.stdout.strip() if found.returncode == 0 else "not a git checkout"
