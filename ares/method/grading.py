@@ -1,0 +1,59 @@
+"""Grade a boxed answer, as the released reward does where the accuracy it gets is missing or 0.
+
+Deviation: the release compares by computer algebra; here two answers are equal when they are the
+    same text
+(spaces aside) or the same rational number (42, -0.5, 1/2, \\frac{1}{2}). That covers the golden
+vectors.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_FORMAT = re.compile(r"<think>.*</think>.*\\boxed\{.*\}.*", re.DOTALL)
+_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}")
+
+
+def follows_format(response: str) -> bool:
+    """Whether it reads <think> ... </think> ... \\boxed{...}: reported, never rewarded.
+
+    >>> follows_format(r"<think>x</think> \\boxed{1}"), follows_format(r"\\boxed{1}")
+    (True, False)
+    """
+    return _FORMAT.fullmatch(re.sub(r"\s*(<|>|/)\s*", r"\1", response)) is not None
+
+
+def boxed_answer(response: str) -> str | None:
+    """Content of the last \\boxed{...}, braces balanced; None without one."""
+    begin = response.rfind(r"\boxed{")
+    if begin < 0:
+        return None
+    begin += len(r"\boxed{")
+    depth = 1
+    for index, character in enumerate(response[begin:], begin):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return response[begin:index]
+    return None
+
+
+def is_correct(response: str, truth: str) -> bool:
+    """Whether the boxed answer equals the truth, as text or as a rational number.
+
+    >>> is_correct(r"so \\boxed{\\frac{1}{2}}", "0.5"), is_correct("0.5", "0.5")
+    (True, False)
+    """
+    answer = boxed_answer(response)
+    if answer is None:
+        return False
+    answer, truth = ("".join(text.split()) for text in (answer, truth))
+    value = _rational(answer)
+    return answer == truth or (value is not None and value == _rational(truth))
+
+
+def _rational(text: str) -> Fraction | None:
+    try:
+        return Fraction(_FRACTION.sub(r"\1\2/\3", text))
+    except (ValueError, ZeroDivisionError):
+        return None

@@ -1,0 +1,152 @@
+"""A lexicon from traces (Fig. 2b): rank tokens by entropy, keep what a judge accepts.
+
+The judge is any callable from a token to a bool. Offline it is a lexicon
+(`load_lexicon().__contains__`); with a server it is an `EndpointJudge`, which asks any
+OpenAI-compatible chat endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ares.errors import UserError
+from ares.method.lexicon import Lexicon, normalize_token
+
+Judge = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class RankedToken:
+    """A normalised token with its mean entropy (nats) over its occurrences and their number."""
+
+    token: str
+    entropy: float
+    count: int
+
+
+def rank_tokens(
+    tokens: Iterable[str], entropies: Iterable[float], min_count: int = 1
+) -> list[RankedToken]:
+    """Tokens by falling mean entropy, those with at least `min_count` occurrences; ties by name.
+
+    Spellings that normalise alike count as one token; tokens without a letter are left out.
+
+    Raises:
+        UserError: a NaN entropy, or lists of unequal length.
+
+    >>> rank_tokens(["so", " So", "7", "but"], [1.0, 3.0, 9.0, 1.5], min_count=2)
+    [RankedToken(token='so', entropy=2.0, count=2)]
+    """
+    total: dict[str, float] = defaultdict(float)
+    number: dict[str, int] = defaultdict(int)
+    try:
+        for token, entropy in zip(tokens, entropies, strict=True):
+            word = normalize_token(token)
+            if any(map(str.isalpha, word)):
+                total[word] += entropy
+                number[word] += 1
+    except ValueError:
+        raise UserError(
+            "tokens and entropies differ in length: give one entropy per token"
+        ) from None
+    if any(value != value for value in total.values()):
+        raise UserError("entropies: NaN; repair the traces first")
+    ranked = [
+        RankedToken(word, total[word] / number[word], number[word])
+        for word in total
+        if number[word] >= min_count
+    ]
+    return sorted(ranked, key=lambda row: (-row.entropy, row.token))
+
+
+def extract_lexicon(ranked: Iterable[RankedToken], judge: Judge, top: int) -> Lexicon:
+    """Ask the judge about the `top` first tokens; those it calls reasoning-relevant, best first.
+
+    Raises:
+        UserError: the judge accepts none.
+    """
+    candidates = list(ranked)[:top]
+    kept = tuple(row.token for row in candidates if judge(row.token))
+    if not kept:
+        raise UserError(
+            f"the judge accepted none of {len(candidates)} tokens: raise top or lower min_count"
+        )
+    return Lexicon({"extracted": kept})
+
+
+@dataclass(frozen=True)
+class EndpointJudge:
+    """Ask an OpenAI-compatible chat endpoint whether a token signals reasoning.
+
+    Attributes:
+        url: base address that ends in /v1.
+        model: name of the model served there.
+        key_variable: environment variable that holds the API key (unset: no key is sent).
+        attempts: tries per token, with waits of 1, 2, 4 ... times `wait_s` seconds in between.
+    """
+
+    url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    attempts: int = 4
+    wait_s: float = 1.0
+    timeout_s: float = 60.0
+
+    PROMPT = (
+        "In a step-by-step solution, does the word {token!r} typically signal a move of reasoning "
+        "(contrast, cause, hedging, planning, checking or concluding), rather than content or "
+        "grammar? Answer yes or no."
+    )
+
+    def __call__(self, token: str) -> bool:
+        """True for yes, False for no.
+
+        Raises:
+            UserError: the endpoint can't be reached, refuses, or answers neither yes nor no, each
+                time.
+        """
+        failure = "no attempt was made"
+        for attempt in range(self.attempts):
+            if attempt:
+                time.sleep(self.wait_s * 2 ** (attempt - 1))
+            try:
+                answer = self._ask(token)
+            except urllib.error.HTTPError as error:
+                failure = f"HTTP {error.code} {error.reason}"
+                # Only overload and server faults can go away by themselves.
+                if error.code != 429 and error.code < 500:
+                    break
+                continue
+            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+                failure = str(error)
+                continue
+            except (KeyError, IndexError, TypeError, json.JSONDecodeError):
+                failure = "a reply without choices[0].message.content"
+                continue
+            verdict = answer.strip().strip("\"'*.").lower()
+            if verdict.startswith(("yes", "no")):
+                return verdict.startswith("yes")
+            failure = f"answered {answer[:60]!r} instead of yes or no"
+        raise UserError(f"judge {self.model} at {self.url}, token {token!r}: {failure}")
+
+    def _ask(self, token: str) -> str:
+        body = {
+            "model": self.model,
+            "temperature": 0,
+            "max_tokens": 8,
+            "messages": [{"role": "user", "content": self.PROMPT.format(token=token)}],
+        }
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(self.key_variable):
+            headers["Authorization"] = f"Bearer {key}"
+        address = self.url.rstrip("/") + "/chat/completions"
+        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:
+            return str(json.load(reply)["choices"][0]["message"]["content"])

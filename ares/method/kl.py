@@ -1,0 +1,173 @@
+"""The KL budget (eq. 1, eq. 27): estimators, token weights (eq. 1) and two controllers.
+
+Deviations and choices:
+1. The paper gives no values for rho, beta_d, delta_d and the gain a. Ours stand in `presets`.
+2. The window controller is fed with sums and counts, reduced over processes by the caller, so all
+   processes hold the same coefficients; both controllers have a state_dict. The release does
+   neither.
+3. A bucket without non-window tokens in a step keeps its coefficient.
+4. The release looks an unknown bucket up as medium, and never updates from it; so does
+   `ReleasedController`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ares.errors import UserError
+from ares.method.difficulty import EASY, HARD, MEDIUM, BucketSums
+from ares.method.state import Stateful
+from ares.method.tensors import masked
+
+ESTIMATORS = ("k1", "abs", "k2", "k3")
+
+
+def kl_estimate(logprob: Tensor, ref_logprob: Tensor, estimator: str = "k3") -> Tensor:
+    """Per-token estimate of KL(policy || reference) from the sampled tokens, in nats, float32.
+
+    "k1": ln p - ln q. "abs": its absolute value. "k2": half its square. "k3": q/p - 1 - ln q/p,
+    with the log-ratio clamped to +-20 and the result to +-10, as the release computes it (there:
+    kl, abs, mse, low_var_kl). The gradient flows through `logprob`.
+
+    Raises:
+        UserError: an unknown estimator; a result that is NaN.
+    """
+    difference = logprob.float() - ref_logprob.float()
+    if estimator == "k1":
+        estimate = difference
+    elif estimator == "abs":
+        estimate = difference.abs()
+    elif estimator == "k2":
+        estimate = 0.5 * difference.square()
+    elif estimator == "k3":
+        log_ratio = (-difference).clamp(-20.0, 20.0)
+        estimate = (log_ratio.exp() - log_ratio - 1.0).clamp(-10.0, 10.0)
+    else:
+        raise UserError(f"KL estimator {estimator!r}: choose from {ESTIMATORS}")
+    if estimate.isnan().any():
+        raise UserError(
+            "KL estimate: NaN; a log-probability is NaN, or -inf under policy and reference"
+        )
+    return estimate
+
+
+def exact_kl(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
+    """KL(policy || reference) over the last axis of full log-probabilities, in nats (release:
+    "full").
+    """
+    return F.kl_div(ref_logprobs.float(), logprobs.float(), log_target=True, reduction="none").sum(
+        -1
+    )
+
+
+def token_weights(beta_B: Tensor, hwe_BT: Tensor, rho: float) -> Tensor:
+    """beta_{i,t} = beta_d rho^{m_t}: the KL weight of each token, (B, T) (eq. 1).
+
+    Args:
+        beta_B: coefficient of each rollout's bucket.
+        hwe_BT: True inside validated windows.
+        rho: factor there, in (0, 1]; 1 is a plain per-bucket weight.
+
+    >>> token_weights(torch.tensor([2.0]), torch.tensor([[True, False]]), 0.5).tolist()
+    [[1.0, 2.0]]
+    """
+    if not 0.0 < rho <= 1.0:
+        raise UserError(f"rho={rho}: the factor inside windows lies in (0, 1]")
+    return beta_B[:, None] * torch.where(hwe_BT.bool(), rho, 1.0)
+
+
+def non_window_sums(kl_BT: Tensor, mask_BT: Tensor, hwe_BT: Tensor, bucket_B: Tensor) -> BucketSums:
+    """Per-bucket sums of the KL (nats) over response tokens OUTSIDE windows, for eq. 27."""
+    outside_BT = mask_BT.bool() & ~hwe_BT.bool()
+    kl_BT = masked(kl_BT.detach(), outside_BT, "kl_BT")
+    bucket_BT = bucket_B[:, None].expand(kl_BT.shape)
+    return BucketSums.of(kl_BT[outside_BT], bucket_BT[outside_BT])
+
+
+@dataclass
+class WindowController(Stateful):
+    """kappa_d <- clip(kappa_d (1 + a (KL_d / delta_d - 1)), min, max) on non-window tokens (eq.
+    27).
+
+    Attributes:
+        budget: delta_d, the KL per non-window token that is aimed at, in nats.
+        gain: a in [0, 1]; above 1 a step without any KL would turn kappa negative.
+        minimum, maximum: bounds of kappa.
+        kappa_D: the three coefficients.
+    """
+
+    budget: float
+    gain: float
+    minimum: float
+    maximum: float
+    kappa_D: list[float]
+
+    def __post_init__(self) -> None:
+        if not (self.budget > 0 and 0 <= self.gain <= 1 and 0 < self.minimum <= self.maximum):
+            raise UserError(
+                f"KL controller budget={self.budget}, gain={self.gain}, "
+                f"bounds [{self.minimum}, {self.maximum}]: expected budget > 0, 0 <= gain <= 1, "
+                "0 < minimum <= maximum"
+            )
+
+    def update(self, sums: BucketSums) -> None:
+        """One step of eq. 27 from the (reduced) sums of `non_window_sums`."""
+        for index, mean in sums.present():
+            moved = self.kappa_D[index] * (1 + self.gain * (mean / self.budget - 1))
+            self.kappa_D[index] = min(max(moved, self.minimum), self.maximum)
+
+    def beta(self, bucket_B: Tensor) -> Tensor:
+        """Coefficient of each rollout, (B,) float32."""
+        return torch.tensor(self.kappa_D, device=bucket_B.device)[bucket_B]
+
+
+@dataclass
+class ReleasedController(Stateful):
+    """The release's beta per bucket: log-space steps on a smoothed error, every 100th call.
+
+    Attributes are the release's constants, then its state: coefficients, smoothed KL (nats, None
+    until seen), smoothed relative error, number of calls.
+    """
+
+    target: float = 0.01
+    decay: float = 0.97
+    rate: float = 0.05
+    clip: float = 0.2
+    interval: int = 100
+    dead_zone: float = 0.02
+    minimum: float = 1e-4
+    maximum: float = 100.0
+    beta_D: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
+    kl_D: list[float | None] = field(default_factory=lambda: [None, None, None])
+    error_D: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    calls: int = 0
+
+    def update(self, kl_B: Tensor, bucket_B: Tensor) -> None:
+        """Take in one micro-batch: mean KL of each sequence (nats) and its bucket code."""
+        self.calls += 1
+        sums = BucketSums.of(kl_B, bucket_B)
+        for index, mean in sums.present():
+            self._update_bucket(index, mean)
+
+    def _update_bucket(self, index: int, mean: float) -> None:
+        seen = self.kl_D[index]
+        past = mean if seen is None else seen
+        smooth = (1 - self.decay) * mean + self.decay * past
+        self.kl_D[index] = smooth
+        error = smooth / max(self.target, 1e-8) - 1
+        if abs(error) < self.dead_zone or self.calls % self.interval:
+            return
+        self.error_D[index] = (1 - self.decay) * error + self.decay * self.error_D[index]
+        step = self.rate * min(max(self.error_D[index], -self.clip), self.clip)
+        beta = min(max(self.beta_D[index], self.minimum), self.maximum)
+        self.beta_D[index] = min(max(math.exp(math.log(beta) + step), self.minimum), self.maximum)
+
+    def beta(self, bucket_B: Tensor) -> Tensor:
+        """Coefficient of each rollout, (B,) float32; an unknown bucket has that of medium."""
+        known_B = (bucket_B >= EASY) & (bucket_B <= HARD)
+        return torch.tensor(self.beta_D, device=bucket_B.device)[bucket_B.where(known_B, MEDIUM)]

@@ -1,0 +1,144 @@
+"""The lexicon of reasoning triggers: our list, a user's, and how tokens are matched.
+
+Deviations and choices:
+1. The paper's list was kept by an LLM judge and is not printed; the release has a list of its own.
+   Ours (`lexicon.json`) was written for general English, by category. Fillers that mean too many
+   things (okay, well, right, look, see, now, just, ...) are left out on purpose.
+2. A word is matched when ONE token spells it. Words that a tokenizer splits are never matched.
+3. The release matches the TOP-1 token, App. H the SAMPLED one: `token_match` takes either ids.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ares.errors import UserError
+
+CATEGORIES = ("contrast", "cause", "hedge", "plan", "check", "conclude")
+OWN_LIST = Path(__file__).with_name("lexicon.json")
+_LEADING_SPACE_MARKERS = "Ġ▁"  # byte-level BPE (GPT-2, Qwen) and SentencePiece
+
+
+def normalize_token(token: str) -> str:
+    """How tokens are compared: lower case, leading-space markers and whitespace stripped.
+
+    >>> [normalize_token(token) for token in ("ĠWait", "▁▁wait", " wait\\n", "wait,")]
+    ['wait', 'wait', 'wait', 'wait,']
+    """
+    return token.lstrip(_LEADING_SPACE_MARKERS).strip().lower()
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Reasoning triggers by category; `token in lexicon` matches a token as a tokenizer spells it.
+
+    >>> " Because" in Lexicon({"cause": ("because",)})
+    True
+    """
+
+    categories: Mapping[str, Sequence[str]]
+
+    @cached_property
+    def category_of(self) -> dict[str, str]:
+        """Normalised word -> its category."""
+        return {
+            normalize_token(word): name for name, words in self.categories.items() for word in words
+        }
+
+    @property
+    def words(self) -> frozenset[str]:
+        """All words, normalised."""
+        return frozenset(self.category_of)
+
+    def __contains__(self, token: str) -> bool:
+        return normalize_token(token) in self.category_of
+
+    def __len__(self) -> int:
+        return len(self.category_of)
+
+    def match(self, tokens: Iterable[str]) -> list[bool]:
+        """Which of the tokens are triggers, in order."""
+        return [token in self for token in tokens]
+
+    def vocabulary_mask(self, vocabulary: Sequence[str | None]) -> Tensor:
+        """Which ids of a vocabulary (id -> token string, or None) are triggers: (V,) bool.
+
+        Built once per tokenizer; after that `token_match` costs one look-up per token.
+        """
+        return torch.tensor(
+            [token is not None and token in self for token in vocabulary], dtype=torch.bool
+        )
+
+
+def token_match(ids_BT: Tensor, trigger_V: Tensor, mask_BT: Tensor) -> Tensor:
+    """Which tokens (sampled or top-1 ids) are triggers: (B, T) bool, False where masked.
+
+    Raises:
+        UserError: an id under the mask lies outside the vocabulary.
+    """
+    mask_BT = mask_BT.bool()
+    ids_BT = ids_BT.where(mask_BT, 0)
+    if ids_BT.numel() == 0:
+        return mask_BT
+    low, high = ids_BT.aminmax()
+    if low < 0 or high >= len(trigger_V):
+        raise UserError(
+            f"token ids reach from {int(low)} to {int(high)}, the vocabulary has "
+            f"{len(trigger_V)} entries: build the mask from the tokenizer that made the ids"
+        )
+    return trigger_V.to(ids_BT.device)[ids_BT] & mask_BT
+
+
+def load_lexicon(path: str | Path | None = None) -> Lexicon:
+    """Our list, or a user's: JSON {category: [words]}, or text with one word a line (# comments).
+
+    Words of a text file get the category "user".
+
+    Raises:
+        UserError: the file is missing, malformed, empty, or gives a word two categories.
+    """
+    path = OWN_LIST if path is None else Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't read the lexicon ({error})") from None
+    categories = _parse_json(path, text) if path.suffix == ".json" else {"user": _parse_lines(text)}
+    seen: dict[str, str] = {}
+    for category, words in categories.items():
+        for word in map(normalize_token, words):
+            if not word:
+                raise UserError(f"{path}: an empty word in {category!r}: delete it")
+            if word in seen:
+                raise UserError(
+                    f"{path}: {word!r} stands in {seen[word]!r} and in {category!r}: keep one"
+                )
+            seen[word] = category
+    if not seen:
+        raise UserError(f"{path}: no words: a lexicon holds at least one")
+    return Lexicon({category: tuple(words) for category, words in categories.items()})
+
+
+def _parse_json(path: Path, text: str) -> dict[str, list[str]]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from None
+    well_formed = isinstance(value, dict) and all(
+        isinstance(words, list) and all(isinstance(word, str) for word in words)
+        for words in value.values()
+    )
+    if not well_formed:
+        raise UserError(f'{path}: expected {{"category": ["word", ...], ...}}')
+    return value
+
+
+def _parse_lines(text: str) -> list[str]:
+    words = (line.split("#", 1)[0].strip() for line in text.splitlines())
+    return [word for word in words if word]

@@ -1,0 +1,284 @@
+"""One step of the method under a preset: from entropies and verdicts to advantages and KL weights.
+
+Training, the paper-against-code notebook and the tests all come through here, so a preset means the
+same thing everywhere. Give it the WHOLE batch, gathered over processes: quantiles can't be reduced.
+
+Choices:
+1. The order of `released` is the release's: with its filter on, the score is computed before the
+   buckets exist (easy, target 0, first alpha) and the same score is then trained on.
+2. The mask m_t marks the token whose window is high, as in Alg. 1, not all tokens of that window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ares.errors import UserError
+from ares.method import advantages, kl, reward, thresholds, windows
+from ares.method.difficulty import (
+    EASY,
+    BucketSums,
+    EmaTargets,
+    ReleasedTargets,
+    buckets,
+    group_means,
+)
+from ares.method.presets import Settings
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """What a step looks at.
+
+    Attributes:
+        entropy_BT: token entropies in nats.
+        mask_BT: True on response tokens.
+        correct_B: 0 or 1.
+        group_B: number of the rollout's prompt (`difficulty.group_index`).
+        trigger_BT: True on lexicon tokens; needed by presets with a trigger.
+        threshold_entropy_BT: the entropies the threshold is taken over, if they are others (the
+            release leaves the tail out there).
+    """
+
+    entropy_BT: Tensor
+    mask_BT: Tensor
+    correct_B: Tensor
+    group_B: Tensor
+    trigger_BT: Tensor | None = None
+    threshold_entropy_BT: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """What a step yields; per rollout (B,) and per token (B, T).
+
+    `threshold` theta (nats; one number or one per rollout), `window_BT` (nats), `hwe_BT` and
+    `count_B` = N_HE, `pass_rate_B`, `bucket_B`, `target_B` (tokens), `entropy_reward_B`, `score_B`
+    = correct + entropy reward, `keep_B` (the group survives the filter), `advantage_BT`.
+    """
+
+    threshold: Tensor | float
+    window_BT: Tensor
+    hwe_BT: Tensor
+    count_B: Tensor
+    pass_rate_B: Tensor
+    bucket_B: Tensor
+    target_B: Tensor
+    entropy_reward_B: Tensor
+    score_B: Tensor
+    keep_B: Tensor
+    advantage_BT: Tensor
+
+
+class Method:
+    """The settings of a preset and the state that goes from step to step."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        # The release's average starts slowly; everything else starts fast (see `thresholds`).
+        self.threshold = thresholds.ThresholdEMA(
+            settings.threshold_decay, fast_start=not settings.threshold_late
+        )
+        self.targets: EmaTargets | ReleasedTargets = EmaTargets(settings.target_decay)
+        if settings.entropy_reward == "released":
+            self.targets = ReleasedTargets(alpha_D=[settings.entropy_weight] * 3)
+        self.controller = _controller(settings)
+
+    def shape(self, batch: Rollouts) -> Shaped:
+        """Windows, threshold, HWE counts, buckets, reward, filter and advantages of one batch.
+
+        Updates the threshold and the targets.
+
+        Raises:
+            UserError: inputs without meaning (NaN, shapes, a group of one, a missing trigger mask).
+        """
+        s = self.settings
+        window_BT = windows.window_entropy(
+            batch.entropy_BT, batch.mask_BT, s.window, s.window_start
+        )
+        threshold = self._threshold(batch)
+        hwe_BT = windows.hwe_mask(window_BT, threshold)
+        if s.trigger != "none":
+            if batch.trigger_BT is None:
+                raise UserError(f"trigger={s.trigger!r} needs the mask of lexicon tokens")
+            hwe_BT = hwe_BT & batch.trigger_BT.bool()
+        count_B = windows.count_hwe(hwe_BT)
+        pass_rate_G, _ = group_means(batch.correct_B, batch.group_B)
+        pass_rate_B = pass_rate_G[batch.group_B]
+        bucket_B = buckets(pass_rate_B, s.easy_from, s.medium_from)
+        target_B, bonus_B, multiplier_B = self._reward(batch, count_B, bucket_B)
+        score_B = batch.correct_B.double() + bonus_B
+        return Shaped(
+            threshold=threshold,
+            window_BT=window_BT,
+            hwe_BT=hwe_BT,
+            count_B=count_B,
+            pass_rate_B=pass_rate_B,
+            bucket_B=bucket_B,
+            target_B=target_B,
+            entropy_reward_B=bonus_B,
+            score_B=score_B,
+            keep_B=self._keep(batch, score_B),
+            advantage_BT=self._advantage(
+                batch, score_B, window_BT, hwe_BT, threshold, multiplier_B
+            ),
+        )
+
+    def kl_weight(self, bucket_B: Tensor, hwe_BT: Tensor) -> Tensor:
+        """Weight of each token's KL in the loss, (B, T): coefficient x beta_{i,t} (eq. 1)."""
+        s = self.settings
+        if s.kl == "none":
+            return torch.zeros(hwe_BT.shape, device=hwe_BT.device)
+        if self.controller is None:
+            return torch.full(hwe_BT.shape, s.kl_coefficient * s.kl_beta, device=hwe_BT.device)
+        beta_B = s.kl_coefficient * self.controller.beta(bucket_B)
+        return kl.token_weights(beta_B, hwe_BT, s.kl_rho)
+
+    def observe_kl(
+        self,
+        kl_BT: Tensor,
+        mask_BT: Tensor,
+        hwe_BT: Tensor,
+        bucket_B: Tensor,
+        reduce: Callable[[BucketSums], BucketSums] = lambda sums: sums,
+    ) -> None:
+        """Show the controller the per-token KL (nats) of a step.
+
+        `reduce` adds the sums up over processes; the release's controller, which is local to its
+        process, does not use it.
+        """
+        if isinstance(self.controller, kl.WindowController):
+            self.controller.update(reduce(kl.non_window_sums(kl_BT, mask_BT, hwe_BT, bucket_B)))
+        elif isinstance(self.controller, kl.ReleasedController):
+            kl_BT = torch.where(mask_BT.bool(), kl_BT.detach(), 0.0)
+            self.controller.update(kl_BT.sum(1) / mask_BT.sum(1).clamp(min=1), bucket_B)
+
+    def state_dict(self) -> dict:
+        """Everything that goes from step to step."""
+        return {
+            "threshold": self.threshold.state_dict(),
+            "targets": self.targets.state_dict(),
+            "controller": None if self.controller is None else self.controller.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Restore what `state_dict` gave.
+
+        Raises:
+            UserError: the state has a KL controller and the settings have none, or the reverse.
+        """
+        if (state["controller"] is None) != (self.controller is None):
+            raise UserError(
+                f"kl={self.settings.kl!r}: the saved state is of another preset; start a new run"
+            )
+        self.threshold.load_state_dict(state["threshold"])
+        self.targets.load_state_dict(state["targets"])
+        if self.controller is not None:
+            self.controller.load_state_dict(state["controller"])
+
+    def _threshold(self, batch: Rollouts) -> Tensor | float:
+        s = self.settings
+        source_BT = batch.entropy_BT
+        if batch.threshold_entropy_BT is not None:
+            source_BT = batch.threshold_entropy_BT
+        window_BT = windows.window_entropy(
+            source_BT, batch.mask_BT, s.window, s.window_start, s.threshold_incomplete
+        )
+        ranked = (window_BT, batch.mask_BT, s.threshold_quantile)
+        if s.threshold == "group":
+            return thresholds.group_quantile(*ranked, batch.group_B)
+        statistic = {
+            "batch": thresholds.batch_quantile,
+            "median": thresholds.median_rollout_quantile,
+        }[s.threshold]
+        before = self.threshold.value
+        after = self.threshold.update(statistic(*ranked))
+        return before if s.threshold_late else after
+
+    def _reward(
+        self, batch: Rollouts, count_B: Tensor, bucket_B: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Targets, entropy reward and main-text multiplier of each rollout; updates the targets."""
+        s = self.settings
+        if isinstance(self.targets, ReleasedTargets):
+            return self._released_reward(self.targets, batch, count_B, bucket_B)
+        sums = BucketSums.of(count_B, bucket_B)
+        target_D = self.targets.current(sums)
+        target_B = target_D.to(count_B.device)[bucket_B]
+        self.targets.update(sums)
+        multiplier_D = s.entropy_weight * reward.main_text_multiplier(
+            sums, target_D.to(count_B.device)
+        )
+        rollout = (batch.correct_B, count_B, target_B, bucket_B)
+        if s.entropy_reward == "main_text":
+            bonus_B = reward.main_text_reward(*rollout, multiplier_D)
+        elif s.entropy_reward == "ares":
+            bonus_B = reward.ares_reward(*rollout, s.entropy_weight)
+        else:
+            bonus_B = torch.zeros_like(target_B)
+        return target_B, bonus_B, multiplier_D[bucket_B]
+
+    def _released_reward(
+        self, targets: ReleasedTargets, batch: Rollouts, count_B: Tensor, bucket_B: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mean_G, _ = group_means(count_B, batch.group_B)
+        bucket_G = torch.empty(len(mean_G), dtype=bucket_B.dtype, device=bucket_B.device)
+        bucket_G[batch.group_B] = bucket_B
+        targets.update(BucketSums.of(mean_G, bucket_G))
+        if self.settings.filter == "reward_first":
+            bucket_B = torch.full_like(bucket_B, EASY)
+            target_B = torch.zeros(len(count_B), dtype=torch.float64, device=count_B.device)
+            alpha_B = torch.full_like(target_B, self.settings.entropy_weight)
+        else:
+            known_D = [0.0 if target is None else target for target in targets.target_D]
+            target_B = torch.tensor(known_D, dtype=torch.float64, device=count_B.device)[bucket_B]
+            alpha_B = torch.tensor(targets.alpha_D, device=count_B.device)[bucket_B]
+        bonus_B = reward.released_reward(batch.correct_B, count_B, target_B, bucket_B, alpha_B)
+        return target_B, bonus_B, torch.zeros_like(target_B)
+
+    def _keep(self, batch: Rollouts, score_B: Tensor) -> Tensor:
+        s = self.settings
+        if s.filter == "none":
+            return torch.ones_like(score_B, dtype=torch.bool)
+        value_B = score_B if s.filter == "reward_first" else batch.correct_B.double()
+        return advantages.informative_groups(value_B, batch.group_B, s.filter_low, s.filter_high)
+
+    def _advantage(
+        self,
+        batch: Rollouts,
+        score_B: Tensor,
+        window_BT: Tensor,
+        hwe_BT: Tensor,
+        threshold: Tensor | float,
+        multiplier_B: Tensor,
+    ) -> Tensor:
+        s = self.settings
+        if s.advantage == "length":
+            length_B = batch.mask_BT.sum(1)
+            advantage_B = advantages.length_normalised(score_B, batch.group_B, length_B)
+        else:
+            advantage_B = advantages.group_normalised(score_B, batch.group_B)
+        psi_BT = None
+        if s.psi:
+            psi_BT = advantages.psi_bonus(window_BT, hwe_BT, batch.mask_BT, threshold, multiplier_B)
+        return advantages.token_advantages(advantage_B, batch.mask_BT, psi_BT)
+
+
+def _controller(s: Settings) -> kl.WindowController | kl.ReleasedController | None:
+    if s.kl == "window":
+        return kl.WindowController(
+            s.kl_budget, s.kl_gain, s.kl_minimum, s.kl_maximum, [s.kl_beta] * 3
+        )
+    if s.kl == "bucket":
+        return kl.ReleasedController(
+            target=s.kl_budget,
+            rate=s.kl_gain,
+            minimum=s.kl_minimum,
+            maximum=s.kl_maximum,
+            beta_D=[s.kl_beta] * 3,
+        )
+    return None

@@ -1,0 +1,70 @@
+"""Small guards that every module of the method shares: padding, dtypes, finite values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ares.errors import UserError
+
+
+def as_float(values: Tensor) -> Tensor:
+    """Return `values` in a dtype that statistics may be taken in: half precisions become float32.
+
+    float32 and float64 are kept, so that a caller who wants more digits gets them.
+    """
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()
+
+
+def check_mask(values_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """Return the mask as bool after checking that it has the shape of the values.
+
+    Raises:
+        UserError: the shapes differ.
+    """
+    if values_BT.shape != mask_BT.shape:
+        raise UserError(
+            f"values of shape {tuple(values_BT.shape)} and mask of shape {tuple(mask_BT.shape)} "
+            "differ: give one mask entry per token"
+        )
+    return mask_BT.bool()
+
+
+def masked(values_BT: Tensor, mask_BT: Tensor, name: str) -> Tensor:
+    """Return float values with 0 where the mask is False; what stands there is never looked at.
+
+    Raises:
+        UserError: a value under the mask is NaN or infinite, or the shapes differ.
+    """
+    mask_BT = check_mask(values_BT, mask_BT)
+    clean_BT = torch.where(mask_BT, as_float(values_BT), 0.0)
+    if not torch.isfinite(clean_BT).all():
+        where = [tuple(index) for index in (~torch.isfinite(clean_BT)).nonzero()[:3].tolist()]
+        raise UserError(
+            f"{name}: NaN or infinite at {where}: mask those tokens out, or repair the sampler's "
+            "output"
+        )
+    return clean_BT
+
+
+def pad_rows(
+    rows: Sequence[Sequence[float]], dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Stack rows of unequal length, padded on the right with zeros.
+
+    Returns:
+        values_BT of `dtype` and mask_BT (bool, True on what was given).
+
+    >>> values_BT, mask_BT = pad_rows([[1.0, 2.0], [], [3.0]])
+    >>> values_BT.tolist(), mask_BT.sum(1).tolist()
+    ([[1.0, 2.0], [0.0, 0.0], [3.0, 0.0]], [2, 0, 1])
+    """
+    length = max((len(row) for row in rows), default=0)
+    values_BT = torch.zeros(len(rows), length, dtype=dtype)
+    mask_BT = torch.zeros(len(rows), length, dtype=torch.bool)
+    for index, row in enumerate(rows):
+        values_BT[index, : len(row)] = torch.as_tensor(row, dtype=dtype)
+        mask_BT[index, : len(row)] = True
+    return values_BT, mask_BT

@@ -1,0 +1,158 @@
+"""When a window counts as high: the entropy thresholds of the paper and of the release.
+
+The paper gives three definitions that differ, the release a fourth, and ours is a fifth:
+
+| definition | quantile of | statistic | function |
+|---|---|---|---|
+| main text | token entropies | per rollout, mean over the batch | `mean_rollout_quantile` |
+| App. H | token entropies | over all tokens of the batch | `batch_quantile` |
+| Alg. 1 | window entropies | per rollout, mean over the group | `group_quantile` |
+| release | padded window entropies | per rollout, median, then EMA | `median_rollout_quantile` |
+| ours | window entropies | over all windows of the batch, then EMA | `batch_quantile` |
+
+Deviations and choices:
+1. Quantiles interpolate linearly, as numpy's percentile, which the release uses.
+2. An undefined window (NaN) takes no part. A rollout with nothing to rank has the quantile NaN and
+   takes no part in the mean; the release gives it 0 and counts it, which `empty=0.0` reproduces.
+3. An EMA that starts slowly lags behind a falling entropy and selects nothing: with `fast_start`,
+   step k weighs 1/k until that falls below 1 - decay, so the value is a plain mean at first.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ares.errors import UserError
+from ares.method.state import Stateful
+from ares.method.tensors import check_mask
+
+
+def rollout_quantiles(
+    values_BT: Tensor, mask_BT: Tensor, q: float, empty: float = math.nan
+) -> Tensor:
+    """The q-quantile of each rollout's values, (B,) float64.
+
+    Args:
+        values_BT: token or window entropies in nats; NaN takes no part.
+        mask_BT: True on response tokens.
+        q: fraction in [0, 1].
+        empty: the quantile of a rollout without values.
+
+    Raises:
+        UserError: q outside [0, 1], shapes that differ, infinite values.
+
+    >>> rollout_quantiles(torch.tensor([[1.0, 2.0, 5.0]]), torch.ones(1, 3), 0.75).tolist()
+    [3.5]
+    """
+    if not 0.0 <= q <= 1.0:
+        raise UserError(f"quantile {q}: give a fraction between 0 and 1 (0.95, not 95)")
+    mask_BT = check_mask(values_BT, mask_BT)
+    values_BT = values_BT.where(mask_BT, torch.nan)
+    if values_BT.isinf().any():
+        raise UserError("infinite values have no quantile: repair the entropies")
+    count_B = (~values_BT.isnan()).sum(1)
+    if values_BT.shape[1] == 0:
+        return torch.full(values_BT.shape[:1], empty, dtype=torch.float64)
+    ranked_BT = _sort_rows(values_BT)
+    position_B = (count_B.clamp(min=1) - 1).double() * q
+    low_B = position_B.floor()
+    pair_B2 = torch.stack([low_B, position_B.ceil()], dim=1).long()
+    low_value_B, high_value_B = ranked_BT.gather(1, pair_B2).double().unbind(1)
+    quantile_B = low_value_B + (high_value_B - low_value_B) * (position_B - low_B)
+    return quantile_B.where(count_B > 0, empty)
+
+
+def batch_quantile(values_BT: Tensor, mask_BT: Tensor, q: float) -> float:
+    """The q-quantile over all values of the batch, in nats (App. H).
+
+    Over several processes: gather the values first, a quantile can't be reduced from sums.
+
+    Raises:
+        UserError: there is no value, or as `rollout_quantiles`.
+    """
+    pooled = rollout_quantiles(values_BT.reshape(1, -1), mask_BT.reshape(1, -1), q)
+    return _defined(float(pooled), "batch_quantile")
+
+
+def mean_rollout_quantile(values_BT: Tensor, mask_BT: Tensor, q: float) -> float:
+    """Mean of the rollouts' q-quantiles, in nats (main text, with token entropies)."""
+    return _defined(
+        float(rollout_quantiles(values_BT, mask_BT, q).nanmean()), "mean_rollout_quantile"
+    )
+
+
+def median_rollout_quantile(values_BT: Tensor, mask_BT: Tensor, q: float) -> float:
+    """Median of the rollouts' q-quantiles, in nats; an empty rollout counts as 0 (release)."""
+    quantile_B = rollout_quantiles(values_BT, mask_BT, q, empty=0.0)
+    return batch_quantile(quantile_B[None], torch.ones_like(quantile_B[None]), 0.5)
+
+
+def group_quantile(values_BT: Tensor, mask_BT: Tensor, q: float, group_B: Tensor) -> Tensor:
+    """Mean over its group of the per-rollout q-quantiles, for every rollout: (B,) in nats (Alg. 1).
+
+    A group without any value gets +inf: none of its tokens is an HWE token.
+    """
+    quantile_B = rollout_quantiles(values_BT, mask_BT, q)
+    known_B = ~quantile_B.isnan()
+    groups = int(group_B.max()) + 1 if len(group_B) else 0
+    total_G = torch.zeros(groups, dtype=torch.float64, device=quantile_B.device)
+    number_G = torch.zeros_like(total_G)
+    total_G.index_add_(0, group_B, quantile_B.where(known_B, 0.0))
+    number_G.index_add_(0, group_B, known_B.double())
+    return (total_G / number_G).where(number_G > 0, torch.inf)[group_B]
+
+
+@dataclass
+class ThresholdEMA(Stateful):
+    """An exponential moving average of the batch threshold, in nats.
+
+    Attributes:
+        decay: weight of the old value (release: 0.99).
+        fast_start: weigh the first steps equally (deviation 3).
+        value: the threshold to use; -1 until the first update, so everything counts (release).
+        steps: updates so far.
+    """
+
+    decay: float
+    fast_start: bool = False
+    value: float = -1.0
+    steps: int = 0
+
+    def update(self, batch_threshold: float) -> float:
+        """Take in one batch's threshold and return the new value; the first one is kept as it is.
+
+        Raises:
+            UserError: the batch threshold is not finite.
+        """
+        if not math.isfinite(batch_threshold):
+            raise UserError(
+                f"batch threshold {batch_threshold}: not finite; the batch has no complete window"
+            )
+        self.steps += 1
+        weight = 1.0 - self.decay
+        if self.steps == 1:
+            weight = 1.0
+        elif self.fast_start:
+            weight = max(weight, 1.0 / self.steps)
+        self.value = (1.0 - weight) * self.value + weight * batch_threshold
+        return self.value
+
+
+def _sort_rows(values_BT: Tensor) -> Tensor:
+    """Rows in ascending order, NaN last; on a CPU numpy sorts some 20 times faster than torch."""
+    if values_BT.device.type != "cpu":
+        return values_BT.sort(dim=1).values
+    return torch.from_numpy(np.sort(values_BT.detach().numpy(), axis=1))
+
+
+def _defined(value: float, what: str) -> float:
+    if math.isnan(value):
+        raise UserError(
+            f"{what}: no value to rank; every rollout is shorter than the window or masked out"
+        )
+    return value

@@ -1,0 +1,183 @@
+"""Window entropy (eq. 4), the high-window-entropy (HWE) mask and what is counted from it.
+
+Deviations and choices:
+1. Paper and release place the window differently; both are here under a name: `start="at"` is eq.
+   4, mean(H_t .. H_{t+w-1}), and `start="after"` is the release, mean(H_{t+1} .. H_{t+w}).
+2. Neither source says in its text what a window that runs over the end is worth. The choice has a
+   name (`incomplete`) and the default leaves such a window undefined (NaN), so it is never an HWE
+   window.
+3. A window that touches a masked position inside a response (tool output, say) is incomplete too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ares.errors import UserError
+from ares.method.tensors import check_mask, masked
+
+STARTS = ("at", "after")
+INCOMPLETE = ("undefined", "shorter", "running_mean")
+
+
+def window_entropy(
+    entropy_BT: Tensor,
+    mask_BT: Tensor,
+    window: int,
+    start: str = "at",
+    incomplete: str = "undefined",
+) -> Tensor:
+    """Mean entropy of the `window` tokens that start at, or after, each token (eq. 4).
+
+    Args:
+        entropy_BT: token entropies in nats, (B, T); whatever stands at masked positions is ignored.
+        mask_BT: True on response tokens; padding may be on either side.
+        window: number of tokens w >= 1.
+        start: "at" (paper: tokens t .. t+w-1) or "after" (release: tokens t+1 .. t+w).
+        incomplete: the value of a window with fewer than w response tokens:
+            "undefined": NaN;
+            "shorter": the mean of those there are, NaN if there are none;
+            "running_mean": the mean of the rollout's complete windows, or the entropy of its first
+            token if it has none (what the release's threshold is taken over).
+
+    Returns:
+        (B, T) window entropies in nats, float32 or float64 as given; NaN at masked positions.
+
+    Raises:
+        UserError: unknown names, a window below 1, shapes that differ, NaN or infinite entropy.
+
+    >>> H, mask = torch.tensor([[1.0, 3.0, 5.0]]), torch.ones(1, 3)
+    >>> window_entropy(H, mask, 2).tolist()
+    [[2.0, 4.0, nan]]
+    >>> window_entropy(H, mask, 2, start="after").tolist()
+    [[4.0, nan, nan]]
+    """
+    if start not in STARTS or incomplete not in INCOMPLETE:
+        raise UserError(
+            f"start={start!r}, incomplete={incomplete!r}: choose start from {STARTS} and "
+            f"incomplete from {INCOMPLETE}"
+        )
+    if window < 1:
+        raise UserError(f"window={window}: a window holds at least 1 token")
+    mask_BT = check_mask(entropy_BT, mask_BT)
+    entropy_BT = masked(entropy_BT, mask_BT, "entropy_BT")
+    first = 0 if start == "at" else 1
+    # Shifted slices are added in the same order everywhere, so that equal windows are equal to the
+    # last bit and a threshold taken from them keeps its ties; a running sum would not do that.
+    total_BT = _sum_ahead(entropy_BT, window, first)
+    tokens_BT = _sum_ahead(mask_BT.to(torch.int16), window, first)
+    mean_BT = total_BT / tokens_BT
+    complete_BT = mask_BT & (tokens_BT == window)
+    if incomplete == "shorter":
+        return mean_BT.where(mask_BT & (tokens_BT > 0), torch.nan)
+    if incomplete == "undefined":
+        return mean_BT.where(complete_BT, torch.nan)
+    filler_B1 = _running_mean_filler(mean_BT, complete_BT, entropy_BT, mask_BT)
+    return mean_BT.where(complete_BT, filler_B1).where(mask_BT, torch.nan)
+
+
+def hwe_mask(window_BT: Tensor, threshold: Tensor | float, strict: bool = False) -> Tensor:
+    """Tokens whose window entropy reaches the threshold: m_t = [W_t >= theta] (Alg. 1).
+
+    Args:
+        window_BT: window entropies in nats; NaN (undefined) is never selected.
+        threshold: theta in nats: one number, or (B,) with one per rollout.
+        strict: select W_t > theta (the wording of the main text) instead of W_t >= theta.
+
+    Raises:
+        UserError: the threshold is NaN.
+
+    >>> hwe_mask(torch.tensor([[2.0, 4.0, float("nan")]]), 2.0).tolist()
+    [[True, True, False]]
+    """
+    threshold_B1 = _threshold_column(window_BT, threshold)
+    return window_BT > threshold_B1 if strict else window_BT >= threshold_B1
+
+
+def excess_entropy(window_BT: Tensor, threshold: Tensor | float) -> Tensor:
+    """[W_t - theta]_+ in nats, 0 where the window is undefined (Alg. 1's phi and the soft cost).
+
+    >>> excess_entropy(torch.tensor([[2.0, 4.0, float("nan")]]), 3.0).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    return (window_BT - _threshold_column(window_BT, threshold)).clamp(min=0).nan_to_num(nan=0.0)
+
+
+def expand_windows(start_BT: Tensor, window: int, start: str = "at") -> Tensor:
+    """Tokens covered by a selected window: each True at t marks the w tokens that window averages.
+
+    >>> expand_windows(torch.tensor([[True, False, False, False]]), 2, "after").tolist()
+    [[False, True, True, False]]
+    """
+    if start not in STARTS:
+        raise UserError(f"start={start!r}: choose from {STARTS}")
+    covered_BT = torch.zeros_like(start_BT, dtype=torch.bool)
+    length = start_BT.shape[1]
+    for offset in range(window):
+        shift = offset + (start == "after")
+        if shift < length:
+            covered_BT[:, shift:] |= start_BT[:, : length - shift].bool()
+    return covered_BT
+
+
+def count_hwe(hwe_BT: Tensor) -> Tensor:
+    """N_HE: HWE tokens per rollout, (B,) int64."""
+    return hwe_BT.bool().sum(dim=1)
+
+
+def trigger_counts(
+    window_BT: Tensor, trigger_BT: Tensor, threshold: Tensor | float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Lexicon triggers split by the threshold, as the release counts them.
+
+    Args:
+        window_BT: window entropies in nats, NaN where the window is incomplete (not counted).
+        trigger_BT: True where the token is a reasoning trigger.
+        threshold: theta in nats, one number or (B,).
+
+    Returns:
+        valid_B (triggers with W_t >= theta, the release's N_HE), invalid_B (the other triggers with
+        a complete window) and soft_cost_B, the sum of max(0, W_t - theta) over triggers, in nats.
+    """
+    counted_BT = trigger_BT.bool() & ~window_BT.isnan()
+    high_BT = hwe_mask(window_BT, threshold) & counted_BT
+    # In float64: a rollout may have thousands of triggers.
+    excess_BT = excess_entropy(window_BT, threshold).double().where(counted_BT, 0.0)
+    return high_BT.sum(1), (counted_BT & ~high_BT).sum(1), excess_BT.sum(1)
+
+
+def _sum_ahead(values_BT: Tensor, window: int, first: int) -> Tensor:
+    """Sum over positions t+first .. t+first+window-1, those beyond the end counting 0."""
+    total_BT = torch.zeros_like(values_BT)
+    length = values_BT.shape[1]
+    for shift in range(first, min(first + window, length)):
+        total_BT[:, : length - shift] += values_BT[:, shift:]
+    return total_BT
+
+
+def _running_mean_filler(
+    mean_BT: Tensor, complete_BT: Tensor, entropy_BT: Tensor, mask_BT: Tensor
+) -> Tensor:
+    """What the release pads with, (B, 1): appending a running mean to its own list leaves it alone.
+
+    So every padded value equals the mean of the complete windows; without any, the first value is
+    H_t of the first token and all later ones repeat it.
+    """
+    if mean_BT.shape[1] == 0:
+        return mean_BT.new_zeros(mean_BT.shape[0], 1)
+    complete_B1 = complete_BT.sum(1, keepdim=True)
+    mean_B1 = mean_BT.where(complete_BT, 0.0).sum(1, keepdim=True) / complete_B1.clamp(min=1)
+    first_B1 = mask_BT.int().argmax(1, keepdim=True)
+    return mean_B1.where(complete_B1 > 0, entropy_BT.gather(1, first_B1))
+
+
+def _threshold_column(window_BT: Tensor, threshold: Tensor | float) -> Tensor:
+    threshold_B1 = torch.as_tensor(
+        threshold, dtype=window_BT.dtype, device=window_BT.device
+    ).reshape(-1, 1)
+    if threshold_B1.isnan().any():
+        raise UserError(
+            "threshold: NaN; it is taken over at least one complete window of the batch"
+        )
+    return threshold_B1

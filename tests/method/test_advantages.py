@@ -1,0 +1,93 @@
+"""Advantages and the dynamic-sampling filter, as definitions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ares.errors import UserError
+from ares.method.advantages import (
+    group_centred,
+    group_normalised,
+    informative_groups,
+    length_normalised,
+    psi_bonus,
+    token_advantages,
+)
+
+GROUP = torch.tensor([0, 0, 1, 1])
+REWARD = torch.tensor([1.0, 0.0, 1.0, 1.0])
+
+
+def test_centred_and_normalised():
+    assert group_centred(REWARD, GROUP).tolist() == [0.5, -0.5, 0.0, 0.0]
+    unit = 0.5 / (math.sqrt(0.5) + 1e-6)
+    assert group_normalised(REWARD, GROUP).tolist() == pytest.approx([unit, -unit, 0.0, 0.0])
+
+
+def test_length_normalised():
+    length = torch.tensor([4, 2, 3, 0])
+    assert length_normalised(REWARD, GROUP, length).tolist() == [0.125, -0.25, 0.0, 0.0]
+
+
+def test_a_group_of_one_has_no_std():
+    with pytest.raises(UserError, match="group of one"):
+        group_normalised(torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0, 0, 1]))
+
+
+@pytest.mark.parametrize("function", [group_centred, group_normalised])
+def test_bad_rewards_are_refused(function):
+    with pytest.raises(UserError, match="rewards"):
+        function(torch.tensor([1.0, math.nan]), torch.tensor([0, 0]))
+
+
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=8), st.randoms())
+def test_group_order_does_not_matter(rewards, random):
+    order = list(range(len(rewards)))
+    random.shuffle(order)
+    reward, group = torch.tensor(rewards), torch.zeros(len(rewards), dtype=torch.int64)
+    torch.testing.assert_close(
+        group_normalised(reward[order], group),
+        group_normalised(reward, group)[order],
+        atol=1e-6,
+        rtol=1e-6,
+    )
+
+
+def test_psi_literal():
+    window = torch.tensor([[3.0, 2.0, math.nan, 9.0]])
+    hwe = torch.tensor([[True, True, False, True]])
+    mask = torch.tensor([[True, True, True, False]])
+    # lambda x excess = 0.5 x (1, 0, -): 0.5, 0, 0; their mean over 3 tokens is b = 1/6
+    psi = psi_bonus(window, hwe, mask, 2.0, torch.tensor([0.5]))
+    assert psi[0].tolist() == pytest.approx([1 / 3, -1 / 6, -1 / 6, 0.0])
+    assert psi_bonus(window, hwe, mask, 2.0, torch.tensor([0.5]), baseline=0.0)[0].tolist() == [
+        0.5,
+        0.0,
+        0.0,
+        0.0,
+    ]
+
+
+def test_psi_of_an_empty_batch_and_without_multiplier():
+    nothing = torch.zeros(2, 3)
+    window = torch.full((2, 3), math.nan)
+    assert not psi_bonus(window, nothing, nothing, 1.0, torch.zeros(2)).any()
+
+
+def test_token_advantages_of_algorithm_1():
+    mask = torch.tensor([[True, True], [True, False]])
+    psi = torch.tensor([[0.1, -0.1], [0.3, 0.5]])
+    got = token_advantages(torch.tensor([1.0, -1.0]), mask, psi)
+    torch.testing.assert_close(got, torch.tensor([[1.1, 0.9], [-0.7, 0.0]]))
+    assert token_advantages(torch.tensor([1.0, -1.0]), mask).tolist() == [[1.0, 1.0], [-1.0, 0.0]]
+
+
+def test_filter_bounds_are_strict():
+    score = torch.tensor([0.0, 0.5, 1.0, 1.0])
+    assert informative_groups(score, GROUP, 0.25, 1.0).tolist() == [False] * 4
+    assert informative_groups(score, GROUP, 0.2, 1.0).tolist() == [True, True, False, False]

@@ -1,0 +1,103 @@
+"""Buckets, sums per bucket, and targets."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ares.errors import UserError
+from ares.method.difficulty import (
+    BucketSums,
+    DualLambda,
+    EmaTargets,
+    ReleasedTargets,
+    buckets,
+    group_index,
+    group_means,
+)
+
+
+def test_eq10_for_eight_rollouts():
+    right = torch.arange(9)
+    assert buckets(right / 8).tolist() == [2, 2, 2, 1, 1, 1, 0, 0, 0]
+
+
+def test_released_bounds_are_thirds():
+    thirds = torch.tensor([1 / 3, 2 / 3, 0.33, 0.66], dtype=torch.float64)
+    assert buckets(thirds, 2 / 3, 1 / 3).tolist() == [1, 0, 2, 1]
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, math.nan])
+def test_a_pass_rate_is_a_fraction(rate):
+    with pytest.raises(UserError, match="pass rates"):
+        buckets(torch.tensor([rate]))
+
+
+def test_bounds_in_the_wrong_order_are_refused():
+    with pytest.raises(UserError, match="bounds"):
+        buckets(torch.tensor([0.5]), easy_from=0.2, medium_from=0.4)
+
+
+def test_group_means_and_sizes():
+    group = group_index(["b", "a", "b"])
+    mean, size = group_means(torch.tensor([1.0, 5.0, 2.0]), group)
+    assert (mean.tolist(), size.tolist()) == ([1.5, 5.0], [2.0, 1.0])
+
+
+def test_no_groups():
+    mean, size = group_means(torch.zeros(0), group_index([]))
+    assert (mean.tolist(), size.tolist()) == ([], [])
+
+
+def test_bucket_sums_add_up_and_leave_out_unknown_codes():
+    values, codes = torch.tensor([1.0, 3.0, 10.0, 7.0]), torch.tensor([0, 0, 2, 3])
+    whole = BucketSums.of(values, codes)
+    assert whole.number_D.tolist() == [2, 0, 1]
+    assert whole.sum_D.tolist() == [4, 0, 10]
+    assert whole.square_D.tolist() == [10, 0, 100]
+    assert whole.mean_D[0] == 2 and whole.mean_D[1].isnan()
+    assert whole.variance_D[0] == 1 and whole.variance_D[2] == 0
+    parts = BucketSums.of(values[:1], codes[:1]) + BucketSums.of(values[1:], codes[1:])
+    assert torch.equal(parts.sum_D, whole.sum_D) and torch.equal(parts.square_D, whole.square_D)
+
+
+def test_ema_targets_are_those_of_earlier_steps():
+    targets = EmaTargets(0.5)
+    first = BucketSums.of(torch.tensor([4.0]), torch.tensor([0]))
+    assert targets.current(first)[0] == 4  # nothing earlier: its own mean
+    targets.update(first)
+    second = BucketSums.of(torch.tensor([8.0, 2.0]), torch.tensor([0, 1]))
+    assert targets.current(second)[:2].tolist() == [4, 2]
+    targets.update(second)
+    assert targets.value_D == [6, 2, None]
+
+
+def test_released_targets_round_half_to_even_and_keep_unseen_buckets():
+    targets = ReleasedTargets()
+    targets.update(BucketSums.of(torch.tensor([2.5]), torch.tensor([1])))
+    assert targets.target_D == [None, 2.0, None]
+    assert targets.alpha_D == pytest.approx([0.5, 0.525, 0.5])
+    targets.update(BucketSums.of(torch.tensor([2.5]), torch.tensor([2])))
+    assert targets.target_D == [None, 2.0, 2.0]
+    assert targets.alpha_D == pytest.approx([0.5, 0.525, 0.475])  # the other way on hard
+
+
+def test_targets_resume_exactly():
+    for targets, other in (
+        (EmaTargets(0.5), EmaTargets(0.5)),
+        (ReleasedTargets(), ReleasedTargets()),
+    ):
+        targets.update(BucketSums.of(torch.tensor([3.25]), torch.tensor([0])))
+        other.load_state_dict(targets.state_dict())
+        assert other == targets
+
+
+def test_dual_multiplier_reads_the_last_rollout_of_a_prompt():
+    targets = ReleasedTargets(target_D=[2.0, None, None])
+    dual = DualLambda(fewest=2)
+    cost, group = torch.tensor([100.0, 5.0]), torch.tensor([0, 0])
+    dual.update(cost, torch.tensor([0, 0]), group, targets)
+    assert dual.value_D == pytest.approx([0.03, 0, 0])  # .01 x (5 - 2)
+    assert dual.budget_D == [2.0, 1.0, 1.0]

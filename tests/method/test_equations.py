@@ -1,0 +1,124 @@
+"""The equation map (docs/equations.md) tells the truth: what it names exists, and nothing is
+missing.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ares import paths
+
+COLUMNS = ["item", "what", "function", "test", "status"]
+#: Numbered statements of the paper, steps of Algorithm 1 and departures of the release.
+REQUIRED = """
+eq. 1
+eq. 3
+eq. 4
+eq. 10
+eq. 22
+eq. 27
+Lemma 1
+Lemma 2
+Lemma 3
+Lemma 4
+Prop. 1
+Prop. 2
+Cor. 1
+Theorem 1
+Theorem 2
+Donsker-Varadhan
+Alg. 1: m_t
+Alg. 1: rollouts branch
+Alg. 1: threshold
+Alg. 1: centred reward
+Alg. 1: length
+Alg. 1: psi_t
+Alg. 1: A_t
+threshold, main text
+threshold, App. H
+threshold, Alg. 1
+App. H: trigger
+N_HE
+Fig. 2b: lexicon
+T_d
+main text: lambda_d
+main text: g_d
+App. I
+App. M
+AdaCS: target length
+AdaCS: selection
+AdaCS: fine-tuning
+dynamic sampling
+clipped surrogate
+KL estimate
+lambda_d = 0
+release: entropy
+release: window
+release: padding
+release: threshold
+release: threshold average
+release: trigger
+release: buckets
+release: target and alpha
+release: inversion
+release: dual ascent
+release: advantage
+release: filter order
+release: controller
+presets
+training loop
+"""
+#: The only rows that may be unfinished: what other parts of the compendium bring.
+MAY_WAIT = ("AdaCS", "Alg. 1: rollouts branch", "training loop")
+
+
+def table_rows() -> list[dict[str, str]]:
+    """Every row of every table of the page."""
+    rows = []
+    for line in (paths.ROOT / "docs" / "equations.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("|") and not line.startswith(("|---", "| item |")):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            assert len(cells) == len(COLUMNS), line
+            rows.append(dict(zip(COLUMNS, cells, strict=True)))
+    return rows
+
+
+ROWS = table_rows()
+
+
+@cache
+def functions_of(path: Path) -> set[str]:
+    """Names of the test functions of a file, without importing it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["item"])
+def test_a_row_names_what_exists(row):
+    if row["status"] == "not yet":
+        assert row["item"].startswith(MAY_WAIT), "an unfinished row that is not allowed to wait"
+        assert not row["function"] and not row["test"], "an unfinished row claims to exist"
+        return
+    assert row["status"] == "done"
+    module, name = re.fullmatch(r"`(ares[\w.]*)\.(\w+)`", row["function"]).groups()
+    assert callable(getattr(importlib.import_module(module), name))
+    path, test = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", row["test"]).groups()
+    assert test in functions_of(paths.ROOT / path)
+
+
+@pytest.mark.parametrize("item", REQUIRED.split("\n")[1:-1])
+def test_every_item_has_a_row(item):
+    # A longer name that goes on with a word character or digit is another item.
+    pattern = re.compile(re.escape(item) + r"(?!\w)")
+    assert any(pattern.search(row["item"]) for row in ROWS)
+
+
+def test_no_item_stands_twice():
+    items = [row["item"] for row in ROWS]
+    assert len(items) == len(set(items))

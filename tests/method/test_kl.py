@@ -1,0 +1,146 @@
+"""KL estimators, token weights and controllers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ares.errors import UserError
+from ares.method.difficulty import BucketSums
+from ares.method.kl import (
+    ReleasedController,
+    WindowController,
+    exact_kl,
+    kl_estimate,
+    non_window_sums,
+    token_weights,
+)
+
+
+def test_estimators_literal():
+    p, q = torch.tensor([math.log(0.5)]), torch.tensor([math.log(0.25)])
+    assert kl_estimate(p, q, "k1").item() == pytest.approx(math.log(2))
+    assert kl_estimate(q, p, "abs").item() == pytest.approx(math.log(2))
+    assert kl_estimate(p, q, "k2").item() == pytest.approx(math.log(2) ** 2 / 2)
+    assert kl_estimate(p, q, "k3").item() == pytest.approx(0.5 - 1 + math.log(2))
+
+
+@given(st.integers(0, 2**31))
+def test_k1_and_k3_have_the_exact_kl_as_expectation(seed):
+    generator = torch.Generator().manual_seed(seed)
+    # Mild policies: beyond a k3 of 10 the clamp would bias it.
+    p, q = (0.5 * torch.randn(2, 7, generator=generator)).log_softmax(-1).unbind(0)
+    exact = exact_kl(p, q).item()
+    for estimator in ("k1", "k3"):
+        assert (p.exp() * kl_estimate(p, q, estimator)).sum().item() == pytest.approx(
+            exact, abs=1e-5
+        )
+    assert (kl_estimate(p, q, "k3") >= -1e-6).all()
+
+
+def test_k3_survives_a_reference_of_probability_zero():
+    assert kl_estimate(torch.zeros(1), torch.tensor([-math.inf])).item() == 10.0
+
+
+def test_nan_is_refused():
+    with pytest.raises(UserError, match="NaN"):
+        kl_estimate(torch.tensor([-math.inf]), torch.tensor([-math.inf]))
+
+
+def test_weights_fall_inside_windows():
+    hwe = torch.tensor([[True, False], [False, False]])
+    assert token_weights(torch.tensor([2.0, 4.0]), hwe, 0.25).tolist() == [[0.5, 2.0], [4.0, 4.0]]
+    assert token_weights(torch.tensor([2.0, 4.0]), hwe, 1.0).tolist() == [[2.0, 2.0], [4.0, 4.0]]
+
+
+@pytest.mark.parametrize("rho", [0.0, 1.5, math.nan])
+def test_rho_outside_its_range_is_refused(rho):
+    with pytest.raises(UserError, match="rho"):
+        token_weights(torch.ones(1), torch.ones(1, 1), rho)
+
+
+def test_the_controller_sees_non_window_tokens_only():
+    kl = torch.tensor([[0.1, 9.0, 0.3], [0.5, math.nan, 0.7]])
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    hwe = torch.tensor([[False, True, False], [False, False, False]])
+    sums = non_window_sums(kl, mask, hwe, torch.tensor([0, 2]))
+    assert sums.number_D.tolist() == [2, 0, 1]
+    assert sums.sum_D.tolist() == pytest.approx([0.4, 0, 0.5])
+
+
+def test_nan_kl_outside_windows_is_refused():
+    with pytest.raises(UserError, match="kl_BT"):
+        non_window_sums(
+            torch.tensor([[math.nan]]), torch.ones(1, 1), torch.zeros(1, 1), torch.zeros(1).long()
+        )
+
+
+def sums_of(mean: float, bucket: int = 0) -> BucketSums:
+    return BucketSums.of(torch.tensor([mean], dtype=torch.float64), torch.tensor([bucket]))
+
+
+def test_eq27_literal():
+    controller = WindowController(0.01, 0.5, 0.001, 1.0, [0.1, 0.1, 0.1])
+    controller.update(sums_of(0.02))  # twice the budget: x (1 + .5 (2 - 1))
+    assert controller.kappa_D == pytest.approx([0.15, 0.1, 0.1])
+    controller.update(sums_of(0.0))  # nothing used: x (1 - .5)
+    assert controller.kappa_D == pytest.approx([0.075, 0.1, 0.1])
+    controller.update(sums_of(1e9))
+    assert controller.kappa_D[0] == 1.0
+    for _ in range(20):
+        controller.update(sums_of(0.0))
+    assert controller.kappa_D[0] == 0.001
+
+
+def test_eq27_rests_on_the_budget():
+    controller = WindowController(0.01, 0.5, 0.001, 1.0, [0.1, 0.1, 0.1])
+    controller.update(sums_of(0.01, bucket=1))
+    assert controller.kappa_D == [0.1, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(
+    "change", [{"budget": 0.0}, {"gain": 1.5}, {"minimum": 0.0}, {"minimum": 2.0}]
+)
+def test_a_controller_that_could_turn_negative_is_refused(change):
+    settings = {"budget": 0.01, "gain": 0.1, "minimum": 0.001, "maximum": 1.0}
+    with pytest.raises(UserError, match="KL controller"):
+        WindowController(**{**settings, **change}, kappa_D=[0.1] * 3)
+
+
+def test_controllers_resume_exactly():
+    window = WindowController(0.01, 0.5, 0.001, 1.0, [0.1, 0.1, 0.1])
+    window.update(sums_of(0.013))
+    other = WindowController(1.0, 0.1, 0.1, 1.0, [1.0] * 3)
+    other.load_state_dict(window.state_dict())
+    assert other == window
+    released = ReleasedController(interval=1)
+    released.update(torch.tensor([0.5]), torch.tensor([2]))
+    another = ReleasedController()
+    another.load_state_dict(released.state_dict())
+    assert another == released
+    # The state is a copy: going on does not change it.
+    state = released.state_dict()
+    released.update(torch.tensor([0.5]), torch.tensor([2]))
+    assert state != released.state_dict()
+    with pytest.raises(UserError, match="another version"):
+        other.load_state_dict(released.state_dict())
+
+
+def test_released_controller_averages_the_sequences_of_a_micro_batch():
+    one = ReleasedController(interval=1)
+    one.update(torch.tensor([0.02, 0.04, 0.9]), torch.tensor([0, 0, 3]))
+    two = ReleasedController(interval=1)
+    two.update(torch.tensor([0.03]), torch.tensor([0]))
+    assert one.kl_D == pytest.approx([0.03, None, None])
+    assert one.beta_D == pytest.approx(two.beta_D)
+
+
+def test_released_dead_zone_leaves_everything_but_the_smoothed_kl():
+    controller = ReleasedController(interval=1)
+    controller.update(torch.tensor([0.0101]), torch.tensor([0]))
+    assert controller.beta_D[0] == 1.0 and controller.error_D[0] == 0.0
+    assert controller.kl_D[0] == pytest.approx(0.0101)

@@ -1,0 +1,95 @@
+"""The lexicon as data, its loader, and matching."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ares.errors import UserError
+from ares.method.lexicon import CATEGORIES, Lexicon, load_lexicon, normalize_token, token_match
+
+REQUIRED = (
+    "try suppose consider perhaps maybe let assume then next instead alternatively but rather wait "
+    "however actually so therefore hence thus check verify confirm because since first guess"
+)
+AMBIGUOUS = "okay well right look see fine hmm alright good now just or"
+
+
+def test_our_list_has_the_six_categories_and_each_word_once():
+    ours = load_lexicon()
+    assert tuple(ours.categories) == CATEGORIES
+    assert all(len(words) >= 10 for words in ours.categories.values())
+    assert sum(map(len, ours.categories.values())) == len(ours.words)
+    assert all(normalize_token(word) == word for word in ours.words)
+
+
+@pytest.mark.parametrize("word", REQUIRED.split())
+def test_our_list_holds(word):
+    assert word in load_lexicon()
+
+
+@pytest.mark.parametrize("word", AMBIGUOUS.split())
+def test_our_list_leaves_out(word):
+    assert word not in load_lexicon()
+
+
+@pytest.mark.parametrize("token", ["so", " So", "ĠSO", "▁so", "\nso "])
+def test_spellings_of_one_word(token):
+    assert token in Lexicon({"conclude": ("so",)})
+
+
+@pytest.mark.parametrize("token", ["so,", "soo", "s", "", "Ġ"])
+def test_what_is_not_that_word(token):
+    assert token not in Lexicon({"conclude": ("so",)})
+
+
+def test_category_and_match():
+    ours = load_lexicon()
+    assert ours.category_of["because"] == "cause"
+    assert ours.match([" But", "7"]) == [True, False]
+
+
+def test_token_match_uses_ids_under_the_mask_only():
+    trigger_V = Lexicon({"x": ("so",)}).vocabulary_mask([" so", "7", None])
+    assert trigger_V.tolist() == [True, False, False]
+    ids = torch.tensor([[0, 1, 0, -100]])
+    mask = torch.tensor([[True, True, False, False]])
+    assert token_match(ids, trigger_V, mask).tolist() == [[True, False, False, False]]
+    with pytest.raises(UserError, match="vocabulary has 3"):
+        token_match(torch.tensor([[3]]), trigger_V, torch.ones(1, 1))
+    assert token_match(
+        torch.zeros(2, 0, dtype=torch.int64), trigger_V, torch.zeros(2, 0)
+    ).shape == (2, 0)
+
+
+def test_a_list_of_the_users_own(tmp_path):
+    plain = tmp_path / "mine.txt"
+    plain.write_text("# mine\nEureka\n\nbut  # contrast\n", encoding="utf-8")
+    assert load_lexicon(plain).categories == {"user": ("Eureka", "but")}
+    assert "Ġeureka" in load_lexicon(plain)
+    as_json = tmp_path / "mine.json"
+    as_json.write_text('{"joy": ["eureka"]}', encoding="utf-8")
+    assert load_lexicon(as_json).category_of == {"eureka": "joy"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": ["x"', "not valid JSON"),
+        ('["x"]', "expected"),
+        ('{"a": [1]}', "expected"),
+        ('{"a": ["x"], "b": [" X"]}', "stands in 'a' and in 'b'"),
+        ('{"a": [" "]}', "empty word"),
+        ('{"a": []}', "no words"),
+    ],
+)
+def test_a_broken_list_is_told(tmp_path, text, message):
+    path = tmp_path / "mine.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        load_lexicon(path)
+
+
+def test_a_missing_list_is_told(tmp_path):
+    with pytest.raises(UserError, match="can't read"):
+        load_lexicon(tmp_path / "none.txt")

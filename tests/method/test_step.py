@@ -1,0 +1,200 @@
+"""A whole step under each preset: what reaches the update, and what must not change it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ares.errors import UserError
+from ares.method.difficulty import BucketSums
+from ares.method.kl import non_window_sums
+from ares.method.presets import PRESETS
+from ares.method.step import Method, Rollouts, Shaped
+
+PRESET = pytest.mark.parametrize("name", PRESETS)
+
+
+def batch_of(seed: int = 0, prompts: int = 6, samples: int = 8, length: int = 40) -> Rollouts:
+    """Rollouts of unequal length whose pass rates cover every bucket."""
+    generator = torch.Generator().manual_seed(seed)
+    size = prompts * samples
+    length_B = torch.randint(6, length + 1, (size,), generator=generator)
+    group_B = torch.arange(prompts).repeat_interleave(samples)
+    chance_B = torch.linspace(0.1, 0.9, prompts)[group_B]
+    return Rollouts(
+        entropy_BT=3 * torch.rand(size, length, generator=generator),
+        mask_BT=torch.arange(length) < length_B[:, None],
+        correct_B=(torch.rand(size, generator=generator) < chance_B).long(),
+        group_B=group_B,
+        trigger_BT=torch.rand(size, length, generator=generator) < 0.4,
+    )
+
+
+def rows(batch: Rollouts, index: torch.Tensor) -> Rollouts:
+    return Rollouts(
+        batch.entropy_BT[index],
+        batch.mask_BT[index],
+        batch.correct_B[index],
+        batch.group_B[index],
+        batch.trigger_BT[index],
+    )
+
+
+def same(got: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-6, equal_nan=True)
+
+
+def same_step(got: Shaped, expected: Shaped, index: torch.Tensor) -> None:
+    def per_rollout(threshold):
+        return torch.as_tensor(threshold).double().expand(len(index))
+
+    same(per_rollout(got.threshold), per_rollout(expected.threshold)[index])
+    for name in ("count_B", "bucket_B", "target_B", "entropy_reward_B", "score_B", "keep_B"):
+        same(getattr(got, name), getattr(expected, name)[index])
+
+
+@PRESET
+def test_permuting_the_rollouts_permutes_the_result(name):
+    batch = batch_of()
+    index = torch.randperm(len(batch.correct_B), generator=torch.Generator().manual_seed(1))
+    expected = Method(PRESETS[name]).shape(batch)
+    got = Method(PRESETS[name]).shape(rows(batch, index))
+    same_step(got, expected, index)
+    same(got.advantage_BT, expected.advantage_BT[index])
+
+
+@PRESET
+@pytest.mark.parametrize("left", [0, 3])
+@pytest.mark.parametrize("right", [0, 5])
+def test_padding_does_not_matter(name, left, right):
+    batch = batch_of()
+
+    def pad(values: torch.Tensor, fill: float) -> torch.Tensor:
+        return torch.nn.functional.pad(values, (left, right), value=fill)
+
+    padded = replace(
+        batch,
+        entropy_BT=pad(batch.entropy_BT, math.nan),
+        mask_BT=pad(batch.mask_BT, False),
+        trigger_BT=pad(batch.trigger_BT, True),
+    )
+    expected = Method(PRESETS[name]).shape(batch)
+    got = Method(PRESETS[name]).shape(padded)
+    same_step(got, expected, torch.arange(len(batch.correct_B)))
+    inside = slice(left, left + batch.mask_BT.shape[1])
+    same(got.advantage_BT[:, inside], expected.advantage_BT)
+    assert not got.advantage_BT[:, :left].any() and not got.hwe_BT[~padded.mask_BT].any()
+
+
+@PRESET
+def test_a_step_resumes_exactly_from_its_state(name):
+    method, resumed = Method(PRESETS[name]), Method(PRESETS[name])
+    method.shape(batch_of(0))
+    kl_BT = 0.02 * torch.rand(48, 40, generator=torch.Generator().manual_seed(2))
+    shaped = method.shape(batch_of(1))
+    method.observe_kl(kl_BT, batch_of(1).mask_BT, shaped.hwe_BT, shaped.bucket_B)
+    resumed.load_state_dict(method.state_dict())
+    got, expected = resumed.shape(batch_of(2)), method.shape(batch_of(2))
+    assert torch.equal(got.advantage_BT, expected.advantage_BT)
+    weights = [m.kl_weight(expected.bucket_B, expected.hwe_BT) for m in (resumed, method)]
+    assert torch.equal(*weights)
+
+
+def test_kl_statistics_add_up_over_processes():
+    batch = batch_of()
+    shaped = Method(PRESETS["ares"]).shape(batch)
+    kl_BT = torch.rand(48, 40, generator=torch.Generator().manual_seed(3))
+
+    def sums(part: slice) -> BucketSums:
+        return non_window_sums(
+            kl_BT[part], batch.mask_BT[part], shaped.hwe_BT[part], shaped.bucket_B[part]
+        )
+
+    whole, halves = sums(slice(None)), sums(slice(0, 17)) + sums(slice(17, None))
+    assert torch.equal(whole.number_D, halves.number_D)
+    same(whole.sum_D, halves.sum_D)
+    one, two = Method(PRESETS["ares"]), Method(PRESETS["ares"])
+    one.observe_kl(kl_BT, batch.mask_BT, shaped.hwe_BT, shaped.bucket_B)
+    first = slice(0, 17)
+    two.observe_kl(
+        kl_BT[first], batch.mask_BT[first], shaped.hwe_BT[first], shaped.bucket_B[first],
+        reduce=lambda mine: mine + sums(slice(17, None)),
+    )  # fmt: skip
+    assert one.controller.kappa_D == pytest.approx(two.controller.kappa_D)
+    assert one.controller.kappa_D != PRESETS["ares"].kl_beta
+
+
+def test_kl_weights_of_every_kind():
+    hwe_BT, bucket_B = torch.tensor([[True, False]]), torch.tensor([2])
+    weight = {name: Method(PRESETS[name]).kl_weight(bucket_B, hwe_BT) for name in PRESETS}
+    ares = PRESETS["ares"]
+    beta = ares.kl_coefficient * ares.kl_beta
+    same(weight["ares"], torch.tensor([[beta * ares.kl_rho, beta]]))
+    same(weight["released"], torch.tensor([[0.01, 0.01]]))
+    same(weight["grpo"], torch.tensor([[0.01, 0.01]]))
+    assert not weight["ares-no-kl"].any() and not weight["dapo"].any()
+
+
+def test_arms_without_an_entropy_reward_score_the_accuracy():
+    batch = batch_of()
+    for name in ("ares-no-entropy", "dapo", "grpo"):
+        assert torch.equal(Method(PRESETS[name]).shape(batch).score_B, batch.correct_B.double())
+    assert Method(PRESETS["ares-no-kl"]).shape(batch).entropy_reward_B.any()
+
+
+def test_ours_filters_on_accuracy_and_the_release_on_the_reward():
+    batch = batch_of()
+    wrong = replace(batch, correct_B=torch.zeros_like(batch.correct_B))
+    assert not Method(PRESETS["ares"]).shape(wrong).keep_B.any()
+    assert Method(PRESETS["grpo"]).shape(wrong).keep_B.all()
+    # All wrong, yet every group has a mean reward between .01 and .99.
+    assert Method(PRESETS["released"]).shape(wrong).keep_B.all()
+
+
+def test_released_filter_order_hides_the_difficulty_from_the_reward():
+    batch = batch_of()
+    first = Method(PRESETS["released"]).shape(batch)
+    assert len(set(first.bucket_B.tolist())) == 3
+    assert not first.target_B.any()
+    off = Method(replace(PRESETS["released"], filter="none")).shape(batch)
+    assert off.target_B.any()
+    assert not torch.equal(first.entropy_reward_B, off.entropy_reward_B)
+
+
+def test_released_threshold_is_one_step_late():
+    method = Method(PRESETS["released"])
+    first = method.shape(batch_of(0))
+    assert first.threshold == -1.0
+    kept = method.threshold.value
+    assert method.shape(batch_of(1)).threshold == kept > 0
+    ares = Method(PRESETS["ares"])
+    assert ares.shape(batch_of(0)).threshold == ares.threshold.value
+
+
+def test_released_threshold_may_have_entropies_of_its_own():
+    batch = batch_of()
+    method, other = Method(PRESETS["released"]), Method(PRESETS["released"])
+    method.shape(batch)
+    other.shape(replace(batch, threshold_entropy_BT=0.5 * batch.entropy_BT))
+    assert other.threshold.value == pytest.approx(0.5 * method.threshold.value)
+
+
+def test_a_trigger_preset_needs_its_mask():
+    with pytest.raises(UserError, match="trigger"):
+        Method(PRESETS["released"]).shape(replace(batch_of(), trigger_BT=None))
+
+
+def test_state_of_another_preset_is_refused():
+    with pytest.raises(UserError, match="another preset"):
+        Method(PRESETS["dapo"]).load_state_dict(Method(PRESETS["ares"]).state_dict())
+
+
+def test_main_text_reward_is_void_in_the_first_step_and_acts_in_the_second():
+    method = Method(PRESETS["paper"])
+    assert not method.shape(batch_of(0)).entropy_reward_B.any()
+    longer = batch_of(1)
+    longer = replace(longer, mask_BT=torch.ones_like(longer.mask_BT))
+    assert method.shape(longer).entropy_reward_B.any()

@@ -1,0 +1,182 @@
+"""Window entropy, the HWE mask and its counts, as definitions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ares.errors import UserError
+from ares.method.windows import (
+    count_hwe,
+    excess_entropy,
+    expand_windows,
+    hwe_mask,
+    trigger_counts,
+    window_entropy,
+)
+
+NAN = math.nan
+H = torch.tensor([[1.0, 2.0, 6.0, 3.0, 8.0]])
+ALL = torch.ones(1, 5, dtype=torch.bool)
+
+
+def values(tensor: torch.Tensor) -> list:
+    """Nested lists with None for NaN, so that equality means equality."""
+    return [[None if math.isnan(x) else x for x in row] for row in tensor.tolist()]
+
+
+def test_paper_window_starts_at_the_token():
+    assert values(window_entropy(H, ALL, 2)) == [[1.5, 4.0, 4.5, 5.5, None]]
+
+
+def test_released_window_starts_after_the_token():
+    assert values(window_entropy(H, ALL, 2, "after")) == [[4.0, 4.5, 5.5, None, None]]
+
+
+def test_window_of_one_is_the_entropy_of_this_or_the_next_token():
+    assert values(window_entropy(H, ALL, 1)) == [[1.0, 2.0, 6.0, 3.0, 8.0]]
+    assert values(window_entropy(H, ALL, 1, "after")) == [[2.0, 6.0, 3.0, 8.0, None]]
+
+
+def test_shorter_windows_average_what_there_is():
+    assert values(window_entropy(H, ALL, 2, "at", "shorter")) == [[1.5, 4.0, 4.5, 5.5, 8.0]]
+    assert values(window_entropy(H, ALL, 2, "after", "shorter")) == [[4.0, 4.5, 5.5, 8.0, None]]
+
+
+def test_running_mean_pads_with_the_mean_of_the_complete_windows():
+    got = window_entropy(H, ALL, 2, "after", "running_mean")  # (4 + 4.5 + 5.5) / 3 = 14 / 3
+    assert got[0].tolist() == pytest.approx([4.0, 4.5, 5.5, 14 / 3, 14 / 3])
+
+
+def test_running_mean_without_a_complete_window_repeats_the_first_entropy():
+    assert values(window_entropy(H, ALL, 9, "after", "running_mean")) == [[1.0] * 5]
+
+
+def test_window_longer_than_the_rollout_is_undefined():
+    assert values(window_entropy(H, ALL, 6)) == [[None] * 5]
+
+
+@pytest.mark.parametrize("incomplete", ["undefined", "shorter", "running_mean"])
+@pytest.mark.parametrize("start", ["at", "after"])
+def test_empty_and_masked_rollouts_are_undefined(start, incomplete):
+    empty = torch.zeros(2, 0)
+    assert window_entropy(empty, empty.bool(), 4, start, incomplete).shape == (2, 0)
+    masked = window_entropy(torch.full((1, 3), NAN), torch.zeros(1, 3), 2, start, incomplete)
+    assert values(masked) == [[None] * 3]
+
+
+def test_one_token():
+    one, mask = torch.tensor([[0.7]]), torch.ones(1, 1)
+    assert window_entropy(one, mask, 1).item() == pytest.approx(0.7)
+    assert math.isnan(window_entropy(one, mask, 2).item())
+    assert window_entropy(one, mask, 2, "after", "running_mean").item() == pytest.approx(0.7)
+
+
+def test_a_masked_token_inside_breaks_the_windows_over_it():
+    mask = torch.tensor([[True, True, False, True, True]])
+    assert values(window_entropy(H, mask, 2)) == [[1.5, None, None, 5.5, None]]
+
+
+@pytest.mark.parametrize("bad", [NAN, math.inf])
+def test_bad_entropy_is_refused_under_the_mask_only(bad):
+    entropy = torch.tensor([[1.0, bad, 1.0]])
+    with pytest.raises(UserError, match=r"NaN or infinite at \[\(0, 1\)\]"):
+        window_entropy(entropy, torch.ones(1, 3), 1)
+    ignored = window_entropy(entropy, torch.tensor([[True, False, True]]), 1)
+    assert values(ignored) == [[1.0, None, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"window": 0}, {"window": 2, "start": "before"}, {"window": 2, "incomplete": "x"}]
+)
+def test_unknown_choices_are_refused(arguments):
+    with pytest.raises(UserError):
+        window_entropy(H, ALL, **arguments)
+
+
+def test_shapes_must_agree():
+    with pytest.raises(UserError, match="differ"):
+        window_entropy(H, torch.ones(1, 4), 2)
+
+
+def test_dtypes():
+    assert window_entropy(H.bfloat16(), ALL, 2).dtype == torch.float32
+    assert window_entropy(H.double(), ALL, 2).dtype == torch.float64
+
+
+@given(
+    st.integers(1, 9), st.sampled_from(["at", "after"]), st.integers(0, 2**31), st.integers(0, 6)
+)
+def test_windows_equal_the_definition_wherever_the_padding_is(window, start, seed, padding):
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(0, 12, (3,), generator=generator).tolist()
+    rows = [torch.rand(n, generator=generator) for n in lengths]
+    width = max(lengths) + padding
+    first = 0 if start == "at" else 1
+    for left in (False, True):
+        entropy, mask = torch.full((3, width), NAN), torch.zeros(3, width, dtype=torch.bool)
+        for index, row in enumerate(rows):
+            begin = width - len(row) if left else 0
+            entropy[index, begin : begin + len(row)] = row
+            mask[index, begin : begin + len(row)] = True
+        got = window_entropy(entropy, mask, window, start)
+        for index, row in enumerate(rows):
+            for t in range(len(row)):
+                value = got[index][mask[index]][t].item()
+                inside = row[t + first : t + first + window]
+                if len(inside) == window:
+                    assert value == pytest.approx(inside.mean().item(), abs=1e-6)
+                else:
+                    assert math.isnan(value)
+        assert got[~mask].isnan().all()
+
+
+def test_equal_windows_are_equal_to_the_last_bit():
+    entropy = torch.tensor([[0.1, 0.2, 0.3] * 40])
+    window = window_entropy(entropy, torch.ones_like(entropy), 3)[0, ::3]
+    assert len(set(window[~window.isnan()].tolist())) == 1
+
+
+def test_hwe_mask_includes_the_threshold_unless_strict():
+    window = torch.tensor([[1.0, 2.0, 3.0, NAN]])
+    assert hwe_mask(window, 2.0).tolist() == [[False, True, True, False]]
+    assert hwe_mask(window, 2.0, strict=True).tolist() == [[False, False, True, False]]
+    assert count_hwe(hwe_mask(window, 2.0)).tolist() == [2]
+
+
+def test_hwe_mask_with_a_threshold_per_rollout():
+    window = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
+    assert hwe_mask(window, torch.tensor([2.0, 0.5])).tolist() == [[False, True], [True, True]]
+
+
+def test_undefined_windows_are_never_selected_even_at_minus_one():
+    assert hwe_mask(torch.tensor([[NAN, 0.0]]), -1.0).tolist() == [[False, True]]
+
+
+def test_a_nan_threshold_is_refused():
+    with pytest.raises(UserError, match="threshold"):
+        hwe_mask(torch.zeros(1, 1), NAN)
+
+
+def test_excess_entropy():
+    assert excess_entropy(torch.tensor([[1.0, 3.5, NAN]]), 3.0).tolist() == [[0.0, 0.5, 0.0]]
+
+
+def test_expand_windows_covers_what_the_window_averaged():
+    start = torch.tensor([[False, True, False, False, True]])
+    assert expand_windows(start, 2).tolist() == [[False, True, True, False, True]]
+    assert expand_windows(start, 2, "after").tolist() == [[False, False, True, True, False]]
+    assert expand_windows(start, 9).tolist() == [[False, True, True, True, True]]
+    with pytest.raises(UserError):
+        expand_windows(start, 2, "around")
+
+
+def test_trigger_counts_literal():
+    window = torch.tensor([[3.0, 1.0, 5.0, NAN]])
+    trigger = torch.tensor([[True, True, False, True]])
+    valid, invalid, cost = trigger_counts(window, trigger, 2.0)
+    assert (valid.tolist(), invalid.tolist(), cost.tolist()) == ([1], [1], [1.0])
