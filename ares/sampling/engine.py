@@ -1,0 +1,300 @@
+"""Draw responses from a Qwen2.5-VL, with the entropy and log-probability of every token.
+
+The weights and the arithmetic are those of transformers: the prompt goes through the model's own
+forward pass and every new token through its own decoder layers. What differs from `generate`:
+
+1. The KV cache is allocated once; finished rows leave it at once. Rows live in slots, and the
+   last active slot moves into the one that fell free, so a step costs what its active rows cost.
+2. Masks and rotary angles are made once per call, not once per step.
+3. Every row draws from its own counter-based generator by inverting the distribution function,
+   so its draws depend on its seed alone: not on the batch, nor on when other rows finish.
+4. A prompt that is sampled n times is read once.
+5. Entropies and log-probabilities belong to the temperature-scaled softmax over the whole
+   vocabulary (the paper's eq. 3), also when top-p truncates what is drawn.
+6. The placeholders of pictures and videos are never drawn: a response that contains one could be
+   neither scored nor trained on, for no picture belongs to it. Their (tiny) probability still
+   counts in point 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from ares.errors import UserError
+from ares.sampling.prompts import Prompt, pad_prompts, split_prompts
+from ares.sampling.slots import KVCache, Slots
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One response, T tokens long, on the CPU.
+
+    token_ids: (T,) int64, with the end token if there is one.
+    logprobs, entropies: (T,) float32, nats, of the full temperature-scaled distribution.
+    finished: True if the response ends with an end token, False if it was cut.
+    """
+
+    token_ids: Tensor
+    logprobs: Tensor
+    entropies: Tensor
+    finished: bool
+
+
+def sample(
+    model: Qwen2_5_VLForConditionalGeneration,
+    inputs: Mapping | Sequence[Prompt],
+    *,
+    max_new_tokens: int,
+    eos_token_ids: Sequence[int],
+    pad_token_id: int,
+    seeds: Sequence[int],
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    greedy: bool = False,
+    samples_per_prompt: int = 1,
+) -> list[Sample]:
+    """Sample `samples_per_prompt` responses to every prompt.
+
+    Args:
+        model: on one device; put into eval mode meanwhile.
+        inputs: a processor's batch (see `prompts.split_prompts`) or a list of prompts.
+        max_new_tokens: tokens after which a response is cut.
+        eos_token_ids: ids that end a response.
+        pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
+        seeds: one non-negative integer per response. The same call gives the same bits on a CPU.
+        temperature: divides the logits, also those that give the entropies.
+        top_p: draw from the smallest set of most probable tokens that has this probability.
+        greedy: take the most probable token; seeds are not used, but counted.
+
+    Returns:
+        The responses, those to one prompt side by side.
+
+    Raises:
+        UserError: impossible arguments, a prompt that leaves no room in the model's context, a
+            model kind that is not supported, or logits that are not finite.
+    """
+    prompts = split_prompts(inputs, model.config) if isinstance(inputs, Mapping) else list(inputs)
+    _check_options(max_new_tokens, temperature, top_p, samples_per_prompt)
+    _check_seeds(seeds, len(prompts) * samples_per_prompt)
+    _check_model(model)
+    if not prompts:
+        return []
+    check_room(model, max(len(prompt.token_ids) for prompt in prompts) + max_new_tokens)
+    ends = frozenset(int(token) for token in eos_token_ids)
+    placeholders = [model.config.image_token_id, model.config.video_token_id]
+    barred = torch.tensor(placeholders, device=model.lm_head.weight.device)
+    with evaluating(model), torch.inference_mode():
+        logits_BV, decoding = _prefill(model, prompts, pad_token_id, max_new_tokens, seeds)
+        slots = decoding.slots
+        for step in range(max_new_tokens):
+            prob_BV, logprob_BV, entropy_B = distribution(logits_BV, temperature)
+            check_finite(entropy_B, f"at new token {step + 1}")
+            if greedy:
+                token_B = logits_BV.index_fill(1, barred, -torch.inf).argmax(-1)
+            else:
+                uniform_B = slots.uniforms[: slots.n, step]
+                token_B = draw(prob_BV.index_fill_(1, barred, 0.0), top_p, uniform_B)
+            logprob_B = logprob_BV.gather(1, token_B[:, None])[:, 0]
+            ids = slots.record(step, token_B, logprob_B, entropy_B)
+            slots.retire([slot for slot, token in enumerate(ids) if token in ends], step + 1)
+            if slots.n == 0 or step + 1 == max_new_tokens:
+                break
+            logits_BV = decoding.feed(step)
+        slots.retire(list(range(slots.n)), max_new_tokens)  # what is still active is cut
+    return [_sample(slots.done[row], ends) for row in range(len(seeds))]
+
+
+def _sample(per_token: Sequence[Tensor], ends: frozenset[int]) -> Sample:
+    # A tensor made in inference mode can't enter a loss; a copy made outside it can.
+    tokens, logprobs, entropies = (tensor.cpu().clone() for tensor in per_token)
+    return Sample(tokens, logprobs, entropies, finished=int(tokens[-1]) in ends)
+
+
+def distribution(logits_BV: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return probabilities (B, V), log-probabilities (B, V) and entropies (B,) in nats.
+
+    All of softmax(logits / temperature) over the whole vocabulary, in float32; H = -sum p ln p
+    (eq. 3).
+    """
+    logprob_BV = torch.log_softmax(logits_BV.float() / temperature, dim=-1)
+    prob_BV = logprob_BV.exp()
+    return prob_BV, logprob_BV, -(prob_BV * logprob_BV).sum(-1)
+
+
+def draw(prob_BV: Tensor, top_p: float, uniform_B: Tensor) -> Tensor:
+    """Invert the distribution function at `uniform_B`, in [0, 1); returns token ids (B,).
+
+    The probabilities need not sum to one.
+    """
+    if top_p < 1.0:
+        sorted_BV, order_BV = prob_BV.sort(-1, descending=True)
+        outside_BV = sorted_BV.cumsum(-1) - sorted_BV >= top_p
+        prob_BV = prob_BV.masked_fill(outside_BV.scatter(1, order_BV, outside_BV), 0.0)
+    # float64: over 150 000 tokens a float32 sum would misplace the boundaries visibly.
+    cdf_BV = prob_BV.cumsum(-1, dtype=torch.float64)
+    point_B1 = (uniform_B * cdf_BV[:, -1])[:, None]
+    return torch.searchsorted(cdf_BV, point_B1, right=True)[:, 0].clamp_(max=prob_BV.shape[1] - 1)
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """A model with its slots. cos_TD, sin_TD: rotary angles of every position to come."""
+
+    model: Qwen2_5_VLForConditionalGeneration
+    slots: Slots
+    cos_TD: Tensor
+    sin_TD: Tensor
+
+    def feed(self, step: int) -> Tensor:
+        """Feed the tokens drawn at `step` to the decoder layers; return the next logits (B, V)."""
+        slots, language, n = self.slots, self.model.model.language_model, self.slots.n
+        cache = slots.cache
+        position_B1 = slots.position[:n, None] + step
+        angles = self.cos_TD[position_B1], self.sin_TD[position_B1]
+        mask = None if slots.mask is None else slots.mask[:n, :, :, : cache.length + 1]
+        hidden_B1C = language.embed_tokens(slots.tokens[:n, step : step + 1])
+        for layer in language.layers:
+            hidden_B1C = layer(
+                hidden_B1C, attention_mask=mask, position_embeddings=angles, past_key_values=cache
+            )
+        cache.length += 1
+        return self.model.lm_head(language.norm(hidden_B1C[:, 0]))
+
+
+def _prefill(
+    model: Qwen2_5_VLForConditionalGeneration,
+    prompts: Sequence[Prompt],
+    pad_token_id: int,
+    max_new_tokens: int,
+    seeds: Sequence[int],
+) -> tuple[Tensor, _Decoding]:
+    """Read the prompts; return the logits (B, V) of the first new tokens and what comes after."""
+    batch = pad_prompts(
+        prompts,
+        side="left",
+        pad_token_id=pad_token_id,
+        image_token_id=model.config.image_token_id,
+        device=model.lm_head.weight.device,
+    )
+    mask_BT = batch.pop("attention_mask").bool()
+    position_3BT = _positions(model, batch, mask_BT)
+    batch.pop("mm_token_type_ids", None)
+    copies, width = len(seeds) // len(prompts), mask_BT.shape[1] + max_new_tokens
+    cache = KVCache(model, len(seeds), width, copies)
+    hidden_BTC = model.model(
+        **batch,
+        position_ids=position_3BT,
+        attention_mask={"full_attention": _prompt_mask(mask_BT, cache.block.dtype)},
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+    cache.length = mask_BT.shape[1]
+    mask = None if mask_BT.all() else _decode_mask(mask_BT, width, cache.block.dtype, copies)
+    next_B = position_3BT.amax(dim=(0, 2)) + 1
+    slots = Slots(cache, mask, next_B.repeat_interleave(copies), seeds, max_new_tokens)
+    positions = torch.arange(int(next_B.max()) + max_new_tokens, device=mask_BT.device)
+    # In text the three position axes of M-RoPE agree.
+    cos, sin = model.model.language_model.rotary_emb(cache.block, positions.expand(3, 1, -1))
+    logits_BV = model.lm_head(hidden_BTC[:, -1]).repeat_interleave(copies, dim=0)
+    return logits_BV, _Decoding(model, slots, cos[0], sin[0])
+
+
+def _positions(
+    model: Qwen2_5_VLForConditionalGeneration, batch: Mapping[str, Tensor], mask_BT: Tensor
+) -> Tensor:
+    """Return the M-RoPE positions (3, B, T) of left-padded prompts (time, height, width)."""
+    if "image_grid_thw" in batch:
+        return model.model.get_rope_index(
+            batch["input_ids"],
+            mm_token_type_ids=batch["mm_token_type_ids"],
+            image_grid_thw=batch["image_grid_thw"],
+            attention_mask=mask_BT,
+        )[0]
+    return (mask_BT.long().cumsum(-1) - 1).clamp(min=0).expand(3, -1, -1)
+
+
+def _prompt_mask(mask_BT: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the additive (B, 1, T, T) mask of the prompts: causal, blind to the padding."""
+    width = mask_BT.shape[1]
+    causal_TT = torch.ones(width, width, dtype=torch.bool, device=mask_BT.device).tril()
+    # Padding sees itself: a row of the softmax without any key would be NaN.
+    itself_TT = torch.eye(width, dtype=torch.bool, device=mask_BT.device)
+    seen_BTT = (causal_TT & mask_BT[:, None, :]) | itself_TT
+    zero_BTT = torch.zeros(seen_BTT.shape, dtype=dtype, device=mask_BT.device)
+    return zero_BTT.masked_fill_(~seen_BTT, float("-inf"))[:, None]
+
+
+def _decode_mask(mask_BT: Tensor, width: int, dtype: torch.dtype, copies: int) -> Tensor:
+    """Return the additive (B, 1, 1, width) mask that hides the padding from new tokens."""
+    mask = torch.zeros((mask_BT.shape[0], width), dtype=dtype, device=mask_BT.device)
+    mask[:, : mask_BT.shape[1]].masked_fill_(~mask_BT, float("-inf"))
+    return mask.repeat_interleave(copies, dim=0)[:, None, None]
+
+
+@contextmanager
+def evaluating(model: Qwen2_5_VLForConditionalGeneration) -> Iterator[None]:
+    """Turn dropout (and gradient checkpointing, which drops the cache) off for a while."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def _check_options(
+    max_new_tokens: int, temperature: float, top_p: float, samples_per_prompt: int
+) -> None:
+    if max_new_tokens < 1:
+        raise UserError(f"max_new_tokens is {max_new_tokens}: at least 1 is needed")
+    if samples_per_prompt < 1:
+        raise UserError(f"samples_per_prompt is {samples_per_prompt}: at least 1 is needed")
+    if not temperature > 0:
+        raise UserError(f"temperature is {temperature}: it must be positive (or use greedy=True)")
+    if not 0 < top_p <= 1:
+        raise UserError(f"top_p is {top_p}: it must lie in (0, 1]")
+
+
+def _check_seeds(seeds: Sequence[int], n_rows: int) -> None:
+    if len(seeds) != n_rows:
+        raise UserError(f"{len(seeds)} seeds for {n_rows} responses: give one seed per response")
+    if any(seed < 0 for seed in seeds):
+        raise UserError("a seed is negative: seeds are integers from 0 on")
+
+
+def _check_model(model: Qwen2_5_VLForConditionalGeneration) -> None:
+    config = model.config.text_config
+    if config._attn_implementation not in ("sdpa", "eager"):
+        raise UserError(
+            f"the sampler needs attn_implementation sdpa or eager, not "
+            f"{config._attn_implementation}: load the model with attn_implementation='sdpa'"
+        )
+    if "sliding_attention" in config.layer_types:
+        raise UserError("the sampler does not do sliding-window attention: set it off")
+    if config.rope_parameters["rope_type"] in ("dynamic", "longrope"):
+        raise UserError("the sampler needs rotary angles that do not depend on the length so far")
+
+
+def check_room(model: Qwen2_5_VLForConditionalGeneration, n_tokens: int) -> None:
+    """Raise UserError if a prompt and its response, `n_tokens`, exceed the model's context."""
+    context = model.config.text_config.max_position_embeddings
+    if n_tokens > context:
+        raise UserError(
+            f"the longest prompt with its response takes {n_tokens} tokens, the model's context "
+            f"holds {context}: shorten the prompt or lower max_new_tokens"
+        )
+
+
+def check_finite(entropy_B: Tensor, where: str) -> None:
+    """Raise UserError if logits were NaN or infinite: either makes the entropy so."""
+    if not torch.isfinite(entropy_B).all():
+        raise UserError(
+            f"the model's logits are not finite {where}: its weights have diverged or the number "
+            "type overflows; use an earlier checkpoint or float32"
+        )

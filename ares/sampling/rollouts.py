@@ -1,0 +1,143 @@
+"""Sample responses to problems and grade them: the table that every analysis starts from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from ares.sampling.engine import sample
+from ares.sampling.prompts import Prompt, split_prompts
+from ares.world.problem import Problem
+from ares.world.prompts import messages, picture
+from ares.world.settings import World
+from ares.world.verify import verify
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem as it is put to a model. `look` seeds the appearance of its picture."""
+
+    problem: Problem
+    level: str
+    presentation: str
+    look: int = 0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How rollouts are drawn; `batch_prompts` is how many prompts share a forward pass."""
+
+    samples: int
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    batch_prompts: int
+    seed: int
+
+
+def tasks_from_table(table: pd.DataFrame, look: int) -> list[Task]:
+    """The tasks of a problems table, in its order."""
+    columns = (table["numbers"], table["target"], table["level"], table["presentation"])
+    return [
+        Task(Problem(tuple(int(n) for n in numbers), int(target)), level, presentation, look)
+        for numbers, target, level, presentation in zip(*columns, strict=True)
+    ]
+
+
+def encode(tasks: Sequence[Task], model, processor) -> list[Prompt]:
+    """The prompts of some tasks, ready to be sampled from or continued."""
+    texts = [
+        processor.apply_chat_template(
+            messages(task.problem, task.presentation), tokenize=False, add_generation_prompt=True
+        )
+        for task in tasks
+    ]
+    pictures = [picture(t.problem, t.look) for t in tasks if t.presentation == "image"]
+    batch = processor(text=texts, images=pictures or None, padding=True, return_tensors="pt")
+    return split_prompts(batch, model.config)
+
+
+def row_seed(seed: int, *names: object) -> int:
+    """A 64-bit seed that depends on nothing but its arguments."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def end_tokens(model) -> list[int]:
+    """Ids that end a response, from the model's generation config."""
+    ends = model.generation_config.eos_token_id
+    return list(ends) if isinstance(ends, list) else [ends]
+
+
+def roll_out(
+    model, processor, tasks: Sequence[Task], world: World, sampling: Sampling, progress: str = ""
+) -> pd.DataFrame:
+    """`sampling.samples` graded responses to every task, one row each.
+
+    Every response draws from a generator seeded by its problem, presentation and index, so that
+    a task's rollouts do not depend on which other tasks are asked.
+
+    Columns: problem_id, level, k, presentation, numbers, target, sample, text, token_ids,
+    entropy (nats per token, full vocabulary at the sampling temperature), logprob, n_tokens (end
+    token included), finished (False: cut at the limit), correct, verdict (the reason in words).
+    """
+    rows: list[dict] = []
+    bar = tqdm(total=len(tasks) * sampling.samples, desc=progress, unit="rollout", disable=not progress,
+               mininterval=5)
+    for chunk in _chunks(tasks, sampling.batch_prompts):
+        seeds = [
+            row_seed(sampling.seed, task.problem.id, task.presentation, index)
+            for task in chunk
+            for index in range(sampling.samples)
+        ]
+        drawn = sample(
+            model,
+            encode(chunk, model, processor),
+            max_new_tokens=sampling.max_new_tokens,
+            eos_token_ids=end_tokens(model),
+            pad_token_id=processor.tokenizer.pad_token_id,
+            seeds=seeds,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            samples_per_prompt=sampling.samples,
+        )
+        texts = processor.tokenizer.batch_decode(
+            [s.token_ids for s in drawn], skip_special_tokens=True
+        )
+        for index, (response, text) in enumerate(zip(drawn, texts, strict=True)):
+            task = chunk[index // sampling.samples]
+            rows.append(_row(task, index % sampling.samples, response, text, world))
+        bar.update(len(drawn))
+    bar.close()
+    return pd.DataFrame(rows)
+
+
+def _row(task: Task, index: int, response, text: str, world: World) -> dict:
+    verdict = verify(task.problem, text, world.values)
+    return {
+        "problem_id": task.problem.id,
+        "level": task.level,
+        "k": len(task.problem.numbers),
+        "presentation": task.presentation,
+        "numbers": list(task.problem.numbers),
+        "target": task.problem.target,
+        "sample": index,
+        "text": text,
+        "token_ids": response.token_ids.to(torch.int32).numpy(),
+        "entropy": response.entropies.numpy(),
+        "logprob": response.logprobs.numpy(),
+        "n_tokens": len(response.token_ids),
+        "finished": response.finished,
+        "correct": verdict.correct,
+        "verdict": verdict.reason if response.finished else f"cut: {verdict.reason}",
+    }
+
+
+def _chunks(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

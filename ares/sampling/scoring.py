@@ -1,0 +1,144 @@
+"""Score given responses with one teacher-forced pass through the model's own forward.
+
+This is the reference the sampler is checked against: no cache, no slots, right padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from ares.errors import UserError
+from ares.sampling.engine import check_finite, check_room, distribution, evaluating
+from ares.sampling.prompts import Prompt, pad_prompts, split_prompts
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One response of T tokens as the model reads it, on the CPU, float32, nats.
+
+    logprobs, entropies: (T,), of the full distribution softmax(logits / temperature).
+    top_ids, top_logprobs: (T, k), the k most probable tokens, best first; None unless asked for.
+    class_mass: (T, n_classes), the probability of each token class; None unless asked for.
+    """
+
+    logprobs: Tensor
+    entropies: Tensor
+    top_ids: Tensor | None = None
+    top_logprobs: Tensor | None = None
+    class_mass: Tensor | None = None
+
+
+def score(
+    model: Qwen2_5_VLForConditionalGeneration,
+    inputs: Mapping | Sequence[Prompt],
+    responses: Sequence[Sequence[int] | Tensor],
+    *,
+    pad_token_id: int,
+    temperature: float = 1.0,
+    samples_per_prompt: int = 1,
+    top_k: int = 0,
+    token_classes: Sequence[int] | Tensor | None = None,
+    batch_size: int = 64,
+) -> list[Score]:
+    """Return the exact entropy and log-probability of every token of every response.
+
+    Args:
+        model: put into eval mode meanwhile.
+        inputs: a processor's batch (see `prompts.split_prompts`) or a list of prompts.
+        responses: token ids, `samples_per_prompt` responses to every prompt, side by side; each
+            must hold a token. The end token counts as a token.
+        pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
+        temperature: divides the logits.
+        top_k: also return the k most probable tokens at every position.
+        token_classes: (V,) class of every token of the vocabulary, 0 .. n_classes - 1; also
+            return the probability of every class at every position.
+        batch_size: responses per forward pass; lower it when memory is short.
+
+    Raises:
+        UserError: counts that do not fit, an empty or too long response, logits that are not
+            finite.
+    """
+    prompts = split_prompts(inputs, model.config) if isinstance(inputs, Mapping) else list(inputs)
+    if len(responses) != len(prompts) * samples_per_prompt:
+        raise UserError(
+            f"{len(responses)} responses for {len(prompts)} prompts with {samples_per_prompt} "
+            "samples each: give every prompt its responses, side by side"
+        )
+    if any(len(response) == 0 for response in responses):
+        raise UserError("a response is empty: there is no token to score")
+    if any(model.config.image_token_id in response for response in responses):
+        raise UserError("a response holds a picture placeholder: no picture belongs to it")
+    sequences = [
+        prompts[row // samples_per_prompt].followed_by(response)
+        for row, response in enumerate(responses)
+    ]
+    check_room(model, max(len(sequence.token_ids) for sequence in sequences))
+    # Similar lengths share a batch, so little of it is padding.
+    by_length = sorted(range(len(sequences)), key=lambda row: -len(sequences[row].token_ids))
+    scores: dict[int, Score] = {}
+    for start in range(0, len(by_length), batch_size):
+        rows = by_length[start : start + batch_size]
+        lengths = [len(responses[row]) for row in rows]
+        batch = [sequences[row] for row in rows]
+        scored = _score_batch(
+            model, batch, lengths, pad_token_id, temperature, top_k, token_classes
+        )
+        scores.update(zip(rows, scored, strict=True))
+    return [scores[row] for row in range(len(sequences))]
+
+
+def _score_batch(
+    model: Qwen2_5_VLForConditionalGeneration,
+    sequences: list[Prompt],
+    lengths: list[int],
+    pad_token_id: int,
+    temperature: float,
+    top_k: int,
+    token_classes: Sequence[int] | Tensor | None,
+) -> list[Score]:
+    """Score one batch; N below is the number of response tokens in it, without padding."""
+    device = model.lm_head.weight.device
+    batch = pad_prompts(
+        sequences,
+        side="right",
+        pad_token_id=pad_token_id,
+        image_token_id=model.config.image_token_id,
+        device=device,
+    )
+    with evaluating(model), torch.inference_mode():
+        hidden_BTC = model.model(**batch, use_cache=False).last_hidden_state
+        # The hidden state before a token predicts it.
+        ends = [len(sequence.token_ids) for sequence in sequences]
+        spans = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+        before = [slice(span.start - 1, span.stop - 1) for span in spans]
+        hidden_NC = torch.cat([hidden_BTC[row, span] for row, span in enumerate(before)])
+        token_N = torch.cat([batch["input_ids"][row, span] for row, span in enumerate(spans)])
+        prob_NV, logprob_NV, entropy_N = distribution(model.lm_head(hidden_NC), temperature)
+        check_finite(entropy_N, "while scoring")
+        columns = [logprob_NV.gather(1, token_N[:, None])[:, 0], entropy_N, None, None, None]
+        if top_k:
+            columns[3], columns[2] = logprob_NV.topk(top_k, dim=-1)
+        if token_classes is not None:
+            columns[4] = _class_mass(prob_NV, torch.as_tensor(token_classes, device=device))
+    # Copies made outside inference mode may enter a loss.
+    split = [
+        [None] * len(lengths) if column is None else column.cpu().clone().split(lengths)
+        for column in columns
+    ]
+    return [Score(*tensors) for tensors in zip(*split, strict=True)]
+
+
+def _class_mass(prob_NV: Tensor, class_V: Tensor) -> Tensor:
+    """Sum probabilities within token classes, (N, n_classes)."""
+    if class_V.shape != prob_NV.shape[1:]:
+        raise UserError(
+            f"token_classes has {len(class_V)} entries, the vocabulary {prob_NV.shape[1]}: "
+            "give every token its class"
+        )
+    mass = prob_NV.new_zeros(prob_NV.shape[0], int(class_V.max()) + 1)
+    return mass.index_add_(1, class_V.long(), prob_NV)

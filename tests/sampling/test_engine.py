@@ -1,0 +1,268 @@
+"""The sampler against `generate`, against one full forward, and against itself."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ares.errors import UserError
+from ares.sampling.engine import distribution, draw, sample
+from ares.sampling.prompts import Prompt, split_prompts
+from ares.sampling.scoring import score
+
+LENGTH = 48
+
+
+def generate(model, inputs, max_new_tokens, ends):
+    """The greedy responses of transformers, cut after the end token."""
+    config = model.config
+    output = model.generate(
+        **inputs,
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        suppress_tokens=[config.image_token_id, config.video_token_id],
+        eos_token_id=ends,
+    )
+    responses = [row.tolist() for row in output[:, inputs["input_ids"].shape[1] :]]
+    first_end = [
+        next((i for i, token in enumerate(row) if token in ends), len(row)) for row in responses
+    ]
+    return [row[: end + 1] for row, end in zip(responses, first_end, strict=True)]
+
+
+def tokens(samples):
+    return [response.token_ids.tolist() for response in samples]
+
+
+def test_greedy_tokens_equal_those_of_generate(policy, inputs, ids):
+    model, _ = policy
+    free = generate(model, inputs, LENGTH, [ids["eos_token_ids"][0]])
+    # Every row gets an end at a place of its own, as trained models do.
+    ends = [row[index] for row, index in zip(free, (1, 0, 5, 2), strict=True)]
+    for eos in (ids["eos_token_ids"], ends[:1], ends):
+        samples = sample(
+            model, inputs, max_new_tokens=LENGTH, greedy=True, seeds=range(4),
+            eos_token_ids=eos, pad_token_id=ids["pad_token_id"],
+        )  # fmt: skip
+        assert tokens(samples) == generate(model, inputs, LENGTH, list(eos))
+        assert [s.finished for s in samples] == [s.token_ids[-1] in eos for s in samples]
+
+
+def test_statistics_equal_a_full_forward(policy, inputs, ids):
+    model, _ = policy
+    samples = sample(
+        model, inputs, max_new_tokens=LENGTH, temperature=0.8, seeds=range(12),
+        samples_per_prompt=3, **ids,
+    )  # fmt: skip
+    scores = score(
+        model, inputs, [s.token_ids for s in samples], temperature=0.8, samples_per_prompt=3,
+        pad_token_id=ids["pad_token_id"], batch_size=5,
+    )  # fmt: skip
+    assert len({len(s.token_ids) for s in samples}) > 1
+    for drawn, scored in zip(samples, scores, strict=True):
+        torch.testing.assert_close(drawn.logprobs, scored.logprobs, atol=1e-5, rtol=0)
+        torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
+
+
+def test_same_seed_same_bits(policy, inputs, ids):
+    model, _ = policy
+    first, again, other = (
+        sample(model, inputs, max_new_tokens=LENGTH, seeds=range(start, start + 4), **ids)
+        for start in (7, 7, 8)
+    )
+    for one, two in zip(first, again, strict=True):
+        assert torch.equal(one.token_ids, two.token_ids)
+        assert torch.equal(one.logprobs, two.logprobs)
+        assert torch.equal(one.entropies, two.entropies)
+    assert all(a != b for a, b in zip(tokens(first), tokens(other), strict=True))
+
+
+def test_a_row_does_not_depend_on_the_others(policy, inputs, ids):
+    model, _ = policy
+    prompts = split_prompts(inputs, model.config)
+    # Many ends, so that rows leave at many steps and slots are reused.
+    ends = ids["eos_token_ids"] + list(range(20, 28))
+    options = {"max_new_tokens": LENGTH, "eos_token_ids": ends, "pad_token_id": ids["pad_token_id"]}
+    together = sample(model, inputs, seeds=range(40), samples_per_prompt=10, **options)
+    assert len({len(s.token_ids) for s in together}) > 8
+    for row in (0, 9, 15, 22, 38, 39):
+        (alone,) = sample(model, [prompts[row // 10]], seeds=[row], **options)
+        assert alone.token_ids.tolist() == together[row].token_ids.tolist()
+        torch.testing.assert_close(alone.entropies, together[row].entropies, atol=1e-5, rtol=0)
+
+
+def test_a_repeated_prompt_is_as_good_as_samples_per_prompt(policy, inputs, ids):
+    model, _ = policy
+    prompts = split_prompts(inputs, model.config)
+    repeated = [prompt for prompt in prompts for _ in range(3)]
+    options = {"max_new_tokens": 16, "seeds": range(12), **ids}
+    expanded = sample(model, inputs, samples_per_prompt=3, **options)
+    assert tokens(expanded) == tokens(sample(model, repeated, **options))
+
+
+def test_continuing_from_a_prefix_gives_the_rest(policy, inputs, ids):
+    model, _ = policy
+    options = {"greedy": True, "seeds": range(4), **ids}
+    whole = sample(model, inputs, max_new_tokens=20, **options)
+    cuts = (3, 8, 1, 5)
+    prompts = [
+        prompt.followed_by(response.token_ids[:cut])
+        for prompt, response, cut in zip(
+            split_prompts(inputs, model.config), whole, cuts, strict=True
+        )
+    ]
+    rest = sample(model, prompts, max_new_tokens=12, **options)
+    for row, cut in enumerate(cuts):
+        assert rest[row].token_ids.tolist() == whole[row].token_ids[cut : cut + 12].tolist()
+
+
+def test_right_padding_and_arrays_are_read_alike(policy, inputs, ids):
+    model, _ = policy
+    shifted = {name: value.numpy().copy() for name, value in inputs.items()}
+    for row, mask in enumerate(inputs["attention_mask"].bool()):
+        kept = inputs["input_ids"][row][mask].numpy()
+        shifted["input_ids"][row] = ids["pad_token_id"]
+        shifted["input_ids"][row, : len(kept)] = kept
+        shifted["attention_mask"][row] = [1] * len(kept) + [0] * (len(mask) - len(kept))
+    left, right = (
+        sample(model, batch, max_new_tokens=8, seeds=range(4), **ids) for batch in (inputs, shifted)
+    )
+    assert tokens(left) == tokens(right)
+
+
+def test_frequencies_follow_the_distribution(policy, ids):
+    model, _ = policy
+    prompt = Prompt(torch.tensor([12, 13, 14]))
+    n = 4000
+    samples = sample(model, [prompt], max_new_tokens=1, seeds=range(n), samples_per_prompt=n, **ids)
+    drawn = torch.cat([s.token_ids for s in samples])
+    with torch.no_grad():
+        logits = model(input_ids=prompt.token_ids[None]).logits[0, -1]
+    logits[[model.config.image_token_id, model.config.video_token_id]] = -torch.inf  # never drawn
+    expected = logits.softmax(-1) * n
+    counts = torch.bincount(drawn, minlength=len(expected)).float()
+    common = expected > 5
+    chi_square = ((counts - expected)[common] ** 2 / expected[common]).sum()
+    freedom = int(common.sum())
+    assert freedom > 20
+    # The seeds are fixed; a fair draw is within 4 standard deviations of the mean.
+    assert abs(chi_square - freedom) < 4 * (2 * freedom) ** 0.5
+
+
+def test_inverse_distribution_function_by_hand():
+    probabilities = torch.tensor([[0.25, 0.0, 0.5, 0.25]]).expand(6, -1)
+    uniforms = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)
+    assert draw(probabilities, 1.0, uniforms).tolist() == [0, 0, 2, 2, 3, 3]
+
+
+def test_top_p_by_hand():
+    probabilities = torch.tensor([[0.1, 0.4, 0.2, 0.3]]).expand(4, -1)
+    uniforms = torch.tensor([0.0, 0.56, 0.58, 0.999], dtype=torch.float64)
+    # 0.4 + 0.3 reach 0.7: tokens 1 and 3 remain, with 4/7 and 3/7.
+    assert draw(probabilities, 0.7 - 1e-6, uniforms).tolist() == [1, 1, 3, 3]
+    # The most probable token remains however small top_p is.
+    assert draw(probabilities, 0.01, uniforms).tolist() == [1, 1, 1, 1]
+
+
+def test_distribution_by_hand():
+    logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [3.0, 0.0, -1e4, -1e4]])
+    probs, logprobs, entropy = distribution(logits, temperature=3.0)
+    assert probs[0].tolist() == [0.25] * 4
+    # At temperature 3 the logit 3 counts as 1: p = e / (1 + e) = 0.7310586.
+    assert probs[1, 0].item() == pytest.approx(0.7310586)
+    assert logprobs[1, 1].item() == pytest.approx(-1.3132617)
+    assert entropy.tolist() == pytest.approx([1.3862944, 0.5822031])
+
+
+def test_top_p_truncates_the_draw_but_not_the_statistics(policy, inputs, ids):
+    model, _ = policy
+    options = {"max_new_tokens": 12, "seeds": range(4), **ids}
+    nucleus = sample(model, inputs, top_p=1e-6, **options)
+    assert tokens(nucleus) == tokens(sample(model, inputs, greedy=True, **options))
+    scores = score(model, inputs, [s.token_ids for s in nucleus], pad_token_id=ids["pad_token_id"])
+    for drawn, scored in zip(nucleus, scores, strict=True):
+        torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
+        torch.testing.assert_close(drawn.logprobs, scored.logprobs, atol=1e-5, rtol=0)
+
+
+def test_a_picture_changes_what_is_said(policy, batch_of, ids):
+    model, _ = policy
+    options = {"max_new_tokens": 1, "seeds": range(4), "greedy": True, **ids}
+    one, other = (
+        sample(model, batch_of(cards), **options)
+        for cards in (
+            [None, [(3, 4)], [(2, 9, 17)], [(5,)]],
+            [None, [(4, 3)], [(2, 9, 18)], [(6,)]],
+        )
+    )
+    same = [a.entropies[0] == b.entropies[0] for a, b in zip(one, other, strict=True)]
+    assert same == [True, False, False, False]
+
+
+def test_placeholders_are_never_drawn(policy, ids):
+    model, _ = policy
+    barred = [model.config.image_token_id, model.config.video_token_id]
+    bias = torch.zeros(model.config.text_config.vocab_size)
+    bias[barred] = 50.0
+    model.lm_head.bias = torch.nn.Parameter(bias)
+    prompt = [Prompt(torch.tensor([12, 13]))]
+    try:
+        for greedy in (False, True):
+            (response,) = sample(model, prompt, max_new_tokens=8, seeds=[0], greedy=greedy, **ids)
+            assert not set(response.token_ids.tolist()) & set(barred)
+    finally:
+        model.lm_head.bias = None
+
+
+def test_dropout_is_off_and_the_mode_restored(policy, inputs, ids):
+    model, _ = policy
+    options = {"max_new_tokens": 8, "seeds": range(4), **ids}
+    calm = sample(model, inputs, **options)
+    attention = model.model.language_model.layers[0].self_attn
+    attention.attention_dropout = 0.9
+    model.train()
+    try:
+        assert tokens(sample(model, inputs, **options)) == tokens(calm)
+        assert model.training
+    finally:
+        attention.attention_dropout = 0.0
+        model.eval()
+
+
+def test_results_may_enter_a_loss(policy, inputs, ids):
+    (response, *_) = sample(policy[0], inputs, max_new_tokens=2, seeds=range(4), **ids)
+    weight = torch.ones(2, requires_grad=True)
+    (weight * response.entropies).sum().backward()
+    assert torch.equal(weight.grad, response.entropies)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens is 0"),
+        ({"max_new_tokens": 2000}, "context holds 1024"),
+        ({"seeds": [1, 2]}, "2 seeds for 4 responses"),
+        ({"seeds": [0, 1, 2, -3]}, "a seed is negative"),
+        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"top_p": 1.5}, "top_p is 1.5"),
+        ({"samples_per_prompt": 0}, "samples_per_prompt is 0"),
+    ],
+)
+def test_impossible_arguments_are_named(policy, inputs, ids, changed, message):
+    options = {"max_new_tokens": 4, "seeds": range(4), **ids, **changed}
+    with pytest.raises(UserError, match=message) as raised:
+        sample(policy[0], inputs, **options)
+    assert "\n" not in str(raised.value)
+
+
+def test_logits_that_are_not_finite_are_reported(policy, inputs, ids):
+    model, _ = policy
+    norm = model.model.language_model.norm
+    norm.weight.data[3], before = torch.nan, norm.weight.data[3].item()
+    try:
+        with pytest.raises(UserError, match="not finite at new token 1"):
+            sample(model, inputs, max_new_tokens=4, seeds=range(4), **ids)
+    finally:
+        norm.weight.data[3] = before
