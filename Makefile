@@ -1,0 +1,105 @@
+# The two commands are `make figures` and `make test`; `make help` lists the rest.
+#
+# Everything runs in .venv, made from requirements.lock. On a machine without a GPU, set
+# PIP_EXTRA_INDEX_URL to the index of PyTorch's CPU builds (pytorch.org/get-started) before the
+# first run: pip then takes the small CPU build of the same torch and no CUDA libraries.
+
+SCALE ?= laptop
+CORES ?= all
+# The first of the two that starts: a version manager's python3.11 may be an empty promise.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	$$python -c "" 2>/dev/null && echo $$python && break; done || echo python3.11)
+
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+# One thread per process: several processes share the cores, and sums are the same everywhere.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export TOKENIZERS_PARALLELISM := false
+# The bytes of a PDF are repeatable when its date is.
+export SOURCE_DATE_EPOCH := 1759968000
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help figures test lint types test-slow bench base reference lock install clean
+
+help:  ## list the targets
+	@echo "make TARGET [SCALE=laptop|smoke|gpu|FILE.yaml] [CORES=all] [PYTHON=python3.11]"
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+figures: install  ## make every figure of a scale (default: laptop)
+	$(SNAKEMAKE) --config scale=$(SCALE)
+	@echo; $(BIN)/ares summary $(SCALE)
+
+test: lint  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke
+	$(BIN)/pytest
+	$(BIN)/pytest --nbval-lax --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 \
+		$(NOTEBOOKS)
+	$(SNAKEMAKE) --config scale=smoke
+	@echo; echo "make test passed: style, tests, notebooks, and the whole workflow, which"
+	@$(BIN)/ares summary smoke
+
+lint: install  ## style and the form of the workflow
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+types: install  ## what mypy says about the type hints
+	$(BIN)/mypy
+
+test-slow: install  ## the tests that take long
+	$(BIN)/pytest -m slow --timeout 3600
+
+bench: install  ## speed of the method and of the sampler, measured
+	$(BIN)/pytest -s --timeout 3600 benchmarks/bench_method.py
+	$(BIN)/python benchmarks/bench_sampling.py
+
+base: install  ## train the base model again into results/base (data/base, the shipped one, stays)
+	$(SNAKEMAKE) base
+	@echo; echo "made results/base"
+
+reference: SCALE := laptop
+reference: figures  ## make data/reference, figures/reference and the notebooks' stored outputs again
+	rm -rf data/reference figures/reference
+	mkdir -p data/reference
+	cp -R figures/$(SCALE) figures/reference
+	cp $(addprefix results/$(SCALE)/,$(addsuffix .parquet,problems rollouts tokens top_k causal)) \
+		data/reference/
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace $(NOTEBOOKS)
+	@echo; echo "made data/reference, figures/reference and the outputs in notebooks/"
+
+# Pins that still fit are kept; remove requirements.lock's lines to let packages move up.
+# The lock file leaves out what torch brings along by itself on machines with CUDA, and the local
+# part of its version, so that the same file installs a CPU torch where only that is wanted.
+lock: install  ## resolve the dependencies of pyproject.toml again into requirements.lock
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile $(LOCK_OPTIONS) \
+		--output-file requirements.lock pyproject.toml
+	sed -E -i.bak -e 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' -e '/^(nvidia|cuda|triton)[a-z0-9-]*==/d' \
+		requirements.lock && rm requirements.lock.bak
+
+LOCK_OPTIONS := --extra dev --strip-extras --unsafe-package pip --annotation-style line \
+	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host --quiet
+
+install: .venv/ares-installed  ## make .venv and install the pinned packages and ares into it
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { \
+		echo "ares needs Python 3.11 or 3.12, and '$(PYTHON)' is not one: install it, or name it:" \
+			"make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/lock-installed: requirements.lock | .venv/python
+	@echo "installing the packages of requirements.lock into .venv: once, some minutes"
+	$(BIN)/pip install --quiet -r requirements.lock
+	@touch $@
+
+.venv/ares-installed: pyproject.toml .venv/lock-installed
+	$(BIN)/pip install --quiet --no-deps -e .
+	@touch $@
+
+clean:  ## remove results and made figures; .venv and what the repository ships stay
+	rm -rf results .snakemake $(filter-out figures/reference/,$(wildcard figures/*/))

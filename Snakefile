@@ -1,0 +1,25 @@
+"""The ARES compendium: from the shipped base model to every figure.
+
+    snakemake --cores all                          the laptop scale
+    snakemake --cores all --config scale=smoke     another scale, or the path of a config file
+    snakemake --cores 1 base                       train the base model again
+
+Results go to results/<scale>/ and figures/<scale>/.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/base.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    """Make every figure of the scale, and the manifest that says what was made."""
+    default_target: True
+    input:
+        f"{RESULTS}/manifest.json",

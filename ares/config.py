@@ -1,0 +1,182 @@
+"""Scales: reading a config file, checking it against its schema, filling in the defaults.
+
+The schema (`ares/schemas/scale.json`) is the one list of keys, bounds and defaults. A key it does
+not know is an error, so a typo can never fall back to a default in silence.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# jsonschema would do as well, but where its format checkers are installed its import takes 1.5 s,
+# which every job of the workflow would pay.
+import fastjsonschema
+import yaml
+
+from ares import paths
+from ares.errors import UserError
+
+SCHEMAS = Path(__file__).with_name("schemas")
+
+
+def load_config(scale_or_path: str | Path) -> dict[str, Any]:
+    """Return the validated config of a scale, defaults filled in, as a plain nested dict.
+
+    Args:
+        scale_or_path: the name of a scale in `config/` ("laptop"), or the path of a YAML file,
+            relative to the root of the repository.
+
+    Raises:
+        UserError: unknown scale, unreadable file, unknown key, value out of its bounds.
+
+    >>> load_config("laptop")["windows"]["sizes"]
+    [1, 2, 4, 8, 16, 32]
+    """
+    path = config_path(scale_or_path)
+    config = validated(read_yaml(path), scale_schema(), shown(path))
+    if path.parent == paths.CONFIG and config["scale"] != path.stem:
+        raise UserError(
+            f"{shown(path)}: scale: is '{config['scale']}' but the file is named "
+            f"'{path.stem}'; results are kept by scale, so make them equal"
+        )
+    return config
+
+
+def config_path(scale_or_path: str | Path) -> Path:
+    """Return the file of a scale.
+
+    Raises:
+        UserError: there is no such scale or file; names the scales there are.
+    """
+    text = str(scale_or_path)
+    if "/" in text or text.endswith((".yaml", ".yml")):
+        path = paths.resolve(text)
+        if not path.is_file():
+            raise UserError(f"{text}: no such config file")
+        return path
+    path = paths.CONFIG / f"{text}.yaml"
+    known = scales()
+    if text not in known:
+        raise UserError(
+            f"unknown scale '{text}'{suggestion(text, known)}; scales in config/: "
+            f"{', '.join(known)}; or give the path of a YAML file"
+        )
+    return path
+
+
+def scales() -> list[str]:
+    """Return the names of the scales in `config/`, sorted; other files there are no scales."""
+    return sorted(
+        path.stem
+        for path in paths.CONFIG.glob("*.yaml")
+        if any(line.startswith("scale:") for line in path.read_text("utf-8").splitlines())
+    )
+
+
+@cache
+def scale_schema() -> dict[str, Any]:
+    """Return the JSON schema of a scale."""
+    return json.loads((SCHEMAS / "scale.json").read_text(encoding="utf-8"))
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML document.
+
+    Raises:
+        UserError: the file is missing or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{shown(path)}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{shown(path)}: not valid YAML ({error})") from None
+
+
+def validated(value: Any, schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return `value` with the schema's defaults filled in, after checking it.
+
+    Args:
+        value: what was read.
+        schema: a JSON schema of an object; nested objects may have defaults too.
+        where: the file the value came from, for messages.
+
+    Raises:
+        UserError: names the file, the key, what is wrong and, for an unknown key, the nearest
+            known one.
+    """
+    # Unknown keys come first: a misspelt key also makes the right one missing.
+    check_keys(value, schema, where)
+    try:
+        fastjsonschema.compile(schema, use_default=False)(value)
+        json.dumps(value, allow_nan=False)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise UserError(f"{where}: {explain(error)}") from None
+    except ValueError:
+        raise UserError(f"{where}: holds a number that is not finite") from None
+    return with_defaults(value, schema)
+
+
+def check_keys(value: Any, schema: Mapping[str, Any], where: str, place: str = "") -> None:
+    """Refuse keys that the schema does not know, at every depth.
+
+    Raises:
+        UserError: names the key and the nearest known one.
+    """
+    if not isinstance(value, Mapping) or "properties" not in schema:
+        return
+    known = schema["properties"]
+    for key, content in value.items():
+        if key not in known:
+            raise UserError(
+                f"{where}: unknown key '{place}{key}'{suggestion(str(key), known)}; known here: "
+                f"{', '.join(known)}"
+            )
+        check_keys(content, known[key], where, f"{place}{key}.")
+
+
+def explain(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """Say in one line which key is wrong, why, and what the key means."""
+    place = ".".join(str(part) for part in error.path[1:])
+    if error.rule == "required":
+        missing = next(key for key in error.definition["required"] if key not in error.value)
+        return f"missing key '{place}.{missing}'" if place else f"missing key '{missing}'"
+    if not place:
+        return "is not a config: it must be a mapping of keys to values"
+    meaning = error.definition.get("description")
+    # The library's message opens with its own name of the place ("data.rollouts.samples").
+    rule = error.message.removeprefix(error.name).strip()
+    return f"{place}: {error.value!r} {rule}" + (f" ({meaning})" if meaning else "")
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean ...?" when a known word is near, else nothing.
+
+    >>> suggestion("sampels", ["samples", "shards"])
+    "; did you mean 'samples'?"
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def with_defaults(value: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of an object with the defaults of absent keys, in the schema's order."""
+    filled: dict[str, Any] = {}
+    for key, part in schema["properties"].items():
+        if key not in value and "default" not in part:
+            continue
+        content = value.get(key, part.get("default"))
+        nested = "properties" in part
+        filled[key] = with_defaults(content, part) if nested else copy.deepcopy(content)
+    return filled
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person would write it: relative to the repository where possible."""
+    return str(path.relative_to(paths.ROOT)) if path.is_relative_to(paths.ROOT) else str(path)

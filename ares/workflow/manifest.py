@@ -1,0 +1,152 @@
+"""`ares manifest` and `ares summary`: what a run made, from what, where and in what time."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+#: Packages whose version can change a number or a picture.
+PACKAGES = (
+    *("ares", "torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow"),
+    *("pillow", "matplotlib", "seaborn", "wordcloud"),
+)
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommands `manifest` and `summary`."""
+    parser = commands.add_parser("manifest", help="write down what a run of the workflow made")
+    parser.add_argument("--config", required=True, metavar="SCALE")
+    parser.add_argument("--benchmarks", required=True, metavar="FOLDER")
+    parser.add_argument("--tables", nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--figures", nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--notebooks", nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--out", required=True, metavar="FILE")
+    parser.set_defaults(run=write_manifest)
+
+    parser = commands.add_parser("summary", help="tell what a run of the workflow made, and where")
+    parser.add_argument("scale", metavar="SCALE")
+    parser.set_defaults(run=print_summary)
+
+
+def write_manifest(options: argparse.Namespace) -> None:
+    """Write the manifest as JSON."""
+    from ares.config import load_config
+    from ares.io import write_json
+
+    write_json(
+        options.out,
+        {
+            "config": load_config(options.config),
+            "commit": commit(),
+            "machine": machine(),
+            "packages": {name: version(name) for name in PACKAGES},
+            "job_seconds": job_seconds(Path(options.benchmarks)),
+            "tables": {path: fingerprint(Path(path)) for path in options.tables},
+            "figures": {path: fingerprint(Path(path)) for path in options.figures},
+            # Executed notebooks hold times, so their bytes differ from run to run: no hashes.
+            "notebooks": list(options.notebooks),
+        },
+    )
+
+
+def print_summary(options: argparse.Namespace) -> None:
+    """Print what the last complete run of a scale made, and where.
+
+    Raises:
+        UserError: unknown scale, or the scale has not been run.
+    """
+    from ares import paths
+    from ares.config import load_config
+    from ares.errors import UserError
+    from ares.io import read_json
+
+    scale = load_config(options.scale)["scale"]
+    path = paths.RESULTS / scale / "manifest.json"
+    if not path.is_file():
+        raise UserError(
+            f"scale '{scale}' has not been run to its end: snakemake --cores all "
+            f"--config scale={options.scale}"
+        )
+    print("\n".join(summary_lines(read_json(path), path.relative_to(paths.ROOT))))
+
+
+def summary_lines(manifest: dict[str, Any], path: Path) -> list[str]:
+    """Return the summary of a manifest that lies at `path`."""
+    figures = sorted({Path(file).stem for file in manifest["figures"]})
+    endings = sorted({Path(file).suffix[1:] for file in manifest["figures"]})
+    commit = manifest["commit"]
+    state = "no git" if commit is None else commit["hash"][:10]
+    if commit is not None and commit["changed"]:
+        state += " with local changes"
+    minutes = sum(manifest["job_seconds"].values()) / 60
+    return [
+        f"made at scale {manifest['config']['scale']} ({state}), {minutes:.1f} minutes of jobs:",
+        f"  tables     {places(manifest['tables'])}: {names(manifest['tables'])}",
+        f"  figures    {places(manifest['figures'])}: {', '.join(figures)} ({', '.join(endings)})",
+        f"  notebooks  {places(manifest['notebooks'])}: {names(manifest['notebooks'])}",
+        f"  manifest   {path}",
+    ]
+
+
+def places(files: Iterable[str]) -> str:
+    """Return the folders the files lie in."""
+    return ", ".join(sorted({f"{Path(file).parent}/" for file in files}))
+
+
+def names(files: Iterable[str]) -> str:
+    """Return the names of the files, without their folders."""
+    return ", ".join(Path(file).name for file in files)
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Return the SHA-256 and the size in bytes of a file."""
+    content = path.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def job_seconds(folder: Path) -> dict[str, float]:
+    """Return the wall time of every job in seconds, from Snakemake's benchmark files."""
+    seconds = {}
+    for path in sorted(folder.glob("*.tsv")):
+        with path.open(encoding="utf-8", newline="") as handle:
+            seconds[path.stem] = sum(
+                float(row["s"]) for row in csv.DictReader(handle, delimiter="\t")
+            )
+    return seconds
+
+
+def commit() -> dict[str, Any] | None:
+    """Return the commit of the repository and whether files differ from it; None without git."""
+    head, status = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    return None if head is None else {"hash": head, "changed": bool(status)}
+
+
+def git(*arguments: str) -> str | None:
+    """Return what a git command prints, or None where there is no git or no repository."""
+    from ares import paths
+
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=paths.ROOT, capture_output=True, text=True, check=True
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    """Return what can matter about the machine; nothing that names it or its user."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }

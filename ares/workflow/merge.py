@@ -1,0 +1,31 @@
+"""`ares merge`: join the shards of a table."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand `merge`."""
+    parser = commands.add_parser("merge", help="join the shards of a table, in the order given")
+    parser.add_argument("--out", required=True, metavar="TABLE")
+    parser.add_argument("shards", nargs="+", metavar="SHARD")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the rows of all shards, shard by shard."""
+    import pandas as pd
+
+    from ares.errors import UserError
+    from ares.io import read_table, write_table
+
+    tables = [read_table(path) for path in options.shards]
+    columns = list(tables[0].columns)
+    for path, table in zip(options.shards, tables, strict=True):
+        if list(table.columns) != columns:
+            raise UserError(
+                f"{path}: its columns differ from those of {options.shards[0]}; the shards are of "
+                "different tables or of different versions of the code: remove them and run again"
+            )
+    write_table(options.out, pd.concat(tables, ignore_index=True))

@@ -1,0 +1,96 @@
+"""`ares reference`: the tables of a run, small enough to be kept in the repository.
+
+The notebooks read the compact tables and the full ones with the same code, and draw the same
+figures. What is left out or shortened:
+
+1. rollouts: no lists per token (ids, entropies, log-probabilities); what the notebooks need of
+   them stands in the token table.
+2. tokens: no log-probabilities; entropies keep 10 binary digits (relative error below 0.05 %, so
+   their order hardly changes), probabilities of slots three decimals.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+#: Binary digits that entropies keep, and decimals of probabilities.
+DIGITS, DECIMALS = 10, 3
+#: What all files together may take, in bytes.
+LIMIT = 4 * 2**20
+TABLES = ("problems", "rollouts", "tokens", "top_k", "causal")
+_LEFT_OUT = {"rollouts": ["token_ids", "entropy", "logprob"], "tokens": ["logprob"]}
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand `reference`."""
+    parser = commands.add_parser("reference", help="compact the tables of a run for the repository")
+    parser.add_argument("--results", required=True, metavar="FOLDER")
+    parser.add_argument("--out", required=True, metavar="FOLDER")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the compact tables and the manifest of the run they come from.
+
+    Raises:
+        UserError: a table is missing, or the files take more than `LIMIT` together.
+    """
+    from ares.errors import UserError
+    from ares.io import read_json, read_table, write_json
+    from ares.paths import resolve
+
+    results, out = resolve(options.results), resolve(options.out)
+    for name in TABLES:
+        write_compact(out / f"{name}.parquet", compact(name, read_table(results / f"{name}.parquet")))
+    write_json(out / "manifest.json", read_json(results / "manifest.json"))
+    sizes = {name: (out / f"{name}.parquet").stat().st_size for name in TABLES}
+    for name, size in sizes.items():
+        print(f"{options.out}/{name}.parquet: {size / 1024:.0f} KiB")
+    if sum(sizes.values()) > LIMIT:
+        raise UserError(
+            f"{options.out}: {sum(sizes.values()) / 2**20:.1f} MiB, more than the "
+            f"{LIMIT / 2**20:.0f} MiB meant for the repository; use a scale with fewer problems"
+        )
+
+
+def compact(name: str, table):
+    """Return a table without what the notebooks do not read, its numbers shortened."""
+    table = table.drop(columns=_LEFT_OUT.get(name, []))
+    if name == "tokens":
+        for column in ("entropy", "class_entropy"):
+            table[column] = shorten(table[column].to_numpy())
+        for column in table.columns[table.columns.str.startswith("p_")]:
+            table[column] = table[column].round(DECIMALS)
+    return table
+
+
+def shorten(values, digits: int = DIGITS):
+    """Round floats to `digits` binary digits, float32.
+
+    >>> shorten([1.0, 0.3], digits=2).tolist()
+    [1.0, 0.25]
+    """
+    import numpy as np
+
+    mantissa, exponent = np.frexp(np.asarray(values, dtype=np.float64))
+    return np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits).astype(np.float32)
+
+
+def write_compact(path, table) -> None:
+    """Write a table as small as parquet gets it: shortened floats compress best byte by byte."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from ares.io import atomic_path
+
+    split = [column for column in ("entropy", "class_entropy") if column in table]
+    plain = {"position", *split}
+    with atomic_path(path) as temporary:
+        pq.write_table(
+            pa.Table.from_pandas(table, preserve_index=False),
+            temporary,
+            compression="zstd",
+            compression_level=19,
+            use_dictionary=[column for column in table.columns if column not in plain],
+            use_byte_stream_split=split,
+        )

@@ -1,0 +1,43 @@
+"""`ares tokens`: label every token of the rollouts and read its distribution back."""
+
+from __future__ import annotations
+
+import argparse
+
+#: Rollouts per forward pass, top log-probabilities kept per token, and for how many rollouts.
+BATCH, TOP_K, TOP_K_ROLLOUTS = 32, 20, 64
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand `tokens`."""
+    parser = commands.add_parser("tokens", help="label the tokens of rollouts")
+    parser.add_argument("--config", required=True, metavar="SCALE")
+    parser.add_argument("--rollouts", required=True, metavar="TABLE")
+    parser.add_argument("--out", required=True, metavar="TABLE")
+    parser.add_argument("--top-out", required=True, metavar="TABLE", help="top log-probabilities")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the token table and the table of top log-probabilities."""
+    from ares.analysis.tokens import Scoring, token_tables
+    from ares.config import load_config
+    from ares.io import read_table, write_table
+    from ares.method.lexicon import load_lexicon
+    from ares.sampling.rollouts import tasks_from_table
+    from ares.sampling.policy import load
+
+    config = load_config(options.config)
+    rollouts = read_table(options.rollouts)
+    model, processor, world = load(config)
+    tokens, top = token_tables(
+        rollouts,
+        tasks_from_table(rollouts, look=config["seed"]),
+        model,
+        processor,
+        world,
+        load_lexicon(),
+        Scoring(config["rollouts"]["temperature"], TOP_K, TOP_K_ROLLOUTS, BATCH),
+    )
+    write_table(options.top_out, top)
+    write_table(options.out, tokens)

@@ -1,0 +1,89 @@
+"""The command `ares`: quick to answer, one line for a user's mistake."""
+
+import argparse
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from ares import cli
+from ares.config import load_config
+from ares.errors import UserError
+from ares.io import read_table, write_table
+
+
+def run_with(monkeypatch, action) -> int:
+    """Run `main` with a parser whose only command does `action`."""
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=lambda options: action())
+    monkeypatch.setattr(cli, "build_parser", lambda: parser)
+    return cli.main([])
+
+
+def fail(error: BaseException):
+    raise error
+
+
+def test_config_prints_what_load_config_returns(capsys):
+    assert cli.main(["config", "smoke"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == load_config("smoke")
+
+
+def test_a_users_mistake_is_one_line_and_status_2(capsys):
+    assert cli.main(["config", "lptop"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("ares: error: unknown scale 'lptop'; did you mean 'laptop'?")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_message_of_several_lines_becomes_one(monkeypatch, capsys):
+    assert run_with(monkeypatch, lambda: fail(UserError("one\n  two"))) == 2
+    assert capsys.readouterr().err == "ares: error: one two\n"
+
+
+def test_an_interrupt_is_status_130_without_traceback(monkeypatch, capsys):
+    assert run_with(monkeypatch, lambda: fail(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "ares: interrupted\n"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    with pytest.raises(ZeroDivisionError):
+        run_with(monkeypatch, lambda: 1 / 0)
+
+
+def test_an_unknown_command_lists_the_known_ones(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["figures"])
+    assert caught.value.code == 2
+    assert "rollouts" in capsys.readouterr().err
+
+
+def test_the_parser_is_built_without_heavy_imports():
+    code = "import sys, ares.cli; ares.cli.build_parser(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    heavy = {"torch", "transformers", "pandas", "pyarrow", "matplotlib", "numpy", "jsonschema"}
+    assert heavy & set(done.stdout.split()) == set()
+
+
+def test_merge_keeps_the_order_of_the_shards(tmp_path):
+    shards = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    write_table(shards[0], pd.DataFrame({"id": [4, 2], "entropy": [[0.5], [0.25, 1.0]]}))
+    write_table(shards[1], pd.DataFrame({"id": [3], "entropy": [[2.0]]}))
+    assert cli.main(["merge", "--out", str(tmp_path / "all.parquet"), *map(str, shards)]) == 0
+    merged = read_table(tmp_path / "all.parquet")
+    assert list(merged["id"]) == [4, 2, 3]
+    assert [list(row) for row in merged["entropy"]] == [[0.5], [0.25, 1.0], [2.0]]
+
+
+def test_merge_refuses_shards_of_different_tables(tmp_path, capsys):
+    shards = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    write_table(shards[0], pd.DataFrame({"id": [4]}))
+    write_table(shards[1], pd.DataFrame({"name": ["x"]}))
+    assert cli.main(["merge", "--out", str(tmp_path / "all.parquet"), *map(str, shards)]) == 2
+    assert "1.parquet: its columns differ" in capsys.readouterr().err
+    assert not (tmp_path / "all.parquet").exists()

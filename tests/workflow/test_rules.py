@@ -1,0 +1,156 @@
+"""The Snakemake workflow: it plans jobs, names mistakes, and passes what the notebooks expect."""
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from ares import paths
+from ares.config import scales
+
+LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
+
+
+def snakemake(*arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake's planner in the root of the repository."""
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def planned_jobs(plan: str) -> dict[str, int]:
+    """Return how often each rule runs, from the first table of a dry run."""
+    table = plan.split("Job stats:")[1].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def smoke_plan() -> str:
+    """What a full run at scale smoke would do, with its shell commands."""
+    done = snakemake("-n", "-p", "--forceall", "--config", "scale=smoke")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def read_notebook(name: str) -> dict:
+    return json.loads((paths.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
+
+
+def parameters_cell(name: str) -> str:
+    """Return the source of the one cell that is tagged `parameters`."""
+    [cell] = [
+        cell
+        for cell in read_notebook(name)["cells"]
+        if "parameters" in cell["metadata"].get("tags", [])
+    ]
+    return "".join(cell["source"])
+
+
+def passed_parameters(plan: str, name: str) -> dict:
+    """Return the parameters that the rule of a notebook writes for papermill."""
+    [line] = [line for line in plan.splitlines() if "printf" in line and f"{name}.ipynb" in line]
+    words = shlex.split(line.split("Shell command: ")[1])
+    return json.loads(words[words.index("printf") + 2])
+
+
+def test_a_bare_run_makes_the_laptop_figures():
+    done = snakemake("-n", "-p", "--forceall")
+    assert done.returncode == 0, done.stderr
+    jobs = planned_jobs(done.stdout)
+    assert jobs["all"] == 1
+    assert {f"notebook_{name}" for name in LISTED} <= set(jobs)
+    assert "--config config/laptop.yaml" in done.stdout
+
+
+@pytest.mark.parametrize("scale", [scale for scale in scales() if scale not in ("laptop", "smoke")])
+def test_every_other_scale_can_be_planned(scale):
+    done = snakemake("-n", "--forceall", "--config", f"scale={scale}")
+    assert done.returncode == 0, done.stderr
+    assert planned_jobs(done.stdout)["rollout_shard"] >= 1
+
+
+def test_the_smoke_scale_exercises_the_merging_of_shards(smoke_plan):
+    jobs = planned_jobs(smoke_plan)
+    assert jobs["rollout_shard"] == jobs["causal_shard"] == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("scale=lptop", "ares: error: unknown scale 'lptop'; did you mean 'laptop'?"),
+        ("seed=3", "ares: error: --config seed=...: only scale can be given there"),
+        ("scale=config/world.yaml", "ares: error: config/world.yaml: unknown key 'numbers'"),
+    ],
+)
+def test_a_mistake_is_one_line(setting, message):
+    done = snakemake("-n", "--quiet", "all", "--config", setting)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_notebooks_are_those_listed():
+    assert sorted(LISTED) == sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_notebook_is_passed_exactly_its_parameters(name, smoke_plan):
+    assigned = ast.parse(parameters_cell(name)).body
+    names = {node.targets[0].id for node in assigned if isinstance(node, ast.Assign)}
+    assert len(names) == len(assigned), "the parameters cell holds assignments and nothing else"
+    assert names == set(passed_parameters(smoke_plan, name))
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_default_parameters_are_literals(name):
+    for node in ast.parse(parameters_cell(name)).body:
+        assert ast.literal_eval(node.value) is not None
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_notebook_is_stored_with_its_outputs_and_checks_some(name):
+    notebook = read_notebook(name)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["execution_count"] for cell in code), "run all cells before storing it"
+    checked = [
+        cell
+        for cell in code
+        if "NBVAL_CHECK_OUTPUT" in "".join(cell["source"])
+        or "nbval-check-output" in cell["metadata"].get("tags", [])
+    ]
+    assert checked
+    assert all(cell["outputs"] for cell in checked)
+
+
+def test_tables_are_passed_to_notebooks_that_read_some(smoke_plan):
+    for name, spec in LISTED.items():
+        expected = {"figures": "figures/smoke", **spec.get("parameters", {})}
+        if spec["tables"]:
+            expected |= {"config": "config/smoke.yaml", "tables": "results/smoke"}
+        assert passed_parameters(smoke_plan, name) == expected
+
+
+def test_rules_depend_on_the_code_behind_their_commands():
+    done = snakemake("--detailed-summary", "--config", "scale=smoke")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    inputs = {row[0]: set(row[4].split(",")) for row in rows[1:]}
+    for output, source in [
+        ("results/smoke/problems.parquet", "ares/world/problem.py"),
+        ("results/smoke/rollouts/0.parquet", "ares/sampling/engine.py"),
+        ("results/smoke/tokens.parquet", "ares/method/lexicon.json"),
+        ("results/smoke/causal/1.parquet", "ares/world/verify.py"),
+        ("results/smoke/notebooks/05_theory.ipynb", "ares/method/theory.py"),
+    ]:
+        assert source in inputs[output], output
+    assert "ares/sampling/engine.py" not in inputs["results/smoke/problems.parquet"]

@@ -1,0 +1,141 @@
+"""The config of the run and the helpers of the rules; no rules here."""
+
+import ast
+import json
+import os
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from ares.config import config_path, load_config
+from ares.errors import UserError
+
+# One thread per job: jobs run side by side, and sums come out the same on every machine.
+# A fixed date makes the bytes of a PDF repeatable. Jobs find the commands of this very Python.
+os.environ.update(
+    OMP_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    OPENBLAS_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+    SOURCE_DATE_EPOCH="1759968000",
+    TQDM_MININTERVAL="5",
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+)
+
+
+def chosen_config() -> tuple[str, dict]:
+    """Return the file and the content of the config that `--config scale=...` chose.
+
+    A mistake there ends Snakemake with one line, as it ends `ares`.
+    """
+    unknown = sorted(set(config) - {"scale"})
+    if unknown:
+        sys.exit(
+            f"ares: error: --config {unknown[0]}=...: only scale can be given there; other values "
+            "belong into a config file: --config scale=path/to/file.yaml"
+        )
+    try:
+        path = config_path(config.get("scale", "laptop"))
+        return os.path.relpath(path), load_config(path)
+    except UserError as error:
+        sys.exit(f"ares: error: {error}")
+
+
+CONFIG_FILE, SCALE = chosen_config()
+RESULTS = f"results/{SCALE['scale']}"
+FIGURES = f"figures/{SCALE['scale']}"
+TABLES = ("problems", "rollouts", "tokens", "top_k", "causal")
+NOTEBOOKS = yaml.safe_load(Path("workflow/notebooks.yaml").read_text(encoding="utf-8"))
+
+
+def settings(*keys: str) -> str:
+    """Return the parts of the config a rule depends on.
+
+    Rules take this as a parameter, and the config file itself not as an input: Snakemake then runs
+    a rule again when a value it reads has changed, and only then.
+    """
+    return json.dumps({key: SCALE[key] for key in keys})
+
+
+def shards(table: str) -> list[int]:
+    """Return the numbers of a table's shards."""
+    return list(range(SCALE[table]["shards"]))
+
+
+def model_files(wildcards) -> list[str]:
+    """Return the files of the model but its card, or none when it is a name on the hub."""
+    files = [path for path in Path(SCALE["model"]).glob("*") if path.is_file()]
+    return sorted(str(path) for path in files if path.suffix != ".md")
+
+
+def figure_files(notebook: str) -> list[str]:
+    """Return what a notebook writes: each figure as a bitmap, as a vector picture and as data."""
+    return [
+        f"{FIGURES}/{name}.{ending}"
+        for name in NOTEBOOKS[notebook]["figures"]
+        for ending in ("png", "pdf", "csv")
+    ]
+
+
+def notebook_parameters(notebook: str) -> str:
+    """Return the parameters of a notebook, as JSON.
+
+    Every notebook is told where its figures go; one that reads tables also where they are and
+    which config made them; `parameters` of its entry adds values of its own.
+    """
+    spec = NOTEBOOKS[notebook]
+    tables = {"config": CONFIG_FILE, "tables": RESULTS} if spec["tables"] else {}
+    return json.dumps({**tables, "figures": FIGURES, **spec.get("parameters", {})})
+
+
+def module_sources(module: str) -> list[str]:
+    """Return the files of `ares` that a module imports, itself included, directly or not.
+
+    Snakemake does not see what a command imports; as inputs, these files make a rule run again
+    when the code behind it changes. Data files beside a module count as its sources.
+    """
+    file = module_file(module)
+    if file is None:
+        raise WorkflowError(f"a rule runs {module}, and there is no such module")
+    return sources_of([file])
+
+
+def notebook_sources(notebook: str) -> list[str]:
+    """Return the files of `ares` that a notebook imports, directly or not."""
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    lines = [line for line in "\n".join(code).splitlines() if not line.startswith(("%", "!"))]
+    return sources_of(imported_files("\n".join(lines)))
+
+
+def sources_of(files: list[Path]) -> list[str]:
+    """Return the closure of module files under import, with the data files beside them."""
+    seen: set[Path] = set()
+    waiting = list(files)
+    while waiting:
+        file = waiting.pop()
+        if file not in seen:
+            seen.add(file)
+            waiting += imported_files(file.read_text(encoding="utf-8"))
+    data = {path for file in seen for path in file.parent.glob("*.json")}
+    return sorted(str(path) for path in seen | data)
+
+
+def imported_files(code: str) -> list[Path]:
+    """Return the files of the modules of `ares` that a piece of Python imports."""
+    names = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [file for name in names for file in [module_file(name)] if file]
+
+
+def module_file(name: str) -> Path | None:
+    """Return the file of a module of `ares`, or None for any other name."""
+    stem = Path(*name.split("."))
+    files = (stem.with_suffix(".py"), stem / "__init__.py")
+    return next((file for file in files if stem.parts[0] == "ares" and file.is_file()), None)

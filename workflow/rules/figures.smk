@@ -1,0 +1,62 @@
+"""From tables to figures: every notebook run by papermill, then the manifest.
+
+A notebook runs into the log folder, so that the executed copy is still there when a cell fails.
+"""
+
+for NOTEBOOK in NOTEBOOKS:
+
+    rule:
+        name:
+            f"notebook_{NOTEBOOK}"
+        input:
+            notebook=f"notebooks/{NOTEBOOK}.ipynb",
+            tables=[f"{RESULTS}/{table}.parquet" for table in NOTEBOOKS[NOTEBOOK]["tables"]],
+            sources=notebook_sources(f"notebooks/{NOTEBOOK}.ipynb"),
+        output:
+            figures=figure_files(NOTEBOOK),
+            notebook=f"{RESULTS}/notebooks/{NOTEBOOK}.ipynb",
+        log:
+            notebook=f"{RESULTS}/logs/notebooks/{NOTEBOOK}.ipynb",
+            parameters=f"{RESULTS}/logs/notebooks/{NOTEBOOK}.json",
+            text=f"{RESULTS}/logs/notebooks/{NOTEBOOK}.txt",
+        benchmark:
+            f"{RESULTS}/benchmarks/notebook-{NOTEBOOK}.tsv"
+        conda:
+            "../envs/ares.yaml"
+        threads: 1
+        params:
+            parameters=notebook_parameters(NOTEBOOK),
+            settings=settings(*SCALE),
+        message:
+            "running {input.notebook}"
+        shell:
+            "printf '%s\\n' {params.parameters:q} > {log.parameters};"
+            " papermill -f {log.parameters} --kernel python3 --no-progress-bar"
+            " {input.notebook} {log.notebook} > {log.text} 2>&1"
+            " && cp {log.notebook} {output.notebook}"
+
+
+rule manifest:
+    """Write down what was made: hashes, commit, config, machine, seconds of every job."""
+    input:
+        tables=[f"{RESULTS}/{table}.parquet" for table in TABLES],
+        figures=[file for notebook in NOTEBOOKS for file in figure_files(notebook)],
+        notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS],
+        sources=module_sources("ares.workflow.manifest"),
+    output:
+        f"{RESULTS}/manifest.json",
+    log:
+        f"{RESULTS}/logs/manifest.txt",
+    conda:
+        "../envs/ares.yaml"
+    threads: 1
+    params:
+        config=CONFIG_FILE,
+        benchmarks=f"{RESULTS}/benchmarks",
+        settings=settings(*SCALE),
+    message:
+        "writing the manifest"
+    shell:
+        "ares manifest --config {params.config} --benchmarks {params.benchmarks} --out {output}"
+        " --tables {input.tables} --figures {input.figures} --notebooks {input.notebooks}"
+        " > {log} 2>&1"
