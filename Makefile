@@ -36,8 +36,8 @@ figures: install  ## make every figure of a scale (default: laptop)
 
 test: lint  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke
 	$(BIN)/pytest
-	$(BIN)/pytest --nbval-lax --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 \
-		$(NOTEBOOKS)
+	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
+		--nbval-cell-timeout 300 $(NOTEBOOKS)
 	$(SNAKEMAKE) --config scale=smoke
 	@echo; echo "make test passed: style, tests, notebooks, and the whole workflow, which"
 	@$(BIN)/ares summary smoke
@@ -61,13 +61,9 @@ base: install  ## train the base model again into results/base (data/base, the s
 	$(SNAKEMAKE) base
 	@echo; echo "made results/base"
 
-reference: SCALE := laptop
 reference: figures  ## make data/reference, figures/reference and the notebooks' stored outputs again
-	rm -rf data/reference figures/reference
-	mkdir -p data/reference
-	cp -R figures/$(SCALE) figures/reference
-	cp $(addprefix results/$(SCALE)/,$(addsuffix .parquet,problems rollouts tokens top_k causal)) \
-		data/reference/
+	$(BIN)/ares reference --results results/$(SCALE) --out data/reference
+	rm -rf figures/reference && cp -R figures/$(SCALE) figures/reference
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace $(NOTEBOOKS)
 	@echo; echo "made data/reference, figures/reference and the outputs in notebooks/"
 

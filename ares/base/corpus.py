@@ -56,7 +56,10 @@ def collate(
     ]
     images = [picture(e.problem, seed) for e in examples if e.presentation == "image"]
     batch = processor(
-        text=[p + e.response + " " + tokenizer.eos_token for p, e in zip(prompts, examples, strict=True)],
+        text=[
+            p + e.response + " " + tokenizer.eos_token
+            for p, e in zip(prompts, examples, strict=True)
+        ],
         images=images or None,
         padding=True,
         padding_side="right",
@@ -79,11 +82,20 @@ class Stream:
     CHUNK = 96
 
     def __init__(
-        self, world: World, processor: TorchvisionFreeProcessor, seed: int, image_share: float,
-        max_response: int, batch_tokens: int,
+        self,
+        world: World,
+        processor: TorchvisionFreeProcessor,
+        seed: int,
+        image_share: float,
+        max_response: int,
+        batch_tokens: int,
     ):
         self.world, self.processor, self.seed = world, processor, seed
-        self.image_share, self.max_response, self.batch_tokens = image_share, max_response, batch_tokens
+        self.image_share, self.max_response, self.batch_tokens = (
+            image_share,
+            max_response,
+            batch_tokens,
+        )
 
     def chunk(self, index: int) -> list[dict[str, torch.Tensor]]:
         """The batches of chunk `index`."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ares.base.train import Trainer
+from ares.base.train import STAGES, Trainer
 from ares.io import write_json, write_table, write_text
 from ares.model.load import WORLD_FILE, load_policy
 from ares.paths import ROOT
@@ -52,7 +52,12 @@ def evaluate(folder: Path, world: World, config: dict) -> pd.DataFrame:
         for presentation in PRESENTATIONS
     ]
     sampling = Sampling(
-        settings["samples"], 1.0, 1.0, settings["max_new_tokens"], batch_prompts=16, seed=config["seed"]
+        settings["samples"],
+        1.0,
+        1.0,
+        settings["max_new_tokens"],
+        batch_prompts=16,
+        seed=config["seed"],
     )
     rollouts = roll_out(model, processor, tasks, world, sampling, progress="base: evaluation")
     rows = [
@@ -76,13 +81,14 @@ def _cell(level: str, presentation: str, rollouts: pd.DataFrame) -> dict:
         "ci_high": rates.mean() + half,
         "mean_tokens": rollouts["n_tokens"].mean(),
         "finished": rollouts["finished"].mean(),
-        "step_accuracy": right / stated,
+        "step_accuracy": right / stated if stated else float("nan"),
     }
 
 
 def card(trainer: Trainer, seconds: float, table: pd.DataFrame) -> str:
     """The model card, all its numbers from this run."""
     config = trainer.config
+    steps = ", ".join(f"{stage} {config[stage]['steps']}" for stage in STAGES)
     count = sum(p.numel() for p in trainer.model.parameters())
     visual = sum(p.numel() for p in trainer.model.model.visual.parameters())
     rows = "\n".join(
@@ -111,14 +117,14 @@ not follow difficulty.
 | versions | Python {platform.python_version()}, torch {torch.__version__.split("+")[0]} |
 | machine | {platform.machine()}, one CPU thread |
 | training time | {seconds / 60:.0f} minutes of wall time |
-| steps | text {config["text"]["steps"]}, eyes {config["eyes"]["steps"]}, joint {config["joint"]["steps"]} |
+| steps | {steps} |
 | weights | float16 safetensors |
 
 ## pass@1 on held-out problems
 
 {first.problems} test problems a cell, {first.samples} samples each, temperature 1, at most
-{config["evaluation"]["max_new_tokens"]} tokens; 95 % intervals with problems as the unit. In percent,
-lengths in tokens.
+{config["evaluation"]["max_new_tokens"]} tokens; 95 % intervals with problems as the unit. In
+percent, lengths in tokens.
 
 | level | presentation | pass@1 | interval | mean length | finished | arithmetic right |
 |---|---|---|---|---|---|---|

@@ -50,14 +50,19 @@ class Trainer:
         settings = self.config[stage]
         parameters = self._trained(stage)
         optimizer = torch.optim.AdamW(
-            parameters, lr=settings["lr"], betas=(0.9, 0.98), weight_decay=self.config["weight_decay"]
+            parameters,
+            lr=settings["lr"],
+            betas=(0.9, 0.98),
+            weight_decay=self.config["weight_decay"],
         )
         state = self.folder / f"{stage}.safetensors"
         done, before = _restore(state, self.model, optimizer) if state.is_file() else (0, 0.0)
         if done == settings["steps"]:
             return before
         start = time.monotonic() - before
-        bar = tqdm(total=settings["steps"], initial=done, desc=f"base: {stage}", unit="step", mininterval=5)
+        bar = tqdm(
+            total=settings["steps"], initial=done, desc=f"base: {stage}", unit="step", mininterval=5
+        )
         for step, loss in self._losses(stage, done):
             rate = self._rate(stage, step)
             for group in optimizer.param_groups:
@@ -86,7 +91,7 @@ class Trainer:
     def _rate(self, stage: str, step: int) -> float:
         settings = self.config[stage]
         warm = min(1.0, (step + 1) / self.config["warmup"])
-        left = 1.0 - step / settings["steps"] if stage == "joint" else 1.0
+        left = 1.0 - step / settings["steps"] if stage != "text" else 1.0
         return settings["lr"] * warm * left
 
     def _losses(self, stage: str, done: int) -> Iterator[tuple[int, Tensor]]:
@@ -128,7 +133,8 @@ class Trainer:
             [draw_card(int(n), rng) for n in numbers], return_tensors="pt"
         )
         seen_BD = self.model.model.visual(
-            torch.as_tensor(inputs["pixel_values"]), grid_thw=torch.as_tensor(inputs["image_grid_thw"])
+            torch.as_tensor(inputs["pixel_values"]),
+            grid_thw=torch.as_tensor(inputs["image_grid_thw"]),
         ).pooler_output
         words = [str(n) for n in range(low, high + 1)]
         ids = torch.tensor(self.processor.tokenizer.convert_tokens_to_ids(words))
@@ -145,7 +151,9 @@ def _xavier(module: torch.nn.Module) -> None:
             torch.nn.init.xavier_uniform_(parameter.data.view(parameter.shape[0], -1))
 
 
-def _save(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> None:
+def _save(
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float
+) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items() if k != "lm_head.weight"}
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
@@ -165,7 +173,7 @@ def _restore(
     weights: dict[str, Tensor] = {}
     with safe_open(path, "pt") as state:
         behind = state.metadata()
-        for key in state.keys():
+        for key in state.keys():  # noqa: SIM118 (no dictionary: it has no iterator)
             kind, rest = key.split(".", 1)
             if kind == "model":
                 weights[rest] = state.get_tensor(key)

@@ -1,4 +1,4 @@
-"""One line loads a policy, the shipped one or any Qwen2.5-VL: `model, processor = load_policy(path)`."""
+"""One line loads a policy, the shipped one or any Qwen2.5-VL, and its processor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def load_policy(
             chat_template=tokenizer.chat_template,
         )
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{name_or_path}: can't be loaded as a model ({_first_line(error)})") from None
+        raise UserError(
+            f"{name_or_path}: can't be loaded as a model ({_first_line(error)})"
+        ) from None
     return model.to(device).eval(), processor
 
 

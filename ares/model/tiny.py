@@ -102,7 +102,9 @@ def build_model(
             "intermediate_size": size.intermediate,
             "max_position_embeddings": size.context,
             "rope_parameters": {
-                "rope_type": "default", "rope_theta": 10_000.0, "mrope_section": sections,
+                "rope_type": "default",
+                "rope_theta": 10_000.0,
+                "mrope_section": sections,
             },
             "bos_token_id": None,
             "eos_token_id": ids[END],

@@ -87,8 +87,13 @@ def roll_out(
     token included), finished (False: cut at the limit), correct, verdict (the reason in words).
     """
     rows: list[dict] = []
-    bar = tqdm(total=len(tasks) * sampling.samples, desc=progress, unit="rollout", disable=not progress,
-               mininterval=5)
+    bar = tqdm(
+        total=len(tasks) * sampling.samples,
+        desc=progress,
+        unit="rollout",
+        disable=not progress,
+        mininterval=5,
+    )
     for chunk in _chunks(tasks, sampling.batch_prompts):
         seeds = [
             row_seed(sampling.seed, task.problem.id, task.presentation, index)

@@ -27,8 +27,8 @@ def run(options: argparse.Namespace) -> None:
     from ares.analysis.causal import Intervention, causal_table
     from ares.config import load_config
     from ares.io import read_table, write_table
-    from ares.sampling.rollouts import tasks_from_table
     from ares.sampling.policy import load, sampling_of
+    from ares.sampling.rollouts import tasks_from_table
 
     config = load_config(options.config)
     causal = config["causal"]

@@ -7,7 +7,9 @@ import argparse
 
 def register(commands: argparse._SubParsersAction) -> None:
     """Add the subcommand `rollouts`."""
-    parser = commands.add_parser("rollouts", help="sample and grade responses to a shard of problems")
+    parser = commands.add_parser(
+        "rollouts", help="sample and grade responses to a shard of problems"
+    )
     parser.add_argument("--config", required=True, metavar="SCALE")
     parser.add_argument("--problems", required=True, metavar="TABLE")
     parser.add_argument("--shard", required=True, type=int, metavar="N")
@@ -21,8 +23,8 @@ def run(options: argparse.Namespace) -> None:
 
     from ares.config import load_config
     from ares.io import read_table, write_table
-    from ares.sampling.rollouts import roll_out, tasks_from_table
     from ares.sampling.policy import load, sampling_of
+    from ares.sampling.rollouts import roll_out, tasks_from_table
 
     config = load_config(options.config)
     problems = read_table(options.problems)

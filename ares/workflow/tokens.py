@@ -24,8 +24,8 @@ def run(options: argparse.Namespace) -> None:
     from ares.config import load_config
     from ares.io import read_table, write_table
     from ares.method.lexicon import load_lexicon
-    from ares.sampling.rollouts import tasks_from_table
     from ares.sampling.policy import load
+    from ares.sampling.rollouts import tasks_from_table
 
     config = load_config(options.config)
     rollouts = read_table(options.rollouts)

@@ -51,7 +51,9 @@ class Speaker:
     def word(self, slot: str) -> None:
         """One word of a slot, drawn from its distribution."""
         words = self.language.words(slot)
-        self._add(words[self.rng.choice(len(words), p=zipf(len(words), self.language.exponent(slot)))])
+        self._add(
+            words[self.rng.choice(len(words), p=zipf(len(words), self.language.exponent(slot)))]
+        )
 
     def filler(self) -> None:
         """A place for a filler, filled at the rate of the language."""

@@ -134,7 +134,9 @@ def random_problem(k: int, world: World, rng: np.random.Generator) -> Problem:
     Playing the numbers at random would favour targets with many solutions.
     """
     while True:
-        numbers = tuple(int(n) for n in rng.integers(world.numbers[0], world.numbers[1] + 1, size=k))
+        numbers = tuple(
+            int(n) for n in rng.integers(world.numbers[0], world.numbers[1] + 1, size=k)
+        )
         targets = sorted(reachable(tuple(sorted(numbers)), world.values))
         if targets:
             return Problem(numbers, targets[rng.integers(len(targets))])

@@ -80,7 +80,7 @@ def load_world(path: str | Path = CONFIG / "world.yaml") -> World:
     """Read and check a world.
 
     Raises:
-        UserError: the file is missing or not YAML, a key is missing or unknown, or a value can't be.
+        UserError: the file is missing or not YAML, or a key or value in it is impossible.
     """
     path = resolve(path)
     try:
@@ -123,7 +123,9 @@ def world_from_dict(raw: Any, where: str) -> World:
     )
     (low, high), (least, most) = world.numbers, world.values
     if not 1 <= least <= low < high <= most:
-        raise UserError(f"{where}: the range of numbers must lie inside the range of values, from 1")
+        raise UserError(
+            f"{where}: the range of numbers must lie inside the range of values, from 1"
+        )
     every = [*world.language.fillers, *(w for ws in world.language.markers.values() for w in ws)]
     if len(every) != len(set(every)):
         raise UserError(f"{where}: language: a word stands in two slots; each word needs one slot")
@@ -136,7 +138,9 @@ def _keys(raw: Any, kind: type, where: str) -> dict[str, Any]:
         raise UserError(f"{where}: expected the keys {', '.join(sorted(expected))}")
     for key in raw:
         if key not in expected:
-            raise UserError(f"{where}: unknown key '{key}'; known are {', '.join(sorted(expected))}")
+            raise UserError(
+                f"{where}: unknown key '{key}'; known are {', '.join(sorted(expected))}"
+            )
     for key in sorted(expected - set(raw)):
         raise UserError(f"{where}: the key '{key}' is missing")
     return raw

@@ -72,7 +72,11 @@ class _Search:
         return self.tried if hit else None
 
     def _descend(
-        self, step: Step, left: tuple[int, ...], numbers: tuple[int, ...], path: tuple[Step, ...],
+        self,
+        step: Step,
+        left: tuple[int, ...],
+        numbers: tuple[int, ...],
+        path: tuple[Step, ...],
         first: bool,
     ) -> tuple[Step, ...] | None:
         if not first:

@@ -66,7 +66,7 @@ def verify(problem: Problem, text: str, values: tuple[int, int]) -> Verdict:
 
 
 def steps_right(text: str) -> tuple[int, int]:
-    """How many of the arithmetic steps stated anywhere in `text` are right, and how many stand there.
+    """How many of the arithmetic steps stated in `text` are right, and how many stand there.
 
     >>> steps_right("2 + 3 = 5 . 2 x 3 = 7")
     (1, 2)

@@ -64,7 +64,9 @@ def test_a_card_is_one_visual_token() -> None:
 
 def test_the_template_leaves_the_system_message_out() -> None:
     processor = build_processor(WORLD)
-    text = processor.tokenizer.decode(encode(processor, Problem((3, 8), 24), "text")["input_ids"][0])
+    text = processor.tokenizer.decode(
+        encode(processor, Problem((3, 8), 24), "text")["input_ids"][0]
+    )
     assert text == "<|im_start|> user numbers 3 8 target 24 <|im_end|> <|im_start|> assistant"
 
 

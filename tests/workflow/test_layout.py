@@ -4,10 +4,12 @@ import re
 import shutil
 import subprocess
 import tomllib
+from importlib.metadata import metadata
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 import ares
@@ -58,6 +60,12 @@ def test_the_lock_says_how_it_is_made():
 def test_the_lock_satisfies_the_project(requirement):
     wanted = Requirement(requirement)
     assert Version(LOCKED[wanted.name.lower()]) in wanted.specifier
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.11.2", "3.12.0"])
+def test_the_lock_installs_on_the_oldest_patch_releases(python):
+    wanted = {name: metadata(name).get("Requires-Python") or "" for name in LOCKED}
+    assert [name for name, range_ in wanted.items() if python not in SpecifierSet(range_)] == []
 
 
 @pytest.mark.parametrize("package", ["torch==2.13.0", "transformers==5.23.0", "trl>=1.16,<1.17"])

@@ -141,16 +141,21 @@ def test_tables_are_passed_to_notebooks_that_read_some(smoke_plan):
 
 
 def test_rules_depend_on_the_code_behind_their_commands():
-    done = snakemake("--detailed-summary", "--config", "scale=smoke")
+    done = snakemake("--filegraph", "--forceall", "--config", "scale=smoke")
     assert done.returncode == 0, done.stderr
-    rows = [line.split("\t") for line in done.stdout.splitlines()]
-    inputs = {row[0]: set(row[4].split(",")) for row in rows[1:]}
-    for output, source in [
-        ("results/smoke/problems.parquet", "ares/world/problem.py"),
-        ("results/smoke/rollouts/0.parquet", "ares/sampling/engine.py"),
-        ("results/smoke/tokens.parquet", "ares/method/lexicon.json"),
-        ("results/smoke/causal/1.parquet", "ares/world/verify.py"),
-        ("results/smoke/notebooks/05_theory.ipynb", "ares/method/theory.py"),
+    # The graph is a drawing: a heading per rule, then its files, inputs first.
+    _, *parts = re.split(r'<font point-size="18">(\w+)</font>', done.stdout)
+    inputs = {
+        rule: set(re.findall(r'"monospace">([^<]+)<', files.split("output")[0]))
+        for rule, files in zip(parts[::2], parts[1::2], strict=True)
+    }
+    for rule, source in [
+        ("problems", "ares/world/problem.py"),
+        ("rollout_shard", "ares/sampling/engine.py"),
+        ("tokens", "ares/method/lexicon.json"),
+        ("causal_shard", "ares/world/verify.py"),
+        ("notebook_05_theory", "ares/method/theory.py"),
+        ("notebook_05_theory", "notebooks/05_theory.ipynb"),
     ]:
-        assert source in inputs[output], output
-    assert "ares/sampling/engine.py" not in inputs["results/smoke/problems.parquet"]
+        assert source in inputs[rule], rule
+    assert "ares/sampling/engine.py" not in inputs["problems"]

@@ -29,7 +29,10 @@ WORLD = load_world()
 
 def test_moves_are_all_steps_in_range_larger_operand_first() -> None:
     assert moves((3, 8), (1, 20)) == [(Step(8, "+", 3, 11), (11,)), (Step(8, "-", 3, 5), (5,))]
-    assert [step for step, _ in moves((5, 5), (1, 30))] == [Step(5, "+", 5, 10), Step(5, "x", 5, 25)]
+    assert [step for step, _ in moves((5, 5), (1, 30))] == [
+        Step(5, "+", 5, 10),
+        Step(5, "x", 5, 25),
+    ]
     assert moves((2, 3, 9), (1, 5))[0] == (Step(3, "+", 2, 5), (5, 9))
 
 
@@ -52,7 +55,9 @@ def test_order_of_numbers_never_changes_the_split() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
         problem = random_problem(3, WORLD, rng)
-        splits = {split_of(Problem(p, problem.target), WORLD) for p in permutations(problem.numbers)}
+        splits = {
+            split_of(Problem(p, problem.target), WORLD) for p in permutations(problem.numbers)
+        }
         assert len(splits) == 1
 
 

@@ -85,7 +85,9 @@ def test_full_searches_solve_more_than_early_ends_and_some_end_without_an_answer
 
 
 def test_overcheckers_are_longer_than_searchers() -> None:
-    mean = {h: np.mean([len(t.words) for _, t in traces(h, 2, 200)]) for h in ("search", "overcheck")}
+    mean = {
+        h: np.mean([len(t.words) for _, t in traces(h, 2, 200)]) for h in ("search", "overcheck")
+    }
     assert mean["overcheck"] > 1.5 * mean["search"]
 
 

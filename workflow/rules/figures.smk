@@ -11,6 +11,7 @@ for NOTEBOOK in NOTEBOOKS:
         input:
             notebook=f"notebooks/{NOTEBOOK}.ipynb",
             tables=[f"{RESULTS}/{table}.parquet" for table in NOTEBOOKS[NOTEBOOK]["tables"]],
+            data=NOTEBOOKS[NOTEBOOK].get("data", []),
             sources=notebook_sources(f"notebooks/{NOTEBOOK}.ipynb"),
         output:
             figures=figure_files(NOTEBOOK),

@@ -1,0 +1,201 @@
+"""The causal label: does the choice at this token decide whether the answer will be right?
+
+At a position of a rollout the most probable alternatives are put in the sampled token's place one
+after the other, the rest of the response is sampled anew several times, and the pass rates are
+compared. The effect is the standard deviation of the pass rate over the alternatives, weighted by
+their probabilities, after the part that is mere sampling noise is taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ares.sampling.engine import sample
+from ares.sampling.prompts import Prompt
+from ares.sampling.rollouts import Sampling, Task, encode, end_tokens, row_seed
+from ares.sampling.scoring import score
+from ares.world.settings import World
+from ares.world.verify import verify
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """How many alternatives are tried and how often each is continued.
+
+    min_probability: less probable alternatives are left out. A position with fewer than two
+        alternatives is not tried: the dropped choices could move the pass rate's variance by no
+        more than p (1 - p).
+    """
+
+    alternatives: int
+    continuations: int
+    min_probability: float
+    effect_threshold: float
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One alternative token at one position of one rollout."""
+
+    row: int
+    position: int
+    token_id: int
+    weight: float  # probability, renormalised over the alternatives of the position
+    prompt: Prompt  # prompt, response so far, alternative
+
+
+def effect_size(weight_A: np.ndarray, passed_A: np.ndarray, n: int) -> float:
+    """Noise-corrected weighted standard deviation of pass rates.
+
+    Args:
+        weight_A: probabilities of the alternatives, summing to one.
+        passed_A: how many of the `n` continuations of each were right.
+        n: continuations per alternative, at least 2.
+
+    With r_a = passed_a / n, the plain weighted variance of r exceeds that of the true pass rates
+    by sum_a w_a (1 - w_a) Var(r_a) on average; r_a (1 - r_a) / (n - 1) estimates Var(r_a) without
+    bias, and is taken off. Negative results are cut to 0.
+
+    >>> effect_size(np.array([0.5, 0.5]), np.array([8, 0]), 8)
+    0.5
+    """
+    rate_A = passed_A / n
+    spread = np.sum(weight_A * (rate_A - np.sum(weight_A * rate_A)) ** 2)
+    noise = np.sum(weight_A * (1 - weight_A) * rate_A * (1 - rate_A) / (n - 1))
+    return float(np.sqrt(max(0.0, spread - noise)))
+
+
+def causal_table(
+    rollouts: pd.DataFrame,
+    tasks: Sequence[Task],
+    model,
+    processor,
+    world: World,
+    intervention: Intervention,
+    sampling: Sampling,
+    progress: str = "",
+) -> pd.DataFrame:
+    """Effect of the choice at every position of some rollouts.
+
+    Args:
+        rollouts: rows of the rollouts table.
+        tasks: the task of every row.
+        sampling: its temperature, top_p, max_new_tokens (for a continuation), batch_prompts
+            (branches per forward pass) and seed are used.
+
+    Returns:
+        rollout_id, position, alternatives (how many were tried; 0 where the choice is certain),
+        effect (pass rate, 0 to 0.5), causal (effect at least `effect_threshold`).
+    """
+    branches = _branches(rollouts, tasks, model, processor, intervention, sampling.temperature)
+    passed = _continue_all(
+        branches, rollouts, tasks, model, processor, world, intervention, sampling, progress
+    )
+    table = pd.DataFrame(
+        {
+            "rollout_id": np.repeat(rollouts["rollout_id"].to_numpy(), rollouts["n_tokens"]),
+            "position": np.concatenate([np.arange(n) for n in rollouts["n_tokens"]]).astype(
+                np.int32
+            ),
+        }
+    )
+    table["alternatives"] = np.int8(0)
+    table["effect"] = np.float32(0)
+    first = np.concatenate([[0], np.cumsum(rollouts["n_tokens"])[:-1]])
+    places = np.array([first[b.row] + b.position for b in branches], dtype=int)
+    weights = np.array([b.weight for b in branches])
+    for place in np.unique(places):
+        here = places == place
+        table.loc[place, "alternatives"] = np.int8(here.sum())
+        table.loc[place, "effect"] = np.float32(
+            effect_size(weights[here], passed[here], intervention.continuations)
+        )
+    table["causal"] = table["effect"] >= intervention.effect_threshold
+    return table
+
+
+def _branches(rollouts, tasks, model, processor, intervention, temperature) -> list[Branch]:
+    """Every alternative of every uncertain position, shortest prefix first."""
+    prompts = encode(tasks, model, processor)
+    scores = score(
+        model,
+        prompts,
+        list(rollouts["token_ids"]),
+        pad_token_id=processor.tokenizer.pad_token_id,
+        temperature=temperature,
+        top_k=intervention.alternatives,
+    )
+    found = []
+    for row, (ids, scored, prompt) in enumerate(
+        zip(rollouts["token_ids"], scores, prompts, strict=True)
+    ):
+        assert scored.top_logprobs is not None and scored.top_ids is not None  # asked for
+        probability_TK = scored.top_logprobs.exp().numpy()
+        for position, probability_K in enumerate(probability_TK):
+            likely = np.flatnonzero(probability_K >= intervention.min_probability)
+            if len(likely) < 2:
+                continue
+            total = probability_K[likely].sum()
+            for choice in likely:
+                token = int(scored.top_ids[position, choice])
+                path = prompt.followed_by([*map(int, ids[:position]), token])
+                weight = float(probability_K[choice] / total)
+                found.append(Branch(row, position, token, weight, path))
+    # Similar lengths share a forward pass; the sort is stable, so the order is fixed.
+    return sorted(found, key=lambda branch: len(branch.prompt.token_ids))
+
+
+def _continue_all(
+    branches, rollouts, tasks, model, processor, world, intervention, sampling, progress
+) -> np.ndarray:
+    """How many continuations of each branch end in a right answer."""
+    tokenizer, ends = processor.tokenizer, end_tokens(model)
+    passed = np.zeros(len(branches), dtype=int)
+    ids = rollouts["rollout_id"].to_numpy()
+    open_ones = [i for i, branch in enumerate(branches) if branch.token_id not in ends]
+    bar = tqdm(
+        total=len(open_ones), desc=progress, unit="branch", disable=not progress, mininterval=5
+    )
+    for start in range(0, len(open_ones), sampling.batch_prompts):
+        chunk = open_ones[start : start + sampling.batch_prompts]
+        drawn = sample(
+            model,
+            [branches[i].prompt for i in chunk],
+            max_new_tokens=sampling.max_new_tokens,
+            eos_token_ids=ends,
+            pad_token_id=tokenizer.pad_token_id,
+            seeds=[
+                row_seed(sampling.seed, "causal", ids[b.row], b.position, b.token_id, n)
+                for b in (branches[i] for i in chunk)
+                for n in range(intervention.continuations)
+            ],
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            samples_per_prompt=intervention.continuations,
+        )
+        for index, response in enumerate(drawn):
+            which = chunk[index // intervention.continuations]
+            whole = [*_response_so_far(branches[which], rollouts), *response.token_ids.tolist()]
+            passed[which] += _right(whole, tasks[branches[which].row], tokenizer, world)
+        bar.update(len(chunk))
+    bar.close()
+    for i in set(range(len(branches))) - set(open_ones):  # an end token: nothing to continue
+        whole = _response_so_far(branches[i], rollouts)
+        right = _right(whole, tasks[branches[i].row], tokenizer, world)
+        passed[i] = right * intervention.continuations
+    return passed
+
+
+def _response_so_far(branch: Branch, rollouts: pd.DataFrame) -> list[int]:
+    ids = rollouts["token_ids"].iloc[branch.row][: branch.position]
+    return [*map(int, ids), branch.token_id]
+
+
+def _right(ids: list[int], task: Task, tokenizer, world: World) -> bool:
+    text = tokenizer.decode(ids, skip_special_tokens=True)
+    return verify(task.problem, text, world.values).correct

@@ -1,0 +1,121 @@
+"""Fig. 4b and F10: high-window-entropy (HWE) tokens, length and accuracy by measured difficulty.
+
+Choices:
+1. A prompt's difficulty is measured: the bucket of its group's pass rate (eq. 10). Right and wrong
+   rollouts of a bucket therefore come from prompts of similar, not of equal pass rate.
+2. HWE tokens are counted as the preset `ares` does: windows of 4 that start at the token, against
+   the 95th percentile of all window entropies, no lexicon.
+3. Panel i splits rollouts at "the HWE threshold", which the paper does not define for a rollout.
+   Here it is the bucket's target T_d, the mean HWE count of the bucket (main text); `split` takes
+   the median instead, to see whether the choice matters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ares.analysis import tables
+from ares.analysis.stats import Estimate, Resampler, mean
+from ares.method.difficulty import BUCKETS, buckets
+from ares.method.presets import PRESETS, Settings
+from ares.method.thresholds import batch_quantile
+from ares.method.windows import count_hwe, hwe_mask, window_entropy
+
+
+def add_buckets(rollouts: pd.DataFrame, settings: Settings = PRESETS["ares"]) -> pd.DataFrame:
+    """Add pass_rate (of the group: problem and presentation) and bucket ('easy' ... 'hard')."""
+    group = rollouts.groupby(["problem_id", "presentation"], sort=False)["correct"]
+    rate = np.array(group.transform("mean"), dtype=float)
+    code = buckets(torch.from_numpy(rate), settings.easy_from, settings.medium_from)
+    return rollouts.assign(pass_rate=rate, bucket=np.array(BUCKETS)[code.numpy()])
+
+
+def with_difficulty(
+    rollouts: pd.DataFrame, tokens: pd.DataFrame, settings: Settings = PRESETS["ares"]
+) -> pd.DataFrame:
+    """Add what Fig. 4b needs to every rollout.
+
+    Returns:
+        The rollouts with pass_rate, bucket, hwe_count and right, length (as floats, for averaging).
+    """
+    counts = pd.Series(hwe_counts(tokens, settings), tokens["rollout_id"].unique())
+    return add_buckets(rollouts, settings).assign(
+        hwe_count=counts.reindex(rollouts["rollout_id"]).to_numpy(),
+        right=rollouts["correct"].astype(float),
+        length=rollouts["n_tokens"].astype(float),
+    )
+
+
+def hwe_counts(tokens: pd.DataFrame, settings: Settings) -> np.ndarray:
+    """N_HE of every rollout, in the order of the token table; one threshold for all (App. H)."""
+    entropy_BT, mask_BT = tables.pad(tokens, "entropy")
+    window_BT = window_entropy(entropy_BT, mask_BT, settings.window, settings.window_start)
+    threshold = batch_quantile(window_BT, mask_BT, settings.threshold_quantile)
+    return count_hwe(hwe_mask(window_BT, threshold)).numpy()
+
+
+def split(table: pd.DataFrame, at: str = "mean") -> pd.Series:
+    """Whether a rollout's HWE count is above the mean (or "median") count of its bucket."""
+    return table["hwe_count"] > table.groupby("bucket")["hwe_count"].transform(at)
+
+
+def figure4(table: pd.DataFrame, resampler: Resampler) -> pd.DataFrame:
+    """The quantities of Fig. 4b, with the columns of the paper's table, plus low, high, rollouts.
+
+    Args:
+        table: from `with_difficulty`.
+    """
+    above, right = split(table), table["correct"].astype(bool)
+    everything = pd.Series(True, table.index)
+    panels = [
+        ("i", "right", "accuracy", {"above threshold": above, "below threshold": ~above}),
+        ("ii", "length", "response_length", {"all": everything}),
+        ("iii", "hwe_count", "hwe_count", {"wrong": ~right, "right": right}),
+        ("iv", "length", "response_length", {"wrong": ~right, "right": right}),
+    ]
+    rows = []
+    for panel, column, quantity, conditions in panels:
+        for bucket in BUCKETS:
+            for condition, chosen in conditions.items():
+                where = chosen & (table["bucket"] == bucket)
+                found = resampler.estimate(mean(resampler, table, column, where))
+                rows.append(
+                    {
+                        "panel": panel,
+                        "difficulty": bucket,
+                        "condition": condition,
+                        "quantity": quantity,
+                        "value": found.value,
+                        "low": found.low,
+                        "high": found.high,
+                        "rollouts": int(where.sum()),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def claims(table: pd.DataFrame, resampler: Resampler, at: str = "mean") -> dict[str, Estimate]:
+    """Findings F4, F5 and F6 as differences that are above zero if the paper's direction holds."""
+    above, right = split(table, at), table["correct"].astype(bool)
+
+    def difference(column: str, bucket: str, more: pd.Series, less: pd.Series) -> np.ndarray:
+        here = table["bucket"] == bucket
+        return mean(resampler, table, column, more & here) - mean(
+            resampler, table, column, less & here
+        )
+
+    length = {b: mean(resampler, table, "length", table["bucket"] == b) for b in BUCKETS}
+    differences = {
+        "F4 easy: below the threshold more accurate": difference("right", "easy", ~above, above),
+        "F4 easy: below the threshold shorter": difference("length", "easy", above, ~above),
+        "F4 hard: above the threshold more accurate": difference("right", "hard", above, ~above),
+        "F5 length: medium longer than easy": length["medium"] - length["easy"],
+        "F5 length: hard longer than medium": length["hard"] - length["medium"],
+        "F6 easy: right ones use fewer HWE tokens": difference("hwe_count", "easy", ~right, right),
+        "F6 hard: right ones use more HWE tokens": difference("hwe_count", "hard", right, ~right),
+        "F6 easy: right ones are shorter": difference("length", "easy", ~right, right),
+        "F6 hard: right ones are longer": difference("length", "hard", right, ~right),
+    }
+    return {text: resampler.estimate(draws) for text, draws in differences.items()}

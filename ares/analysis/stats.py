@@ -1,0 +1,199 @@
+"""Intervals by a seeded bootstrap whose unit is the problem.
+
+Rollouts of one problem, and its two presentations, are not independent; problems are. So problems
+are drawn with replacement, within each level, and a problem brings all its rows. Every statistic
+here is a function of sums over rows: one matrix product gives it for all resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ares.errors import UserError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its percentile interval; format it as a number: `f"{estimate:.2f}"`.
+
+    >>> f"{Estimate(0.5, 0.25, 0.75):.2f}"
+    '0.50 [0.25, 0.75]'
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    @property
+    def verdict(self) -> str:
+        """What a claim "this is above zero" is worth: holds, fails (it is below), or undecided.
+
+        >>> [Estimate(*e).verdict for e in ((2, 1, 3), (-2, -3, -1), (1, -1, 3))]
+        ['holds', 'fails', 'undecided']
+        """
+        return "holds" if self.low > 0 else "fails" if self.high < 0 else "undecided"
+
+
+class Resampler:
+    """Draws problems with replacement within strata, the same draws for every statistic.
+
+    Attributes:
+        draws_RC: how often each problem (C) is in each resample (R + 1, C); row 0 is the sample
+            itself.
+    """
+
+    def __init__(
+        self, units: pd.Series, strata: pd.Series, resamples: int, coverage: float, seed: int
+    ) -> None:
+        """Prepare the draws.
+
+        Args:
+            units: the problem of every row.
+            strata: the level of every row; the number of problems of a level is kept.
+            resamples: R; 0 gives the estimates without intervals.
+            coverage: of the intervals, e.g. 0.95.
+
+        Raises:
+            UserError: a problem with two levels.
+        """
+        problems = pd.DataFrame({"unit": units.to_numpy(), "stratum": strata.to_numpy()})
+        problems = problems.drop_duplicates(ignore_index=True)
+        if problems["unit"].duplicated().any():
+            twice = problems.loc[problems["unit"].duplicated(), "unit"].iloc[0]
+            raise UserError(f"problem {twice} stands in two strata: give each problem one level")
+        self.coverage = coverage
+        self._units = pd.Index(problems["unit"])
+        self.draws_RC = np.ones((resamples + 1, len(problems)))
+        rng = np.random.default_rng(seed)
+        for _, members in problems.groupby("stratum", sort=True).indices.items():
+            share = np.full(len(members), 1 / len(members))
+            self.draws_RC[1:, members] = rng.multinomial(len(members), share, size=resamples)
+
+    @classmethod
+    def of(cls, rollouts: pd.DataFrame, config: Mapping[str, Any]) -> Resampler:
+        """Resample the problems of a rollout table as a config says."""
+        drawn = config["bootstrap"]
+        return cls(
+            rollouts["problem_id"],
+            rollouts["level"],
+            drawn["resamples"],
+            drawn["level"],
+            config["seed"],
+        )
+
+    def index(self, units: pd.Series) -> np.ndarray:
+        """Number of the problem of every row.
+
+        Raises:
+            UserError: a problem that was not among those drawn from.
+        """
+        index = self._units.get_indexer(units)
+        if (index < 0).any():
+            raise UserError(f"problem {units.iloc[int(index.argmin())]} is not among the resampled")
+        return index
+
+    def sums(self, units: pd.Series, *columns: np.ndarray) -> list[np.ndarray]:
+        """Sum of each column over the rows of each resample, (R + 1,) each."""
+        index, size = self.index(units), len(self._units)
+        by_problem = [np.bincount(index, np.asarray(c, dtype=float), size) for c in columns]
+        return [self.draws_RC @ values for values in by_problem]
+
+    def estimate(self, draws: np.ndarray) -> Estimate:
+        """Value (row 0) and percentile interval (the other rows) of a statistic.
+
+        Resamples in which it is undefined (nothing to average) are left out of the interval.
+        """
+        tails = np.array([(1 - self.coverage) / 2, (1 + self.coverage) / 2])
+        known = draws[1:][np.isfinite(draws[1:])]
+        low, high = np.quantile(known, tails) if len(known) else (np.nan, np.nan)
+        return Estimate(float(draws[0]), float(low), float(high))
+
+
+def mean(
+    resampler: Resampler, table: pd.DataFrame, column: str, where: pd.Series | None = None
+) -> np.ndarray:
+    """Mean of a column over the rows of `where`, (R + 1,); NaN where there are none.
+
+    Args:
+        table: has the column `problem_id`.
+    """
+    rows = table if where is None else table[where.to_numpy()]
+    total, number = resampler.sums(rows["problem_id"], rows[column].to_numpy(), np.ones(len(rows)))
+    return ratio(total, number)
+
+
+def means(
+    resampler: Resampler, table: pd.DataFrame, column: str, by: Sequence[str]
+) -> pd.DataFrame:
+    """Mean of a column in every group of rows: the columns `by`, value, low, high, rows."""
+    found = []
+    for key, rows in table.groupby(list(by), sort=False):
+        estimate = resampler.estimate(mean(resampler, rows, column))
+        found.append((*key, estimate.value, estimate.low, estimate.high, len(rows)))
+    return pd.DataFrame(found, columns=[*by, "value", "low", "high", "rows"])
+
+
+def slope(resampler: Resampler, table: pd.DataFrame, x: str, y: str) -> np.ndarray:
+    """Least-squares slope of y on x, (R + 1,), in units of y per unit of x; NaN for constant x."""
+    dx, dy = _centred(table, x), _centred(table, y)
+    moments = _moments(resampler, table, dx=dx, dy=dy)
+    return ratio(moments["dxdy"], moments["dxdx"])
+
+
+def curvature(resampler: Resampler, table: pd.DataFrame, x: str, y: str) -> np.ndarray:
+    """Coefficient of x^2 in the least-squares parabola of y on x, (R + 1,); NaN if there is none.
+
+    Zero where y grows linearly with x; negative where the growth slows down.
+    """
+    dx, dy = _centred(table, x), _centred(table, y)
+    m = _moments(resampler, table, dx=dx, dy=dy, dz=dx * dx - (dx * dx).mean())
+    # What is left of x^2 and y after their regression on x (Frisch, Waugh, Lovell).
+    return ratio(
+        m["dydz"] * m["dxdx"] - m["dxdy"] * m["dxdz"], m["dzdz"] * m["dxdx"] - m["dxdz"] ** 2
+    )
+
+
+def _centred(table: pd.DataFrame, column: str) -> np.ndarray:
+    # Uncentred sums of squares would cancel.
+    return table[column].to_numpy(float) - table[column].mean()
+
+
+def _moments(
+    resampler: Resampler, table: pd.DataFrame, **columns: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Covariances of all pairs of columns, each (R + 1,), by the joined names of the two."""
+    names = list(columns)
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i:]]
+    number, *sums = resampler.sums(
+        table["problem_id"],
+        np.ones(len(table)),
+        *columns.values(),
+        *(columns[a] * columns[b] for a, b in pairs),
+    )
+    mean = {name: ratio(total, number) for name, total in zip(names, sums, strict=False)}
+    products = zip(pairs, sums[len(names) :], strict=True)
+    return {a + b: ratio(total, number) - mean[a] * mean[b] for (a, b), total in products}
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """numerator / denominator, NaN where the denominator is 0."""
+    known = np.abs(denominator) > 1e-12
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=known)
+
+
+def verdicts(claims: Mapping[str, Estimate], digits: int = 3) -> pd.DataFrame:
+    """Claims, each stated as a number that is above zero if the claim is true, with verdicts."""
+    return pd.DataFrame(
+        [
+            {"claim": text, "measured": f"{found:.{digits}f}", "verdict": found.verdict}
+            for text, found in claims.items()
+        ]
+    )

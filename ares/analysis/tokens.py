@@ -1,0 +1,155 @@
+"""The token table: one row per response token, with its entropies and its labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ares.errors import UserError
+from ares.method.lexicon import Lexicon, normalize_token
+from ares.sampling.rollouts import Task, encode
+from ares.sampling.scoring import score
+from ares.world.parse import decision_starts, label_tokens
+from ares.world.settings import Language, World
+
+#: Largest difference between the entropy a rollout was sampled with and the one it is scored with.
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a rollout is read back with: sampling temperature, how many top tokens to keep."""
+
+    temperature: float
+    top_k: int
+    top_k_rollouts: int
+    batch_size: int
+
+
+def slots(language: Language) -> list[str]:
+    """The lexical slots, fillers first."""
+    return ["filler", *language.markers]
+
+
+def vocabulary_classes(words: list[str], language: Language) -> np.ndarray:
+    """Class of every token of a vocabulary, (V,): slots first, then each other token on its own.
+
+    Words of one slot are interchangeable, so the entropy over classes is what is left of a
+    token's entropy once the choice among them is taken out.
+    """
+    names = slots(language)
+    slot_of = language.slot_of()
+    classes = np.empty(len(words), dtype=np.int64)
+    following = len(names)
+    for index, word in enumerate(words):
+        slot = slot_of.get(normalize_token(word))
+        if slot is None:
+            classes[index], following = following, following + 1
+        else:
+            classes[index] = names.index(slot)
+    return classes
+
+
+def token_tables(
+    rollouts: pd.DataFrame,
+    tasks: list[Task],
+    model,
+    processor,
+    world: World,
+    lexicon: Lexicon,
+    scoring: Scoring,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Label every response token and read its distribution back from the model.
+
+    Args:
+        rollouts: the rollouts table.
+        tasks: the task of every rollout, in the order of the table.
+
+    Returns:
+        tokens: rollout_id, position, token, entropy, logprob (nats), lexicon (bool), lexicon_top1
+            (bool: the most probable token is in the lexicon), decision ('', 'pair', 'operation'),
+            slot ('' or a lexical slot), class_entropy (nats, over lexical slots and other tokens),
+            p_<slot> (probability of each slot).
+        top_k: rollout_id, position, entropy, sampled_logprob, top_logprobs (list, best first) for
+            `scoring.top_k_rollouts` evenly spaced rollouts.
+
+    Raises:
+        UserError: the rollouts were sampled from another model or at another temperature.
+    """
+    tokenizer = processor.tokenizer
+    words = [tokenizer.decode([i]) for i in range(len(tokenizer))]
+    classes = vocabulary_classes(words, world.language)
+    # The model may have more logits than the tokenizer has words.
+    spare = model.config.text_config.vocab_size - len(words)
+    classes = np.concatenate([classes, classes.max() + 1 + np.arange(spare)])
+    words += [""] * spare
+    scores = score(
+        model,
+        encode(tasks, model, processor),
+        list(rollouts["token_ids"]),
+        pad_token_id=tokenizer.pad_token_id,
+        temperature=scoring.temperature,
+        top_k=scoring.top_k,
+        token_classes=torch.from_numpy(classes),
+        batch_size=scoring.batch_size,
+    )
+    names, kept = slots(world.language), _evenly(len(rollouts), scoring.top_k_rollouts)
+    labelled, top = [], []
+    for index, (row, scored) in enumerate(zip(rollouts.itertuples(), scores, strict=True)):
+        _check_same_policy(row, scored.entropies.numpy())
+        labelled.append(_label(row, scored, words, names, world.language, lexicon))
+        if index in kept:
+            top.append(_top(row, scored))
+    return pd.concat(labelled, ignore_index=True), pd.concat(top, ignore_index=True)
+
+
+def _check_same_policy(row, entropy_T: np.ndarray) -> None:
+    difference = float(np.abs(entropy_T - row.entropy).max())
+    if not difference < TOLERANCE:
+        raise UserError(
+            f"rollout {row.rollout_id}: entropies differ by {difference:.3g} nats from those it "
+            "was sampled with; it comes from another model or temperature, so sample again"
+        )
+
+
+def _label(row, scored, words, names, language: Language, lexicon: Lexicon) -> pd.DataFrame:
+    tokens = [words[i] for i in row.token_ids]
+    slot_of = language.slot_of()
+    mass = scored.class_mass.numpy()
+    table = pd.DataFrame(
+        {
+            "rollout_id": row.rollout_id,
+            "position": np.arange(len(tokens), dtype=np.int32),
+            "token": tokens,
+            "entropy": np.asarray(row.entropy, dtype=np.float32),
+            "logprob": np.asarray(row.logprob, dtype=np.float32),
+            "lexicon": [token in lexicon for token in tokens],
+            "lexicon_top1": [words[i] in lexicon for i in scored.top_ids[:, 0].tolist()],
+            "decision": label_tokens(tokens, row.text, decision_starts(row.text, language)),
+            "slot": [slot_of.get(normalize_token(token), "") for token in tokens],
+            "class_entropy": -np.where(mass > 0, mass * np.log(np.maximum(mass, 1e-30)), 0).sum(1),
+        }
+    )
+    for index, name in enumerate(names):
+        table[f"p_{name}"] = mass[:, index]
+    return table
+
+
+def _top(row, scored) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "rollout_id": row.rollout_id,
+            "position": np.arange(row.n_tokens, dtype=np.int32),
+            "entropy": scored.entropies.numpy(),
+            "sampled_logprob": scored.logprobs.numpy(),
+            "top_logprobs": list(scored.top_logprobs.numpy()),
+        }
+    )
+
+
+def _evenly(total: int, count: int) -> set[int]:
+    """`count` evenly spaced indices below `total` (all of them if there are fewer)."""
+    return set(np.linspace(0, total - 1, min(count, total)).astype(int).tolist())

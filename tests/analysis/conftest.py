@@ -1,0 +1,34 @@
+"""Small tables that several tests of the analysis share."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ares.analysis.stats import Resampler
+
+
+def tokens_of(*rollouts: list[float], **columns: list) -> pd.DataFrame:
+    """A token table from the entropies of some rollouts, each of a problem of its own."""
+    rows = [
+        {"rollout_id": number, "position": position, "problem_id": f"q{number}", "entropy": value}
+        for number, values in enumerate(rollouts)
+        for position, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows).assign(**columns)
+
+
+@pytest.fixture
+def make_tokens():
+    return tokens_of
+
+
+@pytest.fixture
+def plain():
+    """A resampler without resamples over the problems of a table: estimates only."""
+
+    def build(table: pd.DataFrame) -> Resampler:
+        level = pd.Series("easy", table.index)
+        return Resampler(table["problem_id"], level, resamples=0, coverage=0.95, seed=0)
+
+    return build

@@ -1,0 +1,60 @@
+"""One style, and figures whose bytes do not change from run to run."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from ares import plotting
+
+
+@pytest.fixture
+def figure():
+    plotting.use_style()
+    fig, ax = plt.subplots(figsize=(plotting.COLUMN, 2))
+    ax.plot([0, 1], [0, 1], **plotting.window_style(4))
+    yield fig
+    plt.close(fig)
+
+
+def test_a_figure_is_bitmap_vector_picture_and_data(figure, tmp_path):
+    plotting.save_figure(figure, pd.DataFrame({"x": [1.5]}), tmp_path, "name")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["name.csv", "name.pdf", "name.png"]
+    assert (tmp_path / "name.csv").read_text() == "x\n1.5\n"
+
+
+def test_the_same_figure_gives_the_same_bytes(figure, tmp_path):
+    for folder in ("one", "two"):
+        plotting.save_figure(figure, pd.DataFrame(), tmp_path / folder, "name")
+    for ending in ("png", "pdf"):
+        first, second = ((tmp_path / f / f"name.{ending}").read_bytes() for f in ("one", "two"))
+        assert first == second
+    assert b"CreationDate" not in (tmp_path / "one" / "name.pdf").read_bytes()
+
+
+def test_window_styles_differ_and_stay():
+    sizes = (1, 2, 4, 8, 16, 32)
+    looks = {(plotting.window_style(s)["color"], plotting.window_style(s)["marker"]) for s in sizes}
+    assert len(looks) == len(sizes)
+
+
+@pytest.mark.parametrize("styles", [plotting.LEVELS, plotting.ARMS])
+def test_styles_can_be_told_apart_without_colour(styles):
+    assert len({str(style["linestyle"]) for style in styles.values()}) == len(styles)
+    assert len({style["marker"] for style in styles.values()}) == len(styles)
+
+
+def test_the_word_cloud_is_the_same_for_the_same_seed():
+    pictures = []
+    for _ in range(2):
+        fig, ax = plt.subplots()
+        plotting.word_cloud(ax, {"wait": 2.0, "so": 1.0}, {"wait": "#000000", "so": "#0072B2"}, 7)
+        pictures.append(ax.images[0].get_array())
+        plt.close(fig)
+    assert (pictures[0] == pictures[1]).all()
+
+
+def test_tables_are_printed_rounded(capsys):
+    plotting.show_table(pd.DataFrame({"a": [1.23456], "b": ["x"]}), digits=2)
+    assert capsys.readouterr().out.split() == ["a", "b", "1.23", "x"]

@@ -1,0 +1,98 @@
+"""The bootstrap over problems, and statistics of sums."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ares.analysis import stats
+from ares.analysis.stats import Estimate, Resampler
+from ares.errors import UserError
+
+
+def table_of(values: dict[str, list[float]], level: str = "easy") -> pd.DataFrame:
+    rows = [(problem, level, value) for problem, v in values.items() for value in v]
+    return pd.DataFrame(rows, columns=["problem_id", "level", "value"])
+
+
+def resampler_of(table: pd.DataFrame, resamples: int = 2000, seed: int = 1) -> Resampler:
+    return Resampler(table["problem_id"], table["level"], resamples, 0.95, seed)
+
+
+def test_draws_keep_the_number_of_problems_of_each_level():
+    table = pd.concat([table_of({"a": [1], "b": [2]}), table_of({"c": [3]}, "hard")])
+    draws = resampler_of(table, 50).draws_RC
+    assert draws.shape == (51, 3)
+    assert (draws[0] == 1).all()
+    assert (draws[:, :2].sum(1) == 2).all() and (draws[:, 2] == 1).all()
+
+
+def test_the_same_seed_gives_the_same_draws_and_another_seed_others():
+    table = table_of({name: [0.0] for name in "abcdefgh"})
+    same, again, other = (resampler_of(table, 20, seed).draws_RC for seed in (1, 1, 2))
+    assert (same == again).all() and (same != other).any()
+
+
+def test_mean_by_hand_and_nan_where_there_is_nothing():
+    table = table_of({"a": [1, 2], "b": [6]})
+    resampler = resampler_of(table, 0)
+    assert stats.mean(resampler, table, "value").tolist() == [3.0]
+    assert np.isnan(stats.mean(resampler, table, "value", table["value"] > 10)).all()
+
+
+def test_problems_are_the_unit_so_copies_of_a_row_do_not_narrow_the_interval():
+    once = table_of({f"q{i}": [float(i % 2)] for i in range(40)})
+    copied = pd.concat([once] * 10)
+    wide, narrow = (
+        resampler.estimate(stats.mean(resampler, table, "value"))
+        for table, resampler in ((once, resampler_of(once)), (copied, resampler_of(copied)))
+    )
+    assert wide == narrow
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
+    rng = np.random.default_rng(0)
+    table = table_of({f"q{i}": [value] for i, value in enumerate(rng.normal(5, 2, 400))})
+    found = resampler_of(table).estimate(stats.mean(resampler_of(table), table, "value"))
+    half = 1.96 * table["value"].std() / 20
+    assert found.value == pytest.approx(table["value"].mean())
+    assert (found.low, found.high) == pytest.approx(
+        (found.value - half, found.value + half), abs=0.03
+    )
+
+
+def test_slope_and_curvature_of_known_curves():
+    x = np.arange(10.0)
+    table = pd.DataFrame({"problem_id": [f"q{i}" for i in range(10)], "level": "easy", "x": x})
+    table["line"], table["parabola"] = 3 * x + 1, 2 * x * x - x
+    resampler = resampler_of(table, 20)
+    assert stats.slope(resampler, table, "x", "line") == pytest.approx(np.full(21, 3.0))
+    assert stats.curvature(resampler, table, "x", "parabola") == pytest.approx(np.full(21, 2.0))
+    assert stats.curvature(resampler, table, "x", "line")[0] == pytest.approx(0)
+
+
+def test_slope_of_a_constant_is_undefined():
+    table = table_of({"a": [1, 1]}).assign(y=[1.0, 2.0])
+    assert np.isnan(stats.slope(resampler_of(table, 0), table, "value", "y")).all()
+
+
+def test_means_by_group():
+    table = table_of({"a": [1, 3], "b": [5]}).assign(kind=["x", "y", "x"])
+    found = stats.means(resampler_of(table, 10), table, "value", ["kind"])
+    assert found[["kind", "value", "rows"]].to_numpy().tolist() == [["x", 3.0, 2], ["y", 3.0, 1]]
+
+
+def test_verdicts_follow_the_interval():
+    claims = {"up": Estimate(1, 0.5, 2), "down": Estimate(-1, -2, -0.5), "open": Estimate(0, -1, 1)}
+    assert stats.verdicts(claims)["verdict"].tolist() == ["holds", "fails", "undecided"]
+    undefined = Estimate(float("nan"), float("nan"), float("nan"))
+    assert undefined.verdict == "undecided"
+
+
+def test_a_problem_of_two_levels_and_an_unknown_problem_are_refused():
+    two = pd.concat([table_of({"a": [1]}), table_of({"a": [1]}, "hard")])
+    with pytest.raises(UserError, match="two strata"):
+        resampler_of(two)
+    with pytest.raises(UserError, match="problem b"):
+        resampler_of(table_of({"a": [1]}), 0).index(pd.Series(["a", "b"]))

@@ -1,0 +1,45 @@
+"""Reading tables, padding tokens, window entropies in the order of the table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ares.analysis import tables
+from ares.errors import UserError
+from ares.io import write_table
+
+
+def test_pad_and_back(make_tokens):
+    tokens = make_tokens([1.0, 2.0], [3.0])
+    values_BT, mask_BT = tables.pad(tokens, "entropy")
+    assert values_BT.tolist() == [[1.0, 2.0], [3.0, 0.0]]
+    assert mask_BT.tolist() == [[True, True], [True, False]]
+    assert values_BT[mask_BT].tolist() == [1.0, 2.0, 3.0]
+
+
+def test_windows_do_not_run_into_the_next_rollout(make_tokens):
+    tokens = make_tokens([1.0, 3.0, 5.0], [10.0, 20.0])
+    assert tables.windows(tokens, 2, incomplete="shorter").tolist() == [2, 4, 5, 15, 20]
+    undefined = tables.windows(tokens, 2)
+    assert undefined[[0, 1, 3]].tolist() == [2, 4, 15] and np.isnan(undefined[[2, 4]]).all()
+
+
+def test_rows_out_of_order_are_refused(make_tokens):
+    tokens = make_tokens([1.0, 2.0, 3.0])
+    tables.check_order(tokens)
+    with pytest.raises(UserError, match="row 1"):
+        tables.check_order(tokens.iloc[[0, 2, 1]])
+
+
+def test_tokens_get_their_problem_and_must_fit_the_rollouts(tmp_path, make_tokens):
+    tokens = make_tokens([1.0, 2.0], [3.0]).drop(columns="problem_id")
+    rollouts = pd.DataFrame({"rollout_id": [0, 1], "problem_id": ["a", "b"], "n_tokens": [2, 1]})
+    rollouts = rollouts.assign(level="easy", presentation="text")
+    write_table(tmp_path / "tokens.parquet", tokens)
+    write_table(tmp_path / "rollouts.parquet", rollouts)
+    assert tables.read_tokens(tmp_path)["problem_id"].tolist() == ["a", "a", "b"]
+    write_table(tmp_path / "rollouts.parquet", rollouts.assign(n_tokens=[2, 2]))
+    with pytest.raises(UserError, match="different runs"):
+        tables.read_tokens(tmp_path)
