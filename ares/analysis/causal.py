@@ -125,7 +125,7 @@ def _branches(rollouts, tasks, model, processor, intervention, temperature) -> l
     scores = score(
         model,
         prompts,
-        list(rollouts["token_ids"]),
+        [ids.copy() for ids in rollouts["token_ids"]],
         pad_token_id=processor.tokenizer.pad_token_id,
         temperature=temperature,
         top_k=intervention.alternatives,

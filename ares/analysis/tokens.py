@@ -89,7 +89,7 @@ def token_tables(
     scores = score(
         model,
         encode(tasks, model, processor),
-        list(rollouts["token_ids"]),
+        [ids.copy() for ids in rollouts["token_ids"]],
         pad_token_id=tokenizer.pad_token_id,
         temperature=scoring.temperature,
         top_k=scoring.top_k,

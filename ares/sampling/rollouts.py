@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from ares.sampling.engine import sample
@@ -20,12 +21,17 @@ from ares.world.verify import verify
 
 @dataclass(frozen=True)
 class Task:
-    """A problem as it is put to a model. `look` seeds the appearance of its picture."""
+    """A problem as it is put to a model.
+
+    look: seeds the appearance of its picture.
+    shown: a picture to show in place of the one that would be drawn.
+    """
 
     problem: Problem
     level: str
     presentation: str
     look: int = 0
+    shown: Image.Image | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,11 @@ def encode(tasks: Sequence[Task], model, processor) -> list[Prompt]:
         )
         for task in tasks
     ]
-    pictures = [picture(t.problem, t.look) for t in tasks if t.presentation == "image"]
+    pictures = [
+        task.shown or picture(task.problem, task.look)
+        for task in tasks
+        if task.presentation == "image"
+    ]
     batch = processor(text=texts, images=pictures or None, padding=True, return_tensors="pt")
     return split_prompts(batch, model.config)
 

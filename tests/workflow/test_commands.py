@@ -1,0 +1,193 @@
+"""The commands of the workflow on a small untrained model: tables, shards, mistakes in one line."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from ares.cli import main
+from ares.io import read_table, write_json
+from ares.model.load import WORLD_FILE
+from ares.model.tiny import Size, build_model, build_processor
+from ares.world.settings import load_world
+
+WORLD = load_world()
+SMALL = Size(hidden=32, layers=1, heads=2, kv_heads=1, intermediate=32,
+             vision_hidden=32, vision_layers=1, vision_intermediate=32)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model, a config for it, and the tables made from both."""
+    folder = tmp_path_factory.mktemp("commands")
+    processor = build_processor(WORLD)
+    build_model(processor, SMALL, seed=0).save_pretrained(folder / "model")
+    processor.save_pretrained(folder / "model")
+    write_json(folder / "model" / WORLD_FILE, WORLD.as_dict())
+    config = {
+        "scale": "try",
+        "model": str(folder / "model"),
+        "problems": {"per_level": 1},
+        "rollouts": {"samples": 2, "max_new_tokens": 20, "batch_prompts": 4, "shards": 2},
+        "causal": {"rollouts": 2, "alternatives": 2, "continuations": 2, "shards": 1},
+    }
+    (folder / "try.yaml").write_text(yaml.safe_dump(config))
+    run(folder, "problems", "--out", "problems.parquet")
+    for shard in "01":
+        run(folder, "rollouts", "--problems", "problems.parquet", "--shard", shard,
+            "--out", f"{shard}.parquet")  # fmt: skip
+    shards = [str(folder / f"{shard}.parquet") for shard in "01"]
+    assert main(["merge", "--out", str(folder / "rollouts.parquet"), *shards]) == 0
+    return folder
+
+
+def run(folder, command: str, *arguments: str) -> None:
+    paths = [str(folder / a) if a.endswith(".parquet") else a for a in arguments]
+    assert main([command, "--config", str(folder / "try.yaml"), *paths]) == 0
+
+
+def test_rollouts_cover_every_problem_and_sample_once(place) -> None:
+    problems, rollouts = (
+        read_table(place / "problems.parquet"),
+        read_table(place / "rollouts.parquet"),
+    )
+    assert len(problems) == 6 and set(problems.split) == {"test"}
+    assert sorted(rollouts.rollout_id) == list(range(12))
+    keys = ["problem_id", "presentation", "sample"]
+    assert not rollouts.duplicated(keys).any()
+    for row in rollouts.itertuples():
+        assert len(row.token_ids) == len(row.entropy) == len(row.logprob) == row.n_tokens
+        assert row.finished == (row.n_tokens < 20 or row.token_ids[-1] == 2)
+
+
+def test_the_same_shard_has_the_same_bytes(place) -> None:
+    run(
+        place,
+        "rollouts",
+        "--problems",
+        "problems.parquet",
+        "--shard",
+        "1",
+        "--out",
+        "again.parquet",
+    )
+    assert (place / "again.parquet").read_bytes() == (place / "1.parquet").read_bytes()
+
+
+def test_tokens_and_causal_labels_join_the_rollouts(place) -> None:
+    run(place, "tokens", "--rollouts", "rollouts.parquet", "--out", "tokens.parquet",
+        "--top-out", "top.parquet")  # fmt: skip
+    run(
+        place, "causal", "--rollouts", "rollouts.parquet", "--shard", "0", "--out", "causal.parquet"
+    )
+    rollouts, tokens = read_table(place / "rollouts.parquet"), read_table(place / "tokens.parquet")
+    assert len(tokens) == rollouts.n_tokens.sum()
+    sampled = np.concatenate(rollouts.sort_values("rollout_id").entropy.to_list())
+    assert np.allclose(tokens.sort_values(["rollout_id", "position"]).entropy, sampled)
+    causal = read_table(place / "causal.parquet")
+    assert causal.rollout_id.nunique() == 2 and causal.effect.between(0, 0.5).all()
+    assert set(read_table(place / "top.parquet").columns) >= {"entropy", "top_logprobs"}
+
+
+def test_rollouts_of_another_model_are_refused(place, capsys) -> None:
+    changed = read_table(place / "rollouts.parquet")
+    changed["entropy"] = [entropy + 0.1 for entropy in changed["entropy"]]
+    changed.to_parquet(place / "changed.parquet")
+    arguments = ["--rollouts", str(place / "changed.parquet"), "--out", str(place / "x.parquet"),
+                 "--top-out", str(place / "y.parquet")]  # fmt: skip
+    assert main(["tokens", "--config", str(place / "try.yaml"), *arguments]) == 2
+    assert "another model or temperature" in one_line(capsys)
+
+
+def test_ask_as_text_as_cards_and_with_a_picture_of_ones_own(place, tmp_path, capsys) -> None:
+    from ares.world.problem import Problem
+    from ares.world.prompts import picture
+
+    picture(Problem((3, 8), 24), 5).save(tmp_path / "cards.png")
+    ask = ["ask", "3", "8", "--target", "24", "--config", str(place / "try.yaml"), "--samples", "2"]
+    for extra in ([], ["--image"], ["--picture", str(tmp_path / "cards.png")]):
+        assert main([*ask, *extra]) == 0
+        assert capsys.readouterr().out.count("nats]") == 2
+
+
+def one_line(capsys) -> str:
+    """The error of a command: a single line without a traceback."""
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith("ares: error:")]
+    assert len(lines) == 1 and "Traceback" not in error
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "target", "message"),
+    [
+        (["3", "8"], "40", "unsolvable"),
+        (["3", "99"], "40", "number 99 is outside"),
+        (["3", "8"], "400", "target 400 is outside"),
+    ],
+)
+def test_a_problem_that_cannot_be_is_one_line(place, capsys, numbers, target, message) -> None:
+    config = ["--config", str(place / "try.yaml")]
+    assert main(["ask", *numbers, "--target", target, *config]) == 2
+    assert message in one_line(capsys)
+
+
+def test_a_picture_that_is_none_is_one_line(place, tmp_path, capsys) -> None:
+    (tmp_path / "cards.png").write_text("not a picture")
+    config = ["--config", str(place / "try.yaml")]
+    for path, message in ((tmp_path / "cards.png", "not a readable picture"),
+                          (tmp_path / "none.png", "no such picture")):  # fmt: skip
+        assert main(["ask", "3", "8", "--target", "24", "--picture", str(path), *config]) == 2
+        assert message in one_line(capsys)
+
+
+def test_a_checkpoint_without_weights_is_one_line(place, tmp_path, capsys) -> None:
+    shutil.copytree(place / "model", tmp_path / "bare")
+    (tmp_path / "bare" / "model.safetensors").unlink()
+    config = yaml.safe_load((place / "try.yaml").read_text())
+    (tmp_path / "bare.yaml").write_text(yaml.safe_dump({**config, "model": str(tmp_path / "bare")}))
+    assert main(["ask", "3", "8", "--target", "24", "--config", str(tmp_path / "bare.yaml")]) == 2
+    assert "weights of the model are missing" in one_line(capsys)
+
+
+def test_an_unknown_scale_is_one_line(capsys) -> None:
+    assert main(["ask", "3", "8", "--target", "24", "--config", "labtop"]) == 2
+    assert "labtop" in one_line(capsys)
+
+
+def test_too_many_problems_is_one_line(place, tmp_path, capsys) -> None:
+    config = yaml.safe_load((place / "try.yaml").read_text())
+    config["problems"] = {"per_level": 5000, "levels": ["easy"]}
+    (tmp_path / "many.yaml").write_text(yaml.safe_dump(config))
+    out = str(tmp_path / "problems.parquet")
+    assert main(["problems", "--config", str(tmp_path / "many.yaml"), "--out", out]) == 2
+    assert "has only about" in one_line(capsys)
+
+
+def test_a_table_that_is_missing_or_damaged_is_one_line(place, tmp_path, capsys) -> None:
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 nothing")
+    for name, message in (("bad.parquet", "not a readable table"), ("no.parquet", "no such table")):
+        arguments = [
+            "--rollouts",
+            str(tmp_path / name),
+            "--shard",
+            "0",
+            "--out",
+            str(tmp_path / "o"),
+        ]
+        assert main(["causal", "--config", str(place / "try.yaml"), *arguments]) == 2
+        assert message in one_line(capsys)
+
+
+def test_write_table_and_frames_agree(tmp_path) -> None:
+    from ares.io import write_table
+
+    table = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [[1], [2, 3]]})
+    write_table(tmp_path / "t.parquet", table)
+    back = read_table(tmp_path / "t.parquet")
+    assert back.a.tolist() == [1, 2] and [list(c) for c in back.c] == [[1], [2, 3]]
+    assert list(tmp_path.iterdir()) == [tmp_path / "t.parquet"]
