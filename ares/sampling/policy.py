@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from transformers.utils import logging
 
 from ares.model.load import load_policy, model_world
 from ares.sampling.rollouts import Sampling
@@ -19,6 +20,7 @@ def load(config: dict[str, Any]) -> tuple[Any, Any, World]:
     """
     # One thread per process, several processes: sums then come out the same on every machine.
     torch.set_num_threads(1)
+    logging.disable_progress_bar()  # of the weights; the commands show their own
     world = load_world(config["world"])
     model_world(config["model"], world)
     device = "cuda" if torch.cuda.is_available() else "cpu"
