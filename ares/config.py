@@ -1,7 +1,7 @@
-"""Scales: reading a config file, checking it against its schema, filling in the defaults.
+"""Configs: reading a file, checking it against its schema, filling in the defaults.
 
-The schema (`ares/schemas/scale.json`) is the one list of keys, bounds and defaults. A key it does
-not know is an error, so a typo can never fall back to a default in silence.
+A schema (`ares/schemas/`: scale, world, base) is the one list of keys, bounds and defaults. A key
+it does not know is an error, so a typo can never fall back to a default in silence.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def load_config(scale_or_path: str | Path) -> dict[str, Any]:
     [1, 2, 4, 8, 16, 32]
     """
     path = config_path(scale_or_path)
-    config = validated(read_yaml(path), scale_schema(), shown(path))
+    config = validated(read_yaml(path), schema("scale"), shown(path))
     if path.parent == paths.CONFIG and config["scale"] != path.stem:
         raise UserError(
             f"{shown(path)}: scale: is '{config['scale']}' but the file is named "
@@ -80,9 +80,9 @@ def scales() -> list[str]:
 
 
 @cache
-def scale_schema() -> dict[str, Any]:
-    """Return the JSON schema of a scale."""
-    return json.loads((SCHEMAS / "scale.json").read_text(encoding="utf-8"))
+def schema(kind: str) -> dict[str, Any]:
+    """Return the JSON schema of a kind of config: scale, world or base."""
+    return json.loads((SCHEMAS / f"{kind}.json").read_text(encoding="utf-8"))
 
 
 def read_yaml(path: Path) -> Any:
@@ -99,12 +99,12 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{shown(path)}: not valid YAML ({error})") from None
 
 
-def validated(value: Any, schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+def validated(value: Any, rules: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return `value` with the schema's defaults filled in, after checking it.
 
     Args:
         value: what was read.
-        schema: a JSON schema of an object; nested objects may have defaults too.
+        rules: a JSON schema of an object; nested objects may have defaults too.
         where: the file the value came from, for messages.
 
     Raises:
@@ -112,26 +112,26 @@ def validated(value: Any, schema: Mapping[str, Any], where: str) -> dict[str, An
             known one.
     """
     # Unknown keys come first: a misspelt key also makes the right one missing.
-    check_keys(value, schema, where)
+    check_keys(value, rules, where)
     try:
-        fastjsonschema.compile(schema, use_default=False)(value)
+        fastjsonschema.compile(rules, use_default=False)(value)
         json.dumps(value, allow_nan=False)
     except fastjsonschema.JsonSchemaValueException as error:
         raise UserError(f"{where}: {explain(error)}") from None
     except ValueError:
         raise UserError(f"{where}: holds a number that is not finite") from None
-    return with_defaults(value, schema)
+    return with_defaults(value, rules)
 
 
-def check_keys(value: Any, schema: Mapping[str, Any], where: str, place: str = "") -> None:
+def check_keys(value: Any, rules: Mapping[str, Any], where: str, place: str = "") -> None:
     """Refuse keys that the schema does not know, at every depth.
 
     Raises:
         UserError: names the key and the nearest known one.
     """
-    if not isinstance(value, Mapping) or "properties" not in schema:
+    if not isinstance(value, Mapping) or "properties" not in rules:
         return
-    known = schema["properties"]
+    known = rules["properties"]
     for key, content in value.items():
         if key not in known:
             raise UserError(
@@ -165,10 +165,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def with_defaults(value: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(value: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of an object with the defaults of absent keys, in the schema's order."""
     filled: dict[str, Any] = {}
-    for key, part in schema["properties"].items():
+    for key, part in rules["properties"].items():
         if key not in value and "default" not in part:
             continue
         content = value.get(key, part.get("default"))

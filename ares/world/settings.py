@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ares.config import read_yaml, schema, shown, validated
 from ares.errors import UserError
 from ares.paths import CONFIG, resolve
 
 SPLITS = ("train", "validation", "test")
 HABITS = ("direct", "give_up", "search", "overcheck")
-MARKERS = ("plan", "next", "contrast", "back", "check", "conclude", "guess")
 
 
 @dataclass(frozen=True)
@@ -83,64 +81,31 @@ def load_world(path: str | Path = CONFIG / "world.yaml") -> World:
         UserError: the file is missing or not YAML, or a key or value in it is impossible.
     """
     path = resolve(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such world file") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({error})".replace("\n", " ")) from None
-    return world_from_dict(raw, str(path))
+    return world_from_dict(read_yaml(path), shown(path))
 
 
 def world_from_dict(raw: Any, where: str) -> World:
     """Build a `World` from plain settings; `where` names their source in errors."""
-    top = _keys(raw, World, where)
-    language = _keys(top["language"], Language, f"{where}: language")
-    teacher = _keys(top["teacher"], Teacher, f"{where}: teacher")
-    for name, expected in (("habits", HABITS), ("split", SPLITS)):
-        if set(top[name]) != set(expected):
-            raise UserError(f"{where}: {name} must have the keys {', '.join(expected)}")
-        if abs(sum(top[name].values()) - 1) > 1e-9 or min(top[name].values()) < 0:
-            raise UserError(f"{where}: the shares of {name} must be positive and add up to 1")
-    if set(language["markers"]) != set(MARKERS):
-        raise UserError(f"{where}: language: markers must have the slots {', '.join(MARKERS)}")
-    world = World(
-        numbers=tuple(top["numbers"]),
-        values=tuple(top["values"]),
-        levels=dict(top["levels"]),
-        split=dict(top["split"]),
-        habits=dict(top["habits"]),
-        teacher=Teacher(
-            **{key: tuple(v) if isinstance(v, list | tuple) else v for key, v in teacher.items()}
-        ),
+    checked = validated(raw, schema("world"), where)
+    language, teacher = checked["language"], checked["teacher"]
+    for name in ("habits", "split"):
+        if abs(sum(checked[name].values()) - 1) > 1e-9:
+            raise UserError(f"{where}: the shares of {name} must add up to 1")
+    (low, high), (least, most) = checked["numbers"], checked["values"]
+    if not least <= low < high <= most:
+        raise UserError(f"{where}: the range of numbers must rise and lie inside that of values")
+    words = [*language["fillers"], *(w for ws in language["markers"].values() for w in ws)]
+    if len(words) != len(set(words)):
+        raise UserError(f"{where}: language: a word stands in two slots; each word needs one slot")
+    markers = {slot: tuple(language["markers"][slot]) for slot in language["markers"]}
+    return World(
+        numbers=(low, high),
+        values=(least, most),
+        levels=checked["levels"],
+        split=checked["split"],
+        habits=checked["habits"],
+        teacher=Teacher(**{k: tuple(v) if isinstance(v, list) else v for k, v in teacher.items()}),
         language=Language(
-            **{
-                **language,
-                "fillers": tuple(language["fillers"]),
-                "markers": {slot: tuple(words) for slot, words in language["markers"].items()},
-            }
+            **{**language, "fillers": tuple(language["fillers"]), "markers": markers}
         ),
     )
-    (low, high), (least, most) = world.numbers, world.values
-    if not 1 <= least <= low < high <= most:
-        raise UserError(
-            f"{where}: the range of numbers must lie inside the range of values, from 1"
-        )
-    every = [*world.language.fillers, *(w for ws in world.language.markers.values() for w in ws)]
-    if len(every) != len(set(every)):
-        raise UserError(f"{where}: language: a word stands in two slots; each word needs one slot")
-    return world
-
-
-def _keys(raw: Any, kind: type, where: str) -> dict[str, Any]:
-    expected = {field.name for field in fields(kind)}
-    if not isinstance(raw, dict):
-        raise UserError(f"{where}: expected the keys {', '.join(sorted(expected))}")
-    for key in raw:
-        if key not in expected:
-            raise UserError(
-                f"{where}: unknown key '{key}'; known are {', '.join(sorted(expected))}"
-            )
-    for key in sorted(expected - set(raw)):
-        raise UserError(f"{where}: the key '{key}' is missing")
-    return raw

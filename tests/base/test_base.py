@@ -116,5 +116,5 @@ def test_a_typo_in_the_config_is_named(tmp_path) -> None:
     raw = yaml.safe_load((CONFIG / "base.yaml").read_text())
     raw["text"]["stepps"] = 3
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(raw))
-    with pytest.raises(UserError, match="text: unknown key 'stepps'"):
+    with pytest.raises(UserError, match=r"unknown key 'text\.stepps'; did you mean 'steps'"):
         load_base_config(tmp_path / "base.yaml")

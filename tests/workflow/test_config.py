@@ -7,7 +7,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from ares import paths
-from ares.config import load_config, scale_schema, scales, suggestion, validated
+from ares.config import load_config, scales, schema, suggestion, validated
 from ares.errors import UserError
 
 MINIMAL = {
@@ -148,22 +148,23 @@ def test_relative_paths_start_at_the_root(tmp_path, monkeypatch):
     assert load_config("config/smoke.yaml") == load_config("smoke")
 
 
-def test_the_schema_is_closed_and_explains_every_key():
-    Draft7Validator.check_schema(scale_schema())
-    for place, part in properties(scale_schema()):
+@pytest.mark.parametrize("kind", ["scale", "world", "base"])
+def test_the_schema_is_closed_and_explains_every_key(kind):
+    Draft7Validator.check_schema(schema(kind))
+    for place, part in properties(schema(kind)):
         assert part.get("description"), place
         assert "properties" not in part or part["additionalProperties"] is False, place
 
 
 def test_every_default_satisfies_its_own_bounds():
-    for place, part in properties(scale_schema()):
+    for place, part in properties(schema("scale")):
         if "default" in part:
             errors = list(Draft7Validator(part).iter_errors(part["default"]))
             assert not errors, f"{place}: {errors}"
 
 
 def test_the_configs_speak_of_no_key_that_the_schema_lacks():
-    known = {place.split(".")[-1] for place, _ in properties(scale_schema())}
+    known = {place.split(".")[-1] for place, _ in properties(schema("scale"))}
     for scale in scales():
         text = (paths.CONFIG / f"{scale}.yaml").read_text(encoding="utf-8")
         assert set(re.findall(r"^\s*(\w+):", text, re.MULTILINE)) <= known
@@ -172,7 +173,7 @@ def test_the_configs_speak_of_no_key_that_the_schema_lacks():
 def test_validated_does_not_change_what_it_is_given():
     value = {"scale": "x", **{key: MINIMAL[key] for key in ("problems", "rollouts", "causal")}}
     before = yaml.safe_dump(value)
-    validated(value, scale_schema(), "here")
+    validated(value, schema("scale"), "here")
     assert yaml.safe_dump(value) == before
 
 
