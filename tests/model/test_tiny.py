@@ -17,19 +17,6 @@ from ares.world.settings import load_world
 from ares.world.vocabulary import vocabulary
 
 WORLD = load_world()
-SMALL = Size(hidden=32, layers=1, heads=2, kv_heads=1, intermediate=32,
-             vision_hidden=32, vision_layers=1, vision_intermediate=32)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A saved model folder, as base training leaves it."""
-    folder = tmp_path_factory.mktemp("model")
-    processor = build_processor(WORLD)
-    build_model(processor, SMALL, seed=0).half().save_pretrained(folder)
-    processor.save_pretrained(folder)
-    write_json(folder / WORLD_FILE, WORLD.as_dict())
-    return folder
 
 
 def encode(processor, problem: Problem, presentation: str):
@@ -75,9 +62,9 @@ def test_the_shipped_size_has_one_to_three_million_parameters() -> None:
     assert 1e6 < sum(p.numel() for p in model.parameters()) < 3e6
 
 
-def test_loaded_weights_are_those_saved_and_pictures_matter(folder) -> None:
-    model, processor = load_policy(folder)
-    again, _ = load_policy(folder)
+def test_loaded_weights_are_those_saved_and_pictures_matter(model_folder) -> None:
+    model, processor = load_policy(model_folder)
+    again, _ = load_policy(model_folder)
     assert type(model).__name__ == "Qwen2_5_VLForConditionalGeneration" and not model.training
     for one, other in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other) and one.dtype == torch.float32
@@ -90,25 +77,27 @@ def test_loaded_weights_are_those_saved_and_pictures_matter(folder) -> None:
     assert not torch.allclose(seen, blind)
 
 
-def test_broken_folders_are_named(folder, tmp_path) -> None:
+def test_broken_folders_are_named(model_folder, tmp_path) -> None:
     with pytest.raises(UserError, match="no such model folder"):
         load_policy(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"no config\.json"):
         load_policy(tmp_path)
     bare = tmp_path / "bare"
-    shutil.copytree(folder, bare)
+    shutil.copytree(model_folder, bare)
     (bare / "model.safetensors").unlink()
     with pytest.raises(UserError, match="the weights of the model are missing"):
         load_policy(bare)
-    (bare / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+    (bare / "model.safetensors").write_bytes(
+        (model_folder / "model.safetensors").read_bytes()[:1000]
+    )
     with pytest.raises(UserError, match="can't be loaded as a model"):
         load_policy(bare)
 
 
-def test_a_model_of_another_world_is_refused(folder, tmp_path) -> None:
-    model_world(folder, WORLD)
+def test_a_model_of_another_world_is_refused(model_folder, tmp_path) -> None:
+    model_world(model_folder, WORLD)
     other = tmp_path / "other"
-    shutil.copytree(folder, other)
+    shutil.copytree(model_folder, other)
     settings = WORLD.as_dict()
     settings["values"] = [1, 60]
     write_json(other / WORLD_FILE, settings)

@@ -10,24 +10,14 @@ import pytest
 import yaml
 
 from ares.cli import main
-from ares.io import read_table, write_json
-from ares.model.load import WORLD_FILE
-from ares.model.tiny import Size, build_model, build_processor
-from ares.world.settings import load_world
-
-WORLD = load_world()
-SMALL = Size(hidden=32, layers=1, heads=2, kv_heads=1, intermediate=32,
-             vision_hidden=32, vision_layers=1, vision_intermediate=32)  # fmt: skip
+from ares.io import read_table
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(model_folder, tmp_path_factory):
     """A folder with a model, a config for it, and the tables made from both."""
     folder = tmp_path_factory.mktemp("commands")
-    processor = build_processor(WORLD)
-    build_model(processor, SMALL, seed=0).save_pretrained(folder / "model")
-    processor.save_pretrained(folder / "model")
-    write_json(folder / "model" / WORLD_FILE, WORLD.as_dict())
+    shutil.copytree(model_folder, folder / "model")
     config = {
         "scale": "try",
         "model": str(folder / "model"),
