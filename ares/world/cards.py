@@ -43,7 +43,7 @@ def draw_card(number: int, rng: np.random.Generator) -> Image.Image:
     pen = ImageDraw.Draw(card)
     left, top, right, bottom = pen.textbbox((0, 0), str(number), font=font)
     room = CARD - (right - left), CARD - (bottom - top)
-    x, y = (int(rng.integers(0, max(r, 0) + 1)) for r in room)
+    x, y = (int(rng.integers(0, max(int(r), 0) + 1)) for r in room)
     pen.text((x - left, y - top), str(number), font=font, fill=ink)
     return card
 

@@ -104,7 +104,13 @@ def world_from_dict(raw: Any, where: str) -> World:
         levels=checked["levels"],
         split=checked["split"],
         habits=checked["habits"],
-        teacher=Teacher(**{k: tuple(v) if isinstance(v, list) else v for k, v in teacher.items()}),
+        teacher=Teacher(
+            intuition_last=teacher["intuition_last"],
+            intuition_early=teacher["intuition_early"],
+            search_comparisons=tuple(teacher["search_comparisons"]),
+            give_up_comparisons=tuple(teacher["give_up_comparisons"]),
+            checks=tuple(teacher["checks"]),
+        ),
         language=Language(
             **{**language, "fillers": tuple(language["fillers"]), "markers": markers}
         ),

@@ -95,7 +95,8 @@ class _Search:
 
 def _guess(problem: Problem, world: World, rng: np.random.Generator) -> tuple[Step, ...]:
     """Steps by intuition alone, never compared with the target."""
-    numbers, path = problem.numbers, ()
+    numbers = problem.numbers
+    path: tuple[Step, ...] = ()
     while len(numbers) > 1:
         options = intuition_order(moves(numbers, world.values), problem.target, world.teacher, rng)
         if not options:  # a dead end: no step from here stays in range
