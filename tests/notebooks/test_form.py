@@ -34,7 +34,7 @@ def test_there_are_notebooks():
 def test_one_cell_of_parameters_with_literal_values(cells):
     (parameters,) = tagged(cells, "parameters")
     for line in "".join(parameters["source"]).splitlines():
-        assert re.match(r'\w+ = ("[^"{}]*"|\d+)\s*(#|$)', line), line
+        assert re.match(r'\w+ = ("[^"{}]*"|\d+(\.\d+)?)\s*(#|$)', line), line
 
 
 def test_it_opens_with_its_question_and_says_what_the_paper_says(cells):
