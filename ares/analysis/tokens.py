@@ -10,7 +10,7 @@ import torch
 
 from ares.errors import UserError
 from ares.method.lexicon import Lexicon, normalize_token
-from ares.sampling.rollouts import Task, encode
+from ares.sampling.rollouts import Task, encode, evenly_spaced
 from ares.sampling.scoring import score
 from ares.world.parse import decision_starts, label_tokens
 from ares.world.settings import Language, World
@@ -96,7 +96,7 @@ def token_tables(
         token_classes=torch.from_numpy(classes),
         batch_size=scoring.batch_size,
     )
-    names, kept = slots(world.language), _evenly(len(rollouts), scoring.top_k_rollouts)
+    names, kept = slots(world.language), evenly_spaced(len(rollouts), scoring.top_k_rollouts)
     labelled, top = [], []
     for index, (row, scored) in enumerate(zip(rollouts.itertuples(), scores, strict=True)):
         _check_same_policy(row, scored.entropies.numpy())
@@ -148,8 +148,3 @@ def _top(row, scored) -> pd.DataFrame:
             "top_logprobs": list(scored.top_logprobs.numpy()),
         }
     )
-
-
-def _evenly(total: int, count: int) -> set[int]:
-    """`count` evenly spaced indices below `total` (all of them if there are fewer)."""
-    return set(np.linspace(0, total - 1, min(count, total)).astype(int).tolist())

@@ -1,9 +1,8 @@
 """Grade a boxed answer, as the released reward does where the accuracy it gets is missing or 0.
 
 Deviation: the release compares by computer algebra; here two answers are equal when they are the
-    same text
-(spaces aside) or the same rational number (42, -0.5, 1/2, \\frac{1}{2}). That covers the golden
-vectors.
+    same text (spaces aside) or the same rational number (42, -0.5, 1/2, \\frac{1}{2}). That covers
+    the golden vectors.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
@@ -76,6 +77,15 @@ def row_seed(seed: int, *names: object) -> int:
     """A 64-bit seed that depends on nothing but its arguments."""
     digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
     return int.from_bytes(digest[:8], "big")
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """`count` indices below `total`, evenly spaced and rising; all of them if there are fewer.
+
+    >>> evenly_spaced(10, 3), evenly_spaced(2, 3)
+    ([0, 4, 9], [0, 1])
+    """
+    return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
 
 
 def end_tokens(model) -> list[int]:

@@ -22,19 +22,17 @@ def run(options: argparse.Namespace) -> None:
     """Write the effects of every position of the shard's rollouts."""
     from dataclasses import replace
 
-    import numpy as np
-
     from ares.analysis.causal import Intervention, causal_table
     from ares.config import load_config
     from ares.io import read_table, write_table
     from ares.sampling.policy import load, sampling_of
-    from ares.sampling.rollouts import tasks_from_table
+    from ares.sampling.rollouts import evenly_spaced, tasks_from_table
 
     config = load_config(options.config)
     causal = config["causal"]
     # One rollout per problem and presentation, evenly spaced over the table.
     firsts = read_table(options.rollouts).query("sample == 0")
-    chosen = np.unique(np.linspace(0, len(firsts) - 1, causal["rollouts"]).astype(int))
+    chosen = evenly_spaced(len(firsts), causal["rollouts"])
     mine = firsts.iloc[chosen[options.shard :: causal["shards"]]]
     model, processor, world = load(config)
     table = causal_table(
