@@ -85,6 +85,24 @@ class BucketSums:
         sums = torch.zeros(3, 3, dtype=torch.float64, device=values_N.device)
         return cls(*sums.index_add_(1, bucket_N, terms).unbind(0))
 
+    @classmethod
+    def none(cls) -> BucketSums:
+        """Sums over nothing."""
+        return cls.stacked(torch.zeros(3, 3, dtype=torch.float64))
+
+    @classmethod
+    def stacked(cls, sums_3D: Tensor) -> BucketSums:
+        """From one tensor (3 kinds of sum, 3 buckets), which processes can add up."""
+        return cls(*sums_3D.unbind(0))
+
+    def stack(self) -> Tensor:
+        """The three sums as one tensor (3, 3)."""
+        return torch.stack([self.number_D, self.sum_D, self.square_D])
+
+    def cpu(self) -> BucketSums:
+        """The sums on the CPU, where they can wait without holding memory of a GPU."""
+        return self.stacked(self.stack().cpu())
+
     def __add__(self, other: BucketSums) -> BucketSums:
         return BucketSums(
             self.number_D + other.number_D, self.sum_D + other.sum_D, self.square_D + other.square_D

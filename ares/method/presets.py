@@ -52,6 +52,10 @@ class Settings:
         "nucleus; 1 in `ares` because truncated sampling biases the importance ratio",
         (0.99, "main text"), (0.99, f"{_CONFIG}, rollout.top_p"), (1.0, OURS),
     )  # fmt: skip
+    branching: bool = setting(
+        "rollouts branch where their windows are high, see ares.sampling.branching",
+        (True, "main text"), (False, "not in the release"), (False, OURS),
+    )  # fmt: skip
     # --- windows and threshold
     window: int = setting(
         "tokens per window",
@@ -177,6 +181,7 @@ def _preset(name: str) -> Settings:
 ARMS: dict[str, dict[str, Value]] = {
     "ares-no-kl": {"kl": ("none", "Table 5")},
     "ares-no-entropy": {"entropy_reward": ("none", "Table 5")},
+    "ares-branch": {"branching": (True, "main text")},
     "dapo": {"entropy_reward": ("none", "DAPO"), "kl": ("none", "DAPO")},
     "grpo": {
         "entropy_reward": ("none", "GRPO"),

@@ -87,6 +87,7 @@ class Method:
         if settings.entropy_reward == "released":
             self.targets = ReleasedTargets(alpha_D=[settings.entropy_weight] * 3)
         self.controller = _controller(settings)
+        self._outside = BucketSums.none()
 
     def shape(self, batch: Rollouts) -> Shaped:
         """Windows, threshold, HWE counts, buckets, reward, filter and advantages of one batch.
@@ -128,6 +129,13 @@ class Method:
             ),
         )
 
+    @property
+    def leaves_advantages(self) -> bool:
+        """Whether the settings ask for plain GRPO advantages of the accuracy, nothing else."""
+        s = self.settings
+        plain = s.advantage == "normalised" and s.filter == "none"
+        return plain and s.entropy_reward == "none" and not s.psi
+
     def kl_weight(self, bucket_B: Tensor, hwe_BT: Tensor) -> Tensor:
         """Weight of each token's KL in the loss, (B, T): coefficient x beta_{i,t} (eq. 1)."""
         s = self.settings
@@ -139,23 +147,27 @@ class Method:
         return kl.token_weights(beta_B, hwe_BT, s.kl_rho)
 
     def observe_kl(
-        self,
-        kl_BT: Tensor,
-        mask_BT: Tensor,
-        hwe_BT: Tensor,
-        bucket_B: Tensor,
-        reduce: Callable[[BucketSums], BucketSums] = lambda sums: sums,
+        self, kl_BT: Tensor, mask_BT: Tensor, hwe_BT: Tensor, bucket_B: Tensor
     ) -> None:
-        """Show the controller the per-token KL (nats) of a step.
+        """Show the per-token KL (nats) of a micro-batch.
 
-        `reduce` adds the sums up over processes; the release's controller, which is local to its
-        process, does not use it.
+        The window controller only collects it until `end_step`, so a step is the same in any number
+        of micro-batches. The release's controller moves at once, by its own process alone.
         """
         if isinstance(self.controller, kl.WindowController):
-            self.controller.update(reduce(kl.non_window_sums(kl_BT, mask_BT, hwe_BT, bucket_B)))
+            self._outside += kl.non_window_sums(kl_BT, mask_BT, hwe_BT, bucket_B).cpu()
         elif isinstance(self.controller, kl.ReleasedController):
             kl_BT = torch.where(mask_BT.bool(), kl_BT.detach(), 0.0)
             self.controller.update(kl_BT.sum(1) / mask_BT.sum(1).clamp(min=1), bucket_B)
+
+    def end_step(self, reduce: Callable[[BucketSums], BucketSums] = lambda sums: sums) -> None:
+        """Move the window controller (eq. 27) after an optimizer step.
+
+        `reduce` adds the sums up over processes; every process has to call this.
+        """
+        if isinstance(self.controller, kl.WindowController):
+            self.controller.update(reduce(self._outside))
+            self._outside = BucketSums.none()
 
     def state_dict(self) -> dict:
         """Everything that goes from step to step."""

@@ -150,20 +150,34 @@ def draw_problems(
     Raises:
         UserError: the world has no such level or split, or not that many problems there.
     """
+    found = draw_up_to(level, split, count, world, rng)
+    if len(found) < count:
+        raise UserError(
+            f"level '{level}' has only about {len(found)} problems in the {split} split, "
+            f"{count} were asked for; ask for fewer or widen 'numbers' in the world file"
+        )
+    return found
+
+
+def draw_up_to(
+    level: str, split: str, count: int, world: World, rng: np.random.Generator
+) -> list[Problem]:
+    """`count` different problems of one level and split, or nearly all where there are fewer.
+
+    Raises:
+        UserError: the world has no such level or split.
+    """
     if level not in world.levels:
         raise UserError(f"unknown level '{level}'; this world has {', '.join(world.levels)}")
     if split not in SPLITS:
         raise UserError(f"unknown split '{split}'; known are {', '.join(SPLITS)}")
     found: dict[str, Problem] = {}
     barren = 0  # draws in a row without a new problem
-    while len(found) < count:
+    while len(found) < count and barren <= 20_000:
         problem = random_problem(world.levels[level], world, rng)
         if split_of(problem, world) == split and problem.id not in found:
             found[problem.id] = problem
             barren = 0
-        elif (barren := barren + 1) > 20_000:
-            raise UserError(
-                f"level '{level}' has only about {len(found)} problems in the {split} split, "
-                f"{count} were asked for; ask for fewer or widen 'numbers' in the world file"
-            )
+        else:
+            barren += 1
     return list(found.values())

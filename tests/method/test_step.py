@@ -96,6 +96,7 @@ def test_a_step_resumes_exactly_from_its_state(name):
     kl_BT = 0.02 * torch.rand(48, 40, generator=torch.Generator().manual_seed(2))
     shaped = method.shape(batch_of(1))
     method.observe_kl(kl_BT, batch_of(1).mask_BT, shaped.hwe_BT, shaped.bucket_B)
+    method.end_step()
     resumed.load_state_dict(method.state_dict())
     got, expected = resumed.shape(batch_of(2)), method.shape(batch_of(2))
     assert torch.equal(got.advantage_BT, expected.advantage_BT)
@@ -120,9 +121,10 @@ def test_kl_statistics_add_up_over_processes():
     one.observe_kl(kl_BT, batch.mask_BT, shaped.hwe_BT, shaped.bucket_B)
     first = slice(0, 17)
     two.observe_kl(
-        kl_BT[first], batch.mask_BT[first], shaped.hwe_BT[first], shaped.bucket_B[first],
-        reduce=lambda mine: mine + sums(slice(17, None)),
-    )  # fmt: skip
+        kl_BT[first], batch.mask_BT[first], shaped.hwe_BT[first], shaped.bucket_B[first]
+    )
+    one.end_step()
+    two.end_step(lambda mine: mine + sums(slice(17, None)))
     assert one.controller.kappa_D == pytest.approx(two.controller.kappa_D)
     assert one.controller.kappa_D != PRESETS["ares"].kl_beta
 

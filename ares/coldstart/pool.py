@@ -1,0 +1,73 @@
+"""The pool that curation selects from: verified traces of teachers, with their lengths."""
+
+from __future__ import annotations
+
+import pandas as pd
+from tqdm import tqdm
+
+from ares.coldstart.teachers import TeacherSource
+from ares.errors import UserError
+from ares.sampling.rollouts import Task
+from ares.world.settings import World
+from ares.world.verify import verify
+
+COLUMNS = [
+    *("problem_id", "level", "k", "presentation", "numbers", "target"),
+    *("habit", "trace", "text", "n_tokens"),
+]
+
+
+def build_pool(
+    tasks: list[Task],
+    source: TeacherSource,
+    tokenizer,
+    world: World,
+    max_tokens: int,
+    progress: str = "",
+) -> pd.DataFrame:
+    """Ask the teachers about every task; keep what is right, fits, and was not said before.
+
+    Args:
+        tokenizer: the model's; it counts the tokens of a trace, the end token included.
+        max_tokens: longest trace that is kept, end token included.
+
+    Returns:
+        One row per trace: problem_id, level, k, presentation, numbers, target, habit, trace
+        (index), text, n_tokens.
+
+    Raises:
+        UserError: not one trace is left.
+    """
+    rows: list[dict] = []
+    for task in tqdm(tasks, desc=progress, unit="prompt", disable=not progress, mininterval=5):
+        rows += _kept(task, source, tokenizer, world, max_tokens)
+    if not rows:
+        raise UserError(
+            f"none of the teachers' traces is right and at most {max_tokens} tokens long; "
+            "ask for more traces or allow longer ones"
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _kept(
+    task: Task, source: TeacherSource, tokenizer, world: World, max_tokens: int
+) -> list[dict]:
+    rows: dict[str, dict] = {}
+    for trace in source.traces(task):
+        if trace.text in rows or not verify(task.problem, trace.text, world.values).correct:
+            continue
+        n_tokens = len(tokenizer(trace.text, add_special_tokens=False)["input_ids"]) + 1
+        if n_tokens <= max_tokens:
+            rows[trace.text] = {
+                "problem_id": task.problem.id,
+                "level": task.level,
+                "k": len(task.problem.numbers),
+                "presentation": task.presentation,
+                "numbers": list(task.problem.numbers),
+                "target": task.problem.target,
+                "habit": trace.habit,
+                "trace": trace.index,
+                "text": trace.text,
+                "n_tokens": n_tokens,
+            }
+    return list(rows.values())

@@ -1,0 +1,125 @@
+"""From a preset and a few sizes to TRL's GRPOConfig: the one place where the two vocabularies meet.
+
+TRL's `delta` bounds the ratio from above; together with its clip range that is the dual clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import GRPOConfig
+
+from ares.errors import UserError
+from ares.method.presets import Settings
+
+#: TRL's names of the two averages of `ares.method.surrogate`.
+LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Sizes and rates of a run; what they mean stands in ares/schemas/scale.json, section aepo.
+
+    steps: batches of rollouts. updates: optimizer steps per batch. micro_batches: forward passes
+    per update. checkpoint_every: batches between resumable states.
+    """
+
+    steps: int
+    prompts: int
+    updates: int
+    micro_batches: int
+    lr: float
+    warmup: float
+    weight_decay: float
+    max_grad_norm: float
+    max_new_tokens: int
+    checkpoint_every: int
+
+    @classmethod
+    def of(cls, aepo: dict[str, Any]) -> Schedule:
+        """The schedule in the `aepo` section of a scale."""
+        return cls(**{name: aepo[name] for name in cls.__dataclass_fields__})
+
+
+def grpo_config(
+    settings: Settings,
+    schedule: Schedule,
+    output_dir: str | Path,
+    seed: int,
+    processes: int = 1,
+    **changes: Any,
+) -> GRPOConfig:
+    """TRL's arguments for a preset.
+
+    Args:
+        settings: of the method.
+        schedule: of the run; its prompts are those of all processes together.
+        output_dir: where checkpoints go.
+        seed: of the run.
+        processes: that train together.
+        changes: arguments of GRPOConfig that override ours, for instance use_vllm=True.
+
+    Raises:
+        UserError: a group of one rollout, or a batch that can't be split as asked.
+    """
+    group, parts = settings.group_size, processes * schedule.updates * schedule.micro_batches
+    if group < 2:
+        raise UserError(f"group_size={group}: a group needs at least 2 rollouts to be compared")
+    if schedule.prompts % processes:
+        raise UserError(
+            f"{schedule.prompts} prompts on {processes} processes: groups stay whole on a process, "
+            "so aepo.prompts must be a multiple of the processes"
+        )
+    rollouts = schedule.prompts * group
+    if rollouts % parts:
+        raise UserError(
+            f"{rollouts} rollouts a batch ({schedule.prompts} prompts x {group}) can't be split "
+            f"into {parts} equal parts (processes x updates x micro_batches): change aepo.prompts "
+            "or aepo.updates"
+        )
+    on_gpu = torch.cuda.is_available()
+    updates = schedule.steps * schedule.updates
+    arguments: dict[str, Any] = {
+        "output_dir": str(output_dir),
+        "seed": seed,
+        "data_seed": seed,
+        # --- the preset
+        "num_generations": group,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "epsilon": settings.clip_low,
+        "epsilon_high": settings.clip_high,
+        "delta": settings.dual_clip,
+        "loss_type": LOSS_TYPES[settings.loss_average],
+        "scale_rewards": "group" if settings.advantage == "normalised" else "none",
+        "beta": 0.0 if settings.kl == "none" else settings.kl_coefficient * settings.kl_beta,
+        # --- the schedule
+        "per_device_train_batch_size": rollouts // parts,
+        "gradient_accumulation_steps": schedule.micro_batches,
+        "steps_per_generation": schedule.updates * schedule.micro_batches,
+        "max_steps": updates,
+        "max_completion_length": schedule.max_new_tokens,
+        "learning_rate": schedule.lr,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": round(schedule.warmup * updates),
+        "weight_decay": schedule.weight_decay,
+        "max_grad_norm": schedule.max_grad_norm,
+        # --- states that can be resumed: only where a batch of rollouts has been used up
+        "save_strategy": "steps",
+        "save_steps": schedule.checkpoint_every * schedule.updates,
+        "save_total_limit": 2,
+        # --- the rest
+        "shuffle_dataset": False,  # the data come in the order in which they are used
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": not on_gpu,
+        # TRL's defaults, bfloat16 and gradient checkpointing, cost a CPU twice the time.
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "dataloader_pin_memory": on_gpu,
+    }
+    return GRPOConfig(**{**arguments, **changes})

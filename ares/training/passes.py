@@ -1,0 +1,94 @@
+"""Forward passes over parts of a batch: without padding that no row needs, and pictures kept apart.
+
+TRL 1.16 pads every response to the longest of a batch of rollouts, and hands a part without
+pictures an empty tensor of pixels, which Qwen2.5-VL refuses. Here rows of similar length share a
+pass, a pass is as wide as its own longest row, and a pass without pictures has no picture fields.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+#: Fields with one row per sequence and one column per token.
+_PER_TOKEN = ("mm_token_type_ids", "token_type_ids")
+
+
+def passes_by_length(mask_BT: Tensor, tokens: int) -> list[list[int]]:
+    """Rows of every pass: longest first, rows x width at most `tokens` (one row may exceed it).
+
+    >>> passes_by_length(torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 0]]), tokens=4)
+    [[1], [2, 0]]
+    """
+    length_B = mask_BT.sum(1).tolist()
+    parts: list[list[int]] = []
+    for row in sorted(range(len(length_B)), key=lambda row: -length_B[row]):
+        if parts and (len(parts[-1]) + 1) * length_B[parts[-1][0]] <= tokens:
+            parts[-1].append(row)
+        else:
+            parts.append([row])
+    return parts
+
+
+def passes_in_order(rows: int, size: int) -> list[list[int]]:
+    """Rows of every pass: `size` at a time, as TRL does.
+
+    >>> passes_in_order(3, 2)
+    [[0, 1], [2]]
+    """
+    return [list(range(start, min(start + size, rows))) for start in range(0, rows, size)]
+
+
+def lacks_pictures(num_images: list[int] | None, parts: list[list[int]]) -> bool:
+    """Whether some pass has no picture although the batch has a place for them."""
+    return num_images is not None and any(not sum(num_images[r] for r in part) for part in parts)
+
+
+def columns(mask_BT: Tensor, completion: int) -> slice:
+    """The columns that some row needs; prompts are padded at the left, responses at the right."""
+    used = mask_BT.any(0).nonzero()[:, 0].tolist()
+    prompt = mask_BT.shape[1] - completion
+    first = min(used[0], prompt) if used else prompt
+    return slice(first, max(used[-1] + 1 if used else 0, prompt + 1))
+
+
+def fields_of(fields: dict[str, Any], rows: list[int], span: slice) -> dict[str, Any]:
+    """The fields of some rows; those that are None, or empty for lack of pictures, stay out.
+
+    Args:
+        fields: of the batch: num_images (pictures per row), pixel_values (patches of all pictures),
+            image_grid_thw (a row per picture), and fields per token.
+        rows: of the pass.
+        span: its columns.
+    """
+    part = {
+        name: fields[name][rows][:, span] for name in _PER_TOKEN if fields.get(name) is not None
+    }
+    num_images = fields.get("num_images")
+    if num_images is None or not sum(num_images[row] for row in rows):
+        return part
+    grid, pixels = fields["image_grid_thw"], fields["pixel_values"]
+    image_at = torch.tensor([0, *num_images]).cumsum(0).tolist()
+    patch_at = torch.cat([grid.new_zeros(1), grid.prod(-1).cumsum(0)]).tolist()
+    images = [slice(image_at[row], image_at[row + 1]) for row in rows]
+    part["num_images"] = [num_images[row] for row in rows]
+    part["image_grid_thw"] = torch.cat([grid[own] for own in images])
+    part["pixel_values"] = torch.cat(
+        [pixels[patch_at[own.start] : patch_at[own.stop]] for own in images]
+    )
+    return part
+
+
+def joined(parts: list[Tensor], rows: list[list[int]], width: int) -> Tensor:
+    """Per-token values of all passes, (B, width), in the order of the batch; 0 where not computed.
+
+    Args:
+        parts: values of each pass, (rows of the pass, its own width).
+        rows: of each pass.
+        width: of the batch's responses.
+    """
+    padded = [torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in parts]
+    order = torch.tensor([row for part in rows for row in part], device=parts[0].device)
+    return torch.cat(padded)[order.argsort()]

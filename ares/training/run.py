@@ -1,0 +1,185 @@
+"""One run of reinforcement learning in the small world: a config, an arm, a seed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from transformers import TrainerCallback
+
+from ares.errors import UserError
+from ares.io import write_json
+from ares.method.presets import preset
+from ares.model.load import WORLD_FILE
+from ares.sampling.policy import load
+from ares.sampling.rollouts import Sampling, Task, roll_out
+from ares.training import checkpoints
+from ares.training.arguments import Schedule, grpo_config
+from ares.training.data import draw_cells, prompt_dataset, verifier
+from ares.training.sampling import EngineSampler
+from ares.training.trainer import AEPOTrainer
+from ares.world.settings import World
+
+#: Offsets that keep the draws of a run's parts apart.
+_FRESH = 1_000_003
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A run as the config names it."""
+
+    name: str
+    preset: str
+    start: str
+    seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, config: dict[str, Any], name: str) -> Arm:
+        """The arm under a name.
+
+        Raises:
+            UserError: the config has no such arm.
+        """
+        arms = config["aepo"]["arms"]
+        if name not in arms:
+            raise UserError(f"no arm {name!r} in aepo.arms; there are {', '.join(arms)}")
+        entry = arms[name]
+        return cls(
+            name, entry.get("preset", name), entry.get("start", "adacs"), tuple(entry["seeds"])
+        )
+
+
+class Run:
+    """The trainer of one run with its validation; `train` starts or resumes it.
+
+    Args:
+        config: of the scale.
+        arm: which preset.
+        seed: of the run.
+        start: model folder that training starts from; its copy on disk is the reference policy.
+        state: folder for resumable states.
+
+    Raises:
+        UserError: an unknown preset, a model of another world, sizes that do not fit.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], arm: Arm, seed: int, start: str | Path, state: str | Path
+    ) -> None:
+        settings, aepo = preset(arm.preset), config["aepo"]
+        self.arm, self.seed = arm, seed
+        schedule = Schedule.of(aepo)
+        model, processor, self.world = load({**config, "model": str(start)})
+        shown = config["problems"]["levels"], config["problems"]["presentations"]
+        cells = draw_cells(self.world, *shown, aepo["per_level"], "train", config["seed"])
+        count, look = schedule.steps * schedule.prompts, config["seed"]
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        self.trainer = AEPOTrainer(
+            model,
+            settings,
+            verifier(self.world),
+            grpo_config(settings, schedule, state, seed, processes),
+            prompt_dataset(cells, count, seed, look),
+            fresh=prompt_dataset(cells, count, seed + _FRESH, look),
+            refill_rounds=aepo["refill_rounds"],
+            tokens_per_pass=aepo["tokens_per_pass"],
+            sampler=EngineSampler(roots=min(aepo["branch_roots"], settings.group_size)),
+            processing_class=processor,
+        )
+        checked = aepo["validation"]
+        held_out = draw_cells(
+            self.world, *shown, checked["per_level"], "validation", config["seed"]
+        )
+        self.validation = Validation(
+            self.trainer,
+            [
+                Task(problem, level, presentation, look)
+                for (level, presentation), problems in held_out.items()
+                for problem in problems
+            ],
+            self.world,
+            Sampling(
+                samples=checked["samples"],
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                max_new_tokens=schedule.max_new_tokens,
+                batch_prompts=config["evaluation"]["batch_prompts"],
+                seed=config["seed"],
+            ),
+            checked["every"],
+        )
+        self.trainer.add_callback(self.validation)
+
+    def train(self) -> None:
+        """Train to the end, from the newest whole checkpoint where there is one."""
+        newest = checkpoints.last_complete(self.trainer.args.output_dir)
+        self.trainer.train(resume_from_checkpoint=newest)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the trained model as a plain folder, with its processor and world.
+
+        In half precision, as the shipped base model: twice as small, and every later step reads
+        the same numbers.
+        """
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        model.to(torch.float16).save_pretrained(folder)
+        self.trainer.processing_class.save_pretrained(folder)
+        write_json(Path(folder) / WORLD_FILE, self.world.as_dict())
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Tables steps, timings, validation and trees, each with the columns arm and seed."""
+        tree_columns = [*("step", "prompt_index", "rollout", "parent", "branch_at", "n_tokens")]
+        tables = {
+            "steps": self.trainer.records.table(),
+            "timings": self.trainer.records.seconds(),
+            "validation": pd.DataFrame(self.trainer.measurements),
+            "trees": pd.DataFrame(self.trainer.trees, columns=[*tree_columns, "correct", "text"]),
+        }
+        for table in tables.values():
+            table.insert(0, "arm", self.arm.name)
+            table.insert(1, "seed", self.seed)
+        return tables
+
+
+class Validation(TrainerCallback):
+    """Accuracy and length on a fixed set of held-out problems, every so many batches.
+
+    What it measures goes into the trainer's `measurements`, which its checkpoints hold.
+    """
+
+    def __init__(
+        self, trainer: AEPOTrainer, tasks: list[Task], world: World, sampling: Sampling, every: int
+    ) -> None:
+        self.trainer, self.tasks, self.world = trainer, tasks, world
+        self.sampling, self.every = sampling, every
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Measure the model that training starts from."""
+        if state.global_step == 0:
+            self.measure(0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Measure after every so many batches of rollouts, and after the last."""
+        updates = args.steps_per_generation // args.gradient_accumulation_steps
+        step, rest = divmod(state.global_step, updates)
+        if rest == 0 and (step % self.every == 0 or state.global_step == state.max_steps):
+            self.measure(step)
+
+    def measure(self, step: int) -> None:
+        """Sample, grade, and keep the means of every cell."""
+        with self.trainer.records.clock("validation"):
+            model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+            table = roll_out(
+                model, self.trainer.processing_class, self.tasks, self.world, self.sampling
+            )
+        means = table.groupby(["level", "presentation"], sort=False, as_index=False).agg(
+            responses=("correct", "size"),
+            accuracy=("correct", "mean"),
+            n_tokens=("n_tokens", "mean"),
+            finished=("finished", "mean"),
+        )
+        self.trainer.measurements += means.assign(step=step).to_dict("records")

@@ -1,0 +1,29 @@
+"""`ares pass-rates`: how often the base model solves each training problem."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand `pass-rates`."""
+    parser = commands.add_parser(
+        "pass-rates", help="measure the base model's pass rates on training problems"
+    )
+    parser.add_argument("--config", required=True, metavar="SCALE")
+    parser.add_argument("--out", required=True, metavar="TABLE")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write one row per training problem and presentation."""
+    from ares.coldstart.pass_rates import measure, sampling_for, training_tasks
+    from ares.config import load_config
+    from ares.io import write_table
+    from ares.sampling.policy import load
+
+    config = load_config(options.config)
+    model, processor, world = load(config)
+    tasks = training_tasks(world, config["adacs"]["per_level"], config["seed"])
+    table = measure(model, processor, tasks, world, sampling_for(config), progress="pass rates")
+    write_table(options.out, table)

@@ -1,0 +1,265 @@
+"""Branch points by hand, and groups of rollouts against a rescoring of every sequence."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ares.errors import UserError
+from ares.sampling.branching import Branch, branch_points, engine_sampler, sample_groups
+from ares.sampling.engine import Sample, sample
+from ares.sampling.prompts import Prompt, split_prompts
+from ares.sampling.scoring import score
+
+NAN = math.nan
+OPTIONS = {"group_size": 6, "roots": 2, "max_new_tokens": 24, "window": 4}
+
+
+def points(rows, **options):
+    settings = {"threshold": 1.0, "window": 2, "count": 4, **options}
+    return [(b.root, b.position) for b in branch_points(torch.tensor(rows), **settings)]
+
+
+def test_the_best_windows_are_chosen_two_of_a_root_a_window_apart():
+    #        0    1    2    3    4    5    6
+    row = [[9.0, 2.0, 5.0, 4.0, 3.0, 0.5, NAN]]
+    # 5 at 2 rules out 1 and 3; 0 is a new root, not a branch; .5 is below the threshold.
+    assert points(row) == [(0, 2), (0, 4)]
+    assert points(row, window=1) == [(0, 2), (0, 3), (0, 4), (0, 1)]
+    assert points(row, window=3) == [(0, 2)]
+
+
+def test_every_root_branches_once_before_any_branches_twice():
+    rows = [[0.0, 9.0, 0.0, 8.0], [0.0, 2.0, 0.0, 3.0], [0.0, 0.0, 0.0, 0.0]]
+    assert points(rows) == [(0, 1), (1, 3), (0, 3), (1, 1)]
+    assert points(rows, count=2) == [(0, 1), (1, 3)]
+    assert points(rows, count=1) == [(0, 1)]
+    assert points(rows, count=0) == []
+
+
+def test_ties_go_to_the_earlier_position_then_to_the_earlier_root():
+    rows = [[0.0, 0.0, 2.0, 2.0], [0.0, 2.0, 2.0, 0.0], [0.0, 2.0, 2.0, 0.0]]
+    assert points(rows, count=3) == [(1, 1), (2, 1), (0, 2)]
+
+
+def test_a_window_at_the_threshold_is_a_candidate_and_an_undefined_one_never():
+    assert points([[NAN, 1.0, NAN, 0.999]]) == [(0, 1)]
+    assert points([[NAN, 1.0, NAN, -5.0]], threshold=-math.inf) == [(0, 1), (0, 3)]
+    assert points([[5.0, 5.0, 5.0]], threshold=math.inf) == []
+    assert points([[5.0]], threshold=-math.inf) == []
+
+
+def test_a_threshold_that_is_nan_is_refused():
+    with pytest.raises(UserError, match="threshold: NaN"):
+        branch_points(torch.ones(1, 3), NAN, 2, 1)
+
+
+@pytest.fixture
+def prompts(policy, inputs):
+    return split_prompts(inputs, policy[0].config)
+
+
+@pytest.fixture
+def groups_of(policy, ids):
+    """A function: prompts and options -> groups, sampled by the engine at temperature 0.8."""
+
+    def groups(prompts, **changed):
+        options = {"threshold": 0.0, **OPTIONS, **changed}
+        ends = options.pop("eos_token_ids", ids["eos_token_ids"])
+        seeds = options.pop("seeds", range(len(prompts) * options["group_size"]))
+        generate = engine_sampler(
+            policy[0],
+            eos_token_ids=ends,
+            pad_token_id=ids["pad_token_id"],
+            temperature=0.8,
+        )
+        return sample_groups(prompts, generate, seeds=seeds, **options)
+
+    return groups
+
+
+def tokens(groups):
+    return [[s.token_ids.tolist() for s in group.samples] for group in groups]
+
+
+def test_a_branch_shares_its_prefix_and_then_goes_its_own_way(prompts, groups_of):
+    groups = groups_of(prompts)
+    branches = 0
+    for group in groups:
+        assert len(group.samples) == len(group.parent) == len(group.branch_at) == 6
+        assert group.parent[:2] == [-1, -1] and group.branch_at[:2] == [0, 0]
+        for sample_, parent, at in zip(group.samples, group.parent, group.branch_at, strict=True):
+            if parent == -1:
+                assert at == 0
+                continue
+            branches += 1
+            root = group.samples[parent]
+            assert parent in (0, 1) and 1 <= at < len(root.token_ids)
+            assert sample_.token_ids[:at].tolist() == root.token_ids[:at].tolist()
+            assert sample_.token_ids.tolist() != root.token_ids.tolist()
+            assert torch.equal(sample_.entropies[:at], root.entropies[:at])
+            assert torch.equal(sample_.logprobs[:at], root.logprobs[:at])
+            assert at < len(sample_.token_ids) <= 24
+    assert branches > 8
+
+
+def test_statistics_equal_a_rescoring_of_the_whole_sequence(policy, prompts, groups_of, ids):
+    groups = groups_of(prompts)
+    samples = [s for group in groups for s in group.samples]
+    scores = score(
+        policy[0], prompts, [s.token_ids for s in samples], temperature=0.8,
+        samples_per_prompt=6, pad_token_id=ids["pad_token_id"],
+    )  # fmt: skip
+    assert any(at for group in groups for at in group.branch_at)
+    for drawn, scored in zip(samples, scores, strict=True):
+        torch.testing.assert_close(drawn.logprobs, scored.logprobs, atol=1e-5, rtol=0)
+        torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
+
+
+def test_the_branches_leave_where_the_selection_says(prompts, groups_of):
+    groups = groups_of(prompts, window=1, threshold=2.0)
+    for group in groups:
+        longest = max(len(root.entropies) for root in group.samples[:2])
+        window_RT = torch.full((2, longest), NAN)
+        for row, root in enumerate(group.samples[:2]):
+            window_RT[row, : len(root.entropies)] = root.entropies
+        expected = branch_points(window_RT, 2.0, 1, 4)
+        chosen = zip(group.parent, group.branch_at, strict=True)
+        assert [Branch(*pair) for pair in chosen if pair[0] >= 0] == expected
+
+
+def test_the_same_seeds_give_the_same_bits(prompts, groups_of):
+    first, again = groups_of(prompts), groups_of(prompts)
+    other = groups_of(prompts, seeds=range(100, 100 + 6 * len(prompts)))
+    assert tokens(first) == tokens(again) != tokens(other)
+    for one, two in zip(first, again, strict=True):
+        assert (one.parent, one.branch_at) == (two.parent, two.branch_at)
+        for a, b in zip(one.samples, two.samples, strict=True):
+            assert torch.equal(a.entropies, b.entropies) and a.finished == b.finished
+
+
+def test_a_group_does_not_depend_on_the_others(prompts, groups_of):
+    together = groups_of(prompts)
+    for row in range(len(prompts)):
+        (alone,) = groups_of(prompts[row : row + 1], seeds=range(6 * row, 6 * row + 6))
+        assert tokens([alone]) == tokens(together[row : row + 1])
+        assert alone.branch_at == together[row].branch_at
+
+
+def test_without_candidates_the_group_is_plain_sampling(policy, prompts, groups_of, ids):
+    groups = groups_of(prompts, threshold=math.inf)
+    plain = sample(
+        policy[0], prompts, max_new_tokens=24, temperature=0.8, samples_per_prompt=6,
+        seeds=range(6 * len(prompts)), **ids,
+    )  # fmt: skip
+    assert [row for group in tokens(groups) for row in group] == [
+        s.token_ids.tolist() for s in plain
+    ]
+    assert all(group.parent == [-1] * 6 and group.branch_at == [0] * 6 for group in groups)
+    assert tokens(groups_of(prompts, roots=6)) == tokens(groups)
+
+
+def test_rollouts_of_one_token_have_nowhere_to_branch(prompts, groups_of):
+    for group in groups_of(prompts, max_new_tokens=1, window=1, threshold=-math.inf):
+        assert group.parent == [-1] * 6
+        assert [len(s.token_ids) for s in group.samples] == [1] * 6
+
+
+def test_no_branch_leaves_after_the_end(policy, prompts, groups_of, ids):
+    ends = [*ids["eos_token_ids"], *range(20, 60)]
+    groups = groups_of(
+        prompts, eos_token_ids=ends, window=1, threshold=-math.inf, group_size=12, roots=4
+    )
+    assert any(root.finished for group in groups for root in group.samples[:4])
+    assert any(at for group in groups for at in group.branch_at)
+    for group in groups:
+        for sample_ in group.samples:
+            assert not set(sample_.token_ids[:-1].tolist()) & set(ends)
+            assert sample_.finished == (int(sample_.token_ids[-1]) in ends)
+
+
+def test_roots_and_branches_fill_the_context_but_do_not_exceed_it(policy, prompts, groups_of):
+    config = policy[0].config.text_config
+    before = config.max_position_embeddings
+    config.max_position_embeddings = max(len(prompt.token_ids) for prompt in prompts) + 24
+    try:
+        tight = groups_of(prompts)
+    finally:
+        config.max_position_embeddings = before
+    # The longest prefix with the highest limit would not fit into one call.
+    assert tokens(tight) == tokens(groups_of(prompts))
+
+
+def fake(token_ids, entropies, finished=True):
+    values = torch.tensor(entropies)
+    return Sample(torch.tensor(token_ids), -values, values, finished)
+
+
+def test_two_calls_with_the_prefix_in_the_prompt_and_what_exceeds_the_limit_cut():
+    calls = []
+
+    def generate(prompts, max_new_tokens, seeds):
+        calls.append(([p.token_ids.tolist() for p in prompts], max_new_tokens, seeds))
+        if len(calls) == 1:
+            return [fake([5, 6, 7, 8], [0.0, 3.0, 0.0, 0.0]), fake([9], [3.0])]
+        return [fake([1, 2, 3, 4, 5], [0.5] * 5) for _ in seeds]
+
+    prompts = [Prompt(torch.tensor([10, 11])), Prompt(torch.tensor([12]))]
+    first, second = sample_groups(
+        prompts, generate, group_size=2, roots=1, seeds=[1, 2, 3, 4], max_new_tokens=5,
+        threshold=2.0, window=1,
+    )  # fmt: skip
+    assert calls == [([[10, 11], [12]], [5, 5], [1, 3]), ([[10, 11, 5], [12]], [4, 5], [2, 4])]
+    assert (first.parent, first.branch_at) == ([-1, 0], [0, 1])
+    assert first.samples[1].token_ids.tolist() == [5, 1, 2, 3, 4]
+    assert first.samples[1].entropies.tolist() == [0.0, 0.5, 0.5, 0.5, 0.5]
+    assert first.samples[1].logprobs.tolist() == [0.0, -0.5, -0.5, -0.5, -0.5]
+    assert not first.samples[1].finished
+    assert (second.parent, second.branch_at) == ([-1, -1], [0, 0])
+    assert second.samples[1].token_ids.tolist() == [1, 2, 3, 4, 5]
+    assert second.samples[1].finished
+
+
+@pytest.mark.parametrize(("start", "position"), [("at", 3), ("after", 2)])
+def test_windows_start_at_the_token_or_after_it(start, position):
+    def generate(prompts, max_new_tokens, seeds):
+        return [fake([5, 6, 7, 8, 9], [9.0, 0.0, 0.0, 4.0, 1.0]) for _ in seeds]
+
+    (group,) = sample_groups(
+        [Prompt(torch.tensor([10]))], generate, group_size=2, roots=1, seeds=[1, 2],
+        max_new_tokens=9, threshold=2.0, window=2, window_start=start,
+    )  # fmt: skip
+    # "at": [4.5, 0, 2, 2.5]; "after": [0, 2, 2.5]; both without the first token.
+    assert group.branch_at == [0, position]
+
+
+def test_a_back_end_that_loses_responses_is_refused():
+    with pytest.raises(UserError, match="1 responses for 2 seeds"):
+        sample_groups(
+            [Prompt(torch.tensor([1]))], lambda *_: [fake([1], [1.0])], group_size=2, roots=2,
+            seeds=[1, 2], max_new_tokens=2, threshold=0.0, window=1,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"roots": 0}, "0 roots in groups of 6"),
+        ({"roots": 7}, "7 roots in groups of 6"),
+        ({"seeds": [1, 2]}, "2 seeds for 4 groups of 6"),
+        ({"threshold": NAN}, "threshold: NaN"),
+        ({"window": 0}, "window=0"),
+        ({"window_start": "before"}, "start='before'"),
+        ({"max_new_tokens": 0}, "max_new_tokens is 0"),
+    ],
+)
+def test_impossible_arguments_are_named(prompts, groups_of, changed, message):
+    with pytest.raises(UserError, match=message) as raised:
+        groups_of(prompts, **changed)
+    assert "\n" not in str(raised.value)
+
+
+def test_no_prompts_no_groups(groups_of):
+    assert groups_of([]) == []
