@@ -87,7 +87,7 @@ class Settings:
     )  # fmt: skip
     trigger: str = setting(
         "token that has to be in the lexicon: none, sampled or top1",
-        ("none", "Alg. 1"), ("top1", _ROLLOUT), ("none", "Alg. 1"),
+        ("none", "Alg. 1"), ("top1", _ROLLOUT), ("sampled", "App. H"),
     )  # fmt: skip
     # --- difficulty and entropy reward
     easy_from: float = setting(
@@ -104,7 +104,7 @@ class Settings:
     )  # fmt: skip
     entropy_weight: float = setting(
         "weight of the entropy reward (released: first alpha; main text: factor on lambda)",
-        (1.0, "main text"), (0.5, _TRAINER), (0.5, OURS),
+        (1.0, "main text"), (0.5, _TRAINER), (1.0, OURS),
     )  # fmt: skip
     target_decay: float = setting(
         "weight of the old target (released: rounded batch mean, no average)",
@@ -160,7 +160,7 @@ class Settings:
         "factor inside windows", (0.3, OURS), (1.0, "not in the release"), (0.3, OURS),
     )  # fmt: skip
     kl_budget: float = setting(
-        "nats per (non-window) token", (0.01, OURS), (0.01, _ACTOR), (0.01, OURS),
+        "nats per (non-window) token", (0.02, OURS), (0.01, _ACTOR), (0.02, OURS),
     )  # fmt: skip
     kl_gain: float = setting(
         "gain of eq. 27 (released: log-space step size)", (0.1, OURS), (0.05, _ACTOR), (0.1, OURS),

@@ -21,8 +21,8 @@ fi
 
 export ACCELERATE_CONFIG=${ACCELERATE_CONFIG:-config/accelerate/multi-gpu.yaml}
 export TRAIN_NODES=$SLURM_NNODES
-MAIN_ADDRESS=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export MAIN_ADDRESS
+mapfile -t NODES < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+export MAIN_ADDRESS=${NODES[0]}
 # Jobs that share a node get different ports.
 export MAIN_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export PATH="$PWD/.venv/bin:$PATH"

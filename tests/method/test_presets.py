@@ -12,7 +12,7 @@ from ares.method.presets import ARMS, PRESETS, SOURCES, Settings, preset, render
 
 
 def test_the_names():
-    arms = {"grpo", "dapo", "ares-no-kl", "ares-no-entropy"}
+    arms = {"grpo", "dapo", "ares-no-kl", "ares-no-entropy", "ares-branch"}
     assert set(PRESETS) == {"paper", "released", "ares"} | arms
     assert preset("ares") is PRESETS["ares"]
     with pytest.raises(UserError, match="choose from paper, released, ares"):
