@@ -15,11 +15,12 @@ min_version("9.0")
 include: "workflow/rules/common.smk"
 include: "workflow/rules/base.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/training.smk"
 include: "workflow/rules/figures.smk"
 
 
 rule all:
-    """Make every figure of the scale, and the manifest that says what was made."""
+    """Make every table, finding and figure of the scale, and the manifest that lists them."""
     default_target: True
     input:
         f"{RESULTS}/manifest.json",

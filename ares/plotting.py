@@ -7,14 +7,17 @@ lightness; lines differ by marker or dashes as well, so that figures read in gre
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from wordcloud import WordCloud
 
 from ares.io import atomic_path, write_table
@@ -39,7 +42,20 @@ ARMS: dict[str, dict[str, Any]] = {
     "grpo": {"color": "#3A3A3A", "marker": "v", "linestyle": ":"},
     "paper": {"color": "#CC79A7", "marker": "P", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
     "released": {"color": "#E69F00", "marker": "X", "linestyle": (0, (1, 1))},
+    "ares-branch": {"color": "#6A0F49", "marker": "*", "linestyle": (0, (7, 1, 1, 1))},
+    "ares-from-vanilla": {"color": "#6B8E23", "marker": "<", "linestyle": (0, (4, 2, 1, 2))},
 }
+#: Ours beside the paper's, where models have no colour of their own.
+OURS = {"color": "#0072B2", "marker": "o", "linestyle": "none"}
+PAPER = {"color": "#3A3A3A", "marker": "D", "linestyle": "none", "markerfacecolor": "white"}
+#: Models that training starts from: grey, then orange from light to dark.
+STARTS: dict[str, dict[str, Any]] = {
+    "base": {"color": "#A9A9A9", "marker": "h", "linestyle": (0, (2, 2))},
+    "cs-vanilla": {"color": "#EDC06F", "marker": ">", "linestyle": (0, (8, 3))},
+    "adacs": {"color": "#B87A10", "marker": "p", "linestyle": (0, (6, 2, 2, 2))},
+}
+#: Models with a name of the user's own.
+_OTHER: dict[str, Any] = {"color": "#888888", "marker": "d", "linestyle": (0, (3, 3))}
 _MARKERS = "os^Dv*Ph"
 
 
@@ -81,6 +97,11 @@ def window_style(window: int) -> dict[str, Any]:
     return {"color": colour, "marker": _MARKERS[int(step) % len(_MARKERS)], "linestyle": "-"}
 
 
+def model_style(name: str) -> dict[str, Any]:
+    """Colour, marker and dashes of an arm or of a model that training starts from."""
+    return (STARTS | ARMS).get(name, _OTHER)
+
+
 def panel_letters(axes: list[Axes]) -> None:
     """Write a, b, c ... at the upper left of the panels."""
     for letter, ax in zip("abcdefghijkl", axes, strict=False):
@@ -92,6 +113,125 @@ def interval_bars(ax: Axes, x, data: pd.DataFrame, width: float, **style: Any) -
     below, above = data["value"] - data["low"], data["high"] - data["value"]
     ax.bar(x, data["value"], width, edgecolor="black", linewidth=0.5, **style)
     ax.errorbar(x, data["value"], [below, above], fmt="none", ecolor="black", elinewidth=0.8)
+
+
+def band(ax: Axes, rows: pd.DataFrame, **style: Any) -> None:
+    """A line of `value` over `step`, and a band from `low` to `high` where these are known.
+
+    Every point is marked, up to about twelve of them.
+    """
+    rows = rows.sort_values("step")
+    every = max(1, len(rows) // 12)
+    ax.plot(rows["step"], rows["value"], markevery=every, **style)
+    shade = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
+    ax.fill_between(rows["step"], rows["low"], rows["high"], **shade)
+
+
+def dots(
+    ax: Axes, places: Sequence[float], rows: pd.DataFrame, vertical: bool = False, **style: Any
+) -> None:
+    """A dot at every `value`, with its interval from `low` to `high` where that is known.
+
+    Args:
+        places: of the rows on the other axis.
+        rows: where a column `over` says 'problems', the interval is that of one model: it is drawn
+            thin and without caps.
+        vertical: values on the y axis.
+    """
+    # Neighbouring dots are different models: nothing connects them.
+    look = style | {"linestyle": "none"}
+    place = pd.Series(places, rows.index, dtype=float)
+    thin = rows["over"] == "problems" if "over" in rows else rows["value"].isna()
+    looks = ((rows[thin], 0.6, 0.0), (rows[~thin], 1.3, 1.5))
+    for part, width, cap in (each for each in looks if len(each[0])):
+        spread = np.array([part["value"] - part["low"], part["high"] - part["value"]])
+        bars = {"elinewidth": width, "capsize": cap} | look
+        if vertical:
+            ax.errorbar(place[part.index], part["value"], yerr=spread, **bars)
+        else:
+            ax.errorbar(part["value"], place[part.index], xerr=spread, **bars)
+        look.pop("label", None)  # one entry in the legend
+
+
+def stacked_bars(ax: Axes, table: pd.DataFrame, colours: dict[str, str], least: float) -> None:
+    """Horizontal bars in parts, one bar per row; a part says its share when that is `least`.
+
+    Args:
+        table: one column per part, NaN where a bar lacks it; the index names the bars.
+        colours: of the parts, in the order from the left.
+    """
+    done = np.zeros(len(table))
+    total = table[list(colours)].sum(axis=1).to_numpy()
+    for part, colour in colours.items():
+        widths = table[part].fillna(0).to_numpy()
+        bars = ax.barh(range(len(table)), widths, left=done, color=colour, label=part)
+        shares = [
+            f"{w / t:.0%}" if w >= least * t > 0 else "" for w, t in zip(widths, total, strict=True)
+        ]
+        dark = np.dot(mpl.colors.to_rgb(colour), (0.299, 0.587, 0.114)) < 0.5
+        ax.bar_label(
+            bars, shares, label_type="center", fontsize=6, color="white" if dark else "black"
+        )
+        done += widths
+    ax.set_yticks(range(len(table)), table.index)
+    ax.grid(axis="y", visible=False)
+
+
+def whole_steps(ax: Axes) -> None:
+    """A few ticks of the x axis, at whole numbers only: there is no half a batch."""
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+
+
+def log_y(ax: Axes) -> None:
+    """A logarithmic y axis with plain numbers, also where it spans less than a decade."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def note(fig: Figure, text: str) -> None:
+    """Write under a figure what its points and intervals are."""
+    fig.supxlabel(text, fontsize=6.5, color="#444444", x=0.01, ha="left")
+
+
+def nothing_to_draw(ax: Axes, why: str) -> None:
+    """Say in an empty panel why it is empty."""
+    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", color="#666666")
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+
+
+def rollout_tree(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw the rollouts of a group as lines over token positions; a branch hangs on its parent.
+
+    Args:
+        rows: from `ares.analysis.trees.lay_out`: row (line from the top), parent_row (-1: none),
+            start, end (tokens), correct and departs (what is written where a branch leaves).
+    """
+    for tree in rows.to_dict("records"):
+        row, colour = tree["row"], "#0072B2" if tree["correct"] else "#D55E00"
+        ax.plot([tree["start"], tree["end"]], [row, row], "-", color=colour, linewidth=1.6)
+        # Tokens as gaps in the line: more than a thousand would hide it.
+        if tree["end"] < 1000:
+            inner = range(tree["start"] + 1, tree["end"])
+            ax.plot(inner, [row] * len(inner), "|", color="white", markersize=3, mew=0.5)
+        end = {"marker": "o"} if tree["correct"] else {"marker": "x", "mew": 1.4}
+        ax.plot(tree["end"], row, color=colour, markersize=5, **end)
+        if tree["parent_row"] >= 0:
+            ax.plot([tree["start"]] * 2, [tree["parent_row"], row], color="black", linewidth=0.6)
+            ax.plot(tree["start"], tree["parent_row"], "D", color="black", markersize=3.5)
+            ax.annotate(
+                tree["departs"],
+                (tree["start"], row),
+                xytext=(3, 3),
+                textcoords="offset points",
+                fontsize=5.5,
+            )
+    ax.set(ylim=(rows["row"].max() + 0.7, -0.7), yticks=rows["row"], xlabel="token")
+    ax.set_yticklabels(rows["name"])
+    ax.grid(axis="y", visible=False)
 
 
 def word_cloud(ax: Axes, weights: dict[str, float], colours: dict[str, str], seed: int) -> None:

@@ -34,11 +34,11 @@ SELECTION = [
 
 @dataclass(frozen=True)
 class EndLengths:
-    """L(0) and L(1) of a source, in tokens; `note` says when one of them is not a median."""
+    """L(0) and L(1) of a source, in tokens; `fitted` lists those pass rates without a median."""
 
     at_0: float
     at_1: float
-    note: str = ""
+    fitted: tuple[float, ...] = ()
 
 
 def target_length(pass_rate: float, ends: EndLengths) -> float:
@@ -57,15 +57,14 @@ def end_lengths(traces: pd.DataFrame) -> EndLengths:
         traces: columns pass_rate (fraction) and n_tokens; at least one row.
     """
     medians = traces.groupby("pass_rate")["n_tokens"].median()
-    missing = [p for p in (0.0, 1.0) if p not in medians.index]
+    missing = tuple(p for p in (0.0, 1.0) if p not in medians.index)
     if not missing:
         return EndLengths(float(medians[0.0]), float(medians[1.0]))
     rates, lengths = medians.index.to_numpy(float), medians.to_numpy(float)
     slope, level = np.polyfit(rates, lengths, 1) if len(medians) > 1 else (0.0, lengths[0])
     # No trace is shorter than one token; a steep line through few brackets could say so.
     known = {p: float(medians.get(p, max(1.0, level + slope * p))) for p in (0.0, 1.0)}
-    names = " and ".join(f"L({p:.0f})" for p in missing)
-    return EndLengths(known[0.0], known[1.0], f"{names} from the line through the medians")
+    return EndLengths(known[0.0], known[1.0], missing)
 
 
 def equal_quotas(size: int, candidates: list[int]) -> list[int]:
@@ -77,14 +76,13 @@ def equal_quotas(size: int, candidates: list[int]) -> list[int]:
     >>> equal_quotas(10, [9, 0, 2, 9])
     [4, 0, 2, 4]
     """
-    quotas = [0] * len(candidates)
-    left = min(size, sum(candidates))
-    while left:
-        open_ones = [i for i, held in enumerate(candidates) if quotas[i] < held]
-        share, extra = divmod(left, len(open_ones))
-        for place, i in enumerate(open_ones):
-            quotas[i] += min(share + (place < extra), candidates[i] - quotas[i])
-        left = min(size, sum(candidates)) - sum(quotas)
+    left, quotas = min(size, sum(candidates)), list(candidates)
+    open_ones = sorted(range(len(candidates)), key=candidates.__getitem__)
+    # The smallest brackets first: what they lack raises the share of all that come after.
+    while open_ones and candidates[open_ones[0]] <= left // len(open_ones):
+        left -= candidates[open_ones.pop(0)]
+    for place, i in enumerate(sorted(open_ones)):
+        quotas[i] = left // len(open_ones) + (place < left % len(open_ones))
     return quotas
 
 
@@ -181,10 +179,12 @@ def _curate_source(
             distance = np.zeros(len(own))
         chosen = spread_over_problems(own, distance, quota)
         selected.append(chosen.assign(bracket=k / samples, target_tokens=target))
-        note = "" if quota == asked[k] else _why(quota, asked[k], int(counts[k]))
-        if curation == "adacs" and ends.note and k in (0, samples):
-            note = "; ".join(part for part in (note, ends.note) if part)
-        report.append((k / samples, asked[k], int(counts[k]), len(chosen), target, note))
+        notes = [] if quota == asked[k] else [_why(quota, asked[k], int(counts[k]))]
+        if curation == "adacs" and k / samples in ends.fitted:
+            notes.append(f"L({k // samples}) from the line through the medians")
+        report.append(
+            (k / samples, asked[k], int(counts[k]), len(chosen), target, "; ".join(notes))
+        )
     columns = ["bracket", "asked", "candidates", "selected", "target_tokens", "note"]
     return pd.concat(selected), pd.DataFrame(report, columns=columns)
 

@@ -10,23 +10,24 @@ import pandas as pd
 
 from ares.sampling.policy import sampling_of
 from ares.sampling.rollouts import Sampling, Task, roll_out
-from ares.world.problem import draw_problems
-from ares.world.prompts import PRESENTATIONS
+from ares.world.problem import draw_up_to
 from ares.world.settings import World
 
 
-def training_tasks(world: World, per_level: int, seed: int, split: str = "train") -> list[Task]:
-    """`per_level` problems of every level, each in every presentation.
+def training_tasks(config: dict[str, Any], world: World) -> list[Task]:
+    """The prompts of a scale's cold start: `adacs.per_level` training problems of every level.
+
+    All there are where the training split has fewer; each in every presentation.
 
     Raises:
-        UserError: a level has not that many problems in the split.
+        UserError: the world has no such level.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(config["seed"])
     return [
-        Task(problem, level, presentation, look=seed)
-        for level in world.levels
-        for problem in draw_problems(level, split, per_level, world, rng)
-        for presentation in PRESENTATIONS
+        Task(problem, level, presentation, look=config["seed"])
+        for level in config["problems"]["levels"]
+        for problem in draw_up_to(level, "train", config["adacs"]["per_level"], world, rng)
+        for presentation in config["problems"]["presentations"]
     ]
 
 

@@ -7,9 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
+from ares.errors import UserError
 from ares.sampling.rollouts import Task, row_seed
 from ares.world.settings import HABITS, World
 from ares.world.teachers import respond
+
+
+class SourceStopped(UserError):
+    """A source has reached a limit that the user set; what it gave before stays good."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,11 @@ class TeacherSource(Protocol):
     """Anything that answers a task with traces, right or wrong; the pool verifies them."""
 
     def traces(self, task: Task) -> list[TeacherTrace]:
-        """All traces of one task; the same call gives the same traces."""
+        """All traces of one task; the same call gives the same traces.
+
+        Raises:
+            SourceStopped: a limit is reached, for instance a budget.
+        """
         ...
 
 

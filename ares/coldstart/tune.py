@@ -6,6 +6,7 @@ tower stays as it is (the paper trains the language model only).
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ import torch
 from datasets import Dataset, Features, Image, List, Value
 from trl import SFTConfig, SFTTrainer
 
+from ares.io import write_json
+from ares.model.load import WORLD_FILE
 from ares.sampling.rollouts import tasks_from_table
 from ares.world.prompts import messages, picture
+from ares.world.settings import World
 
 _MESSAGES = List(
     {"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})}
@@ -53,6 +57,23 @@ def training_set(selection: pd.DataFrame, look: int) -> Dataset:
     return Dataset.from_dict(columns, features=FEATURES)
 
 
+def build_trainer(
+    model, processor, selection: pd.DataFrame, settings: dict[str, Any], seed: int, folder: Path
+) -> SFTTrainer:
+    """The trainer of a curation, ready to run; `folder` is its scratch space.
+
+    TRL's own collator pads texts and pictures together, and its labels are exactly those that the
+    base model was trained on (`ares.base.corpus.collate`).
+    """
+    model.model.visual.requires_grad_(not settings["freeze_vision"])
+    return SFTTrainer(
+        model=model,
+        args=_arguments(settings, seed, folder),
+        train_dataset=training_set(selection, look=seed),
+        processing_class=processor,
+    )
+
+
 def fine_tune(
     model, processor, selection: pd.DataFrame, settings: dict[str, Any], seed: int
 ) -> pd.DataFrame:
@@ -64,23 +85,19 @@ def fine_tune(
         seed: of the order of the examples and the look of the pictures.
 
     Returns:
-        One row per optimizer step: step, loss (nats per token), lr, grad_norm.
+        One row per tenth of the run (at least a step): step, loss (mean since the last row, nats
+        per token), lr and grad_norm (of that step).
     """
-    model.model.visual.requires_grad_(not settings["freeze_vision"])
     with tempfile.TemporaryDirectory() as scratch:  # the trainer wants a folder; nothing is kept
-        trainer = SFTTrainer(
-            model=model,
-            args=_arguments(settings, seed, scratch),
-            train_dataset=training_set(selection, look=seed),
-            processing_class=processor,
-        )
+        trainer = build_trainer(model, processor, selection, settings, seed, Path(scratch))
         trainer.train()
     model.eval()
+    model.config.use_cache = True  # the trainer turned it off, and would have that saved
     steps = pd.DataFrame([row for row in trainer.state.log_history if "loss" in row])
     return steps.rename(columns={"learning_rate": "lr"})[["step", "loss", "lr", "grad_norm"]]
 
 
-def _arguments(settings: dict[str, Any], seed: int, folder: str | Path) -> SFTConfig:
+def _arguments(settings: dict[str, Any], seed: int, folder: Path) -> SFTConfig:
     on_gpu = torch.cuda.is_available()
     return SFTConfig(
         output_dir=str(folder),
@@ -101,6 +118,23 @@ def _arguments(settings: dict[str, Any], seed: int, folder: str | Path) -> SFTCo
         dataloader_pin_memory=on_gpu,
         save_strategy="no",
         report_to="none",
-        logging_steps=1,
-        disable_tqdm=True,
+        logging_steps=0.1,  # of the run
+        disable_tqdm=False,
     )
+
+
+def publish(model, processor, world: World, folder: Path) -> None:
+    """Write a model folder as the shipped base is: float16 weights, processor, world; or nothing.
+
+    A folder that is there is replaced.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        made = Path(scratch) / folder.name
+        model.to(torch.float16).save_pretrained(made)
+        processor.tokenizer.backend_tokenizer.no_padding()  # left over from the last batch
+        processor.save_pretrained(made)
+        write_json(made / WORLD_FILE, world.as_dict())
+        if folder.exists():
+            shutil.rmtree(folder)
+        made.rename(folder)

@@ -96,6 +96,8 @@ def grpo_config(
         "loss_type": LOSS_TYPES[settings.loss_average],
         "scale_rewards": "group" if settings.advantage == "normalised" else "none",
         "beta": 0.0 if settings.kl == "none" else settings.kl_coefficient * settings.kl_beta,
+        # The KL of paper and release is k3 as it stands, not times the importance ratio.
+        "use_bias_correction_kl": False,
         # --- the schedule
         "per_device_train_batch_size": rollouts // parts,
         "gradient_accumulation_steps": schedule.micro_batches,
@@ -114,6 +116,9 @@ def grpo_config(
         # --- the rest
         "shuffle_dataset": False,  # the data come in the order in which they are used
         "logging_steps": 1,
+        # With pictures in some prompts only, TRL's log of them is a collective that processes
+        # without any would leave out.
+        "log_multimodal": False,
         "report_to": "none",
         "disable_tqdm": True,
         "use_cpu": not on_gpu,

@@ -6,10 +6,12 @@ Rows are rendered when they are read, so a run of any length costs no memory and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from PIL import Image
 
 from ares.errors import UserError
 from ares.world.problem import Problem, draw_up_to
@@ -26,9 +28,16 @@ def prompt_order(cell_sizes: Sequence[int], count: int, seed: int) -> list[tuple
 
     A longer order with the same seed begins with the shorter one.
 
+    Raises:
+        UserError: no cell, or one without members.
+
     >>> prompt_order([1, 5], 4, seed=0)[:2] == prompt_order([1, 5], 2, seed=0)
     True
     """
+    if not cell_sizes or not all(cell_sizes):
+        raise UserError(
+            "a level has no problems to train on: take it out of problems.levels or raise per_level"
+        )
     rng = np.random.default_rng(seed)
     waiting: list[list[int]] = [[] for _ in cell_sizes]
     order: list[tuple[int, int]] = []
@@ -76,8 +85,14 @@ def _rendered(rows: dict[str, list], look: int) -> dict[str, list]:
     return {
         **rows,
         "prompt": [messages(problem, presentation) for problem, presentation in shown],
-        "images": [[picture(p, look)] if how == "image" else [] for p, how in shown],
+        "images": [[_picture(p, look)] if how == "image" else [] for p, how in shown],
     }
+
+
+@lru_cache(maxsize=1024)
+def _picture(problem: Problem, look: int) -> Image.Image:
+    """A picture, drawn once: a trainer reads every row of a batch again for every update."""
+    return picture(problem, look)
 
 
 def _problems(numbers: Sequence[Sequence[int]], targets: Sequence[int]) -> list[Problem]:

@@ -27,12 +27,18 @@ class Grader:
         """Verdicts, 0 or 1.
 
         Raises:
-            UserError: the verifier gave something else (None, NaN, a fraction).
+            UserError: the verifier gave something else (None, NaN, a fraction), or not one verdict
+                per completion.
         """
         if self.known is not None:
             self.last, self.known = self.known, None
         else:
             self.last = list(self.verifier(completions=completions, **columns))
+        if len(self.last) != len(completions):
+            raise UserError(
+                f"the verifier gave {len(self.last)} verdicts for {len(completions)} completions: "
+                "it must give one for each"
+            )
         for verdict, completion in zip(self.last, completions, strict=True):
             if verdict not in (0, 1):
                 raise UserError(

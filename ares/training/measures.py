@@ -5,6 +5,8 @@ All inputs are those of the whole batch, over processes.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -39,7 +41,15 @@ def note_shaped(records: Records, batch: Rollouts, shaped: Shaped) -> None:
         records.add("rollouts", number, bucket)
     records.add("rollouts", len(length_B))
     records.add("rollouts_kept", float(shaped.keep_B.sum()))
-    records.add("threshold", float(torch.as_tensor(shaped.threshold).double().mean()))
+    if math.isfinite(mean_threshold(shaped)):
+        records.add("threshold", mean_threshold(shaped))
+
+
+def mean_threshold(shaped: Shaped) -> float:
+    """Mean threshold of the batch in nats, over groups that have one; inf if none has."""
+    threshold_B = torch.as_tensor(shaped.threshold, dtype=torch.float64)
+    finite_B = threshold_B[threshold_B.isfinite()]
+    return float(finite_B.mean()) if len(finite_B) else math.inf
 
 
 def note_variance(

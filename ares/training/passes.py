@@ -3,17 +3,27 @@
 TRL 1.16 pads every response to the longest of a batch of rollouts, and hands a part without
 pictures an empty tensor of pixels, which Qwen2.5-VL refuses. Here rows of similar length share a
 pass, a pass is as wide as its own longest row, and a pass without pictures has no picture fields.
+
+DistributedDataParallel wants one forward call per backward: with several, a weight that the last of
+them did not use (those of the vision tower, after a pass without pictures) counts as finished too
+early. `allow_many_passes` lets one call hold them all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from ares.errors import UserError
 
 #: Fields with one row per sequence and one column per token.
 _PER_TOKEN = ("mm_token_type_ids", "token_type_ids")
+_PER_PICTURE = ("num_images", "image_grid_thw", "pixel_values")
 
 
 def passes_by_length(mask_BT: Tensor, tokens: int) -> list[list[int]]:
@@ -62,7 +72,17 @@ def fields_of(fields: dict[str, Any], rows: list[int], span: slice) -> dict[str,
             image_grid_thw (a row per picture), and fields per token.
         rows: of the pass.
         span: its columns.
+
+    Raises:
+        UserError: fields of another kind of model, which can't be dealt out to rows.
     """
+    known = (*_PER_TOKEN, *_PER_PICTURE)
+    foreign = [name for name in fields if name not in known and torch.is_tensor(fields[name])]
+    if foreign:
+        raise UserError(
+            f"{', '.join(foreign)}: only the picture fields of Qwen-VL can be split into passes; "
+            "set tokens_per_pass=None and do not mix prompts with and without pictures"
+        )
     part = {
         name: fields[name][rows][:, span] for name in _PER_TOKEN if fields.get(name) is not None
     }
@@ -92,3 +112,21 @@ def joined(parts: list[Tensor], rows: list[list[int]], width: int) -> Tensor:
     padded = [torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in parts]
     order = torch.tensor([row for part in rows for row in part], device=parts[0].device)
     return torch.cat(padded)[order.argsort()]
+
+
+def allow_many_passes(model: Any) -> None:
+    """Let `model(passes=work)` return `work(forward)`, with its plain forward."""
+    plain = model.forward
+
+    @wraps(plain)
+    def forward(*args: Any, passes: Callable | None = None, **inputs: Any) -> Any:
+        return plain(*args, **inputs) if passes is None else passes(plain)
+
+    model.forward = forward
+
+
+def in_one_forward(model: Any, work: Callable[[Any], list[tuple]]) -> list[tuple]:
+    """`work(model)`; inside one call of the model where that matters."""
+    if isinstance(model, DistributedDataParallel):
+        return model(passes=work)
+    return work(model)

@@ -68,8 +68,19 @@ class Records:
         rows = [(*key, total / number) for key, (total, number) in self._sums.items()]
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
+    def current(self) -> dict[str, float]:
+        """Means of the current step, named `metric` or `metric/bucket`."""
+        return {
+            metric if bucket == ALL else f"{metric}/{bucket}": total / number
+            for (step, metric, bucket), (total, number) in self._sums.items()
+            if step == self.step
+        }
+
     def seconds(self) -> pd.DataFrame:
-        """Columns step, phase, seconds; the phases of a step add up to its wall time."""
+        """Columns step, phase, seconds.
+
+        What no clock runs for is missing: reading prompts, the optimizer's own step, checkpoints.
+        """
         rows = [(*key, value) for key, value in self._seconds.items()]
         return pd.DataFrame(rows, columns=["step", "phase", "seconds"])
 

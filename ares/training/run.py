@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from ares.errors import UserError
@@ -26,6 +26,10 @@ from ares.world.settings import World
 
 #: Offsets that keep the draws of a run's parts apart.
 _FRESH = 1_000_003
+
+#: Columns of two tables, given in full: a state that was saved and read has its keys sorted.
+_VALIDATION = ["step", "level", "presentation", "responses", "accuracy", "n_tokens", "finished"]
+_TREES = ["step", "prompt_index", "rollout", "parent", "branch_at", "n_tokens", "correct", "text"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,12 @@ class Run:
         settings, aepo = preset(arm.preset), config["aepo"]
         self.arm, self.seed = arm, seed
         schedule = Schedule.of(aepo)
+        # Before a model is put on a device: this gives every process its own.
+        processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
         model, processor, self.world = load({**config, "model": str(start)})
         shown = config["problems"]["levels"], config["problems"]["presentations"]
         cells = draw_cells(self.world, *shown, aepo["per_level"], "train", config["seed"])
         count, look = schedule.steps * schedule.prompts, config["seed"]
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
         self.trainer = AEPOTrainer(
             model,
             settings,
@@ -116,7 +121,8 @@ class Run:
 
     def train(self) -> None:
         """Train to the end, from the newest whole checkpoint where there is one."""
-        newest = checkpoints.last_complete(self.trainer.args.output_dir)
+        with self.trainer.accelerator.main_process_first():  # it clears away what is not whole
+            newest = checkpoints.last_complete(self.trainer.args.output_dir)
         self.trainer.train(resume_from_checkpoint=newest)
 
     def save(self, folder: str | Path) -> None:
@@ -132,12 +138,11 @@ class Run:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Tables steps, timings, validation and trees, each with the columns arm and seed."""
-        tree_columns = [*("step", "prompt_index", "rollout", "parent", "branch_at", "n_tokens")]
         tables = {
             "steps": self.trainer.records.table(),
             "timings": self.trainer.records.seconds(),
-            "validation": pd.DataFrame(self.trainer.measurements),
-            "trees": pd.DataFrame(self.trainer.trees, columns=[*tree_columns, "correct", "text"]),
+            "validation": pd.DataFrame(self.trainer.measurements, columns=_VALIDATION),
+            "trees": pd.DataFrame(self.trainer.trees, columns=_TREES),
         }
         for table in tables.values():
             table.insert(0, "arm", self.arm.name)

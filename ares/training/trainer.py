@@ -25,8 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
@@ -39,10 +41,10 @@ from ares.method.presets import Settings
 from ares.method.step import Method, Rollouts
 from ares.training import checkpoints, passes
 from ares.training.grading import Grader
-from ares.training.measures import note_kappa, note_shaped, note_variance
+from ares.training.measures import mean_threshold, note_kappa, note_shaped, note_variance
 from ares.training.records import Records
-from ares.training.refill import FreshPrompts, Group, informative, refill
-from ares.training.sampling import Sampler
+from ares.training.refill import FreshPrompts, Group, refill
+from ares.training.sampling import EngineSampler, Sampler
 
 STATE = "aepo.json"
 #: Our name of what transformers and TRL log of every optimizer step.
@@ -76,6 +78,8 @@ class AEPOTrainer(GRPOTrainer):
         UserError: arguments that TRL could not run the method with.
     """
 
+    beta: float  # TRL's KL coefficient
+
     def __init__(
         self,
         model: Any,
@@ -91,6 +95,7 @@ class AEPOTrainer(GRPOTrainer):
     ) -> None:
         self.grader = Grader(verifier)
         super().__init__(model, self.grader, args=args, train_dataset=train_dataset, **others)
+        passes.allow_many_passes(self.model)
         self.settings = settings
         self.method = Method(settings)
         self.records = Records()
@@ -110,6 +115,12 @@ class AEPOTrainer(GRPOTrainer):
 
     def _check(self) -> None:
         cycle = self.args.steps_per_generation * self.num_iterations
+        if self.args.steps_per_generation % self.args.gradient_accumulation_steps:
+            raise UserError(
+                f"steps_per_generation={self.args.steps_per_generation}: a batch of rollouts must "
+                "last whole optimizer steps: choose a multiple of gradient_accumulation_steps="
+                f"{self.args.gradient_accumulation_steps}"
+            )
         done = self.args.save_steps * self.args.gradient_accumulation_steps
         if self.args.save_strategy == "steps" and done % cycle:
             raise UserError(
@@ -117,12 +128,28 @@ class AEPOTrainer(GRPOTrainer):
                 f"{cycle / self.args.gradient_accumulation_steps:g} optimizer steps, and only at "
                 "its end a run can be resumed exactly: choose a multiple"
             )
+        if self.args.save_strategy != "no" and self.args.save_total_limit == 1:
+            raise UserError(
+                "save_total_limit=1: the last state would be removed before the next one is whole: "
+                "keep at least 2"
+            )
         if self.aux_loss_enabled:
             raise UserError("mixture-of-experts models with a router loss are not supported")
+        if isinstance(self.sampler, EngineSampler) and self._sharded:
+            raise UserError(
+                "the sampler needs the whole model on every process, and FSDP or ZeRO-3 shards it: "
+                "pass sampler=None and let TRL sample"
+            )
         if self.settings.branching and self.sampler is None:
             raise UserError("branching=True needs a sampler: pass sampler=")
         if self.refill_rounds and self.fresh is None:
             raise UserError(f"refill_rounds={self.refill_rounds} needs prompts: pass fresh=")
+
+    @property
+    def _sharded(self) -> bool:
+        """Whether processes hold parts of the model."""
+        plugin = self.accelerator.state.deepspeed_plugin if self.is_deepspeed_enabled else None
+        return self.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3)
 
     # ------------------------------------------------------------------ one batch of rollouts
 
@@ -169,7 +196,13 @@ class AEPOTrainer(GRPOTrainer):
                 ),
                 most=lambda count: int(self._everywhere([count]).max()),
             )
-        self._note_drawn(first, fresh)
+        completions = [ids for group in first for ids in group.completions]
+        self._note_drawn(
+            [verdict for group in first for verdict in group.accuracy],
+            [len(ids) for ids in completions],
+            [ids[-1] in self.eos_token_ids for ids in completions],
+            fresh,
+        )
         return groups
 
     def _sample(self, rows: list[dict[str, Any]]) -> list[Group]:
@@ -183,9 +216,12 @@ class AEPOTrainer(GRPOTrainer):
         completions = [ids for group in groups for ids in group.completions]
         texts = self.processing_class.batch_decode(completions, skip_special_tokens=True)
         repeated = [row for row in rows for _ in range(self.num_generations)]
-        verdicts = self.grader(
-            [[{"role": "assistant", "content": text}] for text in texts],
-            **{key: [row[key] for row in repeated] for key in rows[0]},
+        verdicts = self.grader(  # as TRL calls a reward function
+            prompts=[row["prompt"] for row in repeated],
+            completions=[[{"role": "assistant", "content": text}] for text in texts],
+            completion_ids=completions,
+            trainer_state=self.state,
+            **{key: [row[key] for row in repeated] for key in rows[0] if key != "prompt"},
         )
         for index, group in enumerate(groups):
             first = index * self.num_generations
@@ -215,6 +251,13 @@ class AEPOTrainer(GRPOTrainer):
         ]
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list, list | None, dict[str, Any]]:
+        if self._drawn is not None:
+            # The rollouts are there: nothing is sampled from this, and each prompt comes G times.
+            ids, images, _ = super()._tokenize_prompts(prompts[:: self.num_generations])
+            ids = [each for each in ids for _ in range(self.num_generations)]
+            if images is not None:
+                images = [each or [] for each in images for _ in range(self.num_generations)]
+            return ids, images, {}
         # TRL marks a prompt without pictures by None; beside prompts with pictures the processor
         # refuses that, and takes an empty list.
         ids, images, fields = super()._tokenize_prompts(prompts)
@@ -225,9 +268,10 @@ class AEPOTrainer(GRPOTrainer):
             with self.records.clock("sampling"):
                 return super()._generate_single_turn(*arguments, **named)
         completions = [ids for group in self._drawn for ids in group.completions]
-        if any(group.logprobs is None for group in self._drawn):
+        logprobs = [group.logprobs for group in self._drawn if group.logprobs is not None]
+        if len(logprobs) < len(self._drawn):
             return completions, None
-        return completions, [values for group in self._drawn for values in group.logprobs]
+        return completions, [values for group in logprobs for values in group]
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -243,26 +287,26 @@ class AEPOTrainer(GRPOTrainer):
         wanted = self._scored == {} and model is self.model and self._trl_scores_the_policy
         entropy = compute_entropy or wanted
         score = super()._get_per_token_logps_and_entropies
-        rows = len(input_ids)
-        if self.tokens_per_pass:
-            parts = passes.passes_by_length(attention_mask, self.tokens_per_pass)
-        else:
-            parts = passes.passes_in_order(rows, batch_size or rows)
+        parts = self._passes(attention_mask, batch_size)
         if self.tokens_per_pass or passes.lacks_pictures(fields.get("num_images"), parts):
-            results = []
-            for own in parts:
-                span = passes.columns(attention_mask[own], logits_to_keep)
-                results.append(
-                    score(
-                        model,
-                        input_ids[own][:, span],
-                        attention_mask[own][:, span],
-                        span.stop - (input_ids.shape[1] - logits_to_keep),
-                        compute_entropy=entropy,
-                        **passes.fields_of(fields, own, span),
+
+            def score_parts(forward: Any) -> list[tuple]:
+                results = []
+                for own in parts:
+                    span = passes.columns(attention_mask[own], logits_to_keep)
+                    results.append(
+                        score(
+                            forward,
+                            input_ids[own][:, span],
+                            attention_mask[own][:, span],
+                            span.stop - (input_ids.shape[1] - logits_to_keep),
+                            compute_entropy=entropy,
+                            **passes.fields_of(fields, own, span),
+                        )
                     )
-                )
-            logprobs, entropies, _ = zip(*results, strict=True)
+                return results
+
+            logprobs, entropies, _ = zip(*passes.in_one_forward(model, score_parts), strict=True)
             scores = (
                 passes.joined(list(logprobs), parts, logits_to_keep),
                 passes.joined(list(entropies), parts, logits_to_keep) if entropy else None,
@@ -275,6 +319,12 @@ class AEPOTrainer(GRPOTrainer):
         if wanted:
             self._scored = {"logprob_BT": scores[0], "entropy_BT": scores[1]}
         return scores
+
+    def _passes(self, mask_BT: Tensor, batch_size: int | None) -> list[list[int]]:
+        """The rows of every forward pass over a batch."""
+        if self.tokens_per_pass:
+            return passes.passes_by_length(mask_BT, self.tokens_per_pass)
+        return passes.passes_in_order(len(mask_BT), batch_size or len(mask_BT))
 
     @property
     def _trl_scores_the_policy(self) -> bool:
@@ -328,11 +378,13 @@ class AEPOTrainer(GRPOTrainer):
         if self.settings.filter != "none":
             output["tool_mask"] = shaped.keep_B[own, None].long().expand(mask_BT.shape).clone()
             output["num_items_in_batch"] = (whole.mask_BT & shaped.keep_B[:, None]).sum()
-        self.branch_threshold = float(torch.as_tensor(shaped.threshold).double().mean())
+        self.branch_threshold = mean_threshold(shaped)
         note_shaped(self.records, whole, shaped)
         if self._drawn is None:
-            self._note("accuracy", float(whole.correct_B.mean()))
-            self._note("length", float(whole.mask_BT.sum(1).double().mean()))
+            length_B = mask_BT.sum(1)
+            last_B = output["completion_ids"].gather(1, length_B.clamp(min=1)[:, None] - 1)[:, 0]
+            finished_B = torch.isin(last_B, torch.tensor(self.eos_token_ids, device=last_B.device))
+            self._note_drawn(self.grader.last, length_B.tolist(), finished_B.tolist())
         if "ref_per_token_logps" in output:
             log_ratio_BT = scored["logprob_BT"] - output["ref_per_token_logps"]
             kl_B = self._gathered(torch.where(mask_BT, log_ratio_BT, 0.0)).double().sum(1)
@@ -358,35 +410,39 @@ class AEPOTrainer(GRPOTrainer):
     def _most_probable(self, output: dict[str, Any]) -> Tensor:
         """The model's most probable token at every position of the responses, (B, T)."""
         ids_BT, mask_BT = sequences(output)
-        names = [name for name in _FORWARD if name in output and name != "num_images"]
-        logits_BTV = self.model(
-            input_ids=ids_BT,
-            attention_mask=mask_BT,
-            logits_to_keep=output["completion_ids"].shape[1] + 1,
-            **{name: output[name] for name in names},
-        ).logits
-        return logits_BTV[:, :-1].argmax(-1)
+        fields = {name: output[name] for name in _FORWARD if name in output}
+        keep = output["completion_ids"].shape[1]
+        parts = self._passes(mask_BT, self.args.per_device_train_batch_size)
+        best = []
+        for own in parts:
+            span = passes.columns(mask_BT[own], keep)
+            inputs = passes.fields_of(fields, own, span)
+            inputs.pop("num_images", None)
+            logits_BTV = self.model(
+                input_ids=ids_BT[own][:, span],
+                attention_mask=mask_BT[own][:, span],
+                logits_to_keep=span.stop - (ids_BT.shape[1] - keep) + 1,
+                **inputs,
+            ).logits
+            best.append(logits_BTV[:, :-1].argmax(-1))
+        return passes.joined(best, parts, keep)
 
-    def _note_drawn(self, groups: list[Group], fresh: int) -> None:
-        """Accuracy and length of what was drawn first: dynamic sampling has not chosen yet."""
-        bounds = self.settings.filter_low, self.settings.filter_high
-        columns = {
-            "accuracy": [verdict for group in groups for verdict in group.accuracy],
-            "length": [len(ids) for group in groups for ids in group.completions],
-            "finished": [
-                ids[-1] in self.eos_token_ids for group in groups for ids in group.completions
-            ],
-        }
-        for metric, values in columns.items():
-            self._note(metric, float(self._everywhere(values).mean()))
-        dropped = sum(not informative(group, *bounds) for group in groups)
-        self._note("groups_dropped", float(self._everywhere([dropped]).sum()))
-        self._note("groups_refilled", float(self._everywhere([fresh]).sum()))
-
-    def _note(self, metric: str, value: float) -> None:
-        """To the records and to whatever `report_to` names."""
-        self.records.add(metric, value)
-        self._metrics["train"][f"aepo/{metric}"].append(value)
+    def _note_drawn(
+        self,
+        accuracy: Sequence[float],
+        length: Sequence[float],
+        finished: Sequence[bool],
+        refilled: int = 0,
+    ) -> None:
+        """What was drawn first, when dynamic sampling has not chosen yet; per rollout."""
+        correct_B = self._everywhere(accuracy)
+        self.records.add("accuracy", float(correct_B.mean()))
+        self.records.add("length", float(self._everywhere(length).mean()))
+        self.records.add("finished", float(self._everywhere(finished).mean()))
+        rate_G = correct_B.reshape(-1, self.num_generations).mean(1)
+        useful_G = (rate_G > self.settings.filter_low) & (rate_G < self.settings.filter_high)
+        self.records.add("groups_dropped", float((~useful_G).sum()))
+        self.records.add("groups_refilled", float(self._everywhere([refilled]).sum()))
 
     # ------------------------------------------------------------------ the loss
 
@@ -425,7 +481,11 @@ class AEPOTrainer(GRPOTrainer):
             self._kl_window = self._kl_outside = BucketSums.none()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        # TRL averages its metrics into the logs here; ours go to the records as well.
+        # TRL averages its metrics into the logs here; some go to the records, and the records go to
+        # whatever `report_to` names.
+        if "loss" in logs:
+            own = self.records.current()
+            logs.update({f"aepo/{name}": own[name] for name in own if name not in LOGGED})
         super().log(logs, start_time)
         for metric, name in LOGGED.items():
             if logs.get(name) is not None:
@@ -439,8 +499,10 @@ class AEPOTrainer(GRPOTrainer):
 
     def _gathered(self, values_BT: Tensor) -> Tensor:
         """The rows of all processes, padded to one width, in TRL's order."""
-        padded_BT = self.accelerator.pad_across_processes(values_BT, dim=1)
-        return self.accelerator.gather(padded_BT)
+        # Padding turns booleans into integers, on the processes that need padding only.
+        numbers_BT = values_BT.long() if values_BT.dtype == torch.bool else values_BT
+        padded_BT = self.accelerator.pad_across_processes(numbers_BT, dim=1)
+        return self.accelerator.gather(padded_BT).to(values_BT.dtype)
 
     def _everywhere(self, values: Sequence[float]) -> Tensor:
         """A list of every process, joined; float64 and equally long everywhere."""
@@ -455,17 +517,19 @@ class AEPOTrainer(GRPOTrainer):
     # ------------------------------------------------------------------ what a checkpoint holds
 
     def _record_trees(self, correct_B: Tensor) -> None:
-        """Keep the trees of this batch, of this process."""
+        """Keep the trees of this batch, of all processes."""
         if not self.settings.branching or self._drawn is None:
             return
         verdicts = iter(correct_B.tolist())
+        first = self.accelerator.process_index * len(self._drawn)
+        rows = []
         for index, group in enumerate(self._drawn):
             texts = self.processing_class.batch_decode(group.completions)
             for rollout, (ids, text) in enumerate(zip(group.completions, texts, strict=True)):
-                self.trees.append(
+                rows.append(
                     {
                         "step": self.records.step,
-                        "prompt_index": index,
+                        "prompt_index": first + index,
                         "rollout": rollout,
                         "parent": group.parents[rollout],
                         "branch_at": group.branch_at[rollout],
@@ -474,6 +538,7 @@ class AEPOTrainer(GRPOTrainer):
                         "text": text,
                     }
                 )
+        self.trees += gather_object(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """What goes from batch to batch beside model, optimizer and data; JSON-ready."""
@@ -495,16 +560,16 @@ class AEPOTrainer(GRPOTrainer):
         Raises:
             UserError: the state is of other settings.
         """
-        own = asdict(self.settings)
-        differing = [name for name, value in own.items() if state["settings"].get(name) != value]
-        if differing or len(own) != len(state["settings"]):
+        own, saved = asdict(self.settings), state["settings"]
+        differing = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
+        if differing:
             raise UserError(
                 f"the checkpoint was written with other settings ({', '.join(differing)} differ): "
                 "resume with the preset it was started with, or start in an empty folder"
             )
         self.method.load_state_dict(state["method"])
         if self.fresh is not None:
-            self.fresh.position = state["fresh"]
+            self.fresh.position = state["fresh"] or 0
         threshold = state["branch_threshold"]
         self.branch_threshold = math.inf if threshold is None else threshold
         self.records.load_state_dict(state["records"])
@@ -520,6 +585,17 @@ class AEPOTrainer(GRPOTrainer):
             write_json(folder / STATE, self.state_dict())
             checkpoints.mark_complete(folder)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        # transformers 5.23 writes weights under the names they have on the hub and reads them back
+        # as they stand: of a model whose parts have other names in memory (Qwen2.5-VL) it would
+        # restore nothing, with no more than a warning.
+        model = self.model if model is None else model
+        if self.is_fsdp_enabled or not isinstance(model, PreTrainedModel):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype)
+        model.load_state_dict(saved.state_dict())
+
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
@@ -533,6 +609,7 @@ class TokenBeta(float):
     """
 
     kl_BT: Tensor
+    weight_BT: Tensor | None
 
     def __new__(cls, value: float, weight_BT: Tensor | None = None) -> TokenBeta:
         """`weight_BT` takes the place of `value` in the product; None: a plain coefficient."""

@@ -28,6 +28,13 @@ def register(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--tables", nargs="+", required=True, metavar="FILE")
     parser.add_argument("--figures", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--notebooks", nargs="*", default=[], metavar="FILE")
+    parser.add_argument(
+        "--timed",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="tables and figures that hold wall times: listed without a hash",
+    )
     parser.add_argument("--out", required=True, metavar="FILE")
     parser.set_defaults(run=write_manifest)
 
@@ -37,10 +44,18 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def write_manifest(options: argparse.Namespace) -> None:
-    """Write the manifest as JSON."""
+    """Write the manifest as JSON.
+
+    Raises:
+        UserError: a timed file that is neither among the tables nor among the figures.
+    """
     from ares.config import load_config
+    from ares.errors import UserError
     from ares.io import write_json
 
+    strange = sorted(set(options.timed) - {*options.tables, *options.figures})
+    if strange:
+        raise UserError(f"--timed {strange[0]}: not among the tables and figures of the manifest")
     write_json(
         options.out,
         {
@@ -49,9 +64,10 @@ def write_manifest(options: argparse.Namespace) -> None:
             "machine": machine(),
             "packages": {name: version(name) for name in PACKAGES},
             "job_seconds": job_seconds(Path(options.benchmarks)),
-            "tables": {path: fingerprint(Path(path)) for path in options.tables},
-            "figures": {path: fingerprint(Path(path)) for path in options.figures},
-            # Executed notebooks hold times, so their bytes differ from run to run: no hashes.
+            # Wall times differ from run to run, and so do the bytes of what holds them, executed
+            # notebooks among it: no hashes.
+            "tables": fingerprints(options.tables, options.timed),
+            "figures": fingerprints(options.figures, options.timed),
             "notebooks": list(options.notebooks),
         },
     )
@@ -104,6 +120,12 @@ def places(files: Iterable[str]) -> str:
 def names(files: Iterable[str]) -> str:
     """Return the names of the files, without their folders."""
     return ", ".join(Path(file).name for file in files)
+
+
+def fingerprints(files: Iterable[str], timed: Iterable[str]) -> dict[str, Any]:
+    """Return the fingerprint of every file, None for those that hold wall times."""
+    timed = set(timed)
+    return {path: None if path in timed else fingerprint(Path(path)) for path in files}
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

@@ -14,7 +14,11 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the rows of all shards, shard by shard."""
+    """Write the rows of all shards, shard by shard.
+
+    Raises:
+        UserError: a shard is missing, or its columns are others than those of the first.
+    """
     import pandas as pd
 
     from ares.errors import UserError
@@ -28,4 +32,6 @@ def run(options: argparse.Namespace) -> None:
                 f"{path}: its columns differ from those of {options.shards[0]}; the shards are of "
                 "different tables or of different versions of the code: remove them and run again"
             )
-    write_table(options.out, pd.concat(tables, ignore_index=True))
+    # A table without rows has lost the types of its columns and would blur those of the others.
+    filled = [table for table in tables if len(table)] or tables[:1]
+    write_table(options.out, pd.concat(filled, ignore_index=True))

@@ -24,6 +24,8 @@ def run(options: argparse.Namespace) -> None:
 
     config = load_config(options.config)
     model, processor, world = load(config)
-    tasks = training_tasks(world, config["adacs"]["per_level"], config["seed"])
+    tasks = training_tasks(config, world)
+    told = {level: len({t.problem.id for t in tasks if t.level == level}) for level in world.levels}
+    print("training problems: " + ", ".join(f"{level} {number}" for level, number in told.items()))
     table = measure(model, processor, tasks, world, sampling_for(config), progress="pass rates")
     write_table(options.out, table)

@@ -7,6 +7,10 @@ figures. What is left out or shortened:
    them stands in the token table.
 2. tokens: no log-probabilities; entropies keep 11 binary digits (relative error below 0.05 %, so
    their order hardly changes), probabilities of slots three decimals.
+3. pool: neither the texts of the traces nor the problems in numbers; selection has both.
+4. evaluation: entropies keep 11 binary digits.
+
+The other tables and the findings are kept as they are.
 """
 
 from __future__ import annotations
@@ -17,8 +21,19 @@ import argparse
 DIGITS, DECIMALS = 11, 3
 #: What all files together may take, in bytes.
 LIMIT = 4 * 2**20
-TABLES = ("problems", "rollouts", "tokens", "top_k", "causal")
-_LEFT_OUT = {"rollouts": ["token_ids", "entropy", "logprob"], "tokens": ["logprob"]}
+TABLES = (
+    *("problems", "rollouts", "tokens", "top_k", "causal", "pass_rates", "pool", "selection"),
+    *("steps", "timings", "validation", "trees", "evaluation"),
+)
+#: Files beside the tables, kept as they are.
+OTHERS = ("findings.csv", "manifest.json")
+_LEFT_OUT = {
+    "rollouts": ["token_ids", "entropy", "logprob"],
+    "tokens": ["logprob"],
+    "pool": ["numbers", "target", "text"],
+}
+#: Columns whose values keep `DIGITS`; they compress best byte by byte.
+_SHORTENED = {"tokens": ["entropy", "class_entropy"], "evaluation": ["entropy"]}
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -30,23 +45,25 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the compact tables and the manifest of the run they come from.
+    """Write the compact tables, the findings and the manifest of the run they come from.
 
     Raises:
         UserError: a table is missing, or the files take more than `LIMIT` together.
     """
     from ares.errors import UserError
-    from ares.io import read_json, read_table, write_json
+    from ares.io import read_table, read_text, write_text
     from ares.paths import resolve
 
     results, out = resolve(options.results), resolve(options.out)
     for name in TABLES:
         table = read_table(results / f"{name}.parquet")
-        write_compact(out / f"{name}.parquet", compact(name, table))
-    write_json(out / "manifest.json", read_json(results / "manifest.json"))
-    sizes = {name: (out / f"{name}.parquet").stat().st_size for name in TABLES}
+        write_compact(out / f"{name}.parquet", compact(name, table), _SHORTENED.get(name, []))
+    for name in OTHERS:
+        write_text(out / name, read_text(results / name))
+    names = [*(f"{name}.parquet" for name in TABLES), *OTHERS]
+    sizes = {name: (out / name).stat().st_size for name in names}
     for name, size in sizes.items():
-        print(f"{options.out}/{name}.parquet: {size / 1024:.0f} KiB")
+        print(f"{options.out}/{name}: {size / 1024:.0f} KiB")
     if sum(sizes.values()) > LIMIT:
         raise UserError(
             f"{options.out}: {sum(sizes.values()) / 2**20:.1f} MiB, more than the "
@@ -57,9 +74,9 @@ def run(options: argparse.Namespace) -> None:
 def compact(name: str, table):
     """Return a table without what the notebooks do not read, its numbers shortened."""
     table = table.drop(columns=_LEFT_OUT.get(name, []))
+    for column in _SHORTENED.get(name, []):
+        table[column] = shorten(table[column].to_numpy())
     if name == "tokens":
-        for column in ("entropy", "class_entropy"):
-            table[column] = shorten(table[column].to_numpy())
         for column in table.columns[table.columns.str.startswith("p_")]:
             table[column] = table[column].round(DECIMALS)
     return table
@@ -77,15 +94,14 @@ def shorten(values, digits: int = DIGITS):
     return np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits).astype(np.float32)
 
 
-def write_compact(path, table) -> None:
+def write_compact(path, table, shortened: list[str]) -> None:
     """Write a table as small as parquet gets it: shortened floats compress best byte by byte."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from ares.io import atomic_path
 
-    split = [column for column in ("entropy", "class_entropy") if column in table]
-    plain = {"position", *split}
+    plain = {"position", *shortened}
     with atomic_path(path) as temporary:
         pq.write_table(
             pa.Table.from_pandas(table, preserve_index=False),
@@ -93,5 +109,5 @@ def write_compact(path, table) -> None:
             compression="zstd",
             compression_level=19,
             use_dictionary=[column for column in table.columns if column not in plain],
-            use_byte_stream_split=split,
+            use_byte_stream_split=shortened,
         )

@@ -1,9 +1,11 @@
 """The config of the run and the helpers of the rules; no rules here."""
 
 import ast
+import hashlib
 import json
 import os
 import sys
+from functools import reduce
 from pathlib import Path
 
 import yaml
@@ -46,17 +48,37 @@ def chosen_config() -> tuple[str, dict]:
 CONFIG_FILE, SCALE = chosen_config()
 RESULTS = f"results/{SCALE['scale']}"
 FIGURES = f"figures/{SCALE['scale']}"
-TABLES = ("problems", "rollouts", "tokens", "top_k", "causal")
 NOTEBOOKS = yaml.safe_load(Path("workflow/notebooks.yaml").read_text(encoding="utf-8"))
 
+# Models that training can start from, arms, and runs (an arm with a seed). Every model is tested;
+# its arm and seed stand in the rows of its test.
+CURATIONS = ("adacs", "cs-vanilla")
+ARMS = SCALE["aepo"]["arms"]
+RUNS = {f"{arm}-s{seed}": (arm, seed) for arm, entry in ARMS.items() for seed in entry["seeds"]}
+MODELS = {**{name: (name, 0) for name in ("base", *CURATIONS)}, **RUNS}
 
-def settings(*keys: str) -> str:
-    """Return the parts of the config a rule depends on.
+# Tables that every run writes; the tables that findings are judged by; all there are. Files of
+# times differ from run to run, so the manifest lists them without a hash.
+RUN_TABLES = ("steps", "timings", "validation", "trees")
+JUDGED = ("rollouts", "tokens", "causal", "steps", "evaluation")
+TABLES = (
+    *("problems", "rollouts", "tokens", "top_k", "causal", "pass_rates", "pool", "selection"),
+    *(*RUN_TABLES, "evaluation"),
+)
+TIMED_TABLES = ("timings",)
+
+
+def settings(*keys: str, **others: object) -> str:
+    """Return the parts of the config a rule depends on, as JSON.
 
     Rules take this as a parameter, and the config file itself not as an input: Snakemake then runs
-    a rule again when a value it reads has changed, and only then.
+    a rule again when a value it reads has changed, and only then. Left out is what cannot change
+    a result but by rounding: how many prompts share a batch in a validation or for pass rates.
+
+    keys: of the config; a dot leads into a section. others: values of other names.
     """
-    return json.dumps({key: SCALE[key] for key in keys})
+    named = {key: reduce(lambda part, name: part[name], key.split("."), SCALE) for key in keys}
+    return json.dumps({**named, **others})
 
 
 def shards(table: str) -> list[int]:
@@ -70,11 +92,77 @@ def model_files(wildcards) -> list[str]:
     return sorted(str(path) for path in files if path.suffix != ".md")
 
 
-def figure_files(notebook: str) -> list[str]:
-    """Return what a notebook writes: each figure as a bitmap, as a vector picture and as data."""
+def start_of(arm: str) -> str:
+    """Return the name of the model that an arm's training starts from."""
+    return ARMS[arm].get("start", "adacs")
+
+
+def start_model(wildcards) -> str:
+    """Return the folder (or the name on the hub) of the model that a run starts from."""
+    return model_folder(start_of(wildcards.arm))
+
+
+def start_files(wildcards) -> list[str]:
+    """Return what a run's first model consists of, as inputs."""
+    return files_of_model(start_of(wildcards.arm), wildcards)
+
+
+def evaluated_model(wildcards) -> str:
+    """Return the folder (or the name on the hub) of the model that is tested."""
+    return model_folder(wildcards.model)
+
+
+def evaluated_files(wildcards) -> list[str]:
+    """Return what the model that is tested consists of, as inputs."""
+    return files_of_model(wildcards.model, wildcards)
+
+
+def model_folder(name: str) -> str:
+    """Return where a model is, by its name in MODELS."""
+    return SCALE["model"] if name == "base" else f"{RESULTS}/models/{name}"
+
+
+def files_of_model(name: str, wildcards) -> list[str]:
+    """Return the inputs that stand for a model: a folder that the workflow makes, or files."""
+    return model_files(wildcards) if name == "base" else [model_folder(name)]
+
+
+def threshold_table(wildcards) -> list[str]:
+    """Return the test that the entropy threshold is taken from; none for the base model's own."""
+    return [] if wildcards.model == "base" else [f"{RESULTS}/evaluations/base.parquet"]
+
+
+def arm_settings(wildcards) -> str:
+    """Return the parts of the config that a run of an arm depends on, as JSON.
+
+    Not among them: the other arms, the arm's list of seeds, and how often a state is kept.
+    """
+    sizes = {k: v for k, v in SCALE["aepo"].items() if k not in ("arms", "checkpoint_every")}
+    arm = {key: value for key, value in ARMS[wildcards.arm].items() if key != "seeds"}
+    base = ("model",) if start_of(wildcards.arm) == "base" else ()
+    shown = ("problems.levels", "problems.presentations")
+    return settings("seed", "world", *shown, *base, aepo=sizes, arm=arm)
+
+
+def state_folder(wildcards) -> str:
+    """Return where an interrupted run keeps its state: a folder of its own for other settings.
+
+    The settings of the cold start count too: a run must not go on from the state of one that
+    started from another model.
+    """
+    of_run = arm_settings(wildcards) + settings("model", "adacs")
+    digest = hashlib.sha256(of_run.encode()).hexdigest()[:12]
+    return f"{RESULTS}/states/{wildcards.arm}-s{wildcards.seed}-{digest}"
+
+
+def figure_files(notebook: str, only: str = "figures") -> list[str]:
+    """Return what a notebook writes: each figure as a bitmap, as a vector picture and as data.
+
+    only: the list of figures in the notebook's entry; `timed` are those that show times.
+    """
     return [
         f"{FIGURES}/{name}.{ending}"
-        for name in NOTEBOOKS[notebook]["figures"]
+        for name in NOTEBOOKS[notebook].get(only, [])
         for ending in ("png", "pdf", "csv")
     ]
 

@@ -27,7 +27,7 @@ for NOTEBOOK in NOTEBOOKS:
         threads: 1
         params:
             parameters=notebook_parameters(NOTEBOOK),
-            settings=settings(*SCALE),
+            settings=settings(*NOTEBOOKS[NOTEBOOK].get("settings", [])),
         message:
             "running {input.notebook}"
         shell:
@@ -41,6 +41,7 @@ rule manifest:
     """Write down what was made: hashes, commit, config, machine, seconds of every job."""
     input:
         tables=[f"{RESULTS}/{table}.parquet" for table in TABLES],
+        findings=f"{RESULTS}/findings.csv",
         figures=[file for notebook in NOTEBOOKS for file in figure_files(notebook)],
         notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS],
         sources=module_sources("ares.workflow.manifest"),
@@ -54,10 +55,14 @@ rule manifest:
     params:
         config=CONFIG_FILE,
         benchmarks=f"{RESULTS}/benchmarks",
+        timed=[
+            *(f"{RESULTS}/{table}.parquet" for table in TIMED_TABLES),
+            *(file for notebook in NOTEBOOKS for file in figure_files(notebook, "timed")),
+        ],
         settings=settings(*SCALE),
     message:
         "writing the manifest"
     shell:
         "ares manifest --config {params.config} --benchmarks {params.benchmarks} --out {output}"
-        " --tables {input.tables} --figures {input.figures} --notebooks {input.notebooks}"
-        " > {log} 2>&1"
+        " --tables {input.tables} {input.findings} --figures {input.figures}"
+        " --notebooks {input.notebooks} --timed {params.timed} > {log} 2>&1"

@@ -1,0 +1,14 @@
+"""Findings, judged by the rules of config/findings.yaml, which were fixed before the run.
+
+`rules` reads the rule book, `base`, `evaluation` and `training` compute the numbers it names,
+`verdicts` decides, `report` puts all of it into tables. In a notebook:
+
+    judged = judge(Run.of("data/reference", settings, rules), rules)
+    show_table(one(judged, "F8"))
+"""
+
+from ares.analysis.findings.report import judge, one, per_seed, table
+from ares.analysis.findings.rules import load_rules
+from ares.analysis.findings.run import Run
+
+__all__ = ["Run", "judge", "load_rules", "one", "per_seed", "table"]

@@ -1,0 +1,63 @@
+"""`ares evaluate`: how right, how long and how uncertain a model answers the test problems."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand `evaluate`."""
+    parser = commands.add_parser("evaluate", help="test a model on the held-out problems")
+    parser.add_argument("--config", required=True, metavar="SCALE")
+    parser.add_argument("--model", required=True, metavar="FOLDER", help="or a name on the hub")
+    parser.add_argument("--arm", required=True, metavar="NAME", help="for the column arm")
+    parser.add_argument("--seed", required=True, type=int, metavar="N", help="for the column seed")
+    parser.add_argument(
+        "--threshold-from",
+        metavar="TABLE",
+        help="evaluation of the base model, whose entropy threshold counts the HWE tokens; "
+        "without it, the threshold comes from this model's own responses",
+    )
+    parser.add_argument("--out", required=True, metavar="TABLE")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write one row per test problem and presentation, and say where a level has too few."""
+    from ares.analysis.evaluation import Yardstick, evaluate, evaluation_sampling, evaluation_tasks
+    from ares.config import load_config
+    from ares.io import read_table, write_table
+    from ares.sampling.policy import load
+
+    config = load_config(options.config)
+    threshold_from = options.threshold_from
+    yardstick = Yardstick.of(read_table(threshold_from)) if threshold_from else None
+    model, processor, world = load({**config, "model": options.model})
+    tasks = evaluation_tasks(config, world)
+    for line in shortages(config, tasks):
+        print(line)
+    table = evaluate(
+        model,
+        processor,
+        tasks,
+        world,
+        evaluation_sampling(config),
+        yardstick,
+        progress=f"testing {options.arm}, seed {options.seed}",
+    )
+    table.insert(0, "arm", options.arm)
+    table.insert(1, "seed", options.seed)
+    write_table(options.out, table)
+
+
+def shortages(config: dict, tasks: list) -> list[str]:
+    """What to tell the user about levels with fewer test problems than were asked for."""
+    wanted = config["evaluation"]["per_level"]
+    problems = {level: set() for level in config["problems"]["levels"]}
+    for task in tasks:
+        problems[task.level].add(task.problem.id)
+    return [
+        f"level '{level}': {len(found)} test problems, {wanted} were asked for; taking them all"
+        for level, found in problems.items()
+        if len(found) < wanted
+    ]

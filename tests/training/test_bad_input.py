@@ -1,0 +1,208 @@
+"""Input that can't be trained on: a clear message, or a defined result, and never a NaN."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ares.errors import UserError
+from ares.training.arguments import grpo_config
+from ares.training.data import prompt_dataset, verifier
+from ares.training.run import Arm
+from ares.world.settings import load_world
+
+# ---------------------------------------------------------------------- rewards
+
+
+@pytest.mark.parametrize("verdict", [None, math.nan, 0.5, -1.0])
+@pytest.mark.parametrize("own_sampler", [True, False])
+def test_a_verdict_that_is_neither_0_nor_1(scenes, lively_folder, tmp_path, verdict, own_sampler):
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"),
+        lambda completions, **columns: [1.0] * (len(completions) - 1) + [verdict],
+        sampler=scenes.FixedSampler() if own_sampler else None, data=scenes.dataset(4, ["text"]),
+    )  # fmt: skip
+    with pytest.raises(UserError, match=f"the verifier gave {verdict} for .*0 or 1; repair the"):
+        made.train()
+
+
+def test_too_few_verdicts(scenes, lively_folder, tmp_path):
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"), lambda completions, **columns: [1.0],
+        sampler=scenes.FixedSampler(),
+    )  # fmt: skip
+    with pytest.raises(UserError, match="gave 1 verdicts for 8 completions"):
+        made.train()
+
+
+def test_a_data_set_without_answers(scenes, lively_folder, tmp_path):
+    data = scenes.dataset(4, ["text"])
+    bare = [{"prompt": row["prompt"], "target": row["target"]} for row in data]
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"), verifier(load_world()),
+        sampler=scenes.FixedSampler(), data=type(data).from_list(bare),
+    )  # fmt: skip
+    made.sampler = SimpleNamespace(groups=anonymous_groups)
+    with pytest.raises(UserError, match="the data set has no column numbers: without answers"):
+        made.train()
+
+
+def anonymous_groups(trainer, rows, key):
+    from ares.training.refill import Group
+
+    return [Group(row, [[30, 31]] * trainer.num_generations, []) for row in rows]
+
+
+# ---------------------------------------------------------------------- nothing to learn from
+
+
+@pytest.mark.parametrize("verdict", [0.0, 1.0])
+@pytest.mark.parametrize("name", ["ares", "dapo", "paper"])
+def test_a_batch_in_which_every_group_is_dropped(scenes, lively_folder, tmp_path, name, verdict):
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings(name),
+        lambda completions, **columns: [verdict] * len(completions),
+        sampler=scenes.FixedSampler(), schedule=replace(scenes.SCHEDULE, weight_decay=0.0),
+    )  # fmt: skip
+    start = scenes.parameters(made).clone()
+    made.train()
+    assert scenes.losses(made) == [0.0, 0.0]
+    assert scenes.losses(made, "grad_norm") == [0.0, 0.0]
+    assert torch.equal(scenes.parameters(made), start)
+    values = made.records.table().set_index(["metric", "bucket"])["value"]
+    assert values.notna().all() and (values["rollouts_kept", "all"] == 0).all()
+    assert (values["groups_dropped", "all"] == 2).all()
+    logged = [value for entry in made.state.log_history for value in entry.values()]
+    assert not any(isinstance(value, float) and math.isnan(value) for value in logged)
+    assert made.method.controller is None or set(made.method.controller.kappa_D) == {
+        made.settings.kl_beta
+    }
+
+
+def test_a_refill_with_nothing_useful(scenes, lively_folder, tmp_path):
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"),
+        lambda completions, **columns: [0.0] * len(completions), refill_rounds=3,
+        sampler=scenes.FixedSampler(), fresh=scenes.dataset(5, seed=6),
+        schedule=replace(scenes.SCHEDULE, steps=1),
+    )  # fmt: skip
+    made.train()
+    assert scenes.losses(made) == [0.0]
+    assert made.fresh.position == 6  # three rounds for two groups, past the end of five rows
+    values = made.records.table().set_index(["metric", "bucket"])["value"]
+    assert values["groups_refilled", "all"] == 0 and values["groups_dropped", "all"] == 2
+
+
+def test_responses_shorter_than_any_window(scenes, lively_folder, tmp_path):
+    """No window, so no threshold: `paper` counts nothing and goes on, and its state can be kept."""
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("paper"), scenes.odd_length,
+        sampler=scenes.FixedSampler(), schedule=replace(scenes.SCHEDULE, max_new_tokens=16),
+        arguments={"save_strategy": "steps"},
+    )  # fmt: skip
+    short = SimpleNamespace(groups=anonymous_groups_of_trees)
+    made.sampler = short
+    made.train()
+    values = made.records.table()
+    assert "threshold" not in set(values.metric)
+    assert (values[values.metric == "hwe"].value == 0).all()
+    assert made.branch_threshold == math.inf  # nothing will branch
+    assert (tmp_path / "checkpoint-2" / "aepo.json").is_file()
+
+
+def anonymous_groups_of_trees(trainer, rows, key):
+    from ares.training.refill import Group
+
+    size = trainer.num_generations
+    completions = [[30, 31], [30], [32, 33, 34], [35]][:size]
+    return [Group(row, completions, [], parents=[-1] * size, branch_at=[0] * size) for row in rows]
+
+
+# ---------------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize(
+    ("group", "sizes", "processes", "message"),
+    [
+        (1, {}, 1, "group_size=1: a group needs at least 2"),
+        (4, {"prompts": 3}, 2, "3 prompts on 2 processes: groups stay whole"),
+        (4, {"updates": 3}, 1, r"8 rollouts a batch \(2 prompts x 4\) can't be split into 3"),
+        (4, {"updates": 2, "micro_batches": 8}, 1, "can't be split into 16 equal parts"),
+    ],
+)
+def test_sizes_that_do_not_fit(scenes, tmp_path, group, sizes, processes, message):
+    with pytest.raises(UserError, match=message):
+        grpo_config(
+            scenes.settings("ares", group_size=group), replace(scenes.SCHEDULE, **sizes),
+            tmp_path, 1, processes,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "others", "message"),
+    [
+        ({"save_strategy": "steps", "save_steps": 3}, {}, "save_steps=3: .* lasts 2 optimizer"),
+        ({"save_strategy": "steps", "save_total_limit": 1}, {}, "save_total_limit=1"),
+        ({"gradient_accumulation_steps": 4}, {}, "steps_per_generation=2: .* whole optimizer"),
+        ({}, {"refill_rounds": 1}, "refill_rounds=1 needs prompts"),
+        ({}, {"method": {"branching": True}, "sampler": None}, "branching=True needs a sampler"),
+    ],
+)
+def test_arguments_that_trl_could_not_run_the_method_with(
+    scenes, lively_folder, tmp_path, arguments, others, message
+):
+    options = {"sampler": scenes.FixedSampler(), **others}
+    method = scenes.settings("ares", **options.pop("method", {}))
+    with pytest.raises(UserError, match=message):
+        scenes.trainer(
+            lively_folder, tmp_path, method, arguments=arguments,
+            schedule=replace(scenes.SCHEDULE, updates=2), **options,
+        )  # fmt: skip
+
+
+def test_a_sharded_model_can_not_be_sampled_from_here(scenes, lively_folder, tmp_path):
+    from ares.training.sampling import EngineSampler
+
+    made = scenes.trainer(lively_folder, tmp_path, scenes.settings("ares"), sampler=EngineSampler())
+    made.is_fsdp_enabled = True
+    with pytest.raises(UserError, match="needs the whole model on every process"):
+        made._check()
+    made.sampler = None
+    made._check()
+
+
+def test_groups_stay_whole_on_a_process(scenes, lively_folder, tmp_path):
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"), sampler=scenes.FixedSampler()
+    )
+    row = scenes.dataset(1)[0]
+    with pytest.raises(UserError, match="6 rollouts on a process with groups of 4"):
+        made._draw([row] * 6)
+
+
+def test_a_level_without_problems():
+    with pytest.raises(UserError, match="a level has no problems to train on"):
+        prompt_dataset({("easy", "text"): []}, 4, seed=0, look=0)
+
+
+def test_an_unknown_arm(scenes):
+    with pytest.raises(UserError, match="no arm 'aers' in aepo.arms; there are grpo, dapo"):
+        Arm.of(scenes.small_config(), "aers")
+
+
+# ---------------------------------------------------------------------- states of others
+
+
+def test_a_state_of_other_settings(scenes, lively_folder, tmp_path):
+    sampler = scenes.FixedSampler()
+    made = scenes.trainer(lively_folder, tmp_path, scenes.settings("ares"), sampler=sampler)
+    state = made.state_dict()
+    made.load_state_dict(state)  # its own
+    for changed in ({"clip_high": 0.5}, {"new_setting": 1}):
+        other = {**state, "settings": {**state["settings"], **changed}}
+        with pytest.raises(UserError, match=rf"other settings \({next(iter(changed))} differ\)"):
+            made.load_state_dict(other)

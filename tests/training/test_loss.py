@@ -1,0 +1,169 @@
+"""A preset's loss as TRL computes it equals `ares.method`'s own, for literal tensors.
+
+So a preset's clip range, dual clip, average and KL arrive in TRL's arguments as they are meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ares.method.kl import kl_estimate
+from ares.method.surrogate import masked_average, policy_loss
+from ares.training.arguments import grpo_config
+from ares.training.trainer import TokenBeta
+
+MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]])
+# Ratios from far below every clip range to far above the dual clip.
+LOG_RATIO = torch.tensor(
+    [
+        [0.0, 0.30, -0.40, 1.5],
+        [-0.10, 1.40, 0.25, 9.0],
+        [0.5, -0.5, 9.0, 9.0],
+        [0.15, 9.0, 9.0, 9.0],
+    ]
+)
+OLD = torch.tensor([[-1.0, -2.0, -0.5, -1.2]]).expand(4, 4)
+REFERENCE = OLD + torch.tensor([[0.1, -0.2, 0.3, 0.0]])
+ADVANTAGE = torch.tensor([1.0, -1.0, -0.5, 2.0])[:, None].expand(4, 4)
+HWE = torch.tensor([[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]).bool()
+BUCKET = torch.tensor([0, 1, 2, 2])
+
+
+def prepared(scenes, folder, path, method, updates=1):
+    """A trainer in the middle of a step, whose model says what we want it to say."""
+    schedule = replace(scenes.SCHEDULE, updates=updates)
+    made = scenes.trainer(folder, path, method, schedule=schedule, sampler=scenes.FixedSampler())
+    made.model.train()
+    made.current_gradient_accumulation_steps = 1
+    return made
+
+
+def batch(method, keep=None):
+    inputs = {
+        "prompt_ids": torch.zeros(4, 1, dtype=torch.long),
+        "prompt_mask": torch.ones(4, 1, dtype=torch.long),
+        "completion_ids": torch.zeros(4, 4, dtype=torch.long),
+        "completion_mask": MASK,
+        "advantages": ADVANTAGE,
+        "old_per_token_logps": OLD,
+        "num_items_in_batch": MASK.sum(),
+        "hwe_mask": HWE,
+        "bucket": BUCKET,
+    }
+    if method.kl != "none":
+        inputs["ref_per_token_logps"] = REFERENCE
+    if keep is not None:
+        inputs["tool_mask"] = keep[:, None].long().expand(4, 4)
+        inputs["num_items_in_batch"] = (MASK * keep[:, None]).sum()
+    return inputs
+
+
+def trl_loss(made, inputs, monkeypatch):
+    """TRL's loss, and its gradient in the log-probabilities."""
+    logprob_BT = (OLD + LOG_RATIO).clone().requires_grad_()
+    monkeypatch.setattr(
+        made, "_get_per_token_logps_and_entropies",
+        lambda *args, **named: (logprob_BT, torch.ones(4, 4), None),
+    )  # fmt: skip
+    loss = made._compute_loss(made.model, inputs)
+    loss.backward()
+    return loss.detach(), logprob_BT.grad
+
+
+def own_loss(method, weight_BT, mask_BT, total):
+    """The same from `ares.method`."""
+    logprob_BT = (OLD + LOG_RATIO).clone().requires_grad_()
+    loss, _ = policy_loss(
+        OLD, logprob_BT, ADVANTAGE, mask_BT, method.clip_low, method.clip_high, method.dual_clip,
+        method.loss_average, total,
+    )  # fmt: skip
+    if weight_BT is not None:
+        kl_BT = kl_estimate(logprob_BT, torch.where(mask_BT.bool(), REFERENCE, logprob_BT.detach()))
+        loss = loss + masked_average(weight_BT * kl_BT, mask_BT, method.loss_average, total)
+    loss.backward()
+    return loss.detach(), logprob_BT.grad
+
+
+@pytest.mark.parametrize("name", ["grpo", "dapo", "ares", "ares-no-entropy", "paper", "released"])
+def test_trl_computes_the_loss_of_the_preset(scenes, lively_folder, tmp_path, monkeypatch, name):
+    method = scenes.settings(name, kl_beta=0.04, kl_coefficient=0.5)
+    if method.kl == "window":
+        method = replace(method, kl_rho=0.3)
+    made = prepared(scenes, lively_folder, tmp_path, method)
+    weight_BT = None
+    if method.kl != "none":
+        if made.method.controller is not None:  # one coefficient per bucket, all different
+            state = made.method.controller.state_dict()
+            key = "kappa_D" if "kappa_D" in state else "beta_D"
+            made.method.controller.load_state_dict({**state, key: [0.5, 0.25, 0.125]})
+        beta_B1 = 0.5 * torch.tensor([0.5, 0.25, 0.125, 0.125])[:, None]
+        weight_BT = {
+            "fixed": torch.full((4, 4), 0.5 * 0.04),
+            "bucket": beta_B1.expand(4, 4),
+            "window": beta_B1 * torch.where(HWE, 0.3, 1.0),  # beta_d rho^m (eq. 1)
+        }[method.kl]
+    total = {"token": 10.0, "sequence": 4.0}[method.loss_average]
+    loss, gradient = trl_loss(made, batch(method), monkeypatch)
+    expected, expected_gradient = own_loss(method, weight_BT, MASK, total)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-6)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_rollouts_without_news_are_out_of_the_loss(scenes, lively_folder, tmp_path, monkeypatch):
+    method = scenes.settings("ares", kl_rho=0.3, kl_beta=0.01, kl_budget=0.02, kl_gain=0.1)
+    made = prepared(scenes, lively_folder, tmp_path, method)
+    keep = torch.tensor([True, False, True, False])
+    loss, gradient = trl_loss(made, batch(method, keep), monkeypatch)
+    weight_BT = 0.01 * torch.where(HWE, 0.3, 1.0)
+    mask_BT = MASK * keep[:, None]
+    expected, expected_gradient = own_loss(method, weight_BT, mask_BT, total=6.0)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-6)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-4, atol=1e-7)
+    assert (gradient[~keep] == 0).all()
+    # The controller sees neither them nor the tokens inside windows: tokens 1 and 2 of rollout 0.
+    kl_BT = kl_estimate(OLD + LOG_RATIO, REFERENCE)
+    easy = float(kl_BT[0, 1:3].double().mean())
+    moved = 0.01 * (1 + 0.1 * (easy / 0.02 - 1))
+    assert made.method.controller.kappa_D[0] == pytest.approx(moved, rel=1e-5)
+    assert made.method.controller.kappa_D[1] == 0.01  # no rollout of that bucket was kept
+
+
+def test_an_update_divides_by_its_share_of_the_tokens(scenes, lively_folder, tmp_path, monkeypatch):
+    """Two updates a batch: each gets half of the batch's tokens as its divisor."""
+    method = scenes.settings("dapo")
+    made = prepared(scenes, lively_folder, tmp_path, method, updates=2)
+    loss, _ = trl_loss(made, batch(method), monkeypatch)
+    expected, _ = own_loss(method, None, MASK, total=5.0)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_clipping_and_dual_clip_are_all_at_work():
+    """The literal ratios cross every bound of 0.8, 1.3 and 3, on the side where it binds."""
+    ratio_BT, mask_BT = LOG_RATIO.exp(), MASK.bool()
+    good_BT, bad_BT = mask_BT & (ADVANTAGE > 0), mask_BT & (ADVANTAGE < 0)
+    assert (ratio_BT[good_BT] > 1.3).any() and (ratio_BT[bad_BT] < 0.8).any()
+    assert (ratio_BT[bad_BT] > 3).any()
+
+
+@pytest.mark.parametrize("name", ["grpo", "dapo", "ares", "paper", "released"])
+def test_a_preset_in_trls_words(scenes, tmp_path, name):
+    method = scenes.settings(name, temperature=0.9, dual_clip=2.5, clip_low=0.15)
+    args = grpo_config(method, scenes.SCHEDULE, tmp_path, seed=4)
+    assert (args.epsilon, args.epsilon_high, args.delta) == (0.15, method.clip_high, 2.5)
+    assert (args.temperature, args.top_p, args.num_generations) == (0.9, method.top_p, 4)
+    assert args.loss_type == {"grpo": "grpo"}.get(name, "dapo")
+    assert args.scale_rewards == {"paper": "none"}.get(name, "group")
+    assert args.beta == (0 if name == "dapo" else method.kl_beta * method.kl_coefficient)
+    assert (args.seed, args.num_iterations) == (4, 1)
+
+
+def test_token_beta_weighs_every_token_and_keeps_the_kl():
+    kl_BT = torch.tensor([[1.0, 2.0]], requires_grad=True)
+    beta = TokenBeta(0.5, torch.tensor([[0.1, 10.0]]))
+    assert (beta * kl_BT).tolist() == [[pytest.approx(0.1), pytest.approx(20.0)]]
+    assert beta.kl_BT.tolist() == [[1.0, 2.0]] and not beta.kl_BT.requires_grad
+    assert beta != 0.0 and float(beta) == 0.5  # what TRL asks before it computes a KL
+    assert (TokenBeta(0.5) * kl_BT).tolist() == [[0.5, 1.0]]

@@ -1,0 +1,92 @@
+"""With settings that change nothing, a run is TRL's own GRPOTrainer, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import PrinterCallback
+from trl import GRPOTrainer
+
+from ares.model.load import load_policy
+from ares.training.arguments import grpo_config
+
+#: What both log of every optimizer step.
+LOGGED = ("loss", "kl", "grad_norm", "entropy", "reward", "reward_std", "clip_ratio/region_mean")
+
+
+def stock_trainer(scenes, folder, output_dir, method, schedule, data):
+    """TRL's trainer with the same arguments, data, model and reward."""
+    model, processor = load_policy(folder)
+    args = grpo_config(method, schedule, output_dir, seed=3, save_strategy="no")
+    made = GRPOTrainer(
+        model, scenes.odd_length, args=args, train_dataset=data, processing_class=processor
+    )
+    made.remove_callback(PrinterCallback)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("average", "updates", "micro_batches", "presentation"),
+    [
+        ("sequence", 1, 1, "text"),  # grpo, aligned: TRL needs no old log-probabilities
+        ("token", 1, 2, "text"),  # dapo, aligned, accumulating gradients
+        ("sequence", 2, 2, "text"),  # old log-probabilities come from TRL's scoring pass
+        ("token", 2, 1, "text"),
+        ("token", 2, 1, "image"),
+    ],
+)
+def test_neutral_settings_are_trl_bit_for_bit(
+    scenes, lively_folder, tmp_path, average, updates, micro_batches, presentation
+):
+    method = scenes.settings("grpo", loss_average=average)
+    schedule = replace(
+        scenes.SCHEDULE, steps=3, updates=updates, micro_batches=micro_batches, max_new_tokens=12
+    )
+    data = scenes.dataset(6, [presentation])
+    ours = scenes.trainer(
+        lively_folder, tmp_path, method, scenes.odd_length, schedule=schedule, data=data
+    )
+    start = scenes.parameters(ours).clone()
+    ours.train()
+    stock = stock_trainer(scenes, lively_folder, tmp_path, method, schedule, data)
+    stock.train()
+
+    for name in LOGGED:
+        assert scenes.losses(ours, name) == scenes.losses(stock, name), name
+    assert len(scenes.losses(ours)) == 3 * updates
+    assert torch.equal(scenes.parameters(ours), scenes.parameters(stock))
+    # The comparison is about something: there was variance, a KL, and the weights moved.
+    assert max(scenes.losses(ours, "reward_std")) > 0
+    assert scenes.losses(ours, "kl")[-1] > 0
+    assert not torch.equal(scenes.parameters(ours), start)
+
+
+def test_the_method_is_watched_although_it_changes_nothing(scenes, lively_folder, tmp_path):
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("grpo"), scenes.odd_length,
+        data=scenes.dataset(4, ["text"]),
+    )  # fmt: skip
+    made.train()
+    table = made.records.table()
+    whole = table[table.bucket == "all"].set_index(["metric", "step"])["value"]
+    assert whole["hwe"].notna().all() and (whole["threshold"] > 0).all()
+    assert (whole["entropy_reward"] == 0).all()
+    assert whole["score"].tolist() == whole["accuracy"].tolist()
+    # A fixed coefficient on every token, and no controller that moves it.
+    assert "kappa" not in set(table.metric)
+    assert made.method.state_dict()["controller"] is None
+
+
+def test_other_settings_are_not_trl(scenes, lively_folder, tmp_path):
+    """The test above can fail: one changed setting, and the parameters differ."""
+    data, runs = scenes.dataset(4, ["text"]), []
+    for changes in ({}, {"kl_coefficient": 2.0}, {"advantage": "length"}, {"kl": "none"}):
+        made = scenes.trainer(
+            lively_folder, tmp_path, scenes.settings("grpo", **changes), scenes.odd_length,
+            data=data, sampler=scenes.FixedSampler(),
+        )  # fmt: skip
+        made.train()
+        runs.append(scenes.parameters(made))
+    assert all(not torch.equal(runs[0], other) for other in runs[1:])

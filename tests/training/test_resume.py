@@ -1,0 +1,131 @@
+"""A run that was killed and taken up again equals one that was not interrupted, value by value."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from ares.errors import UserError
+from ares.io import read_json
+from ares.training import checkpoints
+
+ARMS = ("ares", "paper")
+
+
+@pytest.fixture(scope="module")
+def killed(lively_folder, tmp_path_factory) -> Path:
+    """Folders of states, by arm, of runs that died in their third batch of four."""
+    states = tmp_path_factory.mktemp("killed")
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("killed_run.py"), lively_folder, states],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-2:] == ["ares -9", "paper -9"], done.stdout + done.stderr
+    return states
+
+
+def test_the_kill_left_what_it_should(killed):
+    names = {arm: sorted(path.name for path in (killed / arm).iterdir()) for arm in ARMS}
+    # Two optimizer steps a batch, a state after each batch, two kept; batch 3 ends at step 6.
+    assert {"checkpoint-4", "checkpoint-6"} <= set(names["ares"])
+    assert not checkpoints.is_complete(killed / "ares" / "checkpoint-6")
+    assert (killed / "ares" / "checkpoint-6" / "model.safetensors").is_file()
+    assert {"checkpoint-2", "checkpoint-4"} <= set(names["paper"])
+    assert all(checkpoints.is_complete(killed / "paper" / f"checkpoint-{n}") for n in (2, 4))
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_killed_and_resumed_equals_uninterrupted(scenes, killed, lively_folder, tmp_path, arm):
+    state = tmp_path / "killed"
+    shutil.copytree(killed / arm, state)
+    resumed = scenes.run_of(arm, lively_folder, state)
+    resumed.train()
+    whole = scenes.run_of(arm, lively_folder, tmp_path / "whole")
+    whole.train()
+
+    one, other = scenes.remains(resumed), scenes.remains(whole)
+    assert torch.equal(one["parameters"], other["parameters"])
+    assert one["state"] == other["state"]
+    for name, table in one["tables"].items():
+        pd.testing.assert_frame_equal(table, other["tables"][name], check_exact=True)
+    # The comparison is about something.
+    steps, validation, trees = (one["tables"][name] for name in ("steps", "validation", "trees"))
+    assert set(steps.step) == {1, 2, 3, 4} and set(validation.step) == {0, 2, 4}
+    assert steps[steps.metric == "grad_norm"].value.gt(0).any()
+    if arm == "paper":
+        assert set(trees.step) == {1, 2, 3, 4} and (trees.branch_at > 0).any()
+    untrained = scenes.run_of(arm, lively_folder, tmp_path / "untrained").trainer
+    assert not torch.equal(one["parameters"], scenes.parameters(untrained))
+
+
+def test_a_finished_run_is_not_trained_again(scenes, lively_folder, tmp_path):
+    first = scenes.run_of("ares", lively_folder, tmp_path, steps=2)
+    first.train()
+    again = scenes.run_of("ares", lively_folder, tmp_path, steps=2)
+    again.trainer.grader.verifier = None  # would be called by any new batch
+    again.train()
+    one, other = scenes.remains(first), scenes.remains(again)
+    assert torch.equal(one["parameters"], other["parameters"])
+    assert one["state"] == other["state"]
+
+
+# ---------------------------------------------------------------------- checkpoints on their own
+
+
+def checkpoint(folder: Path, number: int, complete: bool = True) -> Path:
+    made = folder / f"checkpoint-{number}"
+    (made / "part").mkdir(parents=True)
+    (made / "model.safetensors").write_bytes(b"weights")
+    (made / "part" / "rng.pth").write_bytes(b"state")
+    if complete:
+        checkpoints.mark_complete(made)
+    return made
+
+
+def test_the_newest_by_number_counts_not_by_name(tmp_path):
+    for number in (2, 10, 9):
+        checkpoint(tmp_path, number)
+    assert checkpoints.last_complete(tmp_path) == str(tmp_path / "checkpoint-10")
+
+
+def test_no_checkpoint_no_resumption(tmp_path):
+    assert checkpoints.last_complete(tmp_path / "missing") is None
+    checkpoint(tmp_path, 2, complete=False)
+    assert checkpoints.last_complete(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["no marker", "missing", "shortened", "missing in a folder"])
+def test_half_a_checkpoint_is_removed_and_the_one_before_counts(tmp_path, damage):
+    whole, half = checkpoint(tmp_path, 2), checkpoint(tmp_path, 4)
+    {
+        "no marker": lambda: (half / checkpoints.MARKER).unlink(),
+        "missing": lambda: (half / "model.safetensors").unlink(),
+        "shortened": lambda: (half / "model.safetensors").write_bytes(b"weig"),
+        "missing in a folder": lambda: (half / "part" / "rng.pth").unlink(),
+    }[damage]()
+    assert checkpoints.is_complete(whole) and not checkpoints.is_complete(half)
+    assert checkpoints.last_complete(tmp_path) == str(whole)
+    assert not half.exists()
+
+
+def test_the_marker_names_every_file_and_its_size(tmp_path):
+    made = checkpoint(tmp_path, 2)
+    assert read_json(made / checkpoints.MARKER) == {
+        "files": {"model.safetensors": 7, "part/rng.pth": 5}
+    }
+
+
+def test_a_checkpoint_of_another_preset_is_refused_by_name(scenes, killed, lively_folder, tmp_path):
+    shutil.copytree(killed / "paper", tmp_path / "state")
+    other = scenes.run_of("ares-branch", lively_folder, tmp_path / "state")
+    with pytest.raises(UserError, match=r"other settings \(.*\badvantage\b.*\bpsi\b.* differ\)"):
+        other.train()

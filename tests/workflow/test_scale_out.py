@@ -1,0 +1,345 @@
+"""Launching on many GPUs, as far as a machine without any can tell.
+
+accelerate reads every file of config/accelerate; the SLURM scripts run with stand-ins for SLURM's
+own commands; every command in docs/scale-out.md is parsed by the parser it is meant for.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils import FullyShardedDataParallelPlugin
+from accelerate.utils.launch import prepare_multi_gpu_env
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from ares import __version__, cli, paths
+
+CONFIGS = sorted((paths.CONFIG / "accelerate").glob("*.yaml"))
+SCRIPTS = sorted((paths.CONFIG / "slurm").glob("*.sh"))
+PAGE = paths.ROOT / "docs/scale-out.md"
+
+
+def test_there_are_the_files_that_are_promised():
+    assert {path.name for path in CONFIGS} == {"fsdp.yaml", "multi-gpu.yaml", "zero3.yaml"}
+    assert {path.name for path in SCRIPTS} == {"train.sh", "train-with-server.sh"}
+
+
+# ---------------------------------------------------------------------- python -m ares
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "ares", "--version"], cwd=paths.ROOT,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"ares {__version__}\n")
+
+
+def test_the_module_passes_the_exit_status_on():
+    done = subprocess.run(
+        [sys.executable, "-m", "ares", "config", "lptop"], cwd=paths.ROOT,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("ares: error: unknown scale 'lptop'")
+
+
+# ---------------------------------------------------------------------- config/accelerate
+
+
+def launched(*arguments: str):
+    """What `accelerate launch` makes of a command line and its config file."""
+    parsed = launch_command_parser().parse_args([*arguments, "-m", "ares", "config", "smoke"])
+    return _validate_launch_command(parsed)[0]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_accelerate_reads_the_config(path):
+    config = load_config_from_file(str(path))
+    assert (config.num_machines, config.num_processes, config.mixed_precision) == (1, 8, "bf16")
+    expected = {"fsdp": "FSDP", "multi-gpu": "MULTI_GPU", "zero3": "DEEPSPEED"}[path.stem]
+    assert config.distributed_type.value == expected
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_launcher_knows_every_key(path):
+    # The loader of the file checks the outer keys only; a misspelt inner one would do nothing.
+    options = vars(launch_command_parser().parse_args(["x"]))
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for section in ("fsdp_config", "deepspeed_config"):
+        assert [key for key in config.get(section, {}) if key not in options] == []
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_command_line_overrides_the_number_of_processes(path):
+    args = launched("--config_file", str(path), "--num_processes", "3")
+    assert (args.num_processes, args.module, args.training_script) == (3, True, "ares")
+    assert args.training_script_args == ["config", "smoke"]
+    chosen = [name for name in ("multi_gpu", "use_fsdp", "use_deepspeed") if getattr(args, name)]
+    assert chosen == [
+        {"fsdp": "use_fsdp", "multi-gpu": "multi_gpu", "zero3": "use_deepspeed"}[path.stem]
+    ]
+
+
+def test_fsdp_is_version_2_and_wraps_the_blocks_of_the_model(monkeypatch):
+    environment = prepare_multi_gpu_env(launched("--config_file", "config/accelerate/fsdp.yaml"))
+    for name in ("FSDP_VERSION", "FSDP_RESHARD_AFTER_FORWARD"):
+        assert name in environment
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    assert plugin.reshard_after_forward is True
+    assert plugin.activation_checkpointing
+    # What transformers names as the blocks that must stay whole.
+    assert set(plugin.transformer_cls_names_to_wrap) == set(
+        Qwen2_5_VLForConditionalGeneration._no_split_modules
+    )
+
+
+def test_zero3_is_stage_3():
+    args = launched("--config_file", "config/accelerate/zero3.yaml")
+    assert (args.zero_stage, args.deepspeed_multinode_launcher) == (3, "standard")
+    assert (args.zero3_init_flag, args.zero3_save_16bit_model) == (True, True)
+
+
+# ---------------------------------------------------------------------- config/slurm
+
+#: Stand-ins: `srun` runs its command once per node of the step, all note what they were told.
+STAND_INS = {
+    "scontrol": 'printf "%s\\n" $(echo "$3" | tr , " ")',
+    "srun": """
+        echo "srun $1 $2 $3" >>"$CALLS"
+        nodes=$SLURM_NNODES
+        while [[ $1 == --* ]]; do
+            [[ $1 == --nodes=* ]] && nodes=${1#--nodes=}
+            shift
+        done
+        for ((rank = 0; rank < nodes; rank++)); do SLURM_NODEID=$rank "$@" & done
+        wait""",
+    "accelerate": 'echo "accelerate server=${VLLM_SERVER:-} $*" >>"$CALLS"',
+    "trl": 'echo "trl $*" >>"$CALLS"; sleep "${SERVER_SECONDS:-60}"',
+    "curl": 'echo "curl $*" >>"$CALLS"; exit "${CURL_STATUS:-0}"',
+}
+
+
+def submit(
+    tmp_path: Path, script: str, *arguments: str, real: tuple[str, ...] = (), **environment: str
+) -> tuple[subprocess.CompletedProcess, list[str]]:
+    """Run a script as `sbatch` would; returns the process and what the stand-ins were told.
+
+    Commands in `real` are not replaced.
+    """
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in STAND_INS.keys() - set(real):
+        body = STAND_INS[name]
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{body}\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    calls = tmp_path / "calls"
+    calls.touch()
+    slurm = {"SLURM_JOB_ID": "41234", "SLURM_CPUS_PER_TASK": "32", "SLURM_GPUS_ON_NODE": "8"}
+    path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(paths.CONFIG / "slurm" / script), *arguments],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env={"PATH": path, "CALLS": str(calls), **slurm, **environment},
+    )  # fmt: skip
+    return done, sorted(calls.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_bash_can_read_the_script(path):
+    done = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True, timeout=10)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert os.access(path, os.X_OK)
+
+
+def test_every_node_launches_with_its_own_rank(tmp_path):
+    done, calls = submit(
+        tmp_path, "train.sh", "-m", "ares", "train", "--arm", "a b",
+        SLURM_NNODES="2", SLURM_JOB_NODELIST="n7,n8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert calls == [
+        *(
+            "accelerate server= launch --config_file config/accelerate/multi-gpu.yaml "
+            f"--num_machines 2 --num_processes 16 --machine_rank {rank} --main_process_ip n7 "
+            "--main_process_port 21234 -m ares train --arm a b"
+            for rank in (0, 1)
+        ),
+        "srun --cpus-per-task=32 --kill-on-bad-exit=1 bash",
+    ]
+
+
+def test_one_node_and_another_config(tmp_path):
+    done, calls = submit(
+        tmp_path, "train.sh", "own.py",
+        SLURM_NNODES="1", SLURM_JOB_NODELIST="n7", ACCELERATE_CONFIG="config/accelerate/zero3.yaml",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (call,) = [call for call in calls if call.startswith("accelerate")]
+    assert "--config_file config/accelerate/zero3.yaml --num_machines 1 --num_processes 8 " in call
+    assert call.endswith(" own.py")
+
+
+def test_the_last_node_serves_and_the_others_train(tmp_path):
+    done, calls = submit(
+        tmp_path, "train-with-server.sh", "org/model", "own.py", "--x", "1",
+        SLURM_NNODES="3", SLURM_JOB_NODELIST="n1,n2,n3", SERVER_SECONDS="1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [call for call in calls if call.startswith("accelerate")] == [
+        "accelerate server=http://n3:8000 launch --config_file config/accelerate/fsdp.yaml "
+        f"--num_machines 2 --num_processes 16 --machine_rank {rank} --main_process_ip n1 "
+        "--main_process_port 21234 own.py --x 1"
+        for rank in (0, 1)
+    ]
+    assert "srun --nodes=1 --ntasks=1 --nodelist=n3" in calls
+    assert "srun --nodes=2 --ntasks=2 --nodelist=n1,n2" in calls
+    assert "trl vllm-serve --model org/model --port 8000 --tensor_parallel_size 4" in calls
+    assert "curl --silent --fail --output /dev/null http://n3:8000/health" in calls
+
+
+def test_a_server_that_does_not_come_up_ends_the_job(tmp_path):
+    done, calls = submit(
+        tmp_path, "train-with-server.sh", "org/model", "own.py",
+        SLURM_NNODES="2", SLURM_JOB_NODELIST="n1,n2", CURL_STATUS="7", SERVER_MINUTES="0",
+        SERVER_SECONDS="2",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("no vLLM server at http://n2:8000 after 0 minutes")
+    assert not [call for call in calls if call.startswith("accelerate")]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "nodes"),
+    [
+        ("train.sh", (), "1"),
+        ("train-with-server.sh", ("org/model",), "2"),
+        ("train-with-server.sh", ("org/model", "own.py"), "1"),
+    ],
+)
+def test_a_wrong_call_is_told_the_right_one(tmp_path, script, arguments, nodes):
+    done, calls = submit(tmp_path, script, *arguments, SLURM_NNODES=nodes, SLURM_JOB_NODELIST="n1")
+    assert (done.returncode, calls) == (2, [])
+    assert done.stderr.startswith("usage: sbatch")
+
+
+# ---------------------------------------------------------------------- docs/scale-out.md
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """The commands of the page's shell blocks, as words; continued lines are joined."""
+    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    found = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in found if words]
+
+
+def ares_arguments() -> list[list[str]]:
+    """What follows `ares` in every command that starts it."""
+    return [words[words.index("ares") + 1 :] for words in commands() if "ares" in words]
+
+
+def test_the_commands_of_the_page_are_commands_of_ares():
+    found = ares_arguments()
+    assert len(found) >= 4
+    for arguments in found:
+        options = cli.build_parser().parse_args(arguments)
+        assert callable(options.run)
+
+
+def test_the_files_that_the_commands_name_exist():
+    named = {
+        word.rpartition("=")[2]
+        for words in commands()
+        for word in words
+        if re.search(r"config/|benchmarks/", word) and "results/" not in word
+    }
+    assert {"config/accelerate/fsdp.yaml", "config/slurm/train.sh"} <= named
+    assert [name for name in named if not (paths.ROOT / name).is_file()] == []
+
+
+def test_the_training_program_of_the_page_imports_what_there_is():
+    (program,) = blocks("python")
+    names = {}
+    for node in ast.walk(ast.parse(program)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            names |= {alias.name: hasattr(module, alias.name) for alias in node.names}
+    assert {"AEPOTrainer", "grpo_config"} <= names.keys()
+    assert all(names.values())
+
+
+def test_the_page_names_every_config_and_script():
+    text = PAGE.read_text(encoding="utf-8")
+    names = [str(path.relative_to(paths.ROOT)) for path in (*CONFIGS, *SCRIPTS)]
+    assert [name for name in names if name not in text] == []
+
+
+# ---------------------------------------------------------------------- really launched
+
+
+@pytest.mark.slow
+def test_the_training_program_of_the_page_trains(tmp_path, model_folder):
+    (program,) = blocks("python")
+    (tmp_path / "my_training.py").write_text(program, encoding="utf-8")
+    rows = [
+        {"prompt": [{"role": "user", "content": f"numbers {n} , 4"}], "answer": str(n)}
+        for n in range(2, 12)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "data.jsonl").write_text(lines, encoding="utf-8")
+    sizes = ["--steps", "1", "--prompts", "2", "--micro-batches", "1", "--max-new-tokens", "8"]
+    done = subprocess.run(
+        [sys.executable, "my_training.py", str(model_folder), "data.jsonl", "out", *sizes],
+        cwd=tmp_path, capture_output=True, text=True, timeout=200,
+        env={**os.environ, "PYTHONPATH": str(paths.ROOT), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_two_nodes_with_a_process_each_find_each_other(tmp_path):
+    """The script, accelerate and gloo for real; only SLURM is played."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from pathlib import Path\n"
+        "from accelerate import PartialState\n"
+        "from accelerate.utils import gather_object\n"
+        "state = PartialState(cpu=True)\n"
+        "found = gather_object([state.process_index])\n"
+        "Path(f'rank{state.process_index}').write_text(f'{found} of {state.num_processes}')\n"
+        "state.wait_for_everyone()\n"
+        "state.destroy_process_group()\n",  # gloo sometimes aborts at exit without this
+        encoding="utf-8",
+    )
+    config = paths.CONFIG / "accelerate/multi-gpu.yaml"
+    done, _ = submit(
+        tmp_path, "train.sh", "program.py", real=("accelerate",),
+        SLURM_NNODES="2", SLURM_GPUS_ON_NODE="1", SLURM_JOB_NODELIST="localhost,localhost",
+        ACCELERATE_CONFIG=str(config), OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for rank in (0, 1):
+        assert (tmp_path / f"rank{rank}").read_text(encoding="utf-8") == "[0, 1] of 2"
