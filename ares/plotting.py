@@ -178,12 +178,18 @@ def stacked_bars(ax: Axes, table: pd.DataFrame, colours: dict[str, str], least: 
 
 
 def whole_steps(ax: Axes) -> None:
-    """A few ticks of the x axis, at whole numbers only: there is no half a batch."""
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+    """A few ticks of the x axis, at whole numbers only: there is no half a batch.
+
+    Empty panels keep what they have, here and in `log_y`.
+    """
+    if ax.has_data():
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
 
 
 def log_y(ax: Axes) -> None:
     """A logarithmic y axis with plain numbers, also where it spans less than a decade."""
+    if not ax.has_data():
+        return
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))

@@ -92,7 +92,8 @@ def causal_table(
         rollout_id, position, alternatives (how many were tried; 0 where the choice is certain),
         effect (pass rate, 0 to 0.5), causal (effect at least `effect_threshold`).
     """
-    branches = _branches(rollouts, tasks, model, processor, intervention, sampling.temperature)
+    prompts = encode(tasks, model, processor, world.values)
+    branches = _branches(rollouts, prompts, model, processor, intervention, sampling.temperature)
     passed = _continue_all(
         branches, rollouts, tasks, model, processor, world, intervention, sampling, progress
     )
@@ -119,9 +120,8 @@ def causal_table(
     return table
 
 
-def _branches(rollouts, tasks, model, processor, intervention, temperature) -> list[Branch]:
+def _branches(rollouts, prompts, model, processor, intervention, temperature) -> list[Branch]:
     """Every alternative of every uncertain position, shortest prefix first."""
-    prompts = encode(tasks, model, processor)
     scores = score(
         model,
         prompts,

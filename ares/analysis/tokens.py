@@ -88,7 +88,7 @@ def token_tables(
     words += [""] * spare
     scores = score(
         model,
-        encode(tasks, model, processor),
+        encode(tasks, model, processor, world.values),
         [ids.copy() for ids in rollouts["token_ids"]],
         pad_token_id=tokenizer.pad_token_id,
         temperature=scoring.temperature,

@@ -5,14 +5,18 @@ Batch n depends on the seed and n alone, so training resumes exactly where it st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ares.base.ahead import ahead
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.world.problem import Problem, random_problem, split_of
-from ares.world.prompts import messages, picture
+from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
 from ares.world.teachers import draw_habit, respond
 
@@ -44,13 +48,21 @@ def draw_example(
 
 
 def collate(
-    examples: list[Example], processor: TorchvisionFreeProcessor, seed: int
-) -> dict[str, torch.Tensor]:
-    """Right-padded model inputs with `labels` (B, T) on the responses only."""
+    examples: list[Example],
+    processor: TorchvisionFreeProcessor,
+    seed: int,
+    values: tuple[int, int] = VALUES,
+) -> dict[str, Tensor]:
+    """Right-padded model inputs with `labels` (B, T) on the responses only.
+
+    Args:
+        seed: seeds the looks of the pictures.
+        values: of the world that the examples come from.
+    """
     tokenizer = processor.tokenizer
     prompts = [
         processor.apply_chat_template(
-            messages(e.problem, e.presentation), tokenize=False, add_generation_prompt=True
+            messages(e.problem, e.presentation, values), tokenize=False, add_generation_prompt=True
         )
         for e in examples
     ]
@@ -72,11 +84,36 @@ def collate(
     return {**{k: torch.as_tensor(v) for k, v in batch.items()}, "labels": labels}
 
 
+def positions(batch: dict[str, Tensor], image_token_id: int) -> Tensor:
+    """M-RoPE positions (3, B, T) of right-padded rows with at most one row of cards each.
+
+    Time and height stand still over the cards, width counts on, and so does all that is text. The
+    model works out the same numbers row by row, which on a GPU takes longer than its layers do.
+    """
+    mask_BT, seen_BT = batch["attention_mask"], batch["input_ids"] == image_token_id
+    width_BT = (mask_BT.cumsum(1) - 1) * mask_BT
+    first_B1 = seen_BT.int().argmax(1, keepdim=True)
+    still_BT = torch.where(seen_BT, first_B1, width_BT)
+    return torch.stack([still_BT, still_BT, width_BT])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a chunk lies in a stream: its index, and the step of its first batch."""
+
+    chunk: int
+    step: int
+
+
+BEGINNING = Place(0, 0)
+
+
 class Stream:
     """Batches of about `batch_tokens` tokens, made of examples of similar length.
 
-    A chunk of `CHUNK` examples is sorted by length and cut into batches, which are then shuffled:
-    little padding, and still small batches, which learn more per minute on a CPU than large ones.
+    A chunk of examples is sorted by length and cut into batches, which are then shuffled: little
+    padding, and still small batches, which learn more per minute on a CPU than large ones. Large
+    batches need large chunks.
     """
 
     CHUNK = 96
@@ -89,7 +126,9 @@ class Stream:
         image_share: float,
         max_response: int,
         batch_tokens: int,
+        examples: int = CHUNK,
     ):
+        self.examples = examples
         self.world, self.processor, self.seed = world, processor, seed
         self.image_share, self.max_response, self.batch_tokens = (
             image_share,
@@ -97,12 +136,12 @@ class Stream:
             batch_tokens,
         )
 
-    def chunk(self, index: int) -> list[dict[str, torch.Tensor]]:
+    def chunk(self, index: int) -> list[dict[str, Tensor]]:
         """The batches of chunk `index`."""
         rng = np.random.default_rng([self.seed, index])
         examples = [
             draw_example(self.world, self.image_share, self.max_response, rng)
-            for _ in range(self.CHUNK)
+            for _ in range(self.examples)
         ]
         examples.sort(key=lambda e: len(e.response.split()))
         groups: list[list[Example]] = [[]]
@@ -112,15 +151,28 @@ class Stream:
                 groups.append([])
             groups[-1].append(example)
         order = rng.permutation(len(groups))
-        return [collate(groups[i], self.processor, self.seed + index) for i in order]
+        return [self._batch(groups[i], self.seed + index) for i in order]
 
-    def batches(self, steps: int):
-        """Yield (step, batch) for `steps` steps; chunks are walked in order."""
-        step, index = 0, 0
-        while True:
-            for batch in self.chunk(index):
+    def _batch(self, examples: list[Example], seed: int) -> dict[str, Tensor]:
+        batch = collate(examples, self.processor, seed, self.world.values)
+        if "pixel_values" in batch:
+            batch["position_ids"] = positions(batch, self.processor.image_token_id)
+        return batch
+
+    def batches(
+        self, steps: int, start: Place = BEGINNING, workers: int = 0
+    ) -> Iterator[tuple[int, dict[str, Tensor], Place]]:
+        """Yield (step, batch, place of its chunk) up to `steps` steps; chunks are walked in order.
+
+        Args:
+            start: the chunk to begin with.
+            workers: processes that make chunks ahead.
+        """
+        step = start.step
+        for index, chunk in zip(count(start.chunk), ahead(self.chunk, count(start.chunk), workers)):
+            place = Place(index, step)
+            for batch in chunk:
                 if step == steps:
                     return
-                yield step, batch
+                yield step, batch, place
                 step += 1
-            index += 1

@@ -22,28 +22,32 @@ from ares.world.settings import World
 from ares.world.verify import steps_right
 
 
-def publish(trainer: Trainer, seconds: float, folder: Path) -> None:
+def publish(trainer: Trainer, seconds: float, folder: Path, command: str = "make base") -> None:
     """Write the model folder and measure what it holds.
 
     The measurement loads the folder again, so it is of the rounded weights that ship.
+
+    Args:
+        seconds: that training took.
+        command: how this model is made, for its card.
     """
     folder.mkdir(parents=True, exist_ok=True)
     copy.deepcopy(trainer.model).half().save_pretrained(folder)
     trainer.processor.save_pretrained(folder)
     write_json(folder / WORLD_FILE, trainer.world.as_dict())
-    table = evaluate(folder, trainer.world, trainer.config)
+    table = evaluate(folder, trainer.world, trainer.config, trainer.device)
     write_table(folder / "evaluation.csv", table)
-    write_text(folder / "README.md", card(trainer, seconds, table))
+    write_text(folder / "README.md", card(trainer, seconds, table, command))
 
 
-def evaluate(folder: Path, world: World, config: dict) -> pd.DataFrame:
+def evaluate(folder: Path, world: World, config: dict, device: str) -> pd.DataFrame:
     """pass@1 at temperature 1 on test problems, by level and presentation.
 
     Columns: level, presentation, problems, samples, pass_rate, ci_low, ci_high (95 %, fraction;
     problems are the unit), mean_tokens, finished (fraction), step_accuracy (share of stated
     arithmetic steps that are right).
     """
-    model, processor = load_policy(folder)
+    model, processor = load_policy(folder, device=device)
     settings, rng = config["evaluation"], np.random.default_rng(config["seed"])
     tasks = [
         Task(problem, level, presentation, config["seed"])
@@ -56,7 +60,7 @@ def evaluate(folder: Path, world: World, config: dict) -> pd.DataFrame:
         1.0,
         1.0,
         settings["max_new_tokens"],
-        batch_prompts=16,
+        settings["batch_prompts"],
         seed=config["seed"],
     )
     rollouts = roll_out(model, processor, tasks, world, sampling, progress="base: evaluation")
@@ -85,7 +89,7 @@ def _cell(level: str, presentation: str, rollouts: pd.DataFrame) -> dict:
     }
 
 
-def card(trainer: Trainer, seconds: float, table: pd.DataFrame) -> str:
+def card(trainer: Trainer, seconds: float, table: pd.DataFrame, command: str) -> str:
     """The model card, all its numbers from this run."""
     config = trainer.config
     steps = ", ".join(f"{stage} {config[stage]['steps']}" for stage in STAGES)
@@ -112,10 +116,10 @@ not follow difficulty.
 
 | made with | |
 |---|---|
-| command | `make base` (config/base.yaml, config/world.yaml) |
+| command | `{command}` (world: {config["world"]}) |
 | commit | {_commit()} |
 | versions | Python {platform.python_version()}, torch {torch.__version__.split("+")[0]} |
-| machine | {platform.machine()}, one CPU thread |
+| machine | {_machine(trainer.device)} |
 | training time | {seconds / 60:.0f} minutes of wall time |
 | steps | {steps} |
 | weights | float16 safetensors |
@@ -134,11 +138,17 @@ percent, lengths in tokens.
 
 ```python
 from ares.model.load import load_policy
-model, processor = load_policy("data/base")
+model, processor = load_policy("data/base")  # or the folder of this card
 ```
 
 Not for use: anything but the experiments of this compendium.
 """
+
+
+def _machine(device: str) -> str:
+    if device == "cpu":
+        return f"{platform.machine()}, one CPU thread"
+    return f"{platform.machine()}, {torch.cuda.get_device_name(device)}"
 
 
 def _commit() -> str:

@@ -5,13 +5,22 @@ how such models are made at scale: a language model first; then a vision encoder
 the language model's own embeddings of the numbers are; then everything on text and pictures.
 
 Resumable: the state is written every few hundred steps, and every batch depends on the seed and
-its index alone, so a run that was killed continues to the same weights.
+its index alone, so a run that was killed continues to the same weights (on a CPU to the same bits).
+
+On a GPU weights and sums stay float32 and matrix products use its TF32 units: nothing is cast, no
+loss is scaled, and at these sizes launching kernels takes longer than the products, so bfloat16
+would gain little.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +32,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ares.base.corpus import IGNORED, Stream
+from ares.base.ahead import ahead
+from ares.base.corpus import BEGINNING, IGNORED, Place, Stream
+from ares.errors import UserError
 from ares.io import atomic_path
 from ares.model.tiny import Size, build_model, build_processor
 from ares.world.cards import draw_card
@@ -34,17 +45,28 @@ STAGES = ("text", "eyes", "joint")
 SHARPNESS = 8.0
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is: steps done, seconds they took, and where the last one's batch lay."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    place: Place = BEGINNING
+
+
 class Trainer:
     """The three stages over one model; `folder` holds the state that a killed run resumes from."""
 
-    def __init__(self, config: dict[str, Any], world: World, folder: Path):
-        self.config, self.world, self.folder = config, world, folder
+    def __init__(self, config: dict[str, Any], world: World, folder: Path, device: str = "cpu"):
+        self.config, self.world, self.folder, self.device = config, world, folder, device
         self.processor = build_processor(world)
-        self.model = build_model(self.processor, Size(**config["size"]), config["seed"]).train()
+        model = build_model(self.processor, Size(**config["size"]), config["seed"])
+        self.model = model.train().to(device)
 
     def run(self) -> float:
         """All stages, each from where it stopped; the seconds they took, over all attempts."""
-        return sum(self._stage(stage) for stage in STAGES)
+        with _tf32():
+            return sum(self._stage(stage) for stage in STAGES)
 
     def _stage(self, stage: str) -> float:
         settings = self.config[stage]
@@ -56,14 +78,18 @@ class Trainer:
             weight_decay=self.config["weight_decay"],
         )
         state = self.folder / f"{stage}.safetensors"
-        done, before = _restore(state, self.model, optimizer) if state.is_file() else (0, 0.0)
-        if done == settings["steps"]:
-            return before
-        start = time.monotonic() - before
+        done = _restore(state, self.model, optimizer) if state.is_file() else Progress()
+        if done.steps == settings["steps"]:
+            return done.seconds
+        start = time.monotonic() - done.seconds
         bar = tqdm(
-            total=settings["steps"], initial=done, desc=f"base: {stage}", unit="step", mininterval=5
+            total=settings["steps"],
+            initial=done.steps,
+            desc=f"base: {stage}",
+            unit="step",
+            mininterval=5,
         )
-        for step, loss in self._losses(stage, done):
+        for step, loss, place in self._losses(stage, done):
             rate = self._rate(stage, step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -71,10 +97,11 @@ class Trainer:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-            bar.update()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+            if bar.update():  # it was drawn; reading the loss at every step would stall a GPU
+                bar.set_postfix(loss=f"{loss.item():.3f}")
             if (step + 1) % self.config["checkpoint_every"] == 0 or step + 1 == settings["steps"]:
-                _save(state, self.model, optimizer, step + 1, time.monotonic() - start)
+                behind = Progress(step + 1, time.monotonic() - start, place)
+                _save(state, self.model, optimizer, behind)
         bar.close()
         return time.monotonic() - start
 
@@ -94,13 +121,16 @@ class Trainer:
         left = 1.0 - step / settings["steps"] if stage != "text" else 1.0
         return settings["lr"] * warm * left
 
-    def _losses(self, stage: str, done: int) -> Iterator[tuple[int, Tensor]]:
+    def _losses(self, stage: str, done: Progress) -> Iterator[tuple[int, Tensor, Place]]:
+        """Step, loss and place in the stream, from the first step that is not done."""
         steps, seed = self.config[stage]["steps"], self.config["seed"] + STAGES.index(stage)
         if stage == "eyes":
-            if done == 0:
+            if done.steps == 0:
                 _xavier(self.model.model.visual)
-            for step in range(done, steps):
-                yield step, self._card_loss(np.random.default_rng([seed, step]))
+            make = partial(self._cards, seed)
+            cards = ahead(make, range(done.steps, steps), self.config["workers"])
+            for step, inputs in zip(count(done.steps), cards):
+                yield step, self._card_loss(inputs), BEGINNING
             return
         stream = Stream(
             self.world,
@@ -109,39 +139,62 @@ class Trainer:
             self.config[stage].get("image_share", 0.0),
             self.config["max_response"],
             self.config["batch_tokens"],
+            self.config["chunk"],
         )
-        for step, batch in stream.batches(steps):
-            if step >= done:
-                yield step, self._response_loss(batch)
+        for step, batch, place in stream.batches(steps, done.place, self.config["workers"]):
+            if step >= done.steps:
+                yield step, self._response_loss(batch), place
 
     def _response_loss(self, batch: dict[str, Tensor]) -> Tensor:
         """Mean negative log-likelihood of the response tokens, nats per token."""
+        batch = self._on_device(batch)
         target_BT = batch.pop("labels")[:, 1:]
         kept_BT = target_BT != IGNORED
         hidden_BTD = self.model.model(**batch, use_cache=False).last_hidden_state[:, :-1]
         return F.cross_entropy(self.model.lm_head(hidden_BTD[kept_BT]), target_BT[kept_BT])
 
-    def _card_loss(self, rng: np.random.Generator) -> Tensor:
+    def _on_device(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.to(self.device) for name, tensor in inputs.items()}
+
+    def _cards(self, seed: int, step: int) -> dict[str, Tensor]:
+        """The single cards of a step, and their numbers, counted from the smallest."""
+        rng, (low, high) = np.random.default_rng([seed, step]), self.world.numbers
+        numbers = rng.integers(low, high + 1, size=self.config["eyes"]["cards"])
+        inputs = self.processor.image_processor(
+            [draw_card(int(n), rng) for n in numbers], return_tensors="pt"
+        )
+        pictures = {
+            name: torch.as_tensor(inputs[name]) for name in ("pixel_values", "image_grid_thw")
+        }
+        return {**pictures, "label_B": torch.from_numpy(numbers - low)}
+
+    def _card_loss(self, inputs: dict[str, Tensor]) -> Tensor:
         """Classify single cards by their distance to the language model's number embeddings.
 
         The logits are -|v - e|^2 / (2 s^2): the cross-entropy falls as the output v comes to lie
         near the embedding e of its number, which is where the language model can read it.
         """
-        low, high = self.world.numbers
-        numbers = rng.integers(low, high + 1, size=self.config["eyes"]["cards"])
-        inputs = self.processor.image_processor(
-            [draw_card(int(n), rng) for n in numbers], return_tensors="pt"
-        )
+        inputs, (low, high) = self._on_device(inputs), self.world.numbers
         seen_BD = self.model.model.visual(
-            torch.as_tensor(inputs["pixel_values"]),
-            grid_thw=torch.as_tensor(inputs["image_grid_thw"]),
+            inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]
         ).pooler_output
         words = [str(n) for n in range(low, high + 1)]
-        ids = torch.tensor(self.processor.tokenizer.convert_tokens_to_ids(words))
+        ids = self.processor.tokenizer.convert_tokens_to_ids(words)
         embedding_ND = self.model.get_input_embeddings().weight[ids].detach()
-        label_B = torch.from_numpy(numbers - low)
         distance_BN = torch.cdist(seen_BD, embedding_ND).square()
-        return F.cross_entropy(-distance_BN / (2 * SHARPNESS * embedding_ND.var()), label_B)
+        logits_BN = -distance_BN / (2 * SHARPNESS * embedding_ND.var())
+        return F.cross_entropy(logits_BN, inputs["label_B"])
+
+
+@contextmanager
+def _tf32() -> Iterator[None]:
+    """Let matrix products of float32 use TF32 meanwhile; on a CPU this changes nothing."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if torch.cuda.is_available() else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _xavier(module: torch.nn.Module) -> None:
@@ -152,7 +205,7 @@ def _xavier(module: torch.nn.Module) -> None:
 
 
 def _save(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float
+    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, behind: Progress
 ) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items() if k != "lm_head.weight"}
     for index, slots in optimizer.state_dict()["state"].items():
@@ -161,18 +214,22 @@ def _save(
         save_file(
             {k: v.contiguous() for k, v in tensors.items()},
             temporary,
-            {"step": str(step), "seconds": str(seconds)},
+            {"progress": json.dumps(asdict(behind))},
         )
 
 
-def _restore(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """Load a state; the number of steps and the seconds it has behind it."""
+def _restore(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Load a state; how far it is.
+
+    Raises:
+        UserError: an earlier version of the code wrote it.
+    """
     slots: dict[int, dict[str, Tensor]] = {}
     weights: dict[str, Tensor] = {}
     with safe_open(path, "pt") as state:
         behind = state.metadata()
+        if "progress" not in behind:
+            raise UserError(f"{path}: of an earlier version; remove it, training starts again")
         for key in state.keys():  # noqa: SIM118 (no dictionary: it has no iterator)
             kind, rest = key.split(".", 1)
             if kind == "model":
@@ -184,4 +241,5 @@ def _restore(
     model.tie_weights()
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
-    return int(behind["step"]), float(behind["seconds"])
+    told = json.loads(behind["progress"])
+    return Progress(**{**told, "place": Place(**told["place"])})

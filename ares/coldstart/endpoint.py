@@ -32,7 +32,7 @@ from ares.coldstart.teachers import SourceStopped, TeacherTrace
 from ares.errors import UserError
 from ares.io import read_json, write_json
 from ares.sampling.rollouts import Task
-from ares.world.prompts import messages, picture
+from ares.world.prompts import VALUES, messages, picture
 
 
 @dataclass
@@ -200,6 +200,7 @@ class EndpointTeacher:
     Attributes:
         model: name of the model served there.
         max_tokens: limit of a reply; replies cut there are no traces.
+        values: of the world that grades the replies.
     """
 
     endpoint: ChatEndpoint
@@ -208,6 +209,7 @@ class EndpointTeacher:
     number: int
     max_tokens: int
     parallel: int = 1
+    values: tuple[int, int] = VALUES
 
     def traces(self, task: Task) -> list[TeacherTrace]:
         """All complete replies to one task.
@@ -229,7 +231,7 @@ class EndpointTeacher:
     def _body(self, task: Task, manner: Manner, index: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": chat_messages(task),
+            "messages": chat_messages(task, self.values),
             "max_tokens": self.max_tokens,
             "seed": index,  # makes repeats different requests, for the server and for the cache
         }
@@ -240,12 +242,12 @@ class EndpointTeacher:
         return body
 
 
-def chat_messages(task: Task) -> list[dict[str, Any]]:
+def chat_messages(task: Task, values: tuple[int, int] = VALUES) -> list[dict[str, Any]]:
     """The messages of a task as the chat API wants them, its picture as a data URL."""
     shown = task.shown or picture(task.problem, task.look)
     return [
         {"role": message["role"], "content": [_part(part, shown) for part in message["content"]]}
-        for message in messages(task.problem, task.presentation)
+        for message in messages(task.problem, task.presentation, values)
     ]
 
 

@@ -19,7 +19,7 @@ from trl import SFTConfig, SFTTrainer
 from ares.io import write_json
 from ares.model.load import WORLD_FILE
 from ares.sampling.rollouts import tasks_from_table
-from ares.world.prompts import messages, picture
+from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
 
 _MESSAGES = List(
@@ -36,15 +36,16 @@ FEATURES = Features(
 )
 
 
-def training_set(selection: pd.DataFrame, look: int) -> Dataset:
+def training_set(selection: pd.DataFrame, look: int, values: tuple[int, int] = VALUES) -> Dataset:
     """Selected traces as TRL's conversational prompt-completion examples.
 
     Args:
         look: seeds the appearance of the pictures.
+        values: of the world that the traces come from.
     """
     examples = [
         {
-            "prompt": messages(task.problem, task.presentation),
+            "prompt": messages(task.problem, task.presentation, values),
             "completion": [{"role": "assistant", "content": [{"type": "text", "text": text}]}],
             "images": [picture(task.problem, look)] if task.presentation == "image" else [],
             "length": n_tokens,
@@ -58,7 +59,13 @@ def training_set(selection: pd.DataFrame, look: int) -> Dataset:
 
 
 def build_trainer(
-    model, processor, selection: pd.DataFrame, settings: dict[str, Any], seed: int, folder: Path
+    model,
+    processor,
+    selection: pd.DataFrame,
+    settings: dict[str, Any],
+    seed: int,
+    folder: Path,
+    values: tuple[int, int] = VALUES,
 ) -> SFTTrainer:
     """The trainer of a curation, ready to run; `folder` is its scratch space.
 
@@ -69,13 +76,18 @@ def build_trainer(
     return SFTTrainer(
         model=model,
         args=_arguments(settings, seed, folder),
-        train_dataset=training_set(selection, look=seed),
+        train_dataset=training_set(selection, seed, values),
         processing_class=processor,
     )
 
 
 def fine_tune(
-    model, processor, selection: pd.DataFrame, settings: dict[str, Any], seed: int
+    model,
+    processor,
+    selection: pd.DataFrame,
+    settings: dict[str, Any],
+    seed: int,
+    values: tuple[int, int] = VALUES,
 ) -> pd.DataFrame:
     """Train `model` in place.
 
@@ -83,13 +95,14 @@ def fine_tune(
         settings: the section `adacs` of a config: epochs, batch, lr (peak, decays linearly),
             freeze_vision.
         seed: of the order of the examples and the look of the pictures.
+        values: of the world that the traces come from.
 
     Returns:
         One row per tenth of the run (at least a step): step, loss (mean since the last row, nats
         per token), lr and grad_norm (of that step).
     """
     with tempfile.TemporaryDirectory() as scratch:  # the trainer wants a folder; nothing is kept
-        trainer = build_trainer(model, processor, selection, settings, seed, Path(scratch))
+        trainer = build_trainer(model, processor, selection, settings, seed, Path(scratch), values)
         trainer.train()
     model.eval()
     model.config.use_cache = True  # the trainer turned it off, and would have that saved

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts
 from ares.world.problem import Problem
-from ares.world.prompts import messages, picture
+from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
 from ares.world.verify import verify
 
@@ -56,11 +56,15 @@ def tasks_from_table(table: pd.DataFrame, look: int) -> list[Task]:
     ]
 
 
-def encode(tasks: Sequence[Task], model, processor) -> list[Prompt]:
-    """The prompts of some tasks, ready to be sampled from or continued."""
+def encode(
+    tasks: Sequence[Task], model, processor, values: tuple[int, int] = VALUES
+) -> list[Prompt]:
+    """The prompts of some tasks, ready to be sampled from or continued; `values`: of the world."""
     texts = [
         processor.apply_chat_template(
-            messages(task.problem, task.presentation), tokenize=False, add_generation_prompt=True
+            messages(task.problem, task.presentation, values),
+            tokenize=False,
+            add_generation_prompt=True,
         )
         for task in tasks
     ]
@@ -122,7 +126,7 @@ def roll_out(
         ]
         drawn = sample(
             model,
-            encode(chunk, model, processor),
+            encode(chunk, model, processor, world.values),
             max_new_tokens=sampling.max_new_tokens,
             eos_token_ids=end_tokens(model),
             pad_token_id=processor.tokenizer.pad_token_id,

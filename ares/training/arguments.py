@@ -122,9 +122,9 @@ def grpo_config(
         "report_to": "none",
         "disable_tqdm": True,
         "use_cpu": not on_gpu,
-        # TRL's defaults, bfloat16 and gradient checkpointing, cost a CPU twice the time.
+        # TRL's defaults, bfloat16 and activation checkpointing, cost a CPU twice the time.
         "bf16": False,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "dataloader_pin_memory": on_gpu,
     }
     return GRPOConfig(**{**arguments, **changes})

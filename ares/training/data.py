@@ -15,7 +15,7 @@ from PIL import Image
 
 from ares.errors import UserError
 from ares.world.problem import Problem, draw_up_to
-from ares.world.prompts import messages, picture
+from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
 from ares.world.verify import verify
 
@@ -50,7 +50,11 @@ def prompt_order(cell_sizes: Sequence[int], count: int, seed: int) -> list[tuple
 
 
 def prompt_dataset(
-    problems: dict[tuple[str, str], list[Problem]], count: int, seed: int, look: int
+    problems: dict[tuple[str, str], list[Problem]],
+    count: int,
+    seed: int,
+    look: int,
+    values: tuple[int, int] = VALUES,
 ) -> Dataset:
     """A data set of `count` prompts, mixed over the cells.
 
@@ -62,6 +66,7 @@ def prompt_dataset(
         count: rows.
         seed: of the order.
         look: seeds the looks of the pictures.
+        values: of the world that grades the answers.
     """
     cells = list(problems)
     order = prompt_order([len(problems[cell]) for cell in cells], count, seed)
@@ -75,16 +80,16 @@ def prompt_dataset(
             "target": [problem.target for _, _, problem in chosen],
         }
     )
-    return table.with_transform(lambda rows: _rendered(rows, look))
+    return table.with_transform(lambda rows: _rendered(rows, look, values))
 
 
-def _rendered(rows: dict[str, list], look: int) -> dict[str, list]:
+def _rendered(rows: dict[str, list], look: int, values: tuple[int, int]) -> dict[str, list]:
     """Rows with their messages and pictures."""
     problems = _problems(rows["numbers"], rows["target"])
     shown = list(zip(problems, rows["presentation"], strict=True))
     return {
         **rows,
-        "prompt": [messages(problem, presentation) for problem, presentation in shown],
+        "prompt": [messages(problem, how, values) for problem, how in shown],
         "images": [[_picture(p, look)] if how == "image" else [] for p, how in shown],
     }
 

@@ -53,11 +53,12 @@ def run(options: argparse.Namespace) -> None:
 def shortages(config: dict, tasks: list) -> list[str]:
     """What to tell the user about levels with fewer test problems than were asked for."""
     wanted = config["evaluation"]["per_level"]
-    problems = {level: set() for level in config["problems"]["levels"]}
-    for task in tasks:
-        problems[task.level].add(task.problem.id)
+    found = {
+        level: len({task.problem.id for task in tasks if task.level == level})
+        for level in config["problems"]["levels"]
+    }
     return [
-        f"level '{level}': {len(found)} test problems, {wanted} were asked for; taking them all"
-        for level, found in problems.items()
-        if len(found) < wanted
+        f"level '{level}': {number} test problems, {wanted} were asked for; taking them all"
+        for level, number in found.items()
+        if number < wanted
     ]

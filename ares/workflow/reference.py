@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
         UserError: a table is missing, or the files take more than `LIMIT` together.
     """
     from ares.errors import UserError
-    from ares.io import read_table, read_text, write_text
+    from ares.io import read_table
     from ares.paths import resolve
 
     results, out = resolve(options.results), resolve(options.out)
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
         table = read_table(results / f"{name}.parquet")
         write_compact(out / f"{name}.parquet", compact(name, table), _SHORTENED.get(name, []))
     for name in OTHERS:
-        write_text(out / name, read_text(results / name))
+        copy(results / name, out / name)
     names = [*(f"{name}.parquet" for name in TABLES), *OTHERS]
     sizes = {name: (out / name).stat().st_size for name in names}
     for name, size in sizes.items():
@@ -69,6 +69,20 @@ def run(options: argparse.Namespace) -> None:
             f"{options.out}: {sum(sizes.values()) / 2**20:.1f} MiB, more than the "
             f"{LIMIT / 2**20:.0f} MiB meant for the repository; use a scale with fewer problems"
         )
+
+
+def copy(source, target) -> None:
+    """Copy a text file, whole or not at all.
+
+    Raises:
+        UserError: there is none.
+    """
+    from ares.errors import UserError
+    from ares.io import write_text
+
+    if not source.is_file():
+        raise UserError(f"{source}: no such file; run the workflow that makes it")
+    write_text(target, source.read_text(encoding="utf-8"))
 
 
 def compact(name: str, table):

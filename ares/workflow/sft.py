@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     from ares.sampling.policy import load
 
     model, processor, world = load(config)
-    steps = fine_tune(model, processor, chosen, config["adacs"], config["seed"])
+    steps = fine_tune(model, processor, chosen, config["adacs"], config["seed"], world.values)
     publish(model, processor, world, Path(options.out))
     first, last = steps.iloc[0], steps.iloc[-1]
     print(

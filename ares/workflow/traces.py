@@ -77,4 +77,6 @@ def _source(options: argparse.Namespace, config: dict, world):
     )
     manners = [Manner(e, t) for e in options.effort for t in options.temperature]
     limit = config["aepo"]["max_new_tokens"]
-    return EndpointTeacher(endpoint, options.teacher, manners, number, limit, options.parallel)
+    return EndpointTeacher(
+        endpoint, options.teacher, manners, number, limit, options.parallel, world.values
+    )

@@ -32,9 +32,11 @@ def run(options: argparse.Namespace) -> None:
     state = resolve(options.state)
     training = Run(config, Arm.of(config, options.arm), options.seed, options.start, state)
     training.train()
-    if not training.trainer.accelerator.is_main_process:
-        return
-    training.save(options.model_out)
-    for name, table in training.tables().items():
-        write_table(getattr(options, f"{name}_out"), table)
-    shutil.rmtree(state)  # everything is written: the states have had their day
+    processes = training.trainer.accelerator
+    if processes.is_main_process:
+        training.save(options.model_out)
+        for name, table in training.tables().items():
+            write_table(getattr(options, f"{name}_out"), table)
+        shutil.rmtree(state)  # everything is written: the states have had their day
+    processes.wait_for_everyone()
+    processes.end_training()  # a process that leaves its group behind may abort at exit

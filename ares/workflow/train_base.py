@@ -15,7 +15,10 @@ def register(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train (or continue), then write weights, tokenizer, processor, world and model card."""
+    """Train (or continue), then write weights, tokenizer, processor, world and model card.
+
+    On the GPU where there is one.
+    """
     from pathlib import Path
 
     import torch
@@ -23,11 +26,15 @@ def run(options: argparse.Namespace) -> None:
     from ares.base.publish import publish
     from ares.base.settings import load_base_config
     from ares.base.train import Trainer
+    from ares.paths import CONFIG, resolve
     from ares.world.settings import load_world
 
     torch.set_num_threads(1)
     config = load_base_config(options.config)
     world = load_world(config["world"])
-    trainer = Trainer(config, world, Path(options.state))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    trainer = Trainer(config, world, Path(options.state), device)
     seconds = trainer.run()
-    publish(trainer, seconds, Path(options.out))
+    shipped = resolve(options.config) == CONFIG / "base.yaml"
+    command = "make base" if shipped else f"ares train-base --config {options.config}"
+    publish(trainer, seconds, Path(options.out), command)

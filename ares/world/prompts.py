@@ -12,15 +12,35 @@ from ares.world.cards import draw_cards
 from ares.world.problem import Problem
 
 PRESENTATIONS = ("text", "image")
-SYSTEM = (
-    "Combine all the numbers, each once, with + - x to reach the target. Think inside "
-    "<think> </think>, then give the steps in order, separated by commas, as in "
-    "\\boxed{ 3 + 4 = 7 , 7 x 2 = 14 }. No intermediate value may leave the range 1 to 50."
-)
+#: Range of the values in the shipped world (`config/world.yaml`).
+VALUES = (1, 50)
 
 
-def messages(problem: Problem, presentation: str) -> list[dict[str, Any]]:
-    """Chat messages for a problem, as text or as a picture with a text question."""
+def system_prompt(values: tuple[int, int]) -> str:
+    """What a model is told about the task; `values` is the range that the verifier holds it to.
+
+    The small world's own models never read it (see `ares.model.tiny`).
+    """
+    return (
+        "Combine all the numbers, each once, with + - x to reach the target. Think inside "
+        "<think> </think>, then give the steps in order, separated by commas, as in "
+        "\\boxed{ 3 + 4 = 7 , 7 x 2 = 14 }. No intermediate value may leave the range "
+        f"{values[0]} to {values[1]}."
+    )
+
+
+#: Of the shipped world.
+SYSTEM = system_prompt(VALUES)
+
+
+def messages(
+    problem: Problem, presentation: str, values: tuple[int, int] = VALUES
+) -> list[dict[str, Any]]:
+    """Chat messages for a problem, as text or as a picture with a text question.
+
+    Args:
+        values: of the world that grades the answer, `World.values`.
+    """
     if presentation == "text":
         parts = [{"type": "text", "text": f"numbers {_spaced(problem)} target {problem.target}"}]
     elif presentation == "image":
@@ -28,7 +48,7 @@ def messages(problem: Problem, presentation: str) -> list[dict[str, Any]]:
     else:
         raise UserError(f"unknown presentation '{presentation}'; known: {', '.join(PRESENTATIONS)}")
     return [
-        {"role": "system", "content": [{"type": "text", "text": SYSTEM}]},
+        {"role": "system", "content": [{"type": "text", "text": system_prompt(values)}]},
         {"role": "user", "content": parts},
     ]
 

@@ -28,7 +28,7 @@ TINY = {
     "joint": {"steps": 3, "lr": 1e-3, "image_share": 0.5},
     "batch_tokens": 300,
     "checkpoint_every": 2,
-    "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 12},
+    "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 12, "batch_prompts": 16},
 }  # fmt: skip
 
 

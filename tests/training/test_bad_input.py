@@ -12,7 +12,9 @@ import torch
 from ares.errors import UserError
 from ares.training.arguments import grpo_config
 from ares.training.data import prompt_dataset, verifier
+from ares.training.refill import Group
 from ares.training.run import Arm
+from ares.training.sampling import EngineSampler
 from ares.world.settings import load_world
 
 # ---------------------------------------------------------------------- rewards
@@ -46,14 +48,12 @@ def test_a_data_set_without_answers(scenes, lively_folder, tmp_path):
         lively_folder, tmp_path, scenes.settings("ares"), verifier(load_world()),
         sampler=scenes.FixedSampler(), data=type(data).from_list(bare),
     )  # fmt: skip
-    made.sampler = SimpleNamespace(groups=anonymous_groups)
+    made.sampler = SimpleNamespace(groups=same_groups)
     with pytest.raises(UserError, match="the data set has no column numbers: without answers"):
         made.train()
 
 
-def anonymous_groups(trainer, rows, key):
-    from ares.training.refill import Group
-
+def same_groups(trainer, rows, key):
     return [Group(row, [[30, 31]] * trainer.num_generations, []) for row in rows]
 
 
@@ -101,11 +101,9 @@ def test_responses_shorter_than_any_window(scenes, lively_folder, tmp_path):
     """No window, so no threshold: `paper` counts nothing and goes on, and its state can be kept."""
     made = scenes.trainer(
         lively_folder, tmp_path, scenes.settings("paper"), scenes.odd_length,
-        sampler=scenes.FixedSampler(), schedule=replace(scenes.SCHEDULE, max_new_tokens=16),
-        arguments={"save_strategy": "steps"},
+        sampler=scenes.FixedSampler(), arguments={"save_strategy": "steps"},
     )  # fmt: skip
-    short = SimpleNamespace(groups=anonymous_groups_of_trees)
-    made.sampler = short
+    made.sampler = SimpleNamespace(groups=short_groups)
     made.train()
     values = made.records.table()
     assert "threshold" not in set(values.metric)
@@ -114,9 +112,7 @@ def test_responses_shorter_than_any_window(scenes, lively_folder, tmp_path):
     assert (tmp_path / "checkpoint-2" / "aepo.json").is_file()
 
 
-def anonymous_groups_of_trees(trainer, rows, key):
-    from ares.training.refill import Group
-
+def short_groups(trainer, rows, key):
     size = trainer.num_generations
     completions = [[30, 31], [30], [32, 33, 34], [35]][:size]
     return [Group(row, completions, [], parents=[-1] * size, branch_at=[0] * size) for row in rows]
@@ -165,8 +161,6 @@ def test_arguments_that_trl_could_not_run_the_method_with(
 
 
 def test_a_sharded_model_can_not_be_sampled_from_here(scenes, lively_folder, tmp_path):
-    from ares.training.sampling import EngineSampler
-
     made = scenes.trainer(lively_folder, tmp_path, scenes.settings("ares"), sampler=EngineSampler())
     made.is_fsdp_enabled = True
     with pytest.raises(UserError, match="needs the whole model on every process"):
@@ -190,7 +184,7 @@ def test_a_level_without_problems():
 
 
 def test_an_unknown_arm(scenes):
-    with pytest.raises(UserError, match="no arm 'aers' in aepo.arms; there are grpo, dapo"):
+    with pytest.raises(UserError, match=r"no arm 'aers' in aepo\.arms; there are grpo, dapo"):
         Arm.of(scenes.small_config(), "aers")
 
 

@@ -15,6 +15,14 @@ MINIMAL = {
     "problems": {"per_level": 1},
     "rollouts": {"batch_prompts": 2, "shards": 1},
     "causal": {"rollouts": 1, "alternatives": 2, "continuations": 2, "shards": 1},
+    "adacs": {"per_level": 2, "size": 4},
+    "aepo": {
+        "steps": 1,
+        "prompts": 2,
+        "validation": {"per_level": 1, "every": 1},
+        "arms": {"grpo": {"seeds": [1]}},
+    },
+    "evaluation": {"per_level": 1},
 }
 
 
@@ -90,6 +98,15 @@ def test_the_defaults_are_not_shared_between_configs(tmp_path):
         ({"windows.sizes": [1, 1]}, "windows.sizes: [1, 1] must contain unique items"),
         ({"scale": "../up"}, "scale: '../up' must match pattern"),
         ({"rollouts.temperature": float("nan")}, "holds a number that is not finite"),
+        ({"aepo.step": 3}, "unknown key 'aepo.step'; did you mean 'steps'?"),
+        ({"aepo.validation.evry": 3}, "unknown key 'aepo.validation.evry'; did you mean 'every'?"),
+        ({"aepo.arms": {}}, "aepo.arms: {} must contain at least 1 properties"),
+        ({"aepo.arms.grpo": {"seeds": []}}, "aepo.arms.grpo.seeds: [] must contain at least 1"),
+        ({"aepo.arms.grpo": {"seeds": [1, 1]}}, "aepo.arms.grpo.seeds: [1, 1] must contain unique"),
+        ({"aepo.arms.grpo": {}}, "missing key 'aepo.arms.grpo.seeds'"),
+        ({"aepo.arms.grpo": {"seeds": [1], "seed": 1}}, "must not contain {'seed'}"),
+        ({"aepo.arms.grpo": {"seeds": [1], "start": "sft"}}, "aepo.arms.grpo.start: 'sft' must be"),
+        ({"aepo.arms": {"GRPO": {"seeds": [1]}}}, "Runs by name; the name is the preset"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, changes, message):
@@ -100,7 +117,7 @@ def test_a_wrong_value_is_named(tmp_path, changes, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["scale", "problems", "rollouts", "causal"])
+@pytest.mark.parametrize("key", MINIMAL)
 def test_a_missing_size_is_named(tmp_path, key):
     with pytest.raises(UserError, match=f"missing key '{key}'"):
         load_config(write(tmp_path, without=[key]))
@@ -167,11 +184,12 @@ def test_the_configs_speak_of_no_key_that_the_schema_lacks():
     known = {place.split(".")[-1] for place, _ in properties(schema("scale"))}
     for scale in scales():
         text = (paths.CONFIG / f"{scale}.yaml").read_text(encoding="utf-8")
-        assert set(re.findall(r"^\s*(\w+):", text, re.MULTILINE)) <= known
+        arms = set(load_config(scale)["aepo"]["arms"])
+        assert set(re.findall(r"^\s*([\w-]+):", text, re.MULTILINE)) <= known | arms
 
 
 def test_validated_does_not_change_what_it_is_given():
-    value = {"scale": "x", **{key: MINIMAL[key] for key in ("problems", "rollouts", "causal")}}
+    value = yaml.safe_load(yaml.safe_dump(MINIMAL))
     before = yaml.safe_dump(value)
     validated(value, schema("scale"), "here")
     assert yaml.safe_dump(value) == before

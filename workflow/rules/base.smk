@@ -1,29 +1,52 @@
-"""Training the base model from nothing. Not part of `all`: the repository ships the result."""
+"""Training of base models from nothing, one rule per config/base*.yaml.
+
+`base` is not part of `all`: the repository ships its result as data/base. A scale whose `model` is
+results/base-gpu has rule base_gpu make it first, and so for any other config/base-NAME.yaml.
+"""
+
+import hashlib
+
+from ares.base.settings import load_base_config
+
+# Folder of a base model -> the config that makes it.
+BASES = {f"results/{path.stem}": str(path) for path in sorted(Path("config").glob("base*.yaml"))}
 
 
-rule base:
-    """Train the base model into results/base; data/base, the shipped one, stays as it is.
+def base_state(folder: str) -> str:
+    """Return where an interrupted training keeps its state: a folder of its own for other settings.
 
-    The state of an interrupted training lies beside the output, which Snakemake would remove, and
-    the next run goes on from there.
+    Not among them is what changes neither the weights nor the order of the batches.
     """
-    input:
-        config="config/base.yaml",
-        world="config/world.yaml",
-        sources=module_sources("ares.workflow.train_base"),
-    output:
-        directory("results/base"),
-    log:
-        "results/logs/base.txt",
-    benchmark:
-        "results/benchmarks/base.tsv"
-    conda:
-        "../envs/ares.yaml"
-    threads: 1
-    params:
-        state="results/base-training",
-    message:
-        "training the base model"
-    shell:
-        "ares train-base --config {input.config} --state {params.state} --out {output}"
-        " 2>&1 | tee {log}"
+    config = load_base_config(BASES[folder])
+    kept = {k: v for k, v in config.items() if k not in ("workers", "checkpoint_every", "evaluation")}
+    of_run = json.dumps([kept, Path(config["world"]).read_text(encoding="utf-8")])
+    return f"{folder}-training/{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
+
+
+for BASE in BASES:
+
+    rule:
+        name:
+            Path(BASE).name.replace("-", "_")
+        input:
+            config=BASES[BASE],
+            world=load_base_config(BASES[BASE])["world"],
+            sources=module_sources("ares.workflow.train_base"),
+        output:
+            directory(BASE),
+        log:
+            f"results/logs/{Path(BASE).name}.txt",
+        benchmark:
+            f"results/benchmarks/{Path(BASE).name}.tsv"
+        priority: 20
+        conda:
+            "../envs/ares.yaml"
+        threads: 1 + load_base_config(BASES[BASE])["workers"]
+        params:
+            # Beside the output, which Snakemake would remove; the next run goes on from there.
+            state=base_state(BASE),
+        message:
+            "training a base model ({input.config})"
+        shell:
+            "ares train-base --config {input.config} --state {params.state} --out {output}"
+            " 2>&1 | tee {log}"

@@ -87,7 +87,12 @@ def shards(table: str) -> list[int]:
 
 
 def model_files(wildcards) -> list[str]:
-    """Return the files of the model but its card, or none when it is a name on the hub."""
+    """Return the files of the model but its card, or none when it is a name on the hub.
+
+    A base model that a rule trains is there only later; its folder stands for its files.
+    """
+    if SCALE["model"] in BASES:
+        return [SCALE["model"]]
     files = [path for path in Path(SCALE["model"]).glob("*") if path.is_file()]
     return sorted(str(path) for path in files if path.suffix != ".md")
 
@@ -147,10 +152,11 @@ def arm_settings(wildcards) -> str:
 def state_folder(wildcards) -> str:
     """Return where an interrupted run keeps its state: a folder of its own for other settings.
 
-    The settings of the cold start count too: a run must not go on from the state of one that
-    started from another model.
+    The settings of the cold start count where a run starts from one: it must not go on from the
+    state of a run that started from another model.
     """
-    of_run = arm_settings(wildcards) + settings("model", "adacs")
+    before = () if start_of(wildcards.arm) == "base" else ("model", "adacs")
+    of_run = arm_settings(wildcards) + settings(*before)
     digest = hashlib.sha256(of_run.encode()).hexdigest()[:12]
     return f"{RESULTS}/states/{wildcards.arm}-s{wildcards.seed}-{digest}"
 

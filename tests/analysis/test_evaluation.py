@@ -1,0 +1,160 @@
+"""Evaluation of a model: the same prompts for all, one threshold, and no trace of the batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ares.analysis.evaluation import (
+    PROMPT,
+    Yardstick,
+    evaluate,
+    evaluation_sampling,
+    evaluation_tasks,
+    prompts_of,
+)
+from ares.config import load_config
+from ares.errors import UserError
+from ares.model.load import load_policy
+from ares.sampling.rollouts import Sampling, roll_out
+from ares.world.problem import split_of
+from ares.world.settings import load_world
+
+WORLD = load_world()
+CONFIG = load_config("smoke") | {"evaluation": {"per_level": 2, "samples": 3}}
+SAMPLING = Sampling(
+    samples=3, temperature=1.0, top_p=1.0, max_new_tokens=24, batch_prompts=5, seed=1
+)
+
+
+@pytest.fixture(scope="module")
+def policy(model_folder):
+    torch.set_num_threads(1)
+    return load_policy(model_folder)
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return evaluation_tasks(CONFIG, WORLD)
+
+
+@pytest.fixture(scope="module")
+def own(policy, tasks) -> pd.DataFrame:
+    """An evaluation that takes the threshold from its own responses."""
+    return evaluate(*policy, tasks, WORLD, SAMPLING)
+
+
+# ---------------------------------------------------------------------- the prompts
+
+
+def test_the_prompts_are_test_problems_of_every_level_in_every_presentation(tasks):
+    shown = pd.Series([(task.level, task.presentation) for task in tasks]).value_counts()
+    assert shown.to_dict() == {
+        (level, how): 2 for level in ("easy", "medium", "hard") for how in ("text", "image")
+    }
+    assert {split_of(task.problem, WORLD) for task in tasks} == {"test"}
+
+
+def test_the_seed_of_the_config_decides_the_prompts(tasks):
+    def names(config):
+        return [task.problem.id for task in evaluation_tasks(config, WORLD)]
+
+    assert names(CONFIG) == [task.problem.id for task in tasks]
+    assert names(CONFIG | {"seed": 2}) != names(CONFIG)
+
+
+def test_a_level_with_too_few_test_problems_gives_those_it_has():
+    config = CONFIG | {
+        "evaluation": {"per_level": 100_000},
+        "problems": {"levels": ["easy"], "presentations": ["text"]},
+    }
+    found = {task.problem.id for task in evaluation_tasks(config, WORLD)}
+    assert 150 < len(found) < 300
+
+
+def test_sizes_come_from_the_evaluation_and_the_rest_from_the_rollouts():
+    config = load_config("smoke")
+    config["rollouts"] |= {"temperature": 0.7, "top_p": 0.9}
+    sizes = {"per_level": 1, "samples": 5, "max_new_tokens": 33, "batch_prompts": 7}
+    assert evaluation_sampling(config | {"evaluation": sizes}) == Sampling(
+        samples=5, temperature=0.7, top_p=0.9, max_new_tokens=33, batch_prompts=7, seed=1
+    )
+
+
+# ---------------------------------------------------------------------- the numbers
+
+
+def test_a_row_per_prompt_with_the_promised_columns(own, tasks):
+    assert list(own.columns) == [
+        *("problem_id", "level", "k", "presentation", "samples", "correct", "n_tokens"),
+        *("finished", "entropy", "hwe", "hwe_threshold"),
+    ]
+    rows = list(own[PROMPT].itertuples(index=False, name=None))
+    assert rows == [(task.problem.id, task.presentation) for task in tasks]
+    assert set(own["samples"]) == {3}
+
+
+def test_the_numbers_are_those_of_the_rollouts(own, policy, tasks):
+    # Counted again with plain loops over the rollouts themselves.
+    rollouts = roll_out(*policy, tasks, WORLD, replace(SAMPLING, batch_prompts=len(tasks)))
+    windows = [
+        [float(np.mean(entropy[t : t + 4])) for t in range(len(entropy) - 3)]
+        for entropy in rollouts["entropy"]
+    ]
+    threshold = np.quantile(np.concatenate(windows), 0.95)
+    rollouts["high"] = [sum(w >= threshold for w in each) for each in windows]
+    rollouts["total"] = [float(entropy.sum()) for entropy in rollouts["entropy"]]
+    groups = rollouts.groupby(PROMPT, sort=False)
+    assert own["hwe_threshold"].to_numpy() == pytest.approx(threshold, abs=1e-4)
+    assert own["correct"].tolist() == groups["correct"].sum().tolist()
+    assert own["finished"].tolist() == groups["finished"].sum().tolist()
+    assert own["n_tokens"].to_numpy() == pytest.approx(groups["n_tokens"].mean().to_numpy())
+    per_token = (groups["total"].sum() / groups["n_tokens"].sum()).to_numpy()
+    assert own["entropy"].to_numpy() == pytest.approx(per_token, rel=1e-4)
+    # A window at the threshold itself may fall to either side: one count of three responses.
+    assert np.abs(own["hwe"].to_numpy() - groups["high"].mean().to_numpy()).max() < 0.34
+    assert own["hwe"].sum() == pytest.approx(groups["high"].mean().sum(), abs=0.34)
+
+
+def test_a_twentieth_of_the_own_windows_is_high(own):
+    windows = ((own["n_tokens"] - 3).clip(lower=0) * own["samples"]).sum()
+    assert (own["hwe"] * own["samples"]).sum() / windows == pytest.approx(0.05, abs=0.01)
+
+
+@pytest.mark.parametrize("batch_prompts", [1, 12])
+def test_rows_do_not_depend_on_how_many_prompts_share_a_batch(own, policy, tasks, batch_prompts):
+    # A threshold of its own, no window of which lies at it.
+    yardstick = Yardstick(float(own["hwe_threshold"].iloc[0]) - 0.01, prompts_of(own))
+    tables = [
+        evaluate(*policy, tasks, WORLD, replace(SAMPLING, batch_prompts=size), yardstick)
+        for size in (SAMPLING.batch_prompts, batch_prompts)
+    ]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-4)
+    assert tables[0].drop(columns="entropy").equals(tables[1].drop(columns="entropy"))
+
+
+# ---------------------------------------------------------------------- the threshold
+
+
+def test_a_given_threshold_counts(own, policy, tasks):
+    prompts = prompts_of(own)
+    none, every = (
+        evaluate(*policy, tasks[:2], WORLD, SAMPLING, Yardstick(value, prompts_of(own[:2])))
+        for value in (1e9, 0.0)
+    )
+    assert (none["hwe"] == 0).all() and set(none["hwe_threshold"]) == {1e9}
+    assert (every["hwe"] == every["n_tokens"] - 3).all()
+    with pytest.raises(UserError, match="of other test problems than these"):
+        evaluate(*policy, tasks[:2], WORLD, SAMPLING, Yardstick(1.0, prompts))
+
+
+def test_the_yardstick_of_a_table(own):
+    assert Yardstick.of(own) == Yardstick(own["hwe_threshold"].iloc[0], prompts_of(own))
+    for table, number in ((own.drop(columns="hwe_threshold"), 0), (own.iloc[:0], 0),
+                          (own.assign(hwe_threshold=range(len(own))), 12)):  # fmt: skip
+        with pytest.raises(UserError, match=f"has {number} thresholds"):
+            Yardstick.of(table)

@@ -1,0 +1,176 @@
+"""Every arm of the smoke scale goes through `ares train`, and writes what docs/metrics.md says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from transformers import TrainerCallback
+
+from ares import paths
+from ares.cli import main
+from ares.config import load_config
+from ares.io import read_table
+from ares.method.presets import PRESETS, preset
+from ares.model.load import load_policy
+from ares.training import run as module
+
+ARMS = load_config("smoke")["aepo"]["arms"]
+BUCKETS = {"easy", "medium", "hard"}
+TABLES = ("steps", "timings", "validation", "trees")
+PAGE = paths.ROOT / "docs" / "metrics.md"
+
+
+@pytest.fixture(scope="module")
+def config(scenes, tmp_path_factory) -> Path:
+    """The smallest run that has everything: two batches, a checkpoint, a validation."""
+    small = scenes.small_config(steps=2)
+    file = tmp_path_factory.mktemp("config") / "small.yaml"
+    file.write_text(yaml.safe_dump(small))
+    return file
+
+
+def train(config: Path, arm: str, start: Path, out: Path) -> int:
+    """The real command."""
+    tables = [f"--{name}-out={out / f'{name}.parquet'}" for name in TABLES]
+    return main(
+        ["train", f"--config={config}", f"--arm={arm}", "--seed=1", f"--start={start}",
+         f"--state={out / 'state'}", f"--model-out={out / 'model'}", *tables]
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(scenes, config, lively_folder, tmp_path_factory) -> dict[str, Path]:
+    """What `ares train` writes, by arm."""
+    folders = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "verifier", lambda world: scenes.odd_length)
+        for arm in ARMS:
+            folders[arm] = tmp_path_factory.mktemp(arm)
+            assert train(config, arm, lively_folder, folders[arm]) == 0
+    return folders
+
+
+def settings_of(arm: str):
+    return preset(ARMS[arm].get("preset", arm))
+
+
+def test_every_preset_has_an_arm():
+    assert {arm.get("preset", name) for name, arm in ARMS.items()} == set(PRESETS)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_trains_and_leaves_what_it_promises(trained, lively_folder, arm):
+    out = trained[arm]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["model", *(f"{name}.parquet" for name in TABLES)]  # and no state
+    )
+    tables = {name: read_table(out / f"{name}.parquet") for name in TABLES}
+    for table in tables.values():
+        assert list(table.columns[:3]) == ["arm", "seed", "step"]
+        assert set(table.arm) <= {arm} and set(table.seed) <= {1}
+    assert set(tables["steps"].step) == {1, 2} and tables["steps"].value.notna().all()
+    assert set(tables["validation"].step) == {0, 2}
+    assert set(tables["timings"].phase) == {"sampling", "scoring", "update", "validation"}
+    assert (tables["timings"].seconds > 0).all()
+    assert tables["trees"].empty != settings_of(arm).branching
+    steps = tables["steps"].set_index(["metric", "bucket"])["value"]
+    assert (steps["grad_norm", "all"] > 0).any() and (steps["rollouts_kept", "all"] > 0).any()
+
+    model, _ = load_policy(out / "model")  # with processor and world
+    start, _ = load_policy(lively_folder)
+    weights, before = model.state_dict(), start.state_dict()
+    assert weights.keys() == before.keys()
+    assert any(not torch.equal(weights[name], before[name].half().float()) for name in weights)
+    assert (out / "model" / "world.json").is_file()
+
+
+# ---------------------------------------------------------------------- docs/metrics.md
+
+
+def documented() -> dict[str, tuple[set[str], str]]:
+    """Buckets and arms of every metric on the page."""
+    section = PAGE.read_text(encoding="utf-8").split("## The table `timings`")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]*\| ([^|]+) \| ([^|]+) \|", section, re.MULTILINE)
+    buckets = {"all": {"all"}, "both": {"all"} | BUCKETS, "easy, medium, hard": BUCKETS}
+    return {metric: (buckets[which], arms) for metric, which, arms in rows}
+
+
+def test_the_page_is_read_as_it_is_meant():
+    page = documented()
+    assert len(page) == 24
+    assert page["kappa"] == (BUCKETS, "with a KL controller")
+    assert page["accuracy"] == ({"all"}, "every arm")
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_writes_exactly_the_metrics_on_the_page(trained, arm):
+    method = settings_of(arm)
+    holds = {
+        "every arm": True,
+        "with a KL": method.kl != "none",
+        "with a KL controller": method.kl in ("bucket", "window"),
+    }
+    expected = {metric for metric, (_, arms) in documented().items() if holds[arms]}
+    steps = read_table(trained[arm] / "steps.parquet")
+    assert set(steps.metric) == expected
+    for metric, rows in steps.groupby("metric"):
+        allowed = documented()[metric][0]
+        assert set(rows.bucket) <= allowed
+        if "all" in allowed:
+            assert "all" in set(rows.bucket)
+    assert set(steps[steps.metric == "rollouts"].bucket) == {"all"} | BUCKETS
+
+
+# ---------------------------------------------------------------------- what `report_to` gets
+
+
+class Recorder(TrainerCallback):
+    """Stands where a reporter stands: it is handed every log."""
+
+    def __init__(self) -> None:
+        self.logs: list[dict] = []
+
+    def on_log(self, args, state, control, logs, **others) -> None:
+        self.logs.append(dict(logs))
+
+
+@pytest.mark.parametrize("own_sampler", [True, False])
+def test_reporters_are_handed_our_metrics(scenes, lively_folder, tmp_path, own_sampler):
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"), data=scenes.dataset(4, ["text"]),
+        sampler=scenes.FixedSampler() if own_sampler else None,
+    )  # fmt: skip
+    recorder = Recorder()
+    made.add_callback(recorder)
+    made.train()
+    *steps, summary = recorder.logs
+    assert len(steps) == 2 and "train_runtime" in summary
+    assert not any(name.startswith("aepo/") for name in summary)
+    table = made.records.table()
+    logged_elsewhere = {"loss", "grad_norm", "lr", "clip_fraction"}
+    for number, logs in enumerate(steps, start=1):
+        rows = table[(table.step == number) & ~table.metric.isin(logged_elsewhere)]
+        expected = {
+            f"aepo/{row.metric}" + ("" if row.bucket == "all" else f"/{row.bucket}"): row.value
+            for row in rows.itertuples()
+        }
+        ours = {name: value for name, value in logs.items() if name.startswith("aepo/")}
+        assert ours == expected
+        assert {"aepo/accuracy", "aepo/hwe", "aepo/threshold", "aepo/finished"} <= set(ours)
+
+
+def test_report_to_tensorboard_writes_our_metrics(scenes, lively_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
+    made = scenes.trainer(
+        lively_folder, tmp_path / "state", scenes.settings("ares"),
+        data=scenes.dataset(4, ["text"]), sampler=scenes.FixedSampler(),
+        arguments={"report_to": ["tensorboard"]},
+    )  # fmt: skip
+    made.train()
+    (events,) = (tmp_path / "board").rglob("events.out.tfevents.*")
+    content = events.read_bytes()
+    assert b"aepo/accuracy" in content and b"aepo/hwe/easy" in content

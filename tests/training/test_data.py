@@ -1,0 +1,192 @@
+"""The data of a run: the order of prompts, what a row holds, how it is tokenised and graded."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ares.errors import UserError
+from ares.model.load import load_policy
+from ares.sampling.rollouts import Task, encode
+from ares.training.data import draw_cells, prompt_dataset, prompt_order, text_of, verifier
+from ares.training.sampling import encoded
+from ares.world.problem import Problem, split_of
+from ares.world.prompts import picture
+from ares.world.settings import load_world
+
+SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=5)
+COUNT, SEED = st.integers(0, 60), st.integers(0, 1000)
+fast = settings(deadline=None, derandomize=True, max_examples=60)
+
+# ---------------------------------------------------------------------- order
+
+
+@fast
+@given(SIZES, COUNT, SEED)
+def test_cells_come_equally_often(sizes, count, seed):
+    order = prompt_order(sizes, count, seed)
+    assert len(order) == count
+    assert all(0 <= member < sizes[cell] for cell, member in order)
+    times = Counter(cell for cell, _ in order)
+    assert max((times[c] for c in range(len(sizes))), default=0) - min(
+        (times[c] for c in range(len(sizes))), default=0
+    ) <= (count % len(sizes) > 0)
+
+
+@fast
+@given(SIZES, COUNT, SEED)
+def test_every_member_of_a_cell_comes_before_any_again(sizes, count, seed):
+    order = prompt_order(sizes, count, seed)
+    for cell, size in enumerate(sizes):
+        members = [member for c, member in order if c == cell]
+        for start in range(0, len(members), size):
+            turn = members[start : start + size]
+            assert len(set(turn)) == len(turn)
+
+
+@fast
+@given(SIZES, COUNT, COUNT, SEED)
+def test_a_longer_order_begins_with_the_shorter(sizes, count, more, seed):
+    assert prompt_order(sizes, count + more, seed)[:count] == prompt_order(sizes, count, seed)
+
+
+def test_seeds_give_different_orders():
+    assert prompt_order([9, 9], 18, seed=1) != prompt_order([9, 9], 18, seed=2)
+
+
+@pytest.mark.parametrize("sizes", [[], [3, 0]])
+def test_an_empty_cell_is_refused(sizes):
+    with pytest.raises(UserError, match="no problems to train on"):
+        prompt_order(sizes, 4, seed=0)
+
+
+# ---------------------------------------------------------------------- rows
+
+
+def test_a_row_holds_what_the_prompt_and_the_verifier_need():
+    problem = Problem((4, 3), 12)
+    rows = prompt_dataset(
+        {("easy", "text"): [problem], ("easy", "image"): [problem]}, 2, seed=0, look=7
+    )
+    by_kind = {row["presentation"]: row for row in rows}
+    for kind, row in by_kind.items():
+        assert row["problem_id"] == "3-4=12" and row["level"] == "easy"
+        assert row["numbers"] == [4, 3] and row["target"] == 12  # in the order shown
+        assert [message["role"] for message in row["prompt"]] == ["system", "user"]
+        assert len(row["images"]) == {"text": 0, "image": 1}[kind]
+    assert "4 3" in str(by_kind["text"]["prompt"]) and "4 3" not in str(by_kind["image"]["prompt"])
+    (drawn,) = by_kind["image"]["images"]
+    assert drawn.tobytes() == picture(problem, 7).tobytes()
+    assert drawn.tobytes() != picture(problem, 8).tobytes()
+
+
+def test_cells_hold_problems_of_their_level_and_split():
+    world = load_world()
+    cells = draw_cells(world, ["easy", "hard"], ["text", "image"], 5, "train", seed=1)
+    assert set(cells) == {(level, how) for level in ("easy", "hard") for how in ("text", "image")}
+    for (level, how), problems in cells.items():
+        assert len({problem.id for problem in problems}) == 5
+        assert {len(problem.numbers) for problem in problems} == {world.levels[level]}
+        assert {split_of(problem, world) for problem in problems} == {"train"}
+        assert problems == cells[level, "text"], how  # the same ones in every presentation
+
+
+def test_fresh_prompts_are_other_prompts(scenes):
+    train, fresh = scenes.dataset(12, seed=5), scenes.dataset(12, seed=6)
+    assert train["problem_id"] != fresh["problem_id"]
+
+
+@pytest.mark.parametrize("kinds", [("text",), ("image",), ("text", "image")])
+def test_prompts_are_tokenised_as_everywhere_else(scenes, lively_folder, tmp_path, kinds):
+    """Ids and pixels of a row equal those of `ares.sampling.rollouts.encode`, bit for bit."""
+    rows = list(scenes.dataset(6, kinds))
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"), sampler=scenes.FixedSampler()
+    )
+    ours = encoded(made, rows)
+    model, processor = load_policy(lively_folder)
+    tasks = [
+        Task(Problem(tuple(row["numbers"]), row["target"]), row["level"], row["presentation"], 3)
+        for row in rows
+    ]
+    assert {row["presentation"] for row in rows} == set(kinds)
+    for one, other in zip(ours, encode(tasks, model, processor), strict=True):
+        assert torch.equal(one.token_ids, other.token_ids)
+        if other.pixel_values is None:
+            assert one.pixel_values is None
+        else:
+            assert torch.equal(one.pixel_values, other.pixel_values)
+            assert torch.equal(one.image_grid_thw, other.image_grid_thw)
+
+
+def test_what_trl_scores_is_what_was_sampled(scenes, lively_folder, tmp_path):
+    """The batch of a mixed group of prompts: every row's own prompt, response and pictures."""
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"), sampler=scenes.FixedSampler()
+    )
+    made.model.train()
+    rows = [row for row in scenes.dataset(4) for _ in range(4)]
+    batch = made._generate_and_score_completions(rows)
+    prompts = encoded(made, rows[::4])
+    groups = made.sampler.groups(made, rows[::4], ())
+    completions = [ids for group in groups for ids in group.completions]
+    patches = 0
+    for index, own in enumerate(completions):
+        prompt = prompts[index // 4]
+        ids = batch["prompt_ids"][index][batch["prompt_mask"][index].bool()]
+        assert ids.tolist() == prompt.token_ids.tolist()
+        ids = batch["completion_ids"][index][batch["completion_mask"][index].bool()]
+        assert ids.tolist() == own
+        shown = prompt.image_grid_thw is not None
+        assert batch["num_images"][index] == int(shown)
+        if shown:
+            count = len(prompt.pixel_values)
+            pixels = batch["pixel_values"][patches : patches + count]
+            assert torch.equal(pixels, prompt.pixel_values)
+            patches += count
+    assert patches == len(batch["pixel_values"])
+
+
+# ---------------------------------------------------------------------- the verifier
+
+RIGHT = "<think> 4 x 3 = 12 </think> \\boxed{ 4 x 3 = 12 }"
+
+
+def test_the_verifier_takes_what_trl_hands_over():
+    grade = verifier(load_world())
+    columns = {"numbers": [[4, 3], [4, 3]], "target": [12, 7]}
+    assert grade([RIGHT, RIGHT], **columns) == [1.0, 0.0]
+    chat = [[{"role": "assistant", "content": RIGHT}]] * 2
+    assert grade(chat, **columns, prompts=[None] * 2, trainer_state=None) == [1.0, 0.0]
+    assert text_of(chat[0]) == text_of(RIGHT) == RIGHT
+
+
+@pytest.mark.parametrize("missing", ["numbers", "target"])
+def test_the_verifier_names_the_column_it_lacks(missing):
+    columns = {"numbers": [[4, 3]], "target": [12]}
+    del columns[missing]
+    with pytest.raises(UserError, match=f"no column {missing}: without answers"):
+        verifier(load_world())([RIGHT], **columns)
+
+
+def test_a_verifier_is_called_alike_for_every_source_of_rollouts(scenes, lively_folder, tmp_path):
+    """TRL calls it, or dynamic sampling does: the same keywords, so one verifier serves both."""
+    seen = []
+
+    def curious(**columns):
+        seen.append((set(columns) - {"log_extra", "log_metric"}, len(columns["prompts"])))
+        assert all(
+            len(columns[name]) == 8 for name in ("completions", "completion_ids", "problem_id")
+        )
+        return [0.0, 1.0] * 4
+
+    for sampler in (None, scenes.FixedSampler()):
+        scenes.trainer(
+            lively_folder, tmp_path, scenes.settings("ares"), curious, sampler=sampler,
+            data=scenes.dataset(4, ["text"]),
+        ).train()  # fmt: skip
+    assert len(seen) == 4 and all(call == seen[0] for call in seen)

@@ -1,0 +1,206 @@
+"""What runs again after a change: that which depends on it, and nothing else.
+
+The workflow is run in a copy of the repository, with stand-ins for `ares` and `papermill` that
+write empty outputs. Snakemake then plans on its own records, as it would after a real run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ares.paths import ROOT
+
+#: Three arms, one of which starts from the other cold start, and one with two seeds.
+ARMS = {
+    "grpo": {"seeds": [1]},
+    "ares": {"seeds": [1, 2]},
+    "from-base": {"preset": "ares", "start": "base", "seeds": [3]},
+}
+CONFIG = {
+    "scale": "stand-in",
+    "problems": {"per_level": 1},
+    "rollouts": {"batch_prompts": 2, "shards": 1},
+    "causal": {"rollouts": 1, "alternatives": 2, "continuations": 2, "shards": 1},
+    "adacs": {"per_level": 2, "size": 4},
+    "aepo": {
+        "steps": 1,
+        "prompts": 2,
+        "validation": {"per_level": 1, "every": 1},
+        "arms": ARMS,
+    },
+    "evaluation": {"per_level": 1},
+}
+#: `ares` and `papermill` in one: every output of the command line is made, empty.
+STAND_IN = """#!{python} -IS
+import sys
+from pathlib import Path
+
+words = sys.argv[1:]
+if Path(sys.argv[0]).name == "papermill":
+    import json
+    parameters = json.loads(Path(words[words.index("-f") + 1]).read_text())
+    name = Path(words[-1]).stem
+    files = [words[-1]] + [
+        f"{{parameters['figures']}}/{{figure}}.{{ending}}"
+        for figure in json.loads(Path("figures.json").read_text())[name]
+        for ending in ("png", "pdf", "csv")
+    ]
+else:
+    pairs = zip(words, words[1:])
+    files = [value for option, value in pairs if option == "--out" or option.endswith("-out")]
+for path in map(Path, files):
+    if path.suffix:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    else:
+        path.mkdir(parents=True)
+        (path / "config.json").write_text("{{}}")
+"""
+#: What follows every new test of a model.
+AFTER_A_TEST = {"evaluation": 1, "findings": 1, "manifest": 1, "all": 1} | {
+    f"notebook_{name}": 1 for name in ("08_cold_start", "09_training", "10_ablation")
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A copy of the repository in which the workflow has run once."""
+    folder = tmp_path_factory.mktemp("reruns")
+    for name in ("ares", "config", "data", "notebooks", "profiles", "workflow"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    shutil.copy(ROOT / "Snakefile", folder)
+    listed = yaml.safe_load((folder / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
+    figures = {name: spec["figures"] for name, spec in listed.items()}
+    (folder / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
+    # The commands that jobs start are those beside the Python that runs Snakemake.
+    (folder / "bin").mkdir()
+    (folder / "bin/python").symlink_to(os.path.realpath(sys.executable))
+    for name in ("ares", "papermill"):
+        (folder / "bin" / name).write_text(STAND_IN.format(python=os.path.realpath(sys.executable)))
+        (folder / "bin" / name).chmod(0o755)
+    write_config(folder)
+    done = snakemake(folder, "--cores", "4")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def write_config(folder: Path, **changes: object) -> None:
+    """Write the config with changes like {"aepo.lr": 1e-4}."""
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    for where, value in changes.items():
+        *parents, key = where.split(".")
+        part = config
+        for parent in parents:
+            part = part.setdefault(parent, {})
+        part[key] = value
+    (folder / "config/stand-in.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    packages = sysconfig.get_paths()["purelib"]
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{packages}"}
+    command = [str(folder / "bin/python"), "-m", "snakemake", *arguments]
+    return subprocess.run(
+        [*command, "--config", "scale=stand-in"],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=250,
+    )  # fmt: skip
+
+
+def planned(folder: Path) -> dict[str, int]:
+    """How often each rule would run."""
+    done = snakemake(folder, "-n")
+    assert done.returncode == 0, done.stderr
+    if "Job stats:" not in done.stdout:
+        assert "Nothing to be done" in done.stdout + done.stderr
+        return {}
+    table = done.stdout.split("Job stats:")[1].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+
+
+def test_a_finished_run_is_finished(place):
+    write_config(place)
+    assert planned(place) == {}
+
+
+def test_a_seed_more_is_one_run_more(place):
+    write_config(place, **{"aepo.arms": ARMS | {"grpo": {"seeds": [1, 5]}}})
+    assert planned(place) == {"train": 1, "evaluate": 1, "run_table": 4, **AFTER_A_TEST}
+
+
+@pytest.mark.slow
+def test_an_arm_more_is_its_runs_more(place):
+    write_config(place, **{"aepo.arms": ARMS | {"dapo": {"seeds": [1, 2]}}})
+    assert planned(place) == {"train": 2, "evaluate": 2, "run_table": 4, **AFTER_A_TEST}
+
+
+@pytest.mark.slow
+def test_a_changed_arm_is_trained_again_alone(place):
+    write_config(place, **{"aepo.arms.grpo.start": "cs-vanilla"})
+    assert planned(place) == {"train": 1, "evaluate": 1, "run_table": 4, **AFTER_A_TEST}
+
+
+#: Another value for one key, and what it reaches.
+CHANGES = {
+    "aepo.lr": (1e-4, {"train": 4, "evaluate": 4, "run_table": 4, **AFTER_A_TEST}),
+    "aepo.checkpoint_every": (3, {"manifest": 1, "all": 1}),
+    "evaluation.samples": (3, {"evaluate": 7, **AFTER_A_TEST}),
+    # The run that starts from the base model does not see the cold start.
+    "adacs.size": (
+        5,
+        {"curate": 1, "sft": 2, "train": 3, "evaluate": 5, "run_table": 4, **AFTER_A_TEST},
+    ),
+    "causal.continuations": (
+        4,
+        {"causal_shard": 1, "causal": 1, "findings": 1, "notebook_02_windows": 1}
+        | {"manifest": 1, "all": 1},
+    ),
+    "bootstrap.resamples": (
+        99,
+        {"findings": 1, "notebook_01_world": 1, "notebook_02_windows": 1}
+        | {"notebook_03_difficulty": 1, "notebook_04_hwe_length": 1, "notebook_06_paper_vs_code": 1}
+        | {"notebook_08_cold_start": 1, "notebook_09_training": 1, "notebook_10_ablation": 1}
+        | {"manifest": 1, "all": 1},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_changed_value_reaches_what_reads_it(place, key):
+    value, expected = CHANGES[key]
+    write_config(place, **{key: value})
+    assert planned(place) == expected
+
+
+@pytest.mark.slow
+def test_a_changed_module_reaches_the_commands_that_import_it(place):
+    write_config(place)
+    module = place / "ares/coldstart/curate.py"
+    module.write_text(module.read_text(encoding="utf-8") + "\n# another comment\n")
+    jobs = planned(place)
+    assert jobs["curate"] == 1 and jobs["sft"] == 2
+    assert "pass_rates" not in jobs and "rollout_shard" not in jobs
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_keeps_its_state_for_the_same_settings_only(place):
+    states = {}
+    for name, change in [("same", {}), ("seeds", {"aepo.arms.ares.seeds": [2, 7]}),
+                         ("rate", {"aepo.lr": 1e-4}), ("start", {"adacs.lr": 1e-4})]:  # fmt: skip
+        write_config(place, **change)
+        plan = snakemake(place, "-n", "-p", "--forceall", "results/stand-in/models/ares-s2").stdout
+        (states[name],) = set(re.findall(r"--state (\S+)", plan))
+    assert states["same"].startswith("results/stand-in/states/ares-s2-")
+    assert states["seeds"] == states["same"]
+    assert len(set(states.values())) == 3
