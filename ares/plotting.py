@@ -234,6 +234,7 @@ def rollout_tree(ax: Axes, rows: pd.DataFrame) -> None:
                 xytext=(3, 3),
                 textcoords="offset points",
                 fontsize=5.5,
+                parse_math=False,  # a response may hold dollar signs
             )
     ax.set(ylim=(rows["row"].max() + 0.7, -0.7), yticks=rows["row"], xlabel="token")
     ax.set_yticklabels(rows["name"])

@@ -8,6 +8,8 @@ Choices:
 3. Arms are compared by seed: run 1 of one with run 1 of the other. With one common seed there is no
    interval, for nothing shows how runs differ.
 4. The models that training starts from are one each; they are the same for every seed.
+5. Intervals of few runs are widened and may pass what a quantity can be; values are cut off there
+   (0 to 1 for an accuracy), differences are not.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ TABLE5 = {
     "cold start + entropy shaping": "ares-no-kl",
     "ARES-7B": "ares",
 }
+#: What a value can be.
+BOUNDS = {"accuracy": (0.0, 1.0), "length": (0.0, np.inf), "hwe": (0.0, np.inf)}
 #: Pairs of models that differ in one part (dapo and grpo: in all of DAPO): part, with, without.
 PARTS = (
     ("dynamic KL", "ares", "ares-no-kl"),
@@ -118,7 +122,11 @@ class Tested:
             return Found(Estimate(NAN, NAN, NAN), "none", 0)
         if len(draws) == 1:
             return Found(self.problems.estimate(*draws.values()), "problems", 1)
-        return self._over_runs(draws.values())
+        found = self._over_runs(draws.values())
+        low, high = np.clip([found.estimate.low, found.estimate.high], *BOUNDS[column])
+        return Found(
+            Estimate(found.estimate.value, float(low), float(high)), found.over, found.runs
+        )
 
     def difference(
         self,

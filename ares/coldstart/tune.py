@@ -6,7 +6,6 @@ tower stays as it is (the paper trains the language model only).
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,8 @@ import torch
 from datasets import Dataset, Features, Image, List, Value
 from trl import SFTConfig, SFTTrainer
 
-from ares.io import write_json
-from ares.model.load import WORLD_FILE
 from ares.sampling.rollouts import tasks_from_table
 from ares.world.prompts import VALUES, messages, picture
-from ares.world.settings import World
 
 _MESSAGES = List(
     {"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})}
@@ -134,20 +130,3 @@ def _arguments(settings: dict[str, Any], seed: int, folder: Path) -> SFTConfig:
         logging_steps=0.1,  # of the run
         disable_tqdm=False,
     )
-
-
-def publish(model, processor, world: World, folder: Path) -> None:
-    """Write a model folder as the shipped base is: float16 weights, processor, world; or nothing.
-
-    A folder that is there is replaced.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        made = Path(scratch) / folder.name
-        model.to(torch.float16).save_pretrained(made)
-        processor.tokenizer.backend_tokenizer.no_padding()  # left over from the last batch
-        processor.save_pretrained(made)
-        write_json(made / WORLD_FILE, world.as_dict())
-        if folder.exists():
-            shutil.rmtree(folder)
-        made.rename(folder)

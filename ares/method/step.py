@@ -146,9 +146,7 @@ class Method:
         beta_B = s.kl_coefficient * self.controller.beta(bucket_B)
         return kl.token_weights(beta_B, hwe_BT, s.kl_rho)
 
-    def observe_kl(
-        self, kl_BT: Tensor, mask_BT: Tensor, hwe_BT: Tensor, bucket_B: Tensor
-    ) -> None:
+    def observe_kl(self, kl_BT: Tensor, mask_BT: Tensor, hwe_BT: Tensor, bucket_B: Tensor) -> None:
         """Show the per-token KL (nats) of a micro-batch.
 
         The window controller only collects it until `end_step`, so a step is the same in any number

@@ -12,9 +12,8 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from ares.errors import UserError
-from ares.io import write_json
 from ares.method.presets import preset
-from ares.model.load import WORLD_FILE
+from ares.model.save import publish
 from ares.sampling.policy import load
 from ares.sampling.rollouts import Sampling, Task, roll_out
 from ares.training import checkpoints
@@ -126,15 +125,9 @@ class Run:
         self.trainer.train(resume_from_checkpoint=newest)
 
     def save(self, folder: str | Path) -> None:
-        """Write the trained model as a plain folder, with its processor and world.
-
-        In half precision, as the shipped base model: twice as small, and every later step reads
-        the same numbers.
-        """
+        """Write the trained model as a plain folder, with its processor and world."""
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        model.to(torch.float16).save_pretrained(folder)
-        self.trainer.processing_class.save_pretrained(folder)
-        write_json(Path(folder) / WORLD_FILE, self.world.as_dict())
+        publish(model, self.trainer.processing_class, self.world, folder)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Tables steps, timings, validation and trees, each with the columns arm and seed."""

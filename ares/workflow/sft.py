@@ -32,7 +32,8 @@ def run(options: argparse.Namespace) -> None:
             f"{', '.join(sorted(selection['curation'].unique())) or 'none'}"
         )
 
-    from ares.coldstart.tune import fine_tune, publish
+    from ares.coldstart.tune import fine_tune
+    from ares.model.save import publish
     from ares.sampling.policy import load
 
     model, processor, world = load(config)

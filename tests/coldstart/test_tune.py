@@ -15,10 +15,11 @@ from ares.base.corpus import Example, collate
 from ares.coldstart.pass_rates import training_tasks
 from ares.coldstart.pool import build_pool
 from ares.coldstart.teachers import SmallWorldTeachers
-from ares.coldstart.tune import build_trainer, fine_tune, publish
+from ares.coldstart.tune import build_trainer, fine_tune
 from ares.config import load_config
 from ares.io import read_json
 from ares.model.load import load_policy
+from ares.model.save import publish
 from ares.model.tiny import build_tokenizer
 from ares.world.problem import Problem
 from ares.world.settings import load_world

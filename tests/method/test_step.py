@@ -120,9 +120,7 @@ def test_kl_statistics_add_up_over_processes():
     one, two = Method(PRESETS["ares"]), Method(PRESETS["ares"])
     one.observe_kl(kl_BT, batch.mask_BT, shaped.hwe_BT, shaped.bucket_B)
     first = slice(0, 17)
-    two.observe_kl(
-        kl_BT[first], batch.mask_BT[first], shaped.hwe_BT[first], shaped.bucket_B[first]
-    )
+    two.observe_kl(kl_BT[first], batch.mask_BT[first], shaped.hwe_BT[first], shaped.bucket_B[first])
     one.end_step()
     two.end_step(lambda mine: mine + sums(slice(17, None)))
     assert one.controller.kappa_D == pytest.approx(two.controller.kappa_D)

@@ -6,12 +6,14 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
-from ares import paths
-from ares.config import scales
+from ares import cli, paths
+from ares.config import load_config, scales
+from ares.workflow import reference
 
 LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
 
@@ -81,6 +83,103 @@ def test_every_other_scale_can_be_planned(scale):
 def test_the_smoke_scale_exercises_the_merging_of_shards(smoke_plan):
     jobs = planned_jobs(smoke_plan)
     assert jobs["rollout_shard"] == jobs["causal_shard"] == 2
+
+
+def runs_of(scale: str) -> set[tuple[str, str]]:
+    """Every arm with each of its seeds, as a command line names them."""
+    arms = load_config(scale)["aepo"]["arms"]
+    return {(arm, str(seed)) for arm, entry in arms.items() for seed in entry["seeds"]}
+
+
+def option(command: str, name: str) -> str:
+    """The value of an option in a command line."""
+    words = shlex.split(command)
+    return words[words.index(f"--{name}") + 1]
+
+
+def commands(plan: str, name: str) -> list[str]:
+    """The command lines of `ares NAME` in a plan."""
+    return re.findall(rf"^\s*(?:Shell command: )?(ares {name} .*)$", plan, re.MULTILINE)
+
+
+def test_every_arm_is_trained_with_every_seed_from_its_start(smoke_plan):
+    trained = commands(smoke_plan, "train")
+    assert {(option(line, "arm"), option(line, "seed")) for line in trained} == runs_of("smoke")
+    starts = {option(line, "arm"): option(line, "start") for line in trained}
+    assert starts.pop("ares-from-vanilla") == "results/smoke/models/cs-vanilla"
+    assert set(starts.values()) == {"results/smoke/models/adacs"}
+    # No two runs write or keep the same thing.
+    for name in ("state", "model-out", "steps-out", "timings-out", "validation-out", "trees-out"):
+        assert len({option(line, name) for line in trained}) == len(trained)
+
+
+def test_every_model_is_tested_with_the_threshold_of_the_base(smoke_plan):
+    tested = commands(smoke_plan, "evaluate")
+    found = {(option(line, "arm"), option(line, "seed")) for line in tested}
+    assert found == runs_of("smoke") | {("base", "0"), ("adacs", "0"), ("cs-vanilla", "0")}
+    for line in tested:
+        arm, seed = option(line, "arm"), option(line, "seed")
+        name = arm if seed == "0" else f"{arm}-s{seed}"
+        folder = "data/base" if arm == "base" else f"results/smoke/models/{name}"
+        assert option(line, "model") == folder
+        assert option(line, "out") == f"results/smoke/evaluations/{name}.parquet"
+        if arm != "base":
+            assert option(line, "threshold-from") == "results/smoke/evaluations/base.parquet"
+    assert sum("--threshold-from" not in line for line in tested) == 1
+
+
+@pytest.mark.parametrize("command", ["pass-rates", "traces", "curate", "sft", "findings"])
+def test_the_commands_of_the_rules_are_commands_of_ares(smoke_plan, command):
+    lines = commands(smoke_plan, command)
+    assert len(lines) == {"sft": 2}.get(command, 1)
+    for line in lines:
+        words = shlex.split(line.split(" 2>&1")[0])[1:]
+        assert callable(cli.build_parser().parse_args(words).run)
+
+
+def test_tables_and_figures_of_times_are_told_to_the_manifest(smoke_plan):
+    (line,) = commands(smoke_plan, "manifest")
+    words = shlex.split(line.split(" > ")[0])[1:]
+    told = cli.build_parser().parse_args(words)
+    figures = {f"figures/smoke/training_cost.{ending}" for ending in ("png", "pdf", "csv")}
+    assert set(told.timed) == {"results/smoke/timings.parquet", *figures}
+    assert set(told.timed) <= {*told.tables, *told.figures}
+    assert "results/smoke/findings.csv" in told.tables
+
+
+def test_every_table_of_the_workflow_is_kept_for_the_reference(smoke_plan):
+    (line,) = commands(smoke_plan, "manifest")
+    tables = cli.build_parser().parse_args(shlex.split(line.split(" > ")[0])[1:]).tables
+    kept = {f"results/smoke/{name}.parquet" for name in reference.TABLES}
+    assert set(tables) == kept | {"results/smoke/findings.csv"}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_settings_that_a_notebook_reads_are_listed(name):
+    code = "\n".join(
+        "".join(cell["source"])
+        for cell in read_notebook(name)["cells"]
+        if cell["cell_type"] == "code"
+    )
+    listed = LISTED[name].get("settings", [])
+    read = set(re.findall(r'settings\["(\w+)"\]', code))
+    assert read <= {key.split(".")[0] for key in listed}
+    inside = {f"{a}.{b}" for a, b in re.findall(r'settings\["(\w+)"\]\["(\w+)"\]', code)}
+    assert all(key in listed or key.split(".")[0] in listed for key in inside)
+    assert ("load_config" in code) == bool(listed)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_the_files_that_a_notebook_reads_are_listed(name):
+    listed = LISTED[name]
+    code = "\n".join("".join(cell["source"]) for cell in read_notebook(name)["cells"])
+    papers = {Path(path).stem for path in listed.get("data", [])}
+    for path in (paths.DATA / "paper").glob("*.csv"):
+        assert path.stem not in code or path.stem in papers, path
+    if "load_rules" in code:
+        book = (paths.CONFIG / "findings.yaml").read_text(encoding="utf-8")
+        assert {"findings"} | {Path(f).stem for f in re.findall(r"\w+\.csv", book)} <= papers
+    assert set(listed.get("timed", [])) <= set(listed["figures"])
 
 
 @pytest.mark.parametrize(
@@ -154,8 +253,14 @@ def test_rules_depend_on_the_code_behind_their_commands():
         ("rollout_shard", "ares/sampling/engine.py"),
         ("tokens", "ares/method/lexicon.json"),
         ("causal_shard", "ares/world/verify.py"),
+        ("sft", "ares/coldstart/tune.py"),
+        ("train", "ares/training/trainer.py"),
+        ("train", "ares/method/kl.py"),
+        ("evaluate", "ares/sampling/engine.py"),
+        ("findings", "config/findings.yaml"),
         ("notebook_05_theory", "ares/method/theory.py"),
         ("notebook_05_theory", "notebooks/05_theory.ipynb"),
     ]:
         assert source in inputs[rule], rule
     assert "ares/sampling/engine.py" not in inputs["problems"]
+    assert "ares/training/trainer.py" not in inputs["evaluate"] | inputs["sft"]

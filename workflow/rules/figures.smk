@@ -32,7 +32,7 @@ for NOTEBOOK in NOTEBOOKS:
             "running {input.notebook}"
         shell:
             "printf '%s\\n' {params.parameters:q} > {log.parameters};"
-            " papermill -f {log.parameters} --kernel python3 --no-progress-bar"
+            " papermill -f {log.parameters} --kernel python3 --start-timeout 300 --no-progress-bar"
             " {input.notebook} {log.notebook} > {log.text} 2>&1"
             " && cp {log.notebook} {output.notebook}"
 

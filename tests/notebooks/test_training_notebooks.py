@@ -1,0 +1,79 @@
+"""The notebooks of the training runs on made-up tables: of the smallest size, and with gaps.
+
+Their cells run one after the other in this process, which is quicker than a kernel; papermill and
+nbval run them for real elsewhere.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+import yaml
+
+from ares import paths
+from ares.io import write_table
+
+LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
+NOTEBOOKS = ["09_training", "10_ablation"]
+
+
+@pytest.fixture(scope="module")
+def made_up() -> ModuleType:
+    """The generator of the tables."""
+    file = paths.ROOT / "tests/analysis/made_up_runs.py"
+    spec = importlib.util.spec_from_file_location("made_up_runs", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def execute(name: str, **parameters: str) -> None:
+    """Run the code cells of a notebook with other values of its parameters."""
+    cells = json.loads((paths.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    names: dict = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+            if "parameters" in cell["metadata"].get("tags", []):
+                names.update(parameters)
+    plt.close("all")
+
+
+def write(folder: Path, tables: dict[str, pd.DataFrame], change: Callable) -> None:
+    for name, table in tables.items():
+        write_table(folder / f"{name}.parquet", change(table))
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_two_batches_one_run_and_four_problems_are_enough(name, made_up, tmp_path, capsys):
+    made_up.write(tmp_path, steps=2, seeds=(1,), per_level=4, samples=2)
+    execute(name, config="smoke", tables=str(tmp_path), figures=str(tmp_path / "figures"))
+    wanted = [f"{f}.{e}" for f in LISTED[name]["figures"] for e in ("png", "pdf", "csv")]
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(wanted)
+    assert "1 seed, 2 are needed" in capsys.readouterr().out
+
+
+GAPS = {
+    "arms of other names": lambda table: table[
+        table["arm"].isin(["ares-no-kl", "paper", "base"])
+    ].replace({"arm": {"paper": "mine"}}),
+    "no cold start": lambda table: table[table["arm"].isin(["grpo", "ares", "ares-branch"])],
+    "two levels": lambda table: table[table.get("level", pd.Series("", table.index)) != "medium"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gap", GAPS)
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_gaps_in_the_tables_are_drawn_as_gaps(name, gap, made_up, tmp_path):
+    write(tmp_path, made_up.tables(per_level=12), GAPS[gap])
+    execute(name, config="laptop", tables=str(tmp_path), figures=str(tmp_path / "figures"))
+    for figure in LISTED[name]["figures"]:
+        assert (tmp_path / "figures" / f"{figure}.png").is_file()
