@@ -77,7 +77,7 @@ class Found:
         return {**whole, "over": self.over, "runs": self.runs}
 
 
-class Tested:
+class Evaluated:
     """Every model's evaluation, and how its numbers are resampled.
 
     Args:
@@ -194,7 +194,7 @@ def _cells(rows: pd.DataFrame, level: str | None, presentation: str | None) -> p
     return rows if presentation is None else rows[rows["presentation"] == presentation]
 
 
-def table5(tested: Tested, column: str, against: str = "grpo") -> pd.DataFrame:
+def table5(tested: Evaluated, column: str, against: str = "grpo") -> pd.DataFrame:
     """Every model by cell and on average, and its difference to one arm.
 
     Args:
@@ -220,7 +220,7 @@ def table5(tested: Tested, column: str, against: str = "grpo") -> pd.DataFrame:
     )
 
 
-def _to_run(tested: Tested, arm: str, against: str, column: str) -> Found:
+def _to_run(tested: Evaluated, arm: str, against: str, column: str) -> Found:
     """Arm minus reference, also where the arm is one of the models that training starts from."""
     if arm not in STARTS or against in STARTS:
         return tested.difference(arm, against, column)
@@ -229,7 +229,7 @@ def _to_run(tested: Tested, arm: str, against: str, column: str) -> Found:
     return Found(Estimate(-flipped.value, -flipped.high, -flipped.low), found.over, found.runs)
 
 
-def per_run_values(tested: Tested, column: str, against: str = "grpo") -> pd.DataFrame:
+def per_run_values(tested: Evaluated, column: str, against: str = "grpo") -> pd.DataFrame:
     """The points behind `table5`: arm, kind, run (from 0), value; differences of arms alone."""
     rows = [
         (arm, kind, run, value)
@@ -241,7 +241,7 @@ def per_run_values(tested: Tested, column: str, against: str = "grpo") -> pd.Dat
     return pd.DataFrame(rows, columns=["arm", "kind", "run", "value"])
 
 
-def parts(tested: Tested, column: str) -> pd.DataFrame:
+def parts(tested: Evaluated, column: str) -> pd.DataFrame:
     """What one part of the method changes: `PARTS` whose two models there are, all cells pooled.
 
     Returns:
@@ -304,7 +304,7 @@ def paper_differences(table: pd.DataFrame, against: str = "grpo") -> pd.DataFram
     return found.assign(difference=found["average"] - reference)
 
 
-def order(tested: Tested, column: str, arms: Iterable[str]) -> str:
+def order(tested: Evaluated, column: str, arms: Iterable[str]) -> str:
     """The arms that there are, from the highest to the lowest average, as a sentence.
 
     Ranks of noisy numbers; what differs from what, the intervals say.

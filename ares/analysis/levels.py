@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ares.analysis.ablation import NAN, Found, Tested
+from ares.analysis.ablation import NAN, Evaluated, Found
 from ares.method.difficulty import BUCKETS
 
 #: Our models by the paper's names in Table 4.
@@ -19,7 +19,7 @@ MODELS = {"ARES-CS-Vanilla": "cs-vanilla", "ARES-CS-7B": "adacs", "ARES-RL-7B": 
 LABELS = {"base": "base", "cs-vanilla": "CS-Vanilla", "adacs": "CS (AdaCS)", "ares": "RL (ares)"}
 
 
-def by_cell(tested: Tested, arms: Sequence[str]) -> pd.DataFrame:
+def by_cell(tested: Evaluated, arms: Sequence[str]) -> pd.DataFrame:
     """Accuracy (fraction) and length (tokens) of models by level and presentation.
 
     Returns:
@@ -38,7 +38,7 @@ def by_cell(tested: Tested, arms: Sequence[str]) -> pd.DataFrame:
     return _table(rows, ["arm", "level", "presentation", "quantity"])
 
 
-def changes(tested: Tested, of: str = "ares", against: str = "adacs") -> pd.DataFrame:
+def changes(tested: Evaluated, of: str = "ares", against: str = "adacs") -> pd.DataFrame:
     """F9: what RL changes, by level: accuracy as a difference, length in proportion (fractions).
 
     Returns:

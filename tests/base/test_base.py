@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from ares.base.corpus import IGNORED, Example, Stream, collate
+from ares.base.ahead import ahead
+from ares.base.corpus import IGNORED, Example, Place, Stream, collate, positions
 from ares.base.publish import publish
 from ares.base.settings import load_base_config
-from ares.base.train import Trainer
+from ares.base.train import Progress, Trainer
 from ares.errors import UserError
 from ares.model.load import load_policy, model_world
-from ares.model.tiny import build_processor
+from ares.model.tiny import Size, build_model, build_processor
 from ares.paths import CONFIG
 from ares.world.problem import Problem, split_of
 from ares.world.settings import load_world
@@ -57,6 +64,50 @@ def test_a_chunk_depends_on_its_index_alone_and_keeps_to_the_token_budget() -> N
     assert max(batch["input_ids"].numel() for batch in chunk) <= 1100
 
 
+def test_a_stream_can_be_entered_at_any_chunk() -> None:
+    stream = Stream(WORLD, build_processor(WORLD), 1, 0.5, 200, 300, examples=8)
+    whole = list(stream.batches(12))
+    place = whole[9][2]
+    assert place.chunk > 0 and 0 < place.step <= 9
+    entered = list(stream.batches(12, place))
+    assert [step for step, _, _ in entered] == list(range(place.step, 12))
+    for (_, one, there), (_, other, again) in zip(entered, whole[place.step :], strict=True):
+        assert there == again
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_work_done_ahead_comes_in_the_order_of_its_indices() -> None:
+    def slow_at_first(index: int) -> tuple[int, torch.Tensor]:
+        time.sleep(0.2 if index == 3 else 0.0)
+        return index, torch.full((2,), index)
+
+    state = torch.get_rng_state()
+    for workers in (0, 2):
+        made = list(ahead(slow_at_first, range(3, 9), workers))
+        assert [index for index, _ in made] == list(range(3, 9))
+        assert all(tensor.tolist() == [index, index] for index, tensor in made)
+    assert torch.equal(torch.get_rng_state(), state), "it must not draw from torch's generator"
+
+
+def test_positions_are_those_that_the_model_works_out() -> None:
+    processor = build_processor(WORLD)
+    model = build_model(processor, Size(**TINY["size"]), seed=0).model
+    examples = [
+        Example(Problem((3, 8), 24), "text", "<think> guess </think>"),
+        Example(Problem((3, 8, 5, 2), 19), "image", "<think> try 3 + 8 = 11 . </think>"),
+        Example(Problem((3, 8), 11), "image", "<think>"),
+    ]
+    batch = collate(examples, processor, seed=0)
+    expected, _ = model.get_rope_index(
+        batch["input_ids"],
+        mm_token_type_ids=batch["mm_token_type_ids"],
+        image_grid_thw=batch["image_grid_thw"],
+        attention_mask=batch["attention_mask"],
+    )
+    assert torch.equal(positions(batch, processor.image_token_id), expected)
+    assert not torch.equal(expected[0], expected[2]), "the cards stand at places of their own"
+
+
 def test_the_corpus_holds_training_problems_only() -> None:
     from ares.base.corpus import draw_example
 
@@ -79,6 +130,41 @@ def test_an_interrupted_training_ends_at_the_same_weights(tmp_path) -> None:
     resumed.run()
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(resumed)[name]), name
+
+
+def test_batches_made_ahead_give_the_same_weights(tmp_path) -> None:
+    alone = Trainer(TINY, WORLD, tmp_path / "alone")
+    alone.run()
+    helped = Trainer({**TINY, "workers": 2}, WORLD, tmp_path / "helped")
+    helped.run()
+    for name, tensor in weights(alone).items():
+        assert torch.equal(tensor, weights(helped)[name]), name
+
+
+def test_training_goes_on_inside_a_later_chunk(tmp_path) -> None:
+    small = {**TINY, "text": {"steps": 9, "lr": 1e-3}, "chunk": 4, "batch_tokens": 150}
+    whole = Trainer(small, WORLD, tmp_path / "whole")
+    whole._stage("text")
+    cut = Trainer({**small, "text": {"steps": 7, "lr": 1e-3}}, WORLD, tmp_path / "cut")
+    cut._stage("text")
+    resumed = Trainer(small, WORLD, tmp_path / "cut")
+    seen = [(step, place) for step, _, place in resumed._losses("text", _state(tmp_path / "cut"))]
+    assert [step for step, _ in seen] == [7, 8] and seen[0][1].chunk > 0
+    resumed._stage("text")
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(resumed)[name]), name
+
+
+def _state(folder: Path) -> Progress:
+    with safe_open(folder / "text.safetensors", "pt") as state:
+        told = json.loads(state.metadata()["progress"])
+    return Progress(told["steps"], told["seconds"], Place(**told["place"]))
+
+
+def test_a_state_of_an_earlier_version_is_refused(tmp_path) -> None:
+    save_file({}, tmp_path / "text.safetensors", {"step": "3", "seconds": "1.0"})
+    with pytest.raises(UserError, match="of an earlier version; remove it"):
+        Trainer(TINY, WORLD, tmp_path)._stage("text")
 
 
 def test_stages_train_what_they_say(tmp_path) -> None:
