@@ -53,9 +53,10 @@ types: install  ## what mypy says about the type hints
 test-slow: install  ## the tests that take long
 	$(BIN)/pytest -m slow --timeout 3600
 
-bench: install  ## speed of the method and of the sampler, measured
+bench: install  ## speed of the method, the sampler and the trainer, measured
 	$(BIN)/pytest -s --timeout 3600 benchmarks/bench_method.py
 	$(BIN)/python benchmarks/bench_sampling.py
+	$(BIN)/python benchmarks/bench_training.py
 
 base: install  ## train the base model again into results/base (data/base, the shipped one, stays)
 	$(SNAKEMAKE) base
