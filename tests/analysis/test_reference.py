@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ares.cli import main
-from ares.io import read_table, write_json, write_table
+from ares.io import read_table, write_json, write_table, write_text
 from ares.workflow import reference
 
 
@@ -26,10 +26,16 @@ def write_run(folder) -> None:
     tokens["p_filler"] = [0.12345, 0.00001]
     rollouts = pd.DataFrame({"rollout_id": [0], "text": ["a b"], "n_tokens": [2]})
     rollouts = rollouts.assign(entropy=[[0.1, 0.0]], logprob=[[-1.0, 0.0]], token_ids=[[1, 2]])
-    others = {name: pd.DataFrame({"rollout_id": [0]}) for name in ("problems", "top_k", "causal")}
-    for name, table in {"tokens": tokens, "rollouts": rollouts, **others}.items():
+    pool = pd.DataFrame(
+        {"problem_id": ["1-2=3"], "numbers": [[1, 2]], "target": [3], "text": ["a"]}
+    )
+    evaluation = pd.DataFrame({"arm": ["base"], "entropy": [0.123456], "n_tokens": [2.125]})
+    made = {"tokens": tokens, "rollouts": rollouts, "pool": pool, "evaluation": evaluation}
+    for name in reference.TABLES:
+        table = made.get(name, pd.DataFrame({"rollout_id": [0], "value": [0.123456]}))
         write_table(folder / f"{name}.parquet", table)
     write_json(folder / "manifest.json", {"commit": None})
+    write_text(folder / "findings.csv", "id,claim\nF1,one\n")
 
 
 def test_the_command_leaves_out_lists_and_shortens_numbers(tmp_path):
@@ -41,15 +47,33 @@ def test_the_command_leaves_out_lists_and_shortens_numbers(tmp_path):
     assert "logprob" not in tokens
     assert tokens["entropy"].to_numpy() == pytest.approx([0.123456, 1e-6], rel=5e-4)
     assert tokens["p_filler"].tolist() == pytest.approx([0.123, 0.0])
-    assert (out / "manifest.json").is_file()
+    assert list(read_table(out / "pool.parquet")) == ["problem_id"]
+    evaluation = read_table(out / "evaluation.parquet")
+    assert evaluation["entropy"].to_numpy() == pytest.approx([0.123456], rel=5e-4)
+    assert evaluation["n_tokens"].tolist() == [2.125]
 
 
-def test_a_missing_table_is_one_line(tmp_path, capsys):
+def test_the_other_tables_and_the_findings_are_kept_as_they_are(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    write_run(run)
+    assert main(["reference", "--results", str(run), "--out", str(out)]) == 0
+    for name in set(reference.TABLES) - {"tokens", "rollouts", "pool", "evaluation"}:
+        kept = read_table(out / f"{name}.parquet")
+        pd.testing.assert_frame_equal(kept, read_table(run / f"{name}.parquet"))
+    for name in ("findings.csv", "manifest.json"):
+        assert (out / name).read_bytes() == (run / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("causal.parquet", "no such table"), ("findings.csv", "no such file")],
+)
+def test_a_missing_file_is_one_line(tmp_path, capsys, name, message):
     write_run(tmp_path / "run")
-    (tmp_path / "run" / "causal.parquet").unlink()
+    (tmp_path / "run" / name).unlink()
     arguments = ["reference", "--results", str(tmp_path / "run"), "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
-    assert "causal.parquet: no such table" in capsys.readouterr().err
+    assert f"{name}: {message}" in capsys.readouterr().err
 
 
 def test_too_much_for_the_repository_is_refused(tmp_path, capsys, monkeypatch):

@@ -12,6 +12,9 @@ import torch
 
 from ares.model.load import load_policy
 
+#: Programs that tests start; as modules they would look for `scenes` in vain.
+collect_ignore = ["killed_run.py", "two_processes.py"]
+
 
 @pytest.fixture(scope="session")
 def scenes() -> ModuleType:

@@ -167,3 +167,27 @@ def test_token_beta_weighs_every_token_and_keeps_the_kl():
     assert beta.kl_BT.tolist() == [[1.0, 2.0]] and not beta.kl_BT.requires_grad
     assert beta != 0.0 and float(beta) == 0.5  # what TRL asks before it computes a KL
     assert (TokenBeta(0.5) * kl_BT).tolist() == [[0.5, 1.0]]
+
+
+def test_the_loss_is_an_average_over_the_tokens_that_are_kept(scenes, lively_folder, tmp_path):
+    """Of two prompts one is always solved: its rollouts are masked out and do not count."""
+
+    def first_is_easy(completions, **columns):
+        return [1.0] * 4 + [1.0, 0.0, 0.0, 1.0]
+
+    made = scenes.trainer(
+        lively_folder, tmp_path, scenes.settings("ares"), first_is_easy,
+        sampler=scenes.FixedSampler(),
+    )  # fmt: skip
+    made.model.train()
+    rows = [row for row in scenes.dataset(2) for _ in range(4)]
+    batch = made._generate_and_score_completions(rows)
+    mask_BT = batch["completion_mask"]
+    assert batch["tool_mask"].sum(1).tolist() == [0] * 4 + [mask_BT.shape[1]] * 4
+    assert batch["num_items_in_batch"] == mask_BT[4:].sum() < mask_BT.sum()
+    assert batch["bucket"].tolist() == [0] * 4 + [1] * 4
+    # What TRL's own advantages have no say in: the first prompt's are 0, the second's centred.
+    per_rollout = [row[mask.bool()].unique() for row, mask in zip(batch["advantages"], mask_BT,
+                                                                  strict=True)]  # fmt: skip
+    assert [len(values) for values in per_rollout] == [1] * 8
+    assert float(torch.cat(per_rollout[4:]).sum()) == pytest.approx(0, abs=1e-5)

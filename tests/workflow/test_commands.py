@@ -24,6 +24,14 @@ def place(model_folder, tmp_path_factory):
         "problems": {"per_level": 1},
         "rollouts": {"samples": 2, "max_new_tokens": 20, "batch_prompts": 4, "shards": 2},
         "causal": {"rollouts": 2, "alternatives": 2, "continuations": 2, "shards": 1},
+        "adacs": {"per_level": 2, "size": 4},
+        "aepo": {
+            "steps": 1,
+            "prompts": 2,
+            "validation": {"per_level": 1, "every": 1},
+            "arms": {"grpo": {"seeds": [1]}},
+        },
+        "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 20},
     }
     (folder / "try.yaml").write_text(yaml.safe_dump(config))
     run(folder, "problems", "--out", "problems.parquet")
@@ -81,6 +89,48 @@ def test_tokens_and_causal_labels_join_the_rollouts(place) -> None:
     causal = read_table(place / "causal.parquet")
     assert causal.rollout_id.nunique() == 2 and causal.effect.between(0, 0.5).all()
     assert set(read_table(place / "top.parquet").columns) >= {"entropy", "top_logprobs"}
+
+
+def evaluated(place, name: str, arm: str, seed: int, *more: str) -> pd.DataFrame:
+    model = ["--model", str(place / "model"), "--arm", arm, "--seed", str(seed)]
+    run(place, "evaluate", *model, *more, "--out", f"{name}.parquet")
+    return read_table(place / f"{name}.parquet")
+
+
+def test_models_are_tested_on_the_same_prompts_with_one_threshold(place) -> None:
+    base = evaluated(place, "base", "base", 0)
+    other = evaluated(place, "other", "ares", 7, "--threshold-from", "base.parquet")
+    assert len(base) == 12 and set(base["samples"]) == {2}
+    assert list(base.columns[:4]) == ["arm", "seed", "problem_id", "level"]
+    assert set(base["arm"]) == {"base"} and set(base["seed"]) == {0}
+    assert set(other["arm"]) == {"ares"} and set(other["seed"]) == {7}
+    # The same model gives the same responses: the draws depend on neither the arm nor its seed.
+    assert other.drop(columns=["arm", "seed"]).equals(base.drop(columns=["arm", "seed"]))
+
+
+def test_a_threshold_of_other_prompts_is_one_line(place, capsys) -> None:
+    base = evaluated(place, "base", "base", 0)
+    base.iloc[:-1].to_parquet(place / "fewer.parquet")
+    model = ["--model", str(place / "model"), "--arm", "ares", "--seed", "1"]
+    tables = ["--threshold-from", str(place / "fewer.parquet"), "--out", str(place / "x.parquet")]
+    assert main(["evaluate", "--config", str(place / "try.yaml"), *model, *tables]) == 2
+    assert "evaluate the base model again" in one_line(capsys)
+    assert not (place / "x.parquet").exists()
+
+
+def test_a_level_with_too_few_test_problems_is_said(place, tmp_path, capsys) -> None:
+    config = yaml.safe_load((place / "try.yaml").read_text())
+    config["problems"] = {"per_level": 1, "levels": ["easy"], "presentations": ["text"]}
+    config["evaluation"] = {"per_level": 5000, "samples": 1, "max_new_tokens": 4}
+    (tmp_path / "many.yaml").write_text(yaml.safe_dump(config))
+    model = ["--model", str(place / "model"), "--arm", "base", "--seed", "0"]
+    out = tmp_path / "all.parquet"
+    command = ["evaluate", "--config", str(tmp_path / "many.yaml"), *model, "--out", str(out)]
+    assert main(command) == 0
+    number = len(read_table(out))
+    assert 150 < number < 300
+    said = capsys.readouterr().out
+    assert f"level 'easy': {number} test problems, 5000 were asked for; taking them all" in said
 
 
 def test_rollouts_of_another_model_are_refused(place, capsys) -> None:

@@ -42,6 +42,26 @@ def test_manifest_holds_hashes_config_and_times(tmp_path):
     assert manifest["machine"]["cores"] >= 1
 
 
+def test_what_holds_wall_times_is_listed_without_a_hash(tmp_path, capsys):
+    files = {name: tmp_path / name for name in ("a.parquet", "timings.parquet", "cost.png")}
+    for file in files.values():
+        file.write_bytes(b"abc")
+    out = tmp_path / "manifest.json"
+    command = ["manifest", "--config", "smoke", "--benchmarks", str(tmp_path), "--out", str(out)]
+    command += ["--tables", str(files["a.parquet"]), str(files["timings.parquet"])]
+    command += ["--figures", str(files["cost.png"]), "--timed"]
+    timed = [str(files["timings.parquet"]), str(files["cost.png"])]
+    assert cli.main([*command, *timed]) == 0
+    manifest = read_json(out)
+    known = {"sha256": ABC, "bytes": 3}
+    assert manifest["tables"] == {str(files["a.parquet"]): known, timed[0]: None}
+    assert manifest["figures"] == {timed[1]: None}
+    out.unlink()
+    assert cli.main([*command, "elsewhere/timings.parquet"]) == 2
+    assert "elsewhere/timings.parquet: not among the tables" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_summary_names_every_table_figure_and_notebook():
     manifest = {
         "config": {"scale": "smoke"},
