@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 from accelerate import PartialState
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from ares.errors import UserError
 from ares.method.presets import preset
@@ -117,6 +117,8 @@ class Run:
             checked["every"],
         )
         self.trainer.add_callback(self.validation)
+        self.trainer.remove_callback(PrinterCallback)  # it prints every metric of every update
+        self.trainer.add_callback(Progress(self.trainer, f"{arm.name}, seed {seed}"))
 
     def train(self) -> None:
         """Train to the end, from the newest whole checkpoint where there is one."""
@@ -141,6 +143,26 @@ class Run:
             table.insert(0, "arm", self.arm.name)
             table.insert(1, "seed", self.seed)
         return tables
+
+
+class Progress(TrainerCallback):
+    """A line on the terminal after every batch of rollouts, from the first process."""
+
+    def __init__(self, trainer: AEPOTrainer, name: str) -> None:
+        self.trainer, self.name = trainer, name
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict, **others: Any) -> None:
+        """Tell how the batch went, when its last optimizer step has been logged."""
+        updates = args.steps_per_generation // args.gradient_accumulation_steps
+        step, rest = divmod(state.global_step, updates)
+        now = self.trainer.records.current()
+        if rest or not state.is_world_process_zero or "grad_norm" not in logs:
+            return
+        print(
+            f"{self.name}: batch {step} of {state.max_steps // updates}, accuracy "
+            f"{now['accuracy']:.3f}, {now['length']:.0f} tokens, {now['hwe']:.1f} of them HWE",
+            flush=True,
+        )
 
 
 class Validation(TrainerCallback):

@@ -60,6 +60,14 @@ def fixed_share(completions: Sequence[Any], **columns: Any) -> list[float]:
     return verdicts
 
 
+def half_useless(completions: Sequence[Any], **columns: Any) -> list[float]:
+    """`odd_length` for every second problem; all are right for the others: dynamic sampling."""
+    return [
+        verdict if row_seed(2, problem) % 2 else 1.0
+        for verdict, problem in zip(odd_length(completions), columns["problem_id"], strict=True)
+    ]
+
+
 class FixedSampler:
     """Rollouts that depend on the problem alone, of unequal lengths, most with an end token."""
 
@@ -190,10 +198,10 @@ def small_config(**changes: Any) -> dict[str, Any]:
 
 
 def run_of(arm: str, folder: str | Path, state: str | Path, **changes: Any) -> Run:
-    """A run of the small config that is graded by `odd_length`."""
+    """A run of the small config that is graded by `half_useless`."""
     config = small_config(**changes)
     made = Run(config, Arm.of(config, arm), 1, folder, state)
-    made.trainer.grader.verifier = odd_length
+    made.trainer.grader.verifier = half_useless
     made.trainer.remove_callback(PrinterCallback)
     return made
 

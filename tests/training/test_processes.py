@@ -94,6 +94,10 @@ def test_a_run_counts_its_processes_by_itself(ranks):
     pd.testing.assert_frame_equal(steps[0], steps[1])
 
 
+def test_one_process_clears_away_what_a_killed_run_left(ranks):
+    assert [rank["run"]["removed"] for rank in ranks] == [["checkpoint-1"], []]
+
+
 def test_the_trees_of_all_processes_are_kept(ranks):
     trees = [rank["run"]["tables"]["trees"] for rank in ranks]
     pd.testing.assert_frame_equal(trees[0], trees[1])

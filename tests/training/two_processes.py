@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import scenes
 import torch
@@ -11,7 +14,17 @@ from accelerate import PartialState
 
 from ares.training import checkpoints
 
+
+def slow_rmtree(folder: Path) -> None:
+    """Takes its time, so that a process that does not wait would find the folder as well."""
+    removed.append(folder.name)
+    time.sleep(1)
+    shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
+    removed: list[str] = []
+    checkpoints.shutil = SimpleNamespace(rmtree=slow_rmtree)
     model, out = Path(sys.argv[1]), Path(sys.argv[2])
     run = scenes.run_of("ares-branch", model, out / "states", steps=3, updates=1)  # first: it
     # has to find out by itself how many processes there are
@@ -20,6 +33,7 @@ if __name__ == "__main__":
     results = {
         "run": {
             "tables": run.tables(),
+            "removed": removed,
             "rollouts": run.trainer.args.per_device_train_batch_size,
             "newest": checkpoints.is_complete(out / "states" / "checkpoint-3"),
         }
