@@ -52,4 +52,4 @@ if __name__ == "__main__":
             run.train()
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        print(arm, os.waitstatus_to_exitcode(status), flush=True)
+        print("ended:", arm, os.waitstatus_to_exitcode(status), flush=True)

@@ -30,7 +30,8 @@ def killed(lively_folder, tmp_path_factory) -> Path:
         env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=Path(__file__).parents[2],
         capture_output=True, text=True, timeout=1000,
     )  # fmt: skip
-    assert done.stdout.splitlines()[-2:] == ["ares -9", "paper -9"], done.stdout + done.stderr
+    ends = [line for line in done.stdout.splitlines() if line.startswith("ended: ")]
+    assert ends == ["ended: ares -9", "ended: paper -9"], done.stdout + done.stderr
     return states
 
 
