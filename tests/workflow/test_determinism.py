@@ -21,13 +21,19 @@ TIMED = ("timings", "training_cost")
 
 
 def made(scale: str) -> dict[str, bytes]:
-    """Name -> bytes of every table and figure of a scale."""
+    """Name -> bytes of every table, figure and model of a scale, without the scale's own name."""
     return {
-        f"{folder.name}/{path.relative_to(folder / scale)}": path.read_bytes()
+        f"{folder.name}/{path.relative_to(folder / scale)}": content(path, scale)
         for folder in (RESULTS, FIGURES)
         for path in sorted((folder / scale).rglob("*"))
         if path.suffix in COMPARED and path.stem not in TIMED
     }
+
+
+def content(path: Path, scale: str) -> bytes:
+    """The bytes of a file; the findings name the scale in every row."""
+    whole = path.read_bytes()
+    return whole.replace(scale.encode(), b"") if path.name == "findings.csv" else whole
 
 
 def run(scale: str, cores: int, folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""The scale `gpu`: its world, its model, its plan, and every stage of it at reduced sizes on a CPU."""
+"""The scale `gpu`: its world, its model, its plan, and every stage at reduced sizes on a CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 
 from ares.base.corpus import draw_example
 from ares.base.settings import load_base_config
@@ -56,7 +56,7 @@ def test_base_model_and_scale_are_of_one_world_and_it_is_larger() -> None:
 
 
 def test_splits_hold_enough_problems() -> None:
-    # The level with the fewest numbers has the fewest problems, the smallest split the fewest of it.
+    # The level with the fewest numbers has the fewest problems, the smallest split the fewest.
     few = min(WORLD.levels, key=WORLD.levels.__getitem__)
     most = max(SCALE["adacs"]["per_level"], SCALE["aepo"]["per_level"])
     rng = np.random.default_rng(0)
@@ -106,7 +106,7 @@ def told(messages: list[dict]) -> str:
 
 
 def test_the_system_message_states_the_range_that_the_verifier_holds_to() -> None:
-    assert load_world().values == VALUES and SYSTEM == system_prompt(VALUES)
+    assert load_world().values == VALUES and system_prompt(VALUES) == SYSTEM
     assert SYSTEM.endswith("may leave the range 1 to 50.")
     assert WORLD.values == (1, 60) and "1 to 60." in system_prompt(WORLD.values)
 
@@ -186,3 +186,128 @@ def test_the_page_says_how_long_and_that_it_was_not_tried() -> None:
         assert word in PAGE, word
     commands = re.findall(r"^( *.*snakemake .*)$", PAGE, re.MULTILINE)
     assert any("scale=gpu" in command for command in commands)
+
+
+# ------------------------------------------------------------------------- every stage, reduced
+
+#: What is made smaller, and nothing else: the size of the model and the world stay.
+SMALL_BASE = {
+    "batch_tokens": 400,
+    "chunk": 8,
+    "workers": 1,
+    "warmup": 1,
+    "checkpoint_every": 1,
+    "text": {"steps": 2, "lr": 1e-4},
+    "eyes": {"steps": 2, "cards": 4, "lr": 1e-4},
+    "joint": {"steps": 2, "lr": 1e-4, "image_share": 0.8},
+    "evaluation": {"per_level": 2, "samples": 1, "max_new_tokens": 16, "batch_prompts": 4},
+}
+SMALL_SCALE = {
+    "problems": {"per_level": 2},
+    "rollouts": {"samples": 2, "max_new_tokens": 24, "batch_prompts": 4, "shards": 2},
+    "causal": {"rollouts": 2, "alternatives": 2, "continuations": 2, "shards": 2},
+    "bootstrap": {"resamples": 20},
+    "adacs": {"per_level": 2, "samples": 2, "traces": 2, "size": 8, "batch": 4},
+    "aepo": {
+        "steps": 2,
+        "prompts": 2,
+        "updates": 2,
+        "per_level": 4,
+        "max_new_tokens": 64,
+        "checkpoint_every": 1,
+        "validation": {"per_level": 1, "samples": 1, "every": 1},
+        "arms": {"ares": {"seeds": [1]}},
+    },
+    "evaluation": {"per_level": 2, "samples": 1, "max_new_tokens": 24, "batch_prompts": 4},
+}
+TABLES = (
+    *("problems", "rollouts", "tokens", "top_k", "causal", "pass_rates", "pool", "selection"),
+    *("steps", "timings", "validation", "trees", "evaluation"),
+)
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """A copy of the repository in which the scale `gpu` is small."""
+    for name in ("ares", "config", "data", "notebooks", "profiles", "workflow"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    for name, changes in (("base-gpu", SMALL_BASE), ("gpu", SMALL_SCALE)):
+        path = tmp_path / f"config/{name}.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+    return tmp_path
+
+
+def start(folder: Path, *targets: str) -> subprocess.Popen:
+    """Snakemake in a process group of its own, on the code of the copy."""
+    log = (folder / "snakemake.log").open("a")
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--cores",
+            "1",
+            "--config",
+            "scale=gpu",
+            "--",
+            *targets,
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def finish(job: subprocess.Popen, folder: Path) -> None:
+    assert job.wait(timeout=1800) == 0, (folder / "snakemake.log").read_text()[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_stage_runs_at_this_model_size(place) -> None:
+    made = [f"results/gpu/{table}.parquet" for table in TABLES]
+    finish(start(place, *made, "results/gpu/findings.csv"), place)
+    results = place / "results"
+    world = json.loads((results / "base-gpu/world.json").read_text())
+    assert world["levels"] == {"easy": 3, "medium": 4, "hard": 6}
+    assert "32,678,016 parameters" in (results / "base-gpu/README.md").read_text()
+    assert set(read_table(results / "gpu/rollouts.parquet")["k"]) == {3, 4, 6}
+    assert set(read_table(results / "gpu/evaluation.parquet")["arm"]) == {
+        *("base", "adacs", "cs-vanilla", "ares"),
+    }
+    assert set(read_table(results / "gpu/steps.parquet")["step"]) == {1, 2}
+
+
+def steps_of(state: Path) -> int:
+    """How many steps a state of base training has behind it."""
+    with safe_open(state, "pt") as opened:
+        return json.loads(opened.metadata()["progress"])["steps"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_piece_that_is_ended_goes_on_where_it_was(place) -> None:
+    """What `timeout` does: a signal to Snakemake and its jobs, and the same command again."""
+    config = place / "config/base-gpu.yaml"
+    narrow = {**BASE["size"], "hidden": 64, "layers": 1, "heads": 2, "kv_heads": 1}
+    changes = {"size": narrow, "text": {"steps": 300, "lr": 1e-4}}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | changes))
+    piece = start(place, "results/base-gpu")
+    found: list[Path] = []
+    while not found and piece.poll() is None:
+        time.sleep(0.1)
+        found = list(place.glob("results/base-gpu-training/*/text.safetensors"))
+    os.killpg(piece.pid, signal.SIGTERM)
+    assert piece.wait(timeout=300) != 0
+    [state] = found
+    assert 0 < steps_of(state) < 300
+    assert not (place / "results/base-gpu").exists()
+    finish(start(place, "results/base-gpu"), place)
+    bar = (place / "results/logs/base-gpu.txt").read_text()
+    begun = re.search(r"base: text:.*?(\d+)/300", bar)
+    assert begun and int(begun[1]) > 0, "training began anew"
+    assert steps_of(state) == 300
