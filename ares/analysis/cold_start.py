@@ -150,9 +150,16 @@ def taught_and_learned(traces: pd.DataFrame, table: pd.DataFrame) -> pd.DataFram
 
 
 def bracket_slopes(both: pd.DataFrame) -> pd.DataFrame:
-    """Slopes of the rows of `taught_and_learned` on the pass rate (tokens per unit), by arm."""
+    """Slopes of the rows of `taught_and_learned` on the pass rate (tokens per unit), by arm.
+
+    NaN where an arm has fewer than two brackets, as after a base that hardly ever succeeds.
+    """
+
+    def steepness(part: pd.DataFrame, name: str) -> float:
+        return np.polyfit(part["pass_rate"], part[name], 1)[0] if len(part) > 1 else np.nan
+
     rows = [
-        (arm, *(np.polyfit(part["pass_rate"], part[name], 1)[0] for name in ("taught", "learned")))
+        (arm, *(steepness(part, name) for name in ("taught", "learned")))
         for arm, part in both.groupby("arm", sort=True)
     ]
     return pd.DataFrame(rows, columns=["arm", "slope_taught", "slope_learned"])

@@ -170,3 +170,8 @@ def test_tables_that_do_not_fit_are_refused():
     rates = pd.DataFrame({"problem_id": ["b"], "pass_rate": [1.0], **PROMPT})
     with pytest.raises(UserError, match="different runs"):
         cold_start.three_sets(pool, rates, pool)
+
+
+def test_one_bracket_has_no_slope():
+    both = pd.DataFrame({"arm": ["adacs"], "pass_rate": [0.0], "taught": [10.0], "learned": [12.0]})
+    assert cold_start.bracket_slopes(both)[["slope_taught", "slope_learned"]].isna().all(axis=None)
