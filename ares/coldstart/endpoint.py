@@ -15,11 +15,9 @@ import hashlib
 import http.client
 import io
 import json
-import os
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -28,6 +26,7 @@ from typing import Any
 
 from PIL import Image
 
+from ares import chat
 from ares.coldstart.teachers import SourceStopped, TeacherTrace
 from ares.errors import UserError
 from ares.io import read_json, write_json
@@ -126,11 +125,12 @@ class ChatEndpoint:
                 time.sleep(self.wait_s * 2 ** (attempt - 1))
             self.budget.take_request()
             try:
-                answer, tokens = _parse(self._post(body))
+                answer, tokens = _parse(
+                    chat.post(self.url, body, self.key_variable, self.timeout_s)
+                )
             except urllib.error.HTTPError as error:
                 failure = f"HTTP {error.code} {error.reason}"
-                # Only overload and server faults can go away by themselves.
-                if error.code != 429 and error.code < 500:
+                if not chat.may_pass(error.code):
                     break
             except (OSError, http.client.HTTPException) as error:  # no connection, or it broke
                 failure = str(error) or type(error).__name__
@@ -144,15 +144,6 @@ class ChatEndpoint:
             f"{self.url}, model {body['model']}: {failure}; answers so far are kept in "
             f"{self.cache}, run again to go on from there"
         )
-
-    def _post(self, body: dict[str, Any]) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(self.key_variable):
-            headers["Authorization"] = f"Bearer {key}"
-        address = self.url.rstrip("/") + "/chat/completions"
-        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:
-            return reply.read()
 
 
 def _key(url: str, body: dict[str, Any]) -> str:

@@ -8,14 +8,13 @@ OpenAI-compatible chat endpoint.
 from __future__ import annotations
 
 import json
-import os
 import time
 import urllib.error
-import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ares import chat
 from ares.errors import UserError
 from ares.method.lexicon import Lexicon, normalize_token
 
@@ -120,8 +119,7 @@ class EndpointJudge:
                 answer = self._ask(token)
             except urllib.error.HTTPError as error:
                 failure = f"HTTP {error.code} {error.reason}"
-                # Only overload and server faults can go away by themselves.
-                if error.code != 429 and error.code < 500:
+                if not chat.may_pass(error.code):
                     break
                 continue
             except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
@@ -143,10 +141,5 @@ class EndpointJudge:
             "max_tokens": 8,
             "messages": [{"role": "user", "content": self.PROMPT.format(token=token)}],
         }
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(self.key_variable):
-            headers["Authorization"] = f"Bearer {key}"
-        address = self.url.rstrip("/") + "/chat/completions"
-        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:
-            return str(json.load(reply)["choices"][0]["message"]["content"])
+        reply = chat.post(self.url, body, self.key_variable, self.timeout_s)
+        return str(json.loads(reply)["choices"][0]["message"]["content"])

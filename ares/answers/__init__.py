@@ -1,0 +1,1 @@
+"""Whether an answer is right: numbers, expressions, choices, free text; a judge where asked."""

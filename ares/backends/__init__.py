@@ -1,0 +1,1 @@
+"""Where responses come from: a server, vLLM in this process, or transformers; one interface."""

@@ -1,0 +1,1 @@
+"""Benchmarks as data: a registry, loading through `datasets`, prompts, scores."""
