@@ -24,7 +24,7 @@ export SOURCE_DATE_EPOCH := 1759968000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test lint types test-slow bench base reference lock install clean
+.PHONY: help figures test lint types test-slow test-vllm bench base reference lock install browser clean
 
 help:  ## list the targets
 	@echo "make TARGET [SCALE=laptop|smoke|gpu|FILE.yaml] [CORES=all] [PYTHON=python3.11]"
@@ -34,7 +34,7 @@ figures: install  ## make every figure of a scale (default: laptop)
 	$(SNAKEMAKE) --config scale=$(SCALE)
 	@echo; $(BIN)/ares summary $(SCALE)
 
-test: lint  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke
+test: lint browser  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke
 	$(BIN)/pytest
 	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
 		--nbval-cell-timeout 300 $(NOTEBOOKS)
@@ -46,6 +46,13 @@ lint: install  ## style and the form of the workflow
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# The HTML page of `ares analyze` is tested in Chromium. Where there is none, CI installs it from
+# Debian's packages; elsewhere these tests are skipped and say so.
+browser:
+	@command -v chromium google-chrome chromium-browser >/dev/null || { \
+		[ -n "$$CI" ] && apt-get -qq update && apt-get -qq install -y chromium chromium-driver; } || \
+		echo "no Chromium here: the tests in a browser will be skipped"
 
 types: install  ## what mypy says about the type hints
 	$(BIN)/mypy

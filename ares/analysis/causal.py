@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt
-from ares.sampling.rollouts import Sampling, Task, encode, end_tokens, row_seed
+from ares.sampling.rollouts import Sampling, Task, encode, end_tokens
 from ares.sampling.scoring import score
+from ares.seeds import row_seed
 from ares.world.settings import World
 from ares.world.verify import verify
 

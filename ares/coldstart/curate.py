@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from ares.errors import UserError
-from ares.sampling.rollouts import row_seed
+from ares.seeds import row_seed
 
 CURATIONS = ("adacs", "cs-vanilla")
 SELECTION = [

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from ares.errors import UserError
-from ares.sampling.rollouts import Task, row_seed
+from ares.sampling.rollouts import Task
+from ares.seeds import row_seed
 from ares.world.settings import HABITS, World
 from ares.world.teachers import respond
 

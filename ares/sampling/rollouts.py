@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts
+from ares.seeds import row_seed
 from ares.world.problem import Problem
 from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
@@ -75,12 +75,6 @@ def encode(
     ]
     batch = processor(text=texts, images=pictures or None, padding=True, return_tensors="pt")
     return split_prompts(batch, model.config)
-
-
-def row_seed(seed: int, *names: object) -> int:
-    """A 64-bit seed that depends on nothing but its arguments."""
-    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
-    return int.from_bytes(digest[:8], "big")
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:

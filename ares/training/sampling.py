@@ -15,7 +15,7 @@ from trl.data_utils import prepare_multimodal_messages
 
 from ares.sampling.branching import engine_sampler, sample_groups
 from ares.sampling.prompts import Prompt, split_prompts
-from ares.sampling.rollouts import row_seed
+from ares.seeds import row_seed
 from ares.training.refill import Group
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from transformers import PrinterCallback
 from ares.config import load_config
 from ares.method.presets import preset
 from ares.model.load import load_policy
-from ares.sampling.rollouts import row_seed
+from ares.seeds import row_seed
 from ares.training.arguments import Schedule, grpo_config
 from ares.training.data import draw_cells, prompt_dataset, text_of
 from ares.training.refill import Group

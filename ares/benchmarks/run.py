@@ -1,0 +1,138 @@
+"""Put the questions of a benchmark to a model and grade what it answers.
+
+Two passes. The first asks for what the store lacks, in whatever order answers come, so that the
+model is never kept waiting. The second reads the store in the order of the questions and grades:
+tables are the same whatever the order, a run that was killed goes on where it was, and grading
+again costs no request.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+from ares.answers.base import Grade, Question
+from ares.answers.grader import Grader
+from ares.backends.base import Decoding, Failure, Request, Response
+from ares.backends.progress import watched
+from ares.backends.store import Kept
+from ares.benchmarks.items import Item
+from ares.seeds import row_seed
+
+
+@dataclass(frozen=True, eq=False)
+class Asked(Request):
+    """A request that knows which question, and which sample of it, it asks for."""
+
+    item: Item = field(kw_only=True)
+    sample: int = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What came of a request. grade: None where there is no response."""
+
+    item: Item
+    sample: int
+    outcome: Response | Failure
+    grade: Grade | None
+
+
+class Requests(Sequence[Asked]):
+    """`samples` requests for every item, side by side; made when they are read.
+
+    A sample's seed depends on the seed of the run, the question and its number alone, so that
+    asking for more samples, or for fewer questions, leaves the others as they were.
+    """
+
+    def __init__(self, items: Sequence[Item], samples: int, decoding: Decoding, seed: int) -> None:
+        self.items, self.samples, self.decoding, self.seed = items, samples, decoding, seed
+        self._last: tuple[int, Item] | None = None
+
+    def __len__(self) -> int:
+        return len(self.items) * self.samples
+
+    @overload
+    def __getitem__(self, index: int) -> Asked: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Asked]: ...
+    def __getitem__(self, index: int | slice) -> Asked | list[Asked]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        place, sample = divmod(index % len(self), self.samples)
+        item = self._item(place)
+        return Asked(
+            id=f"{item.benchmark}/{item.id}#{sample}",
+            messages=item.messages,
+            decoding=self.decoding,
+            # Servers want a signed integer of 64 bits or less.
+            seed=row_seed(self.seed, item.benchmark, item.id, sample) >> 33,
+            item=item,
+            sample=sample,
+        )
+
+    def _item(self, place: int) -> Item:
+        # The samples of a question follow one another: decode its pictures once.
+        if self._last is None or self._last[0] != place:
+            self._last = place, self.items[place]
+        return self._last[1]
+
+
+def answered(
+    items: Sequence[Item],
+    backend: Kept,
+    grader: Grader,
+    decoding: Decoding,
+    samples: int,
+    seed: int,
+    progress: str = "",
+) -> Iterator[Answered]:
+    """Every sample of every item with its verdict, in order.
+
+    Args:
+        backend: with its store; what is there is not asked again.
+        samples: responses per item.
+        seed: of the run.
+        progress: what the progress bar is called; "" for none.
+
+    Raises:
+        UserError: nothing can be asked at all; what was answered before stays in the store.
+    """
+    requests = Requests(items, samples, decoding, seed)
+    failures: dict[str, Failure] = {}
+    for request, outcome in watched(backend.generate(requests), len(requests), progress):
+        if isinstance(outcome, Failure):
+            failures[request.id] = outcome
+    outcomes = (
+        (asked, failures[asked.id] if asked.id in failures else backend.stored(asked))
+        for asked in requests
+    )
+    yield from _graded(outcomes, grader)
+
+
+def _graded(
+    outcomes: Iterable[tuple[Asked, Response | Failure]], grader: Grader
+) -> Iterator[Answered]:
+    """Outcomes with their grades, in their order; the grader may read ahead."""
+    waiting: deque[tuple[Asked, Response | Failure]] = deque()
+
+    def responses() -> Iterator[tuple[str, Question]]:
+        for asked, outcome in outcomes:
+            waiting.append((asked, outcome))
+            if isinstance(outcome, Response):
+                yield outcome.full_text, asked.item.question
+
+    def failed_first() -> Iterator[Answered]:
+        while waiting and isinstance(waiting[0][1], Failure):
+            asked, failure = waiting.popleft()
+            yield Answered(asked.item, asked.sample, failure, None)
+
+    for grade in grader.grade_many(responses()):
+        yield from failed_first()
+        asked, response = waiting.popleft()
+        yield Answered(asked.item, asked.sample, response, grade)
+    yield from failed_first()

@@ -1,0 +1,263 @@
+"""`ares benchmark`: how right and how long a model answers benchmarks, through any backend."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ares.backends.base import Decoding
+    from ares.backends.choose import Choice
+    from ares.benchmarks.registry import Benchmark
+
+REGISTRY = "config/benchmarks.yaml"
+
+
+def register(commands: argparse._SubParsersAction) -> None:
+    """Add the subcommand `benchmark`."""
+    parser = commands.add_parser("benchmark", help="test any model on benchmarks")
+    parser.add_argument("--list", action="store_true", help="print the benchmarks there are")
+    parser.add_argument("--benchmarks", nargs="+", default=[], metavar="NAME")
+    parser.add_argument(
+        "--registry", nargs="+", default=[], metavar="FILE", help="benchmarks of your own"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="first questions of each only")
+    _model_options(parser)
+    _response_options(parser)
+    judge = parser.add_argument_group("judge", "a model that grades what rules can't settle")
+    judge.add_argument("--judge", metavar="MODEL")
+    judge.add_argument("--judge-url", metavar="URL", help="of its server, ends in /v1")
+    judge.add_argument("--judge-key-variable", default="OPENAI_API_KEY", metavar="NAME")
+    _output_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _model_options(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("model")
+    model.add_argument("--model", metavar="MODEL", help="folder, name on the hub or on the server")
+    model.add_argument("--name", metavar="NAME", help="of the model in the tables")
+    model.add_argument(
+        "--backend", default="vllm", metavar="KIND", help="vllm, server or transformers"
+    )
+    model.add_argument("--url", help="of an OpenAI-compatible server, ends in /v1")
+    model.add_argument(
+        "--key-variable",
+        default="OPENAI_API_KEY",
+        metavar="NAME",
+        help="environment variable that holds the API key; the key itself is written nowhere",
+    )
+    model.add_argument("--revision", help="of a model on the hub")
+    model.add_argument("--tensor-parallel", type=int, default=1, metavar="GPUS")
+    model.add_argument("--max-model-len", type=int, metavar="TOKENS")
+    model.add_argument("--parallel", type=int, metavar="N", help="requests or prompts at a time")
+
+
+def _response_options(parser: argparse.ArgumentParser) -> None:
+    drawn = parser.add_argument_group("responses")
+    drawn.add_argument("--samples", type=int, metavar="N", help="instead of the benchmark's own")
+    drawn.add_argument("--temperature", type=float, default=1.0, metavar="T")
+    drawn.add_argument("--top-p", type=float, default=1.0, metavar="P")
+    drawn.add_argument("--top-k", type=int, default=0, metavar="K")
+    drawn.add_argument("--max-tokens", type=int, default=16384, metavar="N")
+    drawn.add_argument(
+        "--top-logprobs", type=int, default=0, metavar="K", help="per token, for `ares analyze`"
+    )
+    drawn.add_argument("--seed", type=int, default=1, metavar="N")
+
+
+def _output_options(parser: argparse.ArgumentParser) -> None:
+    out = parser.add_argument_group("output")
+    out.add_argument(
+        "--store", metavar="FILE", help="answers are kept here and not asked for again"
+    )
+    out.add_argument("--scores-out", metavar="TABLE")
+    out.add_argument("--responses-out", metavar="TABLE")
+    out.add_argument("--traces-out", metavar="FILE", help="JSON Lines for `ares analyze`")
+    out.add_argument(
+        "--max-failures", type=int, default=0, metavar="N", help="more of them are an error"
+    )
+    out.add_argument(
+        "--dry-run", action="store_true", help="count requests and tokens, ask nothing"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """List the benchmarks, count what would be asked, or ask, grade and write the tables.
+
+    Raises:
+        UserError: unknown names, options that do not fit, too many requests without a response.
+    """
+    from ares.backends.base import Decoding
+    from ares.backends.choose import Choice
+    from ares.benchmarks.registry import load_registry
+    from ares.paths import ROOT
+
+    registry = load_registry(ROOT / REGISTRY, *options.registry)
+    if options.list:
+        print_list(registry.values())
+        return
+    chosen = choose(options, registry)
+    choice = Choice(
+        kind=options.backend,
+        model=options.model,
+        url=options.url,
+        parallel=options.parallel,
+        key_variable=options.key_variable,
+        revision=options.revision,
+        tensor_parallel=options.tensor_parallel,
+        max_model_len=options.max_model_len,
+    )
+    decoding = Decoding(
+        max_tokens=options.max_tokens,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        top_k=options.top_k,
+        top_logprobs=options.top_logprobs,
+    )
+    act = count if options.dry_run else evaluate
+    act(options, chosen, choice, decoding)
+
+
+def choose(options: argparse.Namespace, registry: dict[str, Benchmark]) -> list[Benchmark]:
+    """The benchmarks that the command line names.
+
+    Raises:
+        UserError: none, an unknown one, no model.
+    """
+    from ares.config import suggestion
+    from ares.errors import UserError
+
+    if not options.model or not options.benchmarks:
+        raise UserError("--model and --benchmarks say what to test; --list shows the benchmarks")
+    for name in options.benchmarks:
+        if name not in registry:
+            raise UserError(
+                f"unknown benchmark '{name}'{suggestion(name, registry)}; --list shows them all"
+            )
+    return [registry[name] for name in options.benchmarks]
+
+
+def print_list(benchmarks: Iterable[Benchmark]) -> None:
+    """One line per benchmark."""
+    for benchmark in benchmarks:
+        level = benchmark.level or "-"
+        print(f"{benchmark.name:<16} {benchmark.answer:<11} {benchmark.metric:<13} {level}")
+
+
+def count(
+    options: argparse.Namespace, chosen: list[Benchmark], choice: Choice, decoding: Decoding
+) -> None:
+    """Tell how many requests and tokens an evaluation would take, and ask nothing."""
+    raise NotImplementedError
+
+
+def evaluate(
+    options: argparse.Namespace, chosen: list[Benchmark], choice: Choice, decoding: Decoding
+) -> None:
+    """Ask, grade, write the tables, print the scores.
+
+    Raises:
+        UserError: more requests without a response than allowed; the tables are written all the
+            same, and the next run asks for these requests only.
+    """
+    import pandas as pd
+
+    from ares.answers.grader import Grader
+    from ares.backends.choose import open_backend
+    from ares.backends.store import Kept, Store
+    from ares.benchmarks.load import items
+    from ares.benchmarks.metrics import scores
+    from ares.benchmarks.report import by_item, row, traces
+    from ares.benchmarks.run import answered
+    from ares.io import write_table
+
+    backend = Kept(open_backend(choice), Store(store_file(options)))
+    tables, scored = [], []
+    with Grader() as grader, trace_file(options.traces_out) as write_trace:
+        for benchmark in chosen:
+            rows = []
+            for samples in by_item(
+                answered(
+                    items(benchmark, options.limit),
+                    backend,
+                    grader,
+                    decoding,
+                    options.samples or benchmark.samples,
+                    options.seed,
+                    progress=benchmark.name,
+                )
+            ):
+                rows += map(row, samples)
+                for line in traces(samples, benchmark.level):
+                    write_trace(line)
+            tables.append(pd.DataFrame(rows))
+            scored.append(scores(tables[-1], benchmark))
+    responses = pd.concat(tables, ignore_index=True)
+    table = pd.concat(scored, ignore_index=True)
+    for frame in (responses, table):
+        frame.insert(0, "model", options.name or options.model)
+    if options.responses_out:
+        write_table(options.responses_out, responses)
+    if options.scores_out:
+        write_table(options.scores_out, table)
+    print(told(table))
+    report_failures(responses, options.max_failures)
+
+
+def store_file(options: argparse.Namespace) -> Path:
+    """Where answers are kept: the file named, or one per model under results/benchmarks/."""
+    from ares.paths import RESULTS
+
+    if options.store:
+        return Path(options.store)
+    name = (options.name or options.model).strip("/").replace("/", "--")
+    return RESULTS / "benchmarks" / f"{name}.sqlite"
+
+
+@contextmanager
+def trace_file(path: str | None) -> Iterator[Any]:
+    """A function that writes one trace; what it wrote appears whole at the end, or not at all."""
+    import json
+
+    from ares.io import atomic_path
+
+    if path is None:
+        yield lambda trace: None
+        return
+    with atomic_path(path) as temporary:
+        file: TextIO
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            yield lambda trace: file.write(json.dumps(trace, ensure_ascii=False) + "\n")
+
+
+def told(table: pd.DataFrame) -> str:
+    """The scores as lines for the terminal."""
+    shown = ["benchmark", "metric", "score", "ci_low", "ci_high", "n_items", "samples", "n_tokens"]
+    return table[shown].to_string(index=False, float_format=lambda value: f"{value:.1f}")
+
+
+def report_failures(responses: pd.DataFrame, allowed: int) -> None:
+    """Print what has no response, and what could not be graded.
+
+    Raises:
+        UserError: more of the former than allowed.
+    """
+    from ares.errors import UserError
+
+    for status, reason in (("ungradable", "note"), ("failed", "failure")):
+        found = responses[responses["status"] == status]
+        for line in found.head(10).itertuples():
+            print(f"{status}: {line.benchmark}/{line.id}#{line.sample}: {getattr(line, reason)}")
+        if len(found) > 10:
+            print(f"... and {len(found) - 10} more {status}")
+    failed = int((responses["status"] == "failed").sum())
+    if failed > allowed:
+        raise UserError(
+            f"{failed} of {len(responses)} requests have no response; scores count them as not "
+            "right; run again to ask for these only, or allow them with --max-failures"
+        )
