@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ares.backends.base import Backend
 from ares.errors import UserError
@@ -17,7 +19,10 @@ class Choice:
     kind: one of `KINDS`. model: a folder, a name on the hub, or what a server calls it.
     url: of a server, ends in /v1. parallel: requests at a time, or prompts per batch where the
         model runs in this process. key_variable: environment variable that holds the API key.
-    revision: of a model on the hub. tensor_parallel: GPUs that share the model (vllm).
+    revision: of a model on the hub; for a server only a name that tells weights apart.
+    tensor_parallel: GPUs that share the model. max_model_len: tokens of prompt and response (both
+        vllm).
+    attempts, wait_s, timeout_s, extra_body: of a server, see `ares.backends.server.ServerBackend`.
     """
 
     kind: str
@@ -28,6 +33,10 @@ class Choice:
     revision: str | None = None
     tensor_parallel: int = 1
     max_model_len: int | None = None
+    attempts: int = 6
+    wait_s: float = 2.0
+    timeout_s: float = 600.0
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
 
 
 def open_backend(choice: Choice) -> Backend:
@@ -49,6 +58,11 @@ def open_backend(choice: Choice) -> Backend:
             choice.model,
             key_variable=choice.key_variable,
             parallel=choice.parallel or 64,
+            attempts=choice.attempts,
+            wait_s=choice.wait_s,
+            timeout_s=choice.timeout_s,
+            extra_body=choice.extra_body,
+            revision=choice.revision or "",
         )
     if choice.kind == "vllm":
         from ares.backends.vllm import VllmBackend
@@ -58,7 +72,8 @@ def open_backend(choice: Choice) -> Backend:
             revision=choice.revision,
             tensor_parallel=choice.tensor_parallel,
             max_model_len=choice.max_model_len,
+            parallel=choice.parallel or 512,
         )
     from ares.backends.local import LocalBackend
 
-    return LocalBackend(choice.model, batch=choice.parallel or 16)
+    return LocalBackend(choice.model, batch=choice.parallel or 16, revision=choice.revision)

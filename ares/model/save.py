@@ -1,17 +1,25 @@
-"""Writing a small-world model as the plain folder that `load_policy` and transformers read."""
+"""Writing a model as the plain folder that `load_policy`, stock transformers and vLLM read."""
 
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import ProcessorMixin
 
-from ares.io import write_json
+from ares.errors import UserError
+from ares.io import read_json, write_json
 from ares.model.load import WORLD_FILE
+from ares.model.processor import TorchvisionFreeProcessor
 from ares.world.settings import World
+
+#: The class of a Qwen2.5-VL's processor in transformers, and so in every folder on the hub.
+STOCK_PROCESSOR = "Qwen2_5_VLProcessor"
 
 
 def publish(model: Any, processor: Any, world: World, folder: str | Path) -> None:
@@ -20,14 +28,66 @@ def publish(model: Any, processor: Any, world: World, folder: str | Path) -> Non
     Half precision is twice as small, and every later step reads the same numbers. The model given
     is turned into it as well. A folder that is there is replaced.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        made = Path(scratch) / folder.name
+    with whole_folder(folder, replace=True) as made:
         model.to(torch.float16).save_pretrained(made)
         processor.tokenizer.backend_tokenizer.no_padding()  # left over from the last batch
-        processor.save_pretrained(made)
+        save_processor(processor, made)
         write_json(made / WORLD_FILE, world.as_dict())
-        if folder.exists():
-            shutil.rmtree(folder)
+
+
+def save_processor(processor: Any, folder: Path) -> None:
+    """Write a processor, or the tokenizer of a language model, for stock classes to read.
+
+    A Qwen2.5-VL's gets the layout it has on the hub: `preprocessor_config.json` for pictures and,
+    as stock transformers falls back to it, for videos. `TorchvisionFreeProcessor` by itself would
+    write its own name and no video half, and the stock class, hence vLLM, refuses such a folder.
+    """
+    if not isinstance(processor, TorchvisionFreeProcessor):
+        processor.save_pretrained(folder)
+        if not isinstance(processor, ProcessorMixin):
+            _rename_tokenizer(folder, {})
+        return
+    # One of the two may hold a template that the other lacks; they are read as one.
+    tokenizer, template = processor.tokenizer, processor.chat_template
+    tokenizer.chat_template = template or tokenizer.chat_template
+    tokenizer.save_pretrained(folder)
+    _rename_tokenizer(folder, {"processor_class": STOCK_PROCESSOR})
+    processor.image_processor.save_pretrained(folder)
+    pictures = read_json(folder / "preprocessor_config.json")
+    write_json(
+        folder / "preprocessor_config.json", {**pictures, "processor_class": STOCK_PROCESSOR}
+    )
+
+
+def _rename_tokenizer(folder: Path, more: dict[str, Any]) -> None:
+    """Give a tokenizer of no class of its own the name that old and new transformers know."""
+    settings = {**read_json(folder / "tokenizer_config.json"), **more}
+    if settings["tokenizer_class"] == "TokenizersBackend":
+        settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    for how_it_was_loaded in ("is_local", "local_files_only"):
+        settings.pop(how_it_was_loaded, None)
+    write_json(folder / "tokenizer_config.json", settings)
+
+
+@contextmanager
+def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `folder` if all goes well, or vanishes.
+
+    Raises:
+        UserError: something is there already, and `replace` is off.
+    """
+    folder = Path(folder)
+    if not replace and folder.exists():
+        raise UserError(f"{folder}: is there already; move it away or give another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        yield made
+        for path in made.rglob("*"):
+            if path.is_file():
+                with path.open("rb+") as handle:
+                    os.fsync(handle.fileno())
+        if folder.is_dir() and not folder.is_symlink() and replace:
+            folder.rename(Path(scratch) / "old")  # goes with the scratch folder
         made.rename(folder)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ares.answers.judge import ModelJudge
     from ares.backends.base import Decoding
     from ares.backends.choose import Choice
+    from ares.backends.store import Store
     from ares.benchmarks.registry import Benchmark
-
-REGISTRY = "config/benchmarks.yaml"
 
 
 def register(commands: argparse._SubParsersAction) -> None:
@@ -44,17 +46,33 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--backend", default="vllm", metavar="KIND", help="vllm, server or transformers"
     )
-    model.add_argument("--url", help="of an OpenAI-compatible server, ends in /v1")
+    model.add_argument("--parallel", type=int, metavar="N", help="requests or prompts at a time")
     model.add_argument(
+        "--revision", help="of a model on the hub; tells weights of one name on servers apart"
+    )
+    model.add_argument("--tensor-parallel", type=int, default=1, metavar="GPUS", help="vllm")
+    model.add_argument("--max-model-len", type=int, metavar="TOKENS", help="vllm")
+    model.add_argument("--tokenizer", metavar="MODEL", help="counts the prompt tokens of a dry run")
+    server = parser.add_argument_group("server", "an OpenAI-compatible one: --backend server")
+    server.add_argument("--url", help="its address, ends in /v1")
+    server.add_argument(
         "--key-variable",
         default="OPENAI_API_KEY",
         metavar="NAME",
         help="environment variable that holds the API key; the key itself is written nowhere",
     )
-    model.add_argument("--revision", help="of a model on the hub")
-    model.add_argument("--tensor-parallel", type=int, default=1, metavar="GPUS")
-    model.add_argument("--max-model-len", type=int, metavar="TOKENS")
-    model.add_argument("--parallel", type=int, metavar="N", help="requests or prompts at a time")
+    server.add_argument("--attempts", type=int, default=6, metavar="N", help="per request")
+    server.add_argument(
+        "--wait", type=float, default=2.0, metavar="S", help="before the first retry; then doubled"
+    )
+    server.add_argument("--timeout", type=float, default=600.0, metavar="S", help="of an attempt")
+    server.add_argument(
+        "--extra-body",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="further fields of every request",
+    )
 
 
 def _response_options(parser: argparse.ArgumentParser) -> None:
@@ -94,10 +112,9 @@ def run(options: argparse.Namespace) -> None:
     """
     from ares.backends.base import Decoding
     from ares.backends.choose import Choice
-    from ares.benchmarks.registry import load_registry
-    from ares.paths import ROOT
+    from ares.benchmarks.registry import REGISTRY, load_registry
 
-    registry = load_registry(ROOT / REGISTRY, *options.registry)
+    registry = load_registry(REGISTRY, *options.registry)
     if options.list:
         print_list(registry.values())
         return
@@ -111,6 +128,10 @@ def run(options: argparse.Namespace) -> None:
         revision=options.revision,
         tensor_parallel=options.tensor_parallel,
         max_model_len=options.max_model_len,
+        attempts=options.attempts,
+        wait_s=options.wait,
+        timeout_s=options.timeout,
+        extra_body=options.extra_body,
     )
     decoding = Decoding(
         max_tokens=options.max_tokens,
@@ -153,7 +174,34 @@ def count(
     options: argparse.Namespace, chosen: list[Benchmark], choice: Choice, decoding: Decoding
 ) -> None:
     """Tell how many requests and tokens an evaluation would take, and ask nothing."""
-    raise NotImplementedError
+    import pandas as pd
+
+    from ares.backends.choose import open_backend
+    from ares.backends.store import Kept, Store
+    from ares.benchmarks.load import items
+    from ares.benchmarks.run import Requests
+    from ares.benchmarks.tokens import TokenCounter
+
+    tokens = TokenCounter.of(options.tokenizer) if options.tokenizer else TokenCounter()
+    rows = []
+    with Store(store_file(options)) as store:
+        backend = Kept(open_backend(choice), store)
+        for benchmark in chosen:
+            samples = options.samples or benchmark.samples
+            found = items(benchmark, options.limit)
+            requests = Requests(found, samples, decoding, options.seed)
+            missing = [backend.key(request) not in store for request in requests]
+            prompt = sum(tokens(asked.messages) for asked in compress(requests, missing))
+            rows.append((benchmark.name, len(found), samples, sum(missing), prompt))
+    columns = ["benchmark", "questions", "samples", "requests", "prompt tokens"]
+    table = pd.DataFrame(rows, columns=columns)
+    table["response tokens, at most"] = table["requests"] * decoding.max_tokens
+    kept = int((table["questions"] * table["samples"] - table["requests"]).sum())
+    print(table.to_string(index=False))
+    print(
+        f"{table['requests'].sum()} requests to ask, {kept} answers are in {store.path}; prompt "
+        f"tokens {tokens.how}"
+    )
 
 
 def evaluate(
@@ -176,14 +224,19 @@ def evaluate(
     from ares.benchmarks.run import answered
     from ares.io import write_table
 
-    backend = Kept(open_backend(choice), Store(store_file(options)))
     tables, scored = [], []
-    with Grader() as grader, trace_file(options.traces_out) as write_trace:
+    with (
+        Store(store_file(options)) as store,
+        Grader(judge=judge_of(options, store)) as grader,
+        trace_file(options.traces_out) as write_trace,
+    ):
+        backend = Kept(open_backend(choice), store)
         for benchmark in chosen:
+            found = items(benchmark, options.limit)
             rows = []
             for samples in by_item(
                 answered(
-                    items(benchmark, options.limit),
+                    found,
                     backend,
                     grader,
                     decoding,
@@ -196,7 +249,7 @@ def evaluate(
                 for line in traces(samples, benchmark.level):
                     write_trace(line)
             tables.append(pd.DataFrame(rows))
-            scored.append(scores(tables[-1], benchmark))
+            scored.append(scores(tables[-1], benchmark).assign(source=" ".join(found.origins)))
     responses = pd.concat(tables, ignore_index=True)
     table = pd.concat(scored, ignore_index=True)
     for frame in (responses, table):
@@ -207,6 +260,27 @@ def evaluate(
         write_table(options.scores_out, table)
     print(told(table))
     report_failures(responses, options.max_failures)
+
+
+def judge_of(options: argparse.Namespace, store: Store) -> ModelJudge | None:
+    """The judge that the command line names; its verdicts are kept with the answers.
+
+    Raises:
+        UserError: half of a judge.
+    """
+    from ares.answers.judge import ModelJudge
+    from ares.backends.server import ServerBackend
+    from ares.backends.store import Kept
+    from ares.errors import UserError
+
+    if bool(options.judge) != bool(options.judge_url):
+        raise UserError("--judge and --judge-url belong together: give both or neither")
+    if not options.judge:
+        return None
+    server = ServerBackend(
+        options.judge_url, options.judge, key_variable=options.judge_key_variable
+    )
+    return ModelJudge(Kept(server, store))
 
 
 def store_file(options: argparse.Namespace) -> Path:
@@ -222,8 +296,6 @@ def store_file(options: argparse.Namespace) -> Path:
 @contextmanager
 def trace_file(path: str | None) -> Iterator[Any]:
     """A function that writes one trace; what it wrote appears whole at the end, or not at all."""
-    import json
-
     from ares.io import atomic_path
 
     if path is None:

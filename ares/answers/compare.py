@@ -1,0 +1,246 @@
+r"""Whether an answer equals a gold one: lists, intervals, equations and ± taken apart, then values.
+
+What is left after that, two single expressions, is decided without computer algebra where it can
+be; otherwise an `Algebra` is asked. In the main process that is `needs_algebra`, which gives up;
+in the worker process (`ares.answers.worker`) it is math-verify. Both sides are read alike, by
+these rules:
+
+- {1,2}, "1, 2" and "1 or 2" are sets: any order, repetitions don't count. (1,2) and [0,1) are
+  ordered, and their brackets count. A bare list equals (1,2) in the same order only.
+- "x = 5" equals 5 and 5 equals "x = 5"; "2x = 10" is not 10. Two equations are compared as such.
+- a \pm b is the set of both.
+- Words of three letters and more are words, not products: "abc" is not "cba".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ares.answers.text import plain, squeezed, words
+from ares.answers.values import read, same_value
+
+#: (gold, answer) as plain texts -> whether they are equal.
+Algebra = Callable[[str, str], bool]
+
+#: No list has more parts than this, and no answer more characters.
+MOST_PARTS = 40
+LONGEST = 1_000
+_DEEPEST = 4
+
+
+class NeedsAlgebra(Exception):
+    """Only computer algebra can decide."""
+
+
+class UnreadableGold(Exception):
+    """The gold answer is no number or expression."""
+
+
+class UnreadableAnswer(Exception):
+    """The answer is no number or expression."""
+
+
+def needs_algebra(gold: str, answer: str) -> bool:
+    """The `Algebra` of a process that has none.
+
+    Raises:
+        NeedsAlgebra: always.
+    """
+    raise NeedsAlgebra
+
+
+def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:
+    r"""Whether `answer` equals `gold`.
+
+    Args:
+        letters: whether letters after a number are a unit rather than variables (see
+            `ares.answers.units.unit_of`).
+        algebra: decides what these rules can't.
+
+    Raises:
+        NeedsAlgebra: as `algebra` does.
+        UnreadableGold, UnreadableAnswer: it is nested too deeply, or `algebra` says so.
+
+    >>> equal(r"\frac12", "0.5", True, needs_algebra), equal("12", "21", True, needs_algebra)
+    (True, False)
+    >>> equal("[0,1)", "(0,1)", False, needs_algebra), equal("1, 2", "x=2 or x=1", False, needs_algebra)
+    (False, True)
+    """
+    gold, answer = (_INFINITY.sub(r"\\infty", plain(text)) for text in (gold, answer))
+    # No variable can stand beside a bare number: letters after the answer's are a unit.
+    letters = letters or not re.search("[A-Za-z]", gold)
+    return _equal(gold, answer, letters, algebra, 0)
+
+
+def _equal(gold: str, answer: str, letters: bool, algebra: Algebra, depth: int) -> bool:
+    if squeezed(gold) == squeezed(answer) and gold:
+        return True
+    ours, theirs = read(gold, letters), read(answer, letters)
+    if ours is not None and theirs is not None:
+        return same_value(ours, theirs)
+    parts = Parts("", (gold,)) if ours is not None else split(gold, depth)
+    others = Parts("", (answer,)) if theirs is not None else split(answer, depth)
+    if len(parts.parts) > 1 and len(others.parts) > 1:
+        return _lists(parts, others, letters, algebra, depth + 1)
+    if len(parts.parts) > 1 or len(others.parts) > 1:
+        number = ours is not None or theirs is not None
+        return False if number else algebra(gold, answer)
+    if parts.brackets or others.brackets:
+        return _equal(parts.parts[0], others.parts[0], letters, algebra, depth + 1)
+    return _single(gold, answer, letters, algebra, depth)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """brackets: the pair around all of it, "{}" for a set, "" for none."""
+
+    brackets: str
+    parts: tuple[str, ...]
+
+
+_SET = re.compile(r"\\\{(.*)\\\}", re.DOTALL)
+_CLOSES = {"(": ")]", "[": ")]", "{": "}"}
+_BETWEEN = re.compile(r",?\s+(?:and|or)\s+|\s*[,;]\s*")
+_PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
+
+
+def split(text: str, depth: int = 0) -> Parts:
+    r"""Take a list, a tuple, a set or an interval apart; anything else is one part.
+
+    >>> split(r"\{1, (2,3)\}"), split("(0, 1]"), split("(x+1)(x-1)").parts
+    (Parts(brackets='{}', parts=('1', '(2,3)')), Parts(brackets='(]', parts=('0', '1')), ('(x+1)(x-1)',))
+    >>> split(r"2 \pm \sqrt{3}").parts
+    ('2 + \\sqrt{3}', '2 - \\sqrt{3}')
+    """
+    whole = Parts("", (text,))
+    if depth > _DEEPEST or r"\begin" in text:
+        return whole
+    brackets, inner = "", text
+    braced = _SET.fullmatch(text)
+    if braced is not None and _level(braced[1]) is not None:
+        brackets, inner = "{}", braced[1]
+    elif text[:1] in _CLOSES and text[-1:] in _CLOSES[text[:1]] and _level(text[1:-1]) is not None:
+        brackets, inner = text[0] + text[-1], text[1:-1]
+    cuts = _level(inner)
+    if cuts is None or len(cuts) >= MOST_PARTS:
+        return whole
+    ends = [*(begin for begin, _ in cuts), len(inner)]
+    starts = [0, *(end for _, end in cuts)]
+    parts = [inner[a:b].strip() for a, b in zip(starts, ends, strict=True)]
+    if not all(parts):
+        return whole
+    signed = [value for part in parts for value in _both_signs(part)]
+    return Parts(brackets, tuple(signed))
+
+
+def _level(text: str) -> list[tuple[int, int]] | None:
+    """Separators outside all brackets; None if a bracket closes that `text` does not open.
+
+    Half-open intervals close with another bracket than they open with.
+    """
+    cuts, depth, position = [], 0, 0
+    while position < len(text):
+        sign = text[position]
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth < 0:
+            return None
+        between = _BETWEEN.match(text, position) if depth == 0 and sign in " ,;" else None
+        if between is not None:
+            cuts.append(between.span())
+            position = between.end()
+        else:
+            position += 1
+    return cuts if depth == 0 else None
+
+
+def _both_signs(part: str) -> tuple[str, ...]:
+    r"""a \pm b as (a + b, a - b), \mp the other way round."""
+    if not _PLUS_MINUS.search(part):
+        return (part,)
+    plus = _PLUS_MINUS.sub(lambda sign: "+" if sign[0] == r"\pm" else "-", part)
+    minus = _PLUS_MINUS.sub(lambda sign: "-" if sign[0] == r"\pm" else "+", part)
+    return (plus.strip().removeprefix("+").strip(), minus)
+
+
+def _lists(gold: Parts, answer: Parts, letters: bool, algebra: Algebra, depth: int) -> bool:
+    def same(one: str, other: str) -> bool:
+        return _equal(one, other, letters, algebra, depth)
+
+    if _in_order(gold.brackets, answer.brackets):
+        if len(gold.parts) != len(answer.parts):
+            return False
+        return all(map(same, gold.parts, answer.parts))
+    if {gold.brackets, answer.brackets} <= {"", "{}"}:
+        return all(any(same(one, other) for other in answer.parts) for one in gold.parts) and all(
+            any(same(one, other) for one in gold.parts) for other in answer.parts
+        )
+    return False
+
+
+def _in_order(gold: str, answer: str) -> bool:
+    """Whether two kinds of brackets are compared part by part."""
+    if gold == answer:
+        return gold not in ("", "{}")
+    return {gold, answer} in ({"", "()"}, {"", "[]"}) and gold != "[]"
+
+
+_NAME = re.compile(r"[^\d\s=<>][^=<>]*")
+_INNER = re.compile(r"\([^()]*\)|\{[^{}]*\}")
+_TWO_NUMBERS = re.compile(r"(?:^|[^_^\d])\d+\s+\d")
+_DEEPEST_BRACKETS = 30
+_INFINITY = re.compile(r"(?<![\\A-Za-z])(?:oo|inf|infinity)(?![A-Za-z])", re.I)
+_EQUALS = re.compile(r"(?<![<>!:])=")
+_WORDY = re.compile(r"[A-Za-z]{3,}(?:[\s'-]+[A-Za-z]+)*")
+
+
+def equation(text: str) -> tuple[str, str]:
+    r"""The name and the value of "name = value"; also of a calculation. ("", text) for others.
+
+    >>> equation("x = 3 + 2 = 5"), equation("f(x+1) = 5"), equation("3 + 2 = 5")
+    (('x', '5'), ('f(x+1)', '5'), ('3 + 2', '5'))
+    >>> equation("2x = 10"), equation("x + y = 2")
+    (('', '2x = 10'), ('', 'x + y = 2'))
+    """
+    left, sign, right = (side.strip() for side in text.rpartition("="))
+    if not (sign and left and right) or _level(right) is None:
+        return "", text
+    if re.search(r"[<>:]|!=|\\(?:[lg]eq?|ne)(?![A-Za-z])", text):
+        return "", text
+    name = left.partition("=")[0].strip()
+    bare = _INNER.sub("", _INNER.sub("", name))
+    named = _NAME.fullmatch(name) and not re.search(r"[-+*/]", bare)
+    calculated = not re.search(r"[A-Za-z]", name)
+    return (name, right) if named or calculated else ("", text)
+
+
+def _single(gold: str, answer: str, letters: bool, algebra: Algebra, depth: int) -> bool:
+    """Compare two expressions that are no lists."""
+    (name, value), (other, given) = equation(gold), equation(answer)
+    both = bool(name) and squeezed(name) == squeezed(other)
+    if depth <= _DEEPEST and (both or (name and "=" not in answer) or (other and "=" not in gold)):
+        return _equal(value, given, letters, algebra, depth + 1)
+    if _WORDY.fullmatch(gold) or _WORDY.fullmatch(answer):
+        return words(gold) == words(answer)
+    if _is_equation(gold) != _is_equation(answer):
+        return False  # an equation that names no value
+    # Two numbers in a row are no number; algebra would add or multiply them.
+    if _TWO_NUMBERS.search(gold) or _too_deep(gold):
+        raise UnreadableGold
+    if _TWO_NUMBERS.search(answer) or _too_deep(answer):
+        raise UnreadableAnswer
+    return algebra(gold, answer)
+
+
+def _is_equation(text: str) -> bool:
+    return _EQUALS.search(_INNER.sub("", text)) is not None
+
+
+def _too_deep(text: str) -> bool:
+    """Whether brackets nest so deeply that a parser takes seconds."""
+    depth = deepest = 0
+    for sign in text:
+        depth += (sign in "([{") - (sign in ")]}")
+        deepest = max(deepest, depth)
+    return deepest > _DEEPEST_BRACKETS

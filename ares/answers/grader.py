@@ -1,0 +1,191 @@
+r"""Grade responses: find the answer, compare it by the rules of its type, ask a judge if there is one.
+
+What each status means:
+
+- right: a rule, or the judge, says that the answer equals the gold one. Nothing else is right.
+- wrong: an answer was found and it differs, or it can't be read as what was asked for.
+- no answer: none was found (`ares.answers.extract`).
+- ungradable: the gold answer can't be read, the comparison took longer than the time limit or more
+  memory than the worker may use, or the judge's reply is no verdict. `note` says which.
+
+The judge, where one is given, is asked about answers that the rules leave unsettled: all that are
+ungradable, and `text` answers that do not match word by word. What a rule calls right stays right,
+and a number, expression, choice or Countdown answer that a rule calls wrong stays wrong.
+
+Deviation from `ares.method.grading`, which is kept as the released reward has it: that compares
+the last box, wherever it stands, by text or as a rational number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+from ares.answers.algebra import AlgebraWorker, NoReply
+from ares.answers.base import ANSWERS, NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
+from ares.answers.choices import chosen, gold_letters
+from ares.answers.compare import (
+    LONGEST,
+    NeedsAlgebra,
+    UnreadableAnswer,
+    UnreadableGold,
+    equal,
+    needs_algebra,
+)
+from ares.answers.extract import Extracted, extract
+from ares.answers.judge import Judge
+from ares.answers.text import words
+from ares.boxed import last_boxed
+from ares.world.problem import Problem
+from ares.world.prompts import VALUES
+from ares.world.verify import verify
+
+#: Answers that a judge gets at once.
+TOGETHER = 64
+#: Characters of an answer that a grade reports.
+SHOWN = 500
+
+_COUNTDOWN = re.compile(r"numbers((?: \d{1,6}){2,12}) target (\d{1,6})")
+
+
+class Grader:
+    """Grades responses; safe to share between threads. A context manager: it may own a process.
+
+    Args:
+        time_limit_s: for one comparison by computer algebra; most answers need none.
+        judge: asked about what the rules leave unsettled; None: they stay ungradable or wrong.
+    """
+
+    def __init__(self, time_limit_s: float = 5.0, judge: Judge | None = None) -> None:
+        self._worker = AlgebraWorker(time_limit_s)
+        self._judge = judge
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._worker.close()
+
+    def grade(self, response: str, question: Question) -> Grade:
+        """The verdict on one response.
+
+        Raises:
+            UserError: the algebra worker or the judge's model can't be started or reached at all.
+            ValueError: an unknown type of answer.
+        """
+        (grade,) = self.grade_many([(response, question)])
+        return grade
+
+    def grade_many(self, pairs: Iterable[tuple[str, Question]]) -> Iterator[Grade]:
+        """The verdicts on pairs of response and question, in order, lazily.
+
+        With a judge it reads up to `TOGETHER` pairs ahead, so that they are put to it at once.
+
+        Raises:
+            UserError, ValueError: as `grade`.
+        """
+        pairs = iter(pairs)
+        if self._judge is None:
+            yield from (self._by_rule(response, question) for response, question in pairs)
+            return
+        while group := list(islice(pairs, TOGETHER)):
+            grades = [self._by_rule(response, question) for response, question in group]
+            open_ones = [i for i, (_, q) in enumerate(group) if is_unsettled(grades[i], q)]
+            asked = [(group[i][1], grades[i].extracted) for i in open_ones]
+            for i, grade in zip(open_ones, self._judge.ask_many(asked) if asked else (), strict=True):
+                grades[i] = grade
+            yield from grades
+
+    def _by_rule(self, response: str, question: Question) -> Grade:
+        if question.answer not in ANSWERS:
+            raise ValueError(f"unknown type of answer '{question.answer}'; known: {ANSWERS}")
+        if question.answer == "countdown":
+            return _countdown(response, question)
+        unreadable = gold_problem(question)
+        found = extract(response, question.answer, question.choices)
+        shown = (found.text or "")[:SHOWN]
+        if unreadable:
+            return Grade(UNGRADABLE, shown, note=unreadable)
+        if found.text is None:
+            return Grade(NO_ANSWER, note=found.note)
+        status, note = self._compare(found, question)
+        return Grade(status, shown, note=note or found.note)
+
+    def _compare(self, found: Extracted, question: Question) -> tuple[str, str]:
+        """Status and note."""
+        answer = str(found.text)
+        if len(answer) > LONGEST:
+            return WRONG, f"the answer has {len(answer)} characters"
+        if question.answer == "choice":
+            gold = gold_letters(question.gold, question.choices)
+            return _status(chosen(answer, question.choices, len(gold) > 1) == gold), ""
+        if question.answer == "text":
+            return _status(words(answer) == words(question.gold)), ""
+        letters = question.answer == "number"
+        try:
+            return _status(equal(question.gold, answer, letters, needs_algebra)), ""
+        except UnreadableGold:
+            return UNGRADABLE, "the gold answer can't be read"
+        except UnreadableAnswer:
+            return WRONG, "the answer can't be read"
+        except NeedsAlgebra:
+            pass
+        try:
+            reply = self._worker.decide(question.gold, answer, letters)
+        except NoReply as failure:
+            return UNGRADABLE, str(failure)
+        if "equal" not in reply:
+            return UNGRADABLE, reply["problem"]
+        return _status(reply["equal"]), reply.get("note", "")
+
+
+def is_unsettled(grade: Grade, question: Question) -> bool:
+    """Whether a judge is asked: ungradable though answered, or a text that does not match."""
+    if not grade.extracted:
+        return False
+    return grade.status == UNGRADABLE or (question.answer == "text" and grade.status == WRONG)
+
+
+def gold_problem(question: Question) -> str:
+    """Why a gold answer can't be graded against; "" if no reason shows without computer algebra.
+
+    >>> gold_problem(Question("twelve", "number")), gold_problem(Question("F", "choice", ("x", "y")))
+    ("the gold answer 'twelve' is no number", "the gold answer 'F' is none of the choices")
+    """
+    gold = question.gold
+    if not gold.strip():
+        return "the gold answer is empty"
+    if len(gold) > LONGEST:
+        return f"the gold answer has {len(gold)} characters"
+    if question.answer == "choice" and not gold_letters(gold, question.choices):
+        return f"the gold answer {gold[:40]!r} is none of the choices"
+    if question.answer == "number" and not re.search(r"\d|\\|[π∞¼-¾√]|\b(?:e|pi|oo|inf)\b", gold):
+        return f"the gold answer {gold[:40]!r} is no number"
+    if question.answer == "text" and not words(gold):
+        return f"the gold answer {gold[:40]!r} has no words"
+    return ""
+
+
+def _status(right: bool) -> str:
+    return RIGHT if right else WRONG
+
+
+def _countdown(response: str, question: Question) -> Grade:
+    """As the small world's own verifier says: the box is taken wherever it stands."""
+    gold = _COUNTDOWN.fullmatch(question.gold.strip())
+    if gold is None:
+        return Grade(UNGRADABLE, note=f"the gold answer {question.gold[:40]!r} is no problem")
+    problem = Problem(tuple(map(int, gold[1].split())), int(gold[2]))
+    if last_boxed(response) is None:
+        return Grade(NO_ANSWER, note="no boxed answer")
+    found = verify(problem, response, VALUES)
+    note = "" if found.correct else found.reason
+    return Grade(_status(found.correct), found.answer[:SHOWN], note=note)

@@ -1,0 +1,123 @@
+r"""One spelling for an answer: Unicode signs, digits and superscripts as plain LaTeX, markup gone.
+
+`plain` is the first step of every comparison. It changes no meaning: what it removes is spacing,
+dollar signs, \left and \right, fonts, bold marks and a full stop at the end.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+
+#: Signs that NFKC would spoil (5² must not become 52, nor 1½ become 11/2) or leaves alone.
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
+_SUPERSCRIPT_RUN = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
+_VULGAR = re.compile("[¼-¾⅐-⅞↉]")
+_SIGNS = {
+    **dict.fromkeys("−‐‑‒–—﹣－", "-"),
+    **{"×": r"\times ", "÷": "/", "∕": "/", "⁄": "/", "·": r"\cdot ", "⋅": r"\cdot "},
+    **{"π": r"\pi ", "∞": r"\infty ", "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ "},
+    **{"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset "},
+    **{"≈": r"\approx ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "∠": r"\angle "},
+    **dict.fromkeys("“”", '"'),
+    **dict.fromkeys("‘’", "'"),
+}
+_SIGN_TABLE = str.maketrans(_SIGNS)
+_ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z])?")
+
+_FONTS = "text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bm"
+_FONT = re.compile(rf"\\(?:{_FONTS})\s*\{{([^{{}}]*)\}}")
+_SPACING = re.compile(
+    r"\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|displaystyle|quad|qquad)(?![A-Za-z])\.?"
+    r"|(?<!\\)\\[,;:! ]|~|\\?\$|(?<!\\)\\[()]|^\\\[|\\\]$"
+)
+_FRACTION_STYLE = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)|\{([^{}]*)\})\s*(?:(\d)|\{([^{}]*)\})")
+_ENDS = " \t\n\r*_`"
+
+
+def plain(text: str) -> str:
+    r"""`text` in one spelling.
+
+    >>> plain("**$\\dfrac12$ cm².**"), plain("\\text{(B)}"), plain("３ ٤ −½"), plain("1½")
+    ('\\frac{1}{2} cm^{2}', '(B)', '3 4 - 1/2', '1 1/2')
+    """
+    text = _SUPERSCRIPT_RUN.sub(_raised, text)
+    text = _VULGAR.sub(_spelled, text)
+    text = _ROOT.sub(_rooted, text.translate(_SIGN_TABLE))
+    text = "".join(map(_ascii_digit, unicodedata.normalize("NFKC", text)))
+    text = text.replace("{,}", ",").replace(r"\%", "%").replace(r"\{", r"\lbrace ")
+    text = text.replace(r"\}", r"\rbrace ")
+    text = _SPACING.sub(" ", text)
+    for _ in range(4):  # fonts nest, though hardly deeper
+        text, changed = _FONT.subn(_unfont, text)
+        if not changed:
+            break
+    text = _FRACTION_STYLE.sub(r"\\frac", text)
+    text = _SHORT_FRACTION.sub(_braced, text)
+    text = text.replace(r"\lbrace ", r"\{").replace(r"\rbrace ", r"\}")
+    text = " ".join(text.split()).strip(_ENDS)
+    return text.rstrip(".,;:!\\" + _ENDS) if not text.endswith(("!", r"\}")) else _keep_bang(text)
+
+
+def squeezed(text: str) -> str:
+    """A plain text without the spaces, save between two digits: "1 2" is not 12."""
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
+
+
+_ARTICLES = {"a", "an", "the"}
+_WORD = re.compile(r"(?<!\w)[-+]?\d[\d,]*(?:\.\d+)?|[^\W\d_]+|\d+|[^\s\w]")
+_DROPPED = set(".,;:!?'\"()[]{}-_\\")
+
+
+def words(text: str) -> tuple[str | Fraction, ...]:
+    """What counts of a text answer: words without case, numbers by value, signs.
+
+    Punctuation, hyphens and articles don't count; signs such as + < % ^ do ("C++" is not "C").
+
+    >>> words("The Eiffel-Tower, 3.0 m.") == words("eiffel tower 3 m")
+    True
+    """
+    found: list[str | Fraction] = []
+    for word in _WORD.findall(plain(text).casefold()):
+        if word[-1].isdecimal() and word.isascii() and len(word) < 100:
+            found.append(Fraction(word.replace(",", "")))
+        elif word not in _DROPPED:
+            found.append(word)
+    kept = [word for word in found if word not in _ARTICLES]
+    return tuple(kept or found)
+
+
+def _raised(match: re.Match[str]) -> str:
+    return "^{" + "".join(_SUPERSCRIPTS[sign] for sign in match[0]) + "}"
+
+
+def _spelled(match: re.Match[str]) -> str:
+    """A sign such as ½ as " 1/2"; the space keeps a whole number before it apart."""
+    return " " + unicodedata.normalize("NFKC", match[0]).replace("⁄", "/")
+
+
+def _rooted(match: re.Match[str]) -> str:
+    return rf"\sqrt{{{match[1]}}}" if match[1] else r"\sqrt"
+
+
+def _ascii_digit(sign: str) -> str:
+    return str(unicodedata.decimal(sign)) if not sign.isascii() and sign.isdecimal() else sign
+
+
+def _unfont(match: re.Match[str]) -> str:
+    return f" {match[1]} "
+
+
+def _braced(match: re.Match[str]) -> str:
+    top = match[1] or match[2] or ""
+    bottom = match[3] or match[4] or ""
+    return rf"\frac{{{top.strip()}}}{{{bottom.strip()}}}"
+
+
+def _keep_bang(text: str) -> str:
+    """A factorial keeps its sign: 10! is not 10; "Yes!" loses it."""
+    if text.endswith("!") and not re.search(r"[\d)}\]n-xk]!$", text):
+        return text.rstrip("!" + _ENDS)
+    return text

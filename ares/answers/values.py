@@ -1,0 +1,152 @@
+r"""A number as it stands in an answer: value, unit, percent; read without computer algebra.
+
+Rules, for both sides of a comparison:
+
+- 1,000 and 1 000 are a thousand; 3,5 is no decimal.
+- A value written with a decimal point equals another that rounds to it, if they agree to six
+  significant digits: 0.333333 is 1/3, 0.33 is not. Without a decimal point, equality is exact.
+- 50% equals 50 and 0.5, as math-verify has it; 50 and 0.5 differ.
+- A unit that one side leaves out does not count; two different units do, and nothing is converted:
+  12 cm is neither 12 m nor 0.12 m. Other words after a number ("12 apples") count as a label: two
+  labels do not contradict each other, a label and a unit do.
+- "5 thousand" and "5 million" are read as values; a currency sign before the number is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from ares.answers.units import unit_of
+
+#: Beyond this many characters nothing is a plain number.
+LONGEST = 200
+
+_DECIMAL = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d{1,3}(?: \d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+_LEAD = re.compile(r"(?:(?:approximately|about|roughly|exactly|\\approx|=)\s*)?([-+]?)\s*([€£¥₹]?)\s*")
+_MIXED = re.compile(r"(\d+)\s*(?:\s(\d+)\s*/\s*(\d+)|\\frac\{(\d+)\}\{(\d+)\})")
+_RATIO = re.compile(
+    rf"(?:\\frac\{{\s*([-+]?{_DECIMAL})\s*\}}\{{\s*([-+]?{_DECIMAL})\s*\}}|({_DECIMAL})\s*/\s*({_DECIMAL}))"
+)
+_PLAIN = re.compile(_DECIMAL)
+_POWER = re.compile(
+    r"\s*(?:\\times|\\cdot|\*|x)\s*10\s*\^\s*(?:\{\s*([-+]?\d{1,3})\s*\}|([-+]?\d{1,3})(?!\d))"
+    r"|[eE]([-+]?\d{1,3})(?![\d.])"
+)
+_PERCENT = re.compile(r"\s*(?:%|per\s?cent(?:age)?\b|pct\b)")
+_SCALE = re.compile(r"\s*(hundred|thousand|million|billion|trillion)\b", re.I)
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+
+
+@dataclass(frozen=True)
+class Value:
+    """value: without the percent; place: of the last decimal written, None if it is exact.
+
+    unit: "" without one, "label" for words that name no unit.
+    """
+
+    value: Fraction
+    place: Fraction | None = None
+    unit: str = ""
+    percent: bool = False
+
+
+def read(text: str, letters: bool = True) -> Value | None:
+    r"""The value of `text`, if it is a number and nothing else.
+
+    Args:
+        text: in one spelling (`ares.answers.text.plain`).
+        letters: see `ares.answers.units.unit_of`.
+
+    >>> read("1,234.50 cm")
+    Value(value=Fraction(2469, 2), place=Fraction(1, 100), unit='cm', percent=False)
+    >>> read(r"-1\frac{1}{2}").value, read("5%").percent, read("1 2"), read("x")
+    (Fraction(-3, 2), True, None, None)
+    """
+    if len(text) > LONGEST:
+        return None
+    lead = _LEAD.match(text)
+    assert lead is not None  # it matches the empty text
+    found = _unsigned(text, lead.end())
+    if found is None:
+        return None
+    value, end = found
+    scale = _SCALE.match(text, end)
+    if scale is not None:
+        end = scale.end()
+        value = _times(value, Fraction(10 ** _SCALES[scale[1].lower()]))
+    if lead[1] == "-":
+        value = replace(value, value=-value.value)
+    percent = _PERCENT.match(text, end)
+    if percent is not None:
+        value, end = replace(value, percent=True), percent.end()
+    if text[end : end + 1].isdigit():
+        return None
+    unit = unit_of(text[end:], letters)
+    return None if unit is None else replace(value, unit=unit)
+
+
+def same_value(one: Value, other: Value) -> bool:
+    """Whether two values count as equal, by the rules above."""
+    if not _units_agree(one, other):
+        return False
+    if one.percent == other.percent:
+        return _equal(one, other)
+    hundredth = Fraction(1, 100)
+    percent, number = (one, other) if one.percent else (other, one)
+    return _equal(percent, number) or _equal(_times(percent, hundredth), number)
+
+
+def rounds_to(exact: float, written: Value) -> bool:
+    """Whether a real number, known to about 15 digits, equals what is written."""
+    values = [written, _times(written, Fraction(1, 100))] if written.percent else [written]
+    return any(_equal(Value(Fraction(exact), Fraction(0)), value) for value in values)
+
+
+def _equal(one: Value, other: Value) -> bool:
+    if one.place is None and other.place is None:
+        return one.value == other.value
+    gap = abs(one.value - other.value)
+    place = max(one.place or Fraction(0), other.place or Fraction(0))
+    return gap <= place / 2 and gap * 10**6 <= max(abs(one.value), abs(other.value))
+
+
+def _units_agree(one: Value, other: Value) -> bool:
+    units = {unit for unit in (one.unit, other.unit) if unit}
+    if units & {"degree"} and units <= {"degree", "degree C", "degree F", "C", "F"}:
+        return True  # "30°" for 30 °C
+    return len({unit.removeprefix("degree ") for unit in units}) <= 1
+
+
+def _unsigned(text: str, begin: int) -> tuple[Value, int] | None:
+    mixed = _MIXED.match(text, begin)
+    if mixed is not None:
+        whole, top, low = mixed[1], mixed[2] or mixed[4], mixed[3] or mixed[5]
+        if int(low) == 0:
+            return None
+        return Value(int(whole) + Fraction(int(top), int(low))), mixed.end()
+    ratio = _RATIO.match(text, begin)
+    if ratio is not None:
+        top, low = _decimal(ratio[1] or ratio[3]), _decimal(ratio[2] or ratio[4])
+        return (Value(top.value / low.value), ratio.end()) if low.value else None
+    number = _PLAIN.match(text, begin)
+    if number is None:
+        return None
+    value, end = _decimal(number[0]), number.end()
+    power = _POWER.match(text, end)
+    if power is not None:
+        exponent = int(power[1] or power[2] or power[3])
+        value, end = _times(value, Fraction(10) ** exponent), power.end()
+    return value, end
+
+
+def _decimal(text: str) -> Value:
+    text = text.replace(",", "").replace(" ", "")
+    places = len(text.partition(".")[2])
+    return Value(Fraction(text), Fraction(1, 10**places) if places else None)
+
+
+def _times(value: Value, factor: Fraction) -> Value:
+    place = value.place * factor if value.place is not None else None
+    return replace(value, value=value.value * factor, place=place)

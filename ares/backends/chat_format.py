@@ -1,0 +1,169 @@
+"""The OpenAI chat format: a request as JSON, a reply as a `Response`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from ares.backends.base import Decoding, Request, Response
+from ares.backends.messages import Messages, plain
+from ares.errors import UserError
+
+#: Most probable tokens per position that servers give: OpenAI's limit, and vLLM's default.
+MOST_TOP_LOGPROBS = 20
+
+
+def request_body(request: Request, model: str, extra: Mapping[str, Any]) -> bytes:
+    """The JSON of a request.
+
+    Args:
+        extra: further fields; they win over ours, and None takes a field out.
+
+    Raises:
+        UserError: more top log-probabilities than servers give.
+    """
+    decoding = request.decoding
+    if decoding.top_logprobs > MOST_TOP_LOGPROBS:
+        raise UserError(
+            f"top_logprobs {decoding.top_logprobs}: a server gives {MOST_TOP_LOGPROBS} at most; "
+            "ask for fewer, or run the model in this process (vllm, transformers)"
+        )
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": openai_messages(request.messages),
+        "max_tokens": decoding.max_tokens,
+        "temperature": decoding.temperature,
+        # Sent even when it is 1: a server's own default need not be (see `ServerBackend`).
+        "top_p": decoding.top_p,
+        "seed": request.seed,
+    }
+    if decoding.top_k:
+        body["top_k"] = decoding.top_k
+    if decoding.stop:
+        body["stop"] = list(decoding.stop)
+    if decoding.top_logprobs:
+        body |= {"logprobs": True, "top_logprobs": decoding.top_logprobs}
+    body |= extra
+    return json.dumps({name: value for name, value in body.items() if value is not None}).encode()
+
+
+def openai_messages(messages: Messages) -> list[dict[str, Any]]:
+    """Messages with their pictures as data URLs."""
+    return [
+        {
+            **message,
+            "content": message["content"]
+            if isinstance(message["content"], str)
+            else [_part(part) for part in message["content"]],
+        }
+        for message in messages
+    ]
+
+
+def _part(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    if part["type"] != "image":
+        return part
+    return {"type": "image_url", "image_url": {"url": data_url(part["image"])}}
+
+
+def data_url(picture: Image.Image) -> str:
+    """A picture as a data URL: PNG, so no pixel changes."""
+    data = io.BytesIO()
+    # The default level takes half as long again for pictures that are no photographs.
+    plain(picture).save(data, format="PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def most_bytes(decoding: Decoding) -> int:
+    """More than any honest reply needs: a bound on what is read.
+
+    >>> most_bytes(Decoding(max_tokens=1000)) // 2**20, most_bytes(Decoding(1000, top_logprobs=20))
+    (1, 6680576)
+    """
+    return 2**20 + decoding.max_tokens * 256 * (2 + decoding.top_logprobs)
+
+
+def parse_reply(raw: bytes) -> tuple[Response, int | None]:
+    """The response in a reply, and the tokens it reports in all (prompt and response).
+
+    Log-probabilities are cut down to what `Response` names and sorted: vLLM puts the sampled token
+    first, wherever it ranks, and in the place of the least probable one if it is not among them.
+
+    Raises:
+        ValueError: no chat completion.
+
+    >>> raw = b'{"choices": [{"message": {"content": "5"}, "finish_reason": "stop"}]}'
+    >>> response, tokens = parse_reply(raw)
+    >>> response.text, response.finish, tokens
+    ('5', 'stop', None)
+    """
+    try:
+        return _parsed(_loads(raw))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        raise ValueError("a reply that is no chat completion") from None
+
+
+def _loads(raw: bytes) -> Any:
+    reply = json.loads(raw)
+    if b"\\ud" in raw.lower():
+        # Half of a surrogate pair is legal JSON and can't be written to any file: "?" instead.
+        whole = json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace")
+        reply = json.loads(whole)
+    return reply
+
+
+def _parsed(reply: Any) -> tuple[Response, int | None]:
+    choice = reply["choices"][0]
+    message = choice["message"]
+    # Servers call the reasoning by one of two names. A model that spent all its tokens on it has
+    # no content.
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+    content = (message.get("content") if reasoning else message["content"]) or ""
+    if not isinstance(content, str) or not isinstance(reasoning, str):
+        raise TypeError
+    usage = reply.get("usage") or {}
+    prompt, tokens, total = (
+        _number(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    if total is None and prompt is not None and tokens is not None:
+        total = prompt + tokens
+    response = Response(
+        text=content,
+        reasoning=reasoning,
+        finish=str(choice.get("finish_reason") or "unknown"),
+        prompt_tokens=prompt,
+        tokens=tokens,
+        logprobs=_records(choice.get("logprobs")),
+    )
+    return response, total
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _records(logprobs: Any) -> list[dict[str, Any]] | None:
+    content = logprobs["content"] if logprobs else None
+    return None if content is None else [_record(token) for token in content]
+
+
+def _record(token: Any) -> dict[str, Any]:
+    top = [_bare(one) for one in token.get("top_logprobs") or ()]
+    top.sort(key=_by_logprob, reverse=True)
+    return {**_bare(token), "top_logprobs": top}
+
+
+def _bare(token: Any) -> dict[str, Any]:
+    text, logprob = token["token"], token["logprob"]
+    if not isinstance(text, str):
+        raise TypeError
+    return {"token": text, "logprob": float(logprob)}
+
+
+def _by_logprob(record: dict[str, Any]) -> float:
+    return record["logprob"]

@@ -1,0 +1,49 @@
+"""What is in chat messages: their texts, their pictures, and what a picture is known by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+Messages = Sequence[Mapping[str, Any]]
+
+
+def parts(messages: Messages) -> Iterator[Mapping[str, Any]]:
+    """All parts in their order; a content that is a string is one part.
+
+    >>> list(parts([{"role": "user", "content": "2 + 3"}]))
+    [{'type': 'text', 'text': '2 + 3'}]
+    """
+    for message in messages:
+        content = message["content"]
+        yield from [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def pictures(messages: Messages) -> list[Image.Image]:
+    """The pictures in their order."""
+    return [part["image"] for part in parts(messages) if part["type"] == "image"]
+
+
+def characters(messages: Messages) -> int:
+    """Characters of all texts."""
+    return sum(len(part["text"]) for part in parts(messages) if part["type"] == "text")
+
+
+def plain(picture: Image.Image) -> Image.Image:
+    """The picture as grey levels, RGB or RGBA: what is sent, and what it is known by.
+
+    Palettes, CMYK and the like become RGB, or RGBA where something is transparent.
+    """
+    if picture.mode in ("L", "RGB", "RGBA"):
+        return picture
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def digest(picture: Image.Image) -> str:
+    """SHA-256 of size and pixels: the same for every file that shows the same picture."""
+    shown = plain(picture)
+    head = f"{shown.mode} {shown.width}x{shown.height}\n".encode()
+    return hashlib.sha256(head + shown.tobytes()).hexdigest()

@@ -1,0 +1,293 @@
+"""Answers that are kept: one SQLite file, and a backend that asks only for what it lacks.
+
+A response is stored under the SHA-256 of everything that decides about it: the backend's identity,
+the messages with the pixels of their pictures, the decoding, the seed. It is committed before
+anyone sees it, so a run that is killed at any moment has lost nothing that it had got. Failures
+are not stored: the next run asks again.
+
+Several processes of one machine may share a file. (SQLite's write-ahead log needs shared memory:
+don't share one between machines, and copy it only while nobody has it open.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from ares.backends.base import Backend, Failure, Request, Response
+from ares.backends.messages import characters, digest, pictures
+from ares.errors import UserError
+
+#: Marks the file as ours ("ARES"), and the form of its table and keys.
+APPLICATION_ID = 0x41524553
+VERSION = 1
+#: Seconds to wait for another process that writes.
+BUSY_S = 60.0
+#: Answers found while looking for the next one to ask, at most, when requests can be read once.
+AHEAD = 64
+
+
+class Store:
+    """Responses by key in one file, made where it is missing; safe to use from several threads.
+
+    Raises:
+        UserError: a file that is no store, is damaged, or can't be opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        with self._told():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(
+                self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._database.close()
+                raise
+
+    def _prepare(self) -> None:
+        """Make the table in a new file; refuse a file of anything else before it is touched."""
+        run = self._database.execute
+        run("BEGIN IMMEDIATE")  # of several processes one makes the table
+        ((mark,), (version,), (tables,)) = (
+            run(question).fetchone()
+            for question in (
+                "PRAGMA application_id",
+                "PRAGMA user_version",
+                "SELECT count(*) FROM sqlite_master",
+            )
+        )
+        if mark == tables == 0:
+            run("CREATE TABLE responses (key BLOB PRIMARY KEY, response BLOB NOT NULL)")
+            run(f"PRAGMA application_id = {APPLICATION_ID}")
+            run(f"PRAGMA user_version = {VERSION}")
+        elif mark != APPLICATION_ID:
+            raise UserError(f"{self.path}: a database, but no store of answers; name another file")
+        elif version != VERSION:
+            raise UserError(
+                f"{self.path}: a store of version {version}, this is version {VERSION}; "
+                "use the ares that made it, or name another file"
+            )
+        run("COMMIT")
+        run("PRAGMA journal_mode = WAL")
+        # A killed process loses nothing; a machine that loses power may lose the last answers.
+        run("PRAGMA synchronous = NORMAL")
+
+    def __len__(self) -> int:
+        with self._told(), self._lock:
+            return self._database.execute("SELECT count(*) FROM responses").fetchone()[0]
+
+    def __contains__(self, key: bytes) -> bool:
+        with self._told(), self._lock:
+            found = self._database.execute("SELECT 1 FROM responses WHERE key = ?", (key,))
+            return found.fetchone() is not None
+
+    def get(self, key: bytes) -> Response | None:
+        """The response kept under a key, None if there is none.
+
+        Raises:
+            UserError: it is there and can't be read.
+        """
+        with self._told(), self._lock:
+            row = self._database.execute(
+                "SELECT response FROM responses WHERE key = ?", (key,)
+            ).fetchone()
+        if row is None:
+            return None
+        try:
+            return Response(**json.loads(zlib.decompress(row[0])))
+        except (zlib.error, ValueError, TypeError):
+            raise self._damaged("an answer can't be read") from None
+
+    def put(self, key: bytes, response: Response) -> Response:
+        """Keep a response; what is kept under the key, which is an earlier one if there is one."""
+        # Not `asdict`: it copies every token record.
+        blob = zlib.compress(json.dumps(vars(response)).encode(), level=1)
+        with self._told(), self._lock:
+            done = self._database.execute(
+                "INSERT OR IGNORE INTO responses VALUES (?, ?)", (key, blob)
+            )
+        kept = response if done.rowcount else self.get(key)
+        assert kept is not None
+        return kept
+
+    def close(self) -> None:
+        """Write the log back into the file and close it."""
+        with self._told(), self._lock:
+            self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What SQLite says, as a message for the user."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # locked, read-only, disk full, no such folder
+            raise UserError(f"{self.path}: the store of answers can't be used: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from None
+        except OSError as error:
+            raise UserError(f"{self.path}: {error.strerror}") from None
+
+    def _damaged(self, what: str) -> UserError:
+        return UserError(
+            f"{self.path}: no store of answers, or a damaged one ({what}); name another file, or "
+            "move it away and ask again"
+        )
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a run would take.
+
+    kept: requests whose response is in the store. to_ask: the others; of these: characters: of
+    their prompts. pictures: in their prompts. max_tokens: most tokens that their responses can
+    have together.
+    """
+
+    kept: int = 0
+    to_ask: int = 0
+    characters: int = 0
+    pictures: int = 0
+    max_tokens: int = 0
+
+
+class Kept:
+    """A backend with a memory: asks only for what the store lacks."""
+
+    def __init__(self, backend: Backend, store: Store) -> None:
+        self.backend, self.store = backend, store
+
+    def identity(self) -> dict[str, Any]:
+        """Of the backend behind it."""
+        return self.backend.identity()
+
+    @cached_property
+    def _identity(self) -> str:
+        return json.dumps(self.identity(), sort_keys=True)
+
+    def key(self, request: Request) -> bytes:
+        """SHA-256 of everything that decides about the response."""
+        asked = {
+            "backend": self._identity,
+            "messages": request.messages,
+            "decoding": asdict(request.decoding),
+            "seed": request.seed,
+        }
+        # Pictures are all that JSON does not know, and are told by their pixels.
+        text = json.dumps(asked, sort_keys=True, default=digest)
+        return hashlib.sha256(text.encode()).digest()
+
+    def stored(self, request: Request) -> Response:
+        """The response that is kept.
+
+        Raises:
+            UserError: it was never asked, or failed.
+        """
+        response = self.store.get(self.key(request))
+        if response is None:
+            raise UserError(f"{self.store.path}: no answer to {request.id}; ask for it first")
+        return response
+
+    def count(self, requests: Iterable[Request]) -> Count:
+        """What `generate` would take; asks nothing."""
+        kept = asked = prompt = images = tokens = 0
+        for request in requests:
+            if self.key(request) in self.store:
+                kept += 1
+                continue
+            asked += 1
+            prompt += characters(request.messages)
+            images += len(pictures(request.messages))
+            tokens += request.decoding.max_tokens
+        return Count(kept, asked, prompt, images, tokens)
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
+        """First what is kept, then the rest as it is answered; each is stored, then yielded.
+
+        Requests are read twice, and none is held longer than needed. An iterator, which can be
+        read only once, is read as it is asked; then kept ones come in between, and where they
+        are many the backend has less to do at a time. Prefer a sequence.
+
+        Raises:
+            UserError: as the backend does; or the store fails.
+        """
+        if iter(requests) is requests:
+            yield from self._read_once(requests)
+            return
+        open_places = bytearray()  # 1 for each request that is not kept
+        for request in requests:
+            response = self.store.get(self.key(request))
+            open_places.append(response is None)
+            if response is not None:
+                yield request, response
+        missing = (r for r, is_open in zip(requests, open_places, strict=True) if is_open)
+        yield from self._asked((request, self.key(request)) for request in missing)
+
+    def _read_once(
+        self, requests: Iterator[Request]
+    ) -> Iterator[tuple[Request, Response | Failure]]:
+        found: deque[tuple[Request, bytes]] = deque()
+        at_end = False
+
+        def missing() -> Iterator[tuple[Request, bytes]]:
+            """Until too many are found that are kept: they have to be yielded before going on."""
+            nonlocal at_end
+            while len(found) < AHEAD:
+                request = next(requests, None)
+                if request is None:
+                    at_end = True
+                    return
+                key = self.key(request)
+                if key in self.store:
+                    found.append((request, key))
+                else:
+                    yield request, key
+
+        def drained() -> Iterator[tuple[Request, Response | Failure]]:
+            while found:
+                request, key = found.popleft()
+                response = self.store.get(key)
+                assert response is not None
+                yield request, response
+
+        while not at_end:
+            for result in self._asked(missing()):
+                yield from drained()
+                yield result
+            yield from drained()
+
+    def _asked(
+        self, missing: Iterable[tuple[Request, bytes]]
+    ) -> Iterator[tuple[Request, Response | Failure]]:
+        """Results of the backend, each stored first."""
+        keys: dict[Request, bytes] = {}  # of the requests under way; the backend bounds them
+
+        def requests() -> Iterator[Request]:
+            for request, key in missing:
+                keys[request] = key
+                yield request
+
+        for request, outcome in self.backend.generate(requests()):
+            key = keys.pop(request, None)
+            if isinstance(outcome, Response):  # (no key: the same request was asked twice)
+                outcome = self.store.put(key or self.key(request), outcome)
+            yield request, outcome

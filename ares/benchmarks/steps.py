@@ -1,0 +1,269 @@
+"""Named steps between a data set's columns and an item: the whole list, and none of it in YAML.
+
+A text step maps a value to a text (of a question, an answer, a trace); a choice step maps the
+values of the choice columns to the texts of the choices, and may name the right one.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from string import ascii_uppercase
+from typing import Any
+
+import numpy as np
+
+from ares.boxed import last_boxed
+from ares.seeds import row_seed
+
+#: Longest text that is read as a Python literal, in characters.
+LITERAL_LIMIT = 100_000
+
+#: The texts of the choices, and the letter of the right one where the step knows it, else "".
+Choices = tuple[list[str], str]
+
+
+class StepError(ValueError):
+    """A value that a step can't work on; the loader adds which item it is."""
+
+
+def after_hashes(value: Any, choices: Sequence[str]) -> str:
+    """What stands after the last `####`, as in GSM8K.
+
+    >>> after_hashes("3 + 4 = 7 #### 7", ())
+    '7'
+    """
+    _, mark, answer = str(value).rpartition("####")
+    if not mark:
+        raise StepError(f"has no '####' in {_short(value)}")
+    return answer.strip()
+
+
+def unboxed(value: Any, choices: Sequence[str]) -> str:
+    r"""Content of the last \boxed{...}.
+
+    >>> unboxed(r"\boxed{\frac{1}{2}}", ())
+    '\\frac{1}{2}'
+    """
+    content = last_boxed(str(value))
+    if content is None:
+        raise StepError(f"has no \\boxed{{...}} in {_short(value)}")
+    return content.strip()
+
+
+def unboxed_if_boxed(value: Any, choices: Sequence[str]) -> str:
+    r"""Content of the last \boxed{...} where there is one, else the text itself."""
+    return unboxed(value, choices) if r"\boxed{" in str(value) else str(value)
+
+
+def joined(value: Any, choices: Sequence[str]) -> str:
+    """The members of a list, commas between, as a multiple answer is written.
+
+    >>> joined(["$2$", "$-1$"], ()), joined(["$x$ or $y$"], ())
+    ('2, -1', '$x$ or $y$')
+    """
+    members = value if isinstance(value, list) else literal(value)
+    if not isinstance(members, list) or not members:
+        raise StepError(f"is no list of answers: {_short(value)}")
+    return ", ".join(re.sub(r"^\$([^$]*)\$$", r"\1", str(member).strip()) for member in members)
+
+
+def letter_of_index(value: Any, choices: Sequence[str]) -> str:
+    """The letter of a choice given by its place, counted from 0.
+
+    >>> letter_of_index(2, ("x", "y", "z"))
+    'C'
+    """
+    try:
+        place = int(value)
+    except (TypeError, ValueError):
+        raise StepError(f"is no place of a choice: {_short(value)}") from None
+    if not 0 <= place < len(choices):
+        raise StepError(f"names choice {place} of {len(choices)}")
+    return ascii_uppercase[place]
+
+
+def letter_of_text(value: Any, choices: Sequence[str]) -> str:
+    """The letter of a choice given by its text; rows without choices keep their answer.
+
+    >>> letter_of_text("9", ("8", "9")), letter_of_text("1.2", ())
+    ('B', '1.2')
+    """
+    if not choices:
+        return str(value)
+    if list(choices).count(str(value)) != 1:
+        raise StepError(f"{_short(value)} is not one of the choices {list(choices)}")
+    return ascii_uppercase[list(choices).index(str(value))]
+
+
+def conversation_answer(value: Any, choices: Sequence[str]) -> str:
+    """The last turn that is not the user's in a list of turns, in either usual form.
+
+    >>> conversation_answer([{"from": "human", "value": "?"}, {"from": "gpt", "value": "!"}], ())
+    '!'
+    """
+    return _turn(value, last=True)
+
+
+def conversation_question(value: Any, choices: Sequence[str]) -> str:
+    """The first turn of the user in a list of turns."""
+    return _turn(value, last=False)
+
+
+def either_of_list(value: Any, choices: Sequence[str]) -> str:
+    """The first of several accepted answers, where the answer is a list written as text.
+
+    >>> either_of_list("['1.06', '1.1']", ()), either_of_list("B", ()), either_of_list("[0, 1)", ())
+    ('1.06', 'B', '[0, 1)')
+    """
+    text = str(value)
+    if not re.fullmatch(r"\[['\"].*['\"]\]", text.strip(), re.DOTALL):
+        return text
+    return first(literal(text), choices)
+
+
+def first(value: Any, choices: Sequence[str]) -> str:
+    """The first member of a list."""
+    if not isinstance(value, list) or not value:
+        raise StepError(f"is no list: {_short(value)}")
+    return str(value[0])
+
+
+def _turn(value: Any, last: bool) -> str:
+    turns = value if isinstance(value, list) else literal(value)
+    users = ("human", "user")
+    found = [
+        str(turn.get("value", turn.get("content", "")))
+        for turn in turns
+        if isinstance(turn, Mapping)
+        and turn.get("from", turn.get("role")) != "system"
+        and (turn.get("from", turn.get("role")) in users) != last
+    ]
+    if not found:
+        raise StepError(f"has no such turn: {_short(value)}")
+    return found[-1 if last else 0]
+
+
+#: From a value to a text; the choices are those of the row, () where they are not known yet.
+TEXT_STEPS: dict[str, Callable[[Any, Sequence[str]], str]] = {
+    "after ####": after_hashes,
+    "boxed": unboxed,
+    "boxed if any": unboxed_if_boxed,
+    "joined list": joined,
+    "first of list": first,
+    "either of list": either_of_list,
+    "letter of index": letter_of_index,
+    "letter of text": letter_of_text,
+    "answer of conversation": conversation_answer,
+    "question of conversation": conversation_question,
+}
+
+
+def as_they_are(values: Sequence[Any], seed: int) -> Choices:
+    """One column with a list, or one column per choice; missing ones at the end are left out.
+
+    >>> as_they_are([["x", "y"]], 0), as_they_are(["x", "y", None], 0), as_they_are([None], 0)
+    ((['x', 'y'], ''), (['x', 'y'], ''), ([], ''))
+    """
+    if len(values) == 1 and isinstance(values[0], list):
+        values = values[0]
+    elif len(values) == 1 and isinstance(values[0], str):
+        raise StepError(f"choices are no list: {_short(values[0])}")
+    texts = [None if value in (None, "") else str(value) for value in values]
+    while texts and texts[-1] is None:
+        texts.pop()
+    if None in texts:
+        raise StepError(f"choice {ascii_uppercase[texts.index(None)]} is empty")
+    return [text for text in texts if text is not None], ""
+
+
+def python_list(values: Sequence[Any], seed: int) -> Choices:
+    """A list written as text, as in MMMU.
+
+    >>> python_list(["['$6', '$7']"], 0)
+    (['$6', '$7'], '')
+    """
+    found = values[0] if isinstance(values[0], list) else literal(values[0])
+    if not isinstance(found, list):
+        raise StepError(f"choices are no list: {_short(values[0])}")
+    return [str(member) for member in found], ""
+
+
+def lettered(values: Sequence[Any], seed: int) -> Choices:
+    """Choices that stand in a text as A. ... B. ..., (A) ... (B) ... or A: ... B: ...
+
+    >>> lettered(["A. 30; B. 45; C. No correct answer"], 0)
+    (['30', '45', 'No correct answer'], '')
+    >>> lettered(["Find x. A triangle has 3 sides."], 0)
+    ([], '')
+    """
+    text = str(values[0] or "")
+    last, ends = None, []
+    for letter in ascii_uppercase:
+        # A marker stands at the beginning, after white space or after a separator.
+        marker = re.compile(rf"(?:^|(?<=[\s;,])) *(?:\({letter}\)|{letter}[.:)])")
+        found = marker.search(text, last.end() if last else 0)
+        if found is None:
+            break
+        ends.append((found.start(), found.end()))
+        last = found
+    stops = [start for start, _ in ends[1:]] + [len(text)]
+    texts = [
+        text[end:stop].strip().rstrip(";,").strip()
+        for (_, end), stop in zip(ends, stops, strict=False)
+    ]
+    return (texts, "") if len(texts) > 1 and all(texts) else ([], "")
+
+
+def gold_first_shuffled(values: Sequence[Any], seed: int) -> Choices:
+    """The right choice comes first in the columns; shuffled, the same way for every run.
+
+    >>> texts, letter = gold_first_shuffled(["right", "w1", "w2", "w3"], seed=4)
+    >>> texts["ABCD".index(letter)]
+    'right'
+    """
+    texts, _ = as_they_are(values, seed)
+    order = np.random.default_rng(seed).permutation(len(texts)).tolist()
+    return [texts[place].strip() for place in order], ascii_uppercase[order.index(0)]
+
+
+CHOICE_STEPS: dict[str, Callable[[Sequence[Any], int], Choices]] = {
+    "as they are": as_they_are,
+    "python list": python_list,
+    "lettered": lettered,
+    "gold first, shuffled": gold_first_shuffled,
+}
+
+
+def literal(text: Any) -> Any:
+    """Read JSON or a Python literal: data only, and not of any length.
+
+    Raises:
+        StepError: neither, or too long.
+
+    >>> literal("['a', \\"b's\\"]"), literal('["a", null]')
+    (['a', "b's"], ['a', None])
+    """
+    text = str(text)
+    if len(text) > LITERAL_LIMIT:
+        raise StepError(f"is longer than {LITERAL_LIMIT} characters")
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise StepError(f"is no list: {_short(text)}") from None
+
+
+def shuffle_seed(item: str) -> int:
+    """What an item's choices are shuffled with: its id, whatever file it is read from."""
+    return row_seed(0, "choices", item)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,55 @@
+"""Both curations of the cold start on real data: `ares.coldstart.curate`, a source per data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ares.coldstart.curate import CURATIONS, curate, equal_quotas
+from ares.errors import UserError
+from ares.io import read_table
+
+SELECTION = (
+    *("curation", "source", "row", "problem_id", "prompt_tokens", "pictures"),
+    *("pass_rate", "bracket", "target_tokens", "habit", "trace", "text", "n_tokens"),
+)
+
+
+def known_only(pool: pd.DataFrame, pass_rates: pd.DataFrame) -> pd.DataFrame:
+    """The traces of problems that have a pass rate; one of which a request failed has none."""
+    keys = ["source", "problem_id"]
+    return pool.merge(pass_rates[keys], on=keys, how="inner", validate="m:1")
+
+
+def select(
+    traces: pd.DataFrame, size: int, samples: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The selections of all curations below one another, and their reports; see `curate`.
+
+    Sources get equal shares. What a small one can't fill goes to the others: the data sets of the
+    paper's cold start have between a thousand and some million rows.
+    """
+    candidates = traces["source"].value_counts().sort_index()
+    shares = dict(zip(candidates.index, equal_quotas(size, candidates.tolist()), strict=True))
+    found = [
+        curate(own, curation, shares[source], samples, seed, "source", SELECTION)
+        for curation in CURATIONS
+        for source, own in traces.groupby("source", sort=True)
+    ]
+    selections, reports = zip(*found, strict=True)
+    return pd.concat(selections, ignore_index=True), pd.concat(reports, ignore_index=True)
+
+
+def selected(path: str | Path, curation: str) -> pd.DataFrame:
+    """The rows of one curation of a selection.
+
+    Raises:
+        UserError: it is not there.
+    """
+    table = read_table(path)
+    chosen = table[table["curation"] == curation].reset_index(drop=True)
+    if chosen.empty:
+        held = ", ".join(sorted(table["curation"].unique())) or "none"
+        raise UserError(f"{path}: no curation '{curation}'; it holds {held}")
+    return chosen

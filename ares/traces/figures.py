@@ -1,0 +1,115 @@
+"""Figures of a file of traces: the words of high entropy, and the four panels of Fig. 4b."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ares.analysis.difficulty import figure4
+from ares.analysis.stats import Resampler
+from ares.errors import UserError
+from ares.method.difficulty import BUCKETS
+from ares.method.lexicon import CATEGORIES
+from ares.plotting import ARMS, PAGE, PAIR, interval_bars, note, save_figure, use_style, word_cloud
+
+#: Words drawn, and rows of the word table in the figure's csv.
+WORDS = 150
+#: Resamples x problems that are held at a time.
+DRAWS = 20_000_000
+COVERAGE, RESAMPLES, SEED = 0.95, 1000, 1
+PANELS = {
+    "i": "accuracy, by HWE count",
+    "ii": "length (tokens)",
+    "iii": "HWE tokens",
+    "iv": "length (tokens)",
+}
+
+
+def draw_words(words: pd.DataFrame, percentile: float, folder: Path) -> None:
+    """Write wordcloud.png, .pdf and .csv: words by how often they are of high entropy (Fig. 2b).
+
+    Args:
+        words: `ares.traces.measure.Words.table`, at least one row with `high` above 0.
+        percentile: from which on a token's own entropy is high.
+    """
+    use_style()
+    shown = words[words["high"] > 0].head(WORDS)
+    hues = dict(zip(CATEGORIES, [arm["color"] for arm in ARMS.values()], strict=False))
+    colour = {row.word: hues.get(row.category, _other(row.category)) for row in shown.itertuples()}
+    fig, ax = plt.subplots(figsize=(PAGE, 3.9))
+    weights = dict(zip(shown["word"], shown["high"].astype(float), strict=True))
+    word_cloud(ax, weights, colour, SEED)
+    for category in [name for name in (*hues, "", "user") if name in set(shown["category"])]:
+        label = category or "not in the lexicon"
+        ax.plot([], [], "s", color=hues.get(category, _other(category)), label=label)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, handletextpad=0.1)
+    note(fig, f"Size: tokens whose own entropy is at or above the {percentile:g}th percentile.")
+    save_figure(fig, words, folder, "wordcloud")
+    plt.close(fig)
+
+
+def _other(category: str) -> str:
+    """Colour of a category that our lexicon does not have: the user's own, or none."""
+    return "#0072B2" if category else "#8A8A8A"
+
+
+def draw_difficulty(traces: pd.DataFrame, folder: Path) -> None:
+    """Write difficulty.png, .pdf and .csv: Fig. 4b, with 95 % intervals over problems.
+
+    Args:
+        traces: the table of traces; rows that lack correctness or difficulty take no part.
+
+    Raises:
+        UserError: a problem has two difficulties.
+    """
+    use_style()
+    table = traces[traces["correct"].notna() & (traces["difficulty"] != "")]
+    table = table.assign(
+        problem_id=table["problem"],
+        bucket=table["difficulty"],
+        right=table["correct"].astype(float),
+        hwe_count=table["hwe"],
+        length=table["n_tokens"].astype(float),
+    )
+    problems = table.drop_duplicates(["problem", "difficulty"])
+    twice = problems[problems["problem"].duplicated()]
+    if len(twice):
+        raise UserError(
+            f"{twice['problem'].iloc[0]}: traces of one id have two difficulties; give the "
+            "difficulty of the question"
+        )
+    resamples = int(np.clip(DRAWS // len(problems), 50, RESAMPLES))
+    resampler = Resampler(table["problem_id"], table["bucket"], resamples, COVERAGE, SEED)
+    rows = figure4(table, resampler)
+    fig, axes = plt.subplots(1, 4, figsize=(PAGE, 2.3))
+    for ax, (panel, title) in zip(axes, PANELS.items(), strict=True):
+        _draw_panel(ax, rows[rows["panel"] == panel])
+        ax.set_title(f"({panel}) {title}")
+    note(
+        fig,
+        f"{len(table):,} traces of {len(problems):,} questions; {COVERAGE:.0%} intervals over "
+        "questions. (i): below and above the mean HWE count of a difficulty.",
+    )
+    save_figure(fig, rows, folder, "difficulty")
+    plt.close(fig)
+
+
+def _draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
+    """One panel: a pair of bars (or one) for every difficulty."""
+    conditions = sorted(rows["condition"].unique(), reverse=True)  # wrong, right; below, above
+    width = 0.8 / len(conditions)
+    for side, condition in enumerate(conditions):
+        chosen = rows[rows["condition"] == condition].set_index("difficulty").reindex(BUCKETS)
+        places = [i + (side - (len(conditions) - 1) / 2) * width for i in range(len(BUCKETS))]
+        label = condition.removesuffix(" threshold")
+        style: dict[str, Any] = {"color": PAIR[side], "label": label}
+        interval_bars(ax, places, chosen, width, **style)
+    ax.set(xticks=range(len(BUCKETS)), xticklabels=BUCKETS)
+    ax.margins(y=0.35)  # room for the legend
+    if len(conditions) > 1:
+        ax.legend(fontsize=6, loc="upper center", ncols=2, handlelength=1, columnspacing=1)

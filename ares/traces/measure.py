@@ -1,0 +1,242 @@
+"""Window entropy, thresholds and HWE tokens of a spool of traces.
+
+The four definitions of a threshold (`ares.method.thresholds`) and the tokens they select:
+
+| name | threshold | HWE token |
+|---|---|---|
+| `batch` | quantile of all windows of the file (ours, without the EMA) | W_t >= theta |
+| `main-text` | mean over traces of their quantiles of token entropy | W_t > theta |
+| `app-h` | quantile of all token entropies | H_t >= theta |
+| `released` | median over traces of their quantiles of padded windows | W_t >= theta |
+
+An HWE token is validated where it is in the lexicon as well, which App. H and the release ask for.
+W_t is mean(H_t .. H_{t+w-1}) (eq. 4); in `released` it starts after t. `released` differs from the
+release in three points: one file is one batch (no EMA), the tail is in the threshold as in the
+windows, and the lexicon is asked about the sampled token, not the most probable one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from ares.errors import UserError
+from ares.method.lexicon import normalize_token
+from ares.method.thresholds import rollout_quantiles
+from ares.method.windows import hwe_mask, window_entropy
+from ares.traces.quantile import exact_quantile
+from ares.traces.spool import Piece, Spool
+
+THRESHOLDS = ("batch", "main-text", "app-h", "released")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What counts as a high-window-entropy (HWE) token.
+
+    window: tokens. percentile: 0 to 100. threshold: one of `THRESHOLDS`.
+    """
+
+    window: int = 4
+    percentile: float = 95.0
+    threshold: str = "batch"
+
+    def __post_init__(self) -> None:
+        """Raise UserError for values that mean nothing."""
+        if self.window < 1:
+            raise UserError(f"window {self.window}: a window holds at least 1 token")
+        if not 0 <= self.percentile <= 100:
+            raise UserError(f"percentile {self.percentile}: give a number from 0 to 100")
+        if self.threshold not in THRESHOLDS:
+            raise UserError(f"threshold {self.threshold!r}: choose from {', '.join(THRESHOLDS)}")
+
+    @property
+    def start(self) -> str:
+        """Where a window starts, as `ares.method.windows` calls it."""
+        return "after" if self.threshold == "released" else "at"
+
+    def windows(self, piece: Piece) -> np.ndarray:
+        """Window entropy of every token of a piece, nats, NaN where incomplete."""
+        return piece.windows(self.window, self.start)
+
+    def selected(self, entropy: np.ndarray, window: np.ndarray, theta: float) -> np.ndarray:
+        """Which tokens are HWE tokens."""
+        values_1N = torch.tensor(entropy if self.threshold == "app-h" else window)[None]
+        return hwe_mask(values_1N, theta, strict=self.threshold == "main-text")[0].numpy()
+
+
+@dataclass
+class Measured:
+    """What a file of traces comes to.
+
+    theta: threshold of HWE tokens; token_theta: percentile of single tokens' entropy; both nats.
+    traces: one row per trace: n_tokens, entropy, hwe, hwe_validated, max_window.
+    words: see `Words.table`.
+    """
+
+    theta: float
+    token_theta: float
+    traces: pd.DataFrame
+    words: pd.DataFrame
+
+
+def threshold(spool: Spool, how: Definition) -> float:
+    """The threshold over all traces, in nats; exact, whatever the size of the file.
+
+    Raises:
+        UserError: no trace is as long as the window.
+    """
+    q = how.percentile / 100
+    if how.threshold in ("batch", "app-h"):
+        return exact_quantile(
+            lambda: token_entropies(spool) if how.threshold == "app-h" else _windows(spool, how), q
+        )
+    quantiles = []
+    for piece in spool.pieces(["position", "entropy"]):
+        for entropy_1T in piece.rows():
+            values_1T, mask_1T = entropy_1T, torch.ones_like(entropy_1T, dtype=torch.bool)
+            if how.threshold == "released":
+                values_1T = window_entropy(
+                    entropy_1T, mask_1T, how.window, how.start, incomplete="running_mean"
+                )
+            quantiles.append(float(rollout_quantiles(values_1T, mask_1T, q)))
+    if not quantiles:
+        raise UserError("no value to rank: no trace has a token")
+    return float(np.median(quantiles) if how.threshold == "released" else np.mean(quantiles))
+
+
+def token_entropies(spool: Spool) -> Iterator[np.ndarray]:
+    """The entropies of all tokens, in chunks."""
+    for piece in spool.pieces(["entropy"]):
+        yield piece.column("entropy")
+
+
+def _windows(spool: Spool, how: Definition) -> Iterator[np.ndarray]:
+    """All complete windows, in chunks."""
+    for piece in spool.pieces(["position", "entropy"]):
+        window = how.windows(piece)
+        yield window[~np.isnan(window)]
+
+
+def measure(spool: Spool, how: Definition, tokens_out: Path) -> Measured:
+    """Mark the HWE tokens, count them, and write the table of tokens.
+
+    Args:
+        spool: closed.
+        tokens_out: receives trace, position, token, entropy, unlisted, window, hwe, lexicon.
+
+    Raises:
+        UserError: no trace is as long as the window.
+    """
+    theta = threshold(spool, how)
+    token_theta = exact_quantile(lambda: token_entropies(spool), how.percentile / 100)
+    words, traces = Words(spool.lexicon.category_of), _Totals(spool.traces)
+    with TokenTable(tokens_out) as table:
+        for piece in spool.pieces():
+            entropy, window = piece.column("entropy"), how.windows(piece)
+            hwe = how.selected(entropy, window, theta)
+            table.write(piece, window, hwe)
+            traces.add(piece, window, hwe)
+            words.add(piece, hwe, entropy >= token_theta)
+    return Measured(theta, token_theta, traces.table(), words.table())
+
+
+class TokenTable:
+    """Writes the table of tokens, piece by piece."""
+
+    def __init__(self, path: Path) -> None:
+        """Write to `path`."""
+        self.path, self._writer = path, None
+
+    def __enter__(self) -> TokenTable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, piece: Piece, window: np.ndarray, hwe: np.ndarray) -> None:
+        """Add the tokens of a piece, with what was measured."""
+        table = piece.table.add_column(5, "window", pa.array(window))
+        table = table.add_column(6, "hwe", pa.array(hwe))
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
+        self._writer.write_table(table, row_group_size=len(table))
+
+
+class _Totals:
+    """Sums per trace."""
+
+    def __init__(self, traces: int) -> None:
+        self.tokens, self.hwe, self.validated = np.zeros((3, traces), np.int64)
+        self.entropy, self.unlisted = np.zeros((2, traces))
+        self.highest = np.full(traces, np.nan, np.float32)
+
+    def add(self, piece: Piece, window: np.ndarray, hwe: np.ndarray) -> None:
+        starts = piece.starts
+        chosen = piece.column("trace")[starts]
+        validated = hwe & piece.triggers
+        for total, values in (
+            (self.tokens, np.ones(len(hwe), np.int64)),
+            (self.hwe, hwe.astype(np.int64)),
+            (self.validated, validated.astype(np.int64)),
+            (self.entropy, piece.column("entropy").astype(np.float64)),
+            (self.unlisted, piece.column("unlisted").astype(np.float64)),
+        ):
+            total[chosen] = np.add.reduceat(values, starts)
+        self.highest[chosen] = np.fmax.reduceat(window, starts)
+
+    def table(self) -> pd.DataFrame:
+        number = np.where(self.tokens, self.tokens, 1)
+        known = self.tokens > 0
+        return pd.DataFrame(
+            {
+                "n_tokens": self.tokens,
+                "entropy": np.where(known, self.entropy / number, np.nan),
+                "hwe": self.hwe,
+                "hwe_validated": self.validated,
+                "max_window": self.highest,
+                "unlisted": np.where(known, self.unlisted / number, np.nan),
+            }
+        )
+
+
+@dataclass
+class Words:
+    """Counts per word; spellings that `normalize_token` makes alike are one word."""
+
+    category: Mapping[str, str]
+    found: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(self, piece: Piece, hwe: np.ndarray, high: np.ndarray) -> None:
+        """Count the tokens of a piece."""
+        column = piece.table["token"].combine_chunks()
+        code, names = column.indices.to_numpy(), column.dictionary.to_pylist()
+        sums = [
+            np.bincount(code, weights, len(names))
+            for weights in (None, high, hwe, piece.column("entropy"))
+        ]
+        for name, *values in zip(names, *sums, strict=True):
+            word = normalize_token(name)
+            if any(map(str.isalpha, word)):
+                self.found[word] = self.found.get(word, 0) + np.array(values)
+
+    def table(self) -> pd.DataFrame:
+        """One row per word with a letter, those most often of high entropy first.
+
+        Columns: word, count, high (tokens whose own entropy reaches the percentile), hwe (HWE
+        tokens), entropy (mean, nats), category (of the lexicon, "" for none).
+        """
+        rows = [
+            (word, int(n), int(high), int(hwe), total / n, self.category.get(word, ""))
+            for word, (n, high, hwe, total) in self.found.items()
+        ]
+        rows.sort(key=lambda row: (-row[2], -row[3], row[0]))
+        return pd.DataFrame(rows, columns=["word", "count", "high", "hwe", "entropy", "category"])

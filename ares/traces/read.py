@@ -1,0 +1,270 @@
+"""Read a file of traces: JSON Lines in any of the formats of `ares.traces.formats`.
+
+Line by line, so that memory does not grow with the file. Entropy is what the file says where it has
+`entropy`; else it is taken from the listed log-probabilities, with what they leave out as one more
+word (the tail bucket of `ares.method.entropy`). That is a lower bound: `Trace.unlisted` tells how
+much probability it concerns.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from ares.errors import UserError
+from ares.method.difficulty import BUCKETS
+from ares.method.entropy import topk_entropy
+from ares.traces.formats import Alternative, Malformed, Raw, responses
+from ares.traces.spelling import clean, spelled
+
+#: Bytes of one line. 32,000 tokens with 20 alternatives each are about 50 MB.
+LONGEST_LINE = 512 * 2**20
+#: A log-probability may be this far above 0 by rounding.
+_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One response, token by token.
+
+    id: names it; with the number of the sample or choice where there are several.
+    problem: what several traces of one question share (benchmark and id).
+    tokens: as they read.
+    entropy: (T,) float32, nats.
+    unlisted: (T,) float32, the probability of all that is not listed; 0 where entropy is exact.
+    top_k: fewest alternatives listed for a token; None: the entropy is exact (the file gives it).
+    alternatives: of every token, best first; None where the file has none.
+    correct, difficulty ("easy", "medium", "hard" or ""), benchmark, prompt, answer (extracted),
+        gold, finish: what the file says; None or "" where it does not.
+    """
+
+    id: str
+    problem: str
+    tokens: list[str]
+    entropy: np.ndarray
+    unlisted: np.ndarray
+    top_k: int | None = None
+    alternatives: list[list[Alternative]] | None = None
+    correct: bool | None = None
+    difficulty: str = ""
+    benchmark: str = ""
+    prompt: str = ""
+    answer: str = ""
+    gold: str = ""
+    finish: str = ""
+
+
+def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:
+    """The traces of a file, in its order.
+
+    Args:
+        path: .jsonl or .jsonl.gz; "-" is standard input.
+        progress: what the progress bar is called; "" for none.
+
+    Raises:
+        UserError: the file can't be read, or a line is not a trace: names file, line and remedy.
+    """
+    for number, line in _lines(path, progress):
+        where = f"{path}, line {number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: {_not_json(line, number, error)}") from None
+        try:
+            for raw in responses(value):
+                yield _trace(raw, value, number)
+        except Malformed as error:
+            raise UserError(f"{where}: {error}") from None
+
+
+def _lines(path: str | Path, progress: str) -> Iterator[tuple[int, bytes]]:
+    """Number and content of every line that is not blank."""
+    from tqdm import tqdm
+
+    with _opened(path) as (file, raw, size):
+        bar = tqdm(
+            desc=progress, total=size, unit="B", unit_scale=True, disable=not progress, leave=False
+        )
+        with bar:
+            for number in range(1, sys.maxsize):
+                try:
+                    line = file.readline(LONGEST_LINE + 1)
+                except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                    raise UserError(
+                        f"{path}, line {number}: the compressed file is damaged or cut off "
+                        f"({error}); fetch it again"
+                    ) from None
+                if len(line) > LONGEST_LINE:
+                    raise UserError(
+                        f"{path}, line {number}: longer than {LONGEST_LINE >> 20} MiB; a line is "
+                        "one response, so split it, or list fewer alternatives"
+                    )
+                if not line:
+                    return
+                if size is not None:
+                    bar.update(raw.tell() - bar.n)
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if line.strip():
+                    yield number, line
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], IO[bytes], int | None]]:
+    """The lines' stream, the stream whose position tells progress, and its size in bytes."""
+    if str(path) == "-":
+        yield sys.stdin.buffer, sys.stdin.buffer, None
+        return
+    path = Path(path)
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror})") from None
+    with raw:
+        size = path.stat().st_size
+        if path.suffix == ".gz":
+            # gzip's types want a narrower stream than it takes.
+            with gzip.GzipFile(fileobj=raw) as unpacked:  # type: ignore[call-overload]
+                yield unpacked, raw, size
+        else:
+            yield raw, raw, size
+
+
+def _not_json(line: bytes, number: int, error: Exception) -> str:
+    if not line.endswith(b"\n") and number > 1:
+        return f"not valid JSON ({error}); the file ends within this line: was it cut off?"
+    if line.strip() in (b"{", b"["):
+        return "JSON over several lines; one object per line is wanted: `jq -c . FILE` makes that"
+    return f"not valid JSON ({error}); every line holds one JSON object"
+
+
+def _trace(raw: Raw, line: Mapping[str, Any], number: int) -> Trace:
+    tokens = spelled(raw.tokens, raw.text, _known_bytes(raw))
+    entropy, unlisted, alternatives = _entropy(raw)
+    benchmark = _text(line, "benchmark")
+    problem = next((str(line[key]) for key in _NAMES if line.get(key) is not None), "")
+    name = clean(problem) or f"line {number}"
+    for part in (line.get("sample"), raw.number):
+        if isinstance(part, int):
+            name += f"#{part}"
+    return Trace(
+        id=name,
+        problem=f"{benchmark}/{clean(problem) or f'line {number}'}",
+        tokens=tokens,
+        entropy=entropy,
+        unlisted=unlisted,
+        top_k=None if raw.entropy is not None else raw.top_k,
+        alternatives=alternatives,
+        correct=_correct(line.get("correct")),
+        difficulty=_difficulty(line.get("difficulty")),
+        benchmark=benchmark,
+        prompt=_text(line, "prompt"),
+        answer=_text(line, "extracted") or _text(line, "answer"),
+        gold=_text(line, "gold"),
+        finish=clean(raw.finish),
+    )
+
+
+#: Keys that name a response, in the order in which they are looked for.
+_NAMES = ("id", "custom_id", "request_id")
+
+
+def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray, list[list[Alternative]] | None]:
+    """Entropy and unlisted probability of every token, and the alternatives, best first."""
+    length, given = len(raw.tokens), None
+    if raw.entropy is not None:
+        given = _numbers(raw.entropy, "entropy")
+        if given.shape != (length,):
+            raise Malformed(f"{length} tokens and {given.size} entropies: give one per token")
+        wrong = ~(np.isfinite(given) & (given > -_ROUNDING))
+        if wrong.any():
+            at = int(wrong.argmax())
+            raise Malformed(f"entropy of token {at} is {given[at]}: give nats, 0 or more")
+        given = given.clip(0.0).astype(np.float32)
+    zeros = np.zeros(length, np.float32)
+    if raw.alternatives is None or not length:
+        return (zeros if given is None else given), zeros, raw.alternatives
+    logprobs = _padded(raw.alternatives)
+    alternatives = [
+        sorted(((clean(name), value) for name, value in listed), key=lambda pair: -pair[1])
+        for listed in raw.alternatives
+    ]
+    if given is not None:
+        return given, zeros, alternatives
+    try:
+        found = topk_entropy(torch.from_numpy(logprobs)[None], torch.ones(1, length))[0]
+    except UserError:
+        at = int((np.exp(logprobs).sum(1) >= 1.01).argmax())
+        raise Malformed(
+            f"token {at}: its probabilities add up to more than 1: are these logits?"
+        ) from None
+    entropy = found.clamp(min=0.0).numpy().astype(np.float32)
+    unlisted = np.clip(1.0 - np.exp(logprobs).sum(1), 0.0, 1.0).astype(np.float32)
+    return entropy, unlisted, alternatives
+
+
+def _padded(alternatives: list[list[Alternative]]) -> np.ndarray:
+    """Log-probabilities, (T, K) float64, -inf where a token has fewer than K alternatives."""
+    counts = np.array([len(listed) for listed in alternatives])
+    values = _numbers([value for listed in alternatives for _, value in listed], "log-probability")
+    if not (np.isfinite(values) & (values <= _ROUNDING)).all():
+        wrong = ~(np.isfinite(values) & (values <= _ROUNDING))
+        token = int(np.searchsorted(np.cumsum(counts), wrong.argmax(), side="right"))
+        raise Malformed(
+            f"a log-probability of token {token} is {values[wrong.argmax()]}: give finite ones, 0 "
+            "or less; leave an alternative of probability 0 out"
+        )
+    padded = np.full((len(counts), counts.max()), -np.inf)
+    padded[np.arange(counts.max()) < counts[:, None]] = values.clip(max=0.0)
+    return padded
+
+
+def _numbers(values: Any, what: str) -> np.ndarray:
+    if not isinstance(values, list) or not all(type(value) in (float, int) for value in values):
+        raise Malformed(f"{what}: not a list of numbers")
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        raise Malformed(f"{what}: a number beyond all bounds") from None
+
+
+def _known_bytes(raw: Raw) -> list[list[int] | None] | None:
+    """The tokens' bytes if they are bytes; a list of anything else is none."""
+    if raw.token_bytes is None:
+        return None
+    return [
+        known
+        if isinstance(known, list) and all(type(b) is int and 0 <= b < 256 for b in known)
+        else None
+        for known in raw.token_bytes
+    ]
+
+
+def _text(line: Mapping[str, Any], key: str) -> str:
+    value = line.get(key)
+    return clean(value) if isinstance(value, str) else ""
+
+
+def _correct(value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if value in (0, 1):
+        return bool(value)
+    raise Malformed(f"correct: {value!r}; expected true, false or null")
+
+
+def _difficulty(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    if value not in BUCKETS:
+        raise Malformed(f"difficulty: {value!r}; expected {', '.join(BUCKETS)} or null")
+    return value

@@ -1,0 +1,114 @@
+"""Tokens as text, however a tokenizer or a server spells them.
+
+Servers mostly report decoded text; files made from a tokenizer hold raw vocabulary instead: bytes
+as letters ("Ġthe", GPT-2 and Qwen) or a marker for the space ("▁the", "<0xE2>", SentencePiece).
+A character may be spread over several tokens: the last of them shows it, the ones before show
+their bytes as <0xF0>.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+_BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_SPACE = re.compile(r"\s*")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """`text` without lone surrogates, which no file in UTF-8 can hold.
+
+    >>> clean("a" + chr(0xD800))
+    'a�'
+    """
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def spelled(
+    tokens: Sequence[str],
+    text: str | None = None,
+    token_bytes: Sequence[Sequence[int] | None] | None = None,
+) -> list[str]:
+    """Every token as it reads.
+
+    Args:
+        tokens: as the file has them.
+        text: the response; tokens that make it up are text already, whatever they look like.
+        token_bytes: the bytes of every token (0 .. 255) where the file has them.
+
+    >>> spelled(["ĠWait", ",", "Ċ"])
+    [' Wait', ',', '\\n']
+    >>> spelled(["▁so", "<0xC3>", "<0xA9>"])
+    [' so', '<0xC3>', 'é']
+    >>> spelled(["Ġ", "x"], text="Ġx")
+    ['Ġ', 'x']
+    """
+    if text is not None and "".join(tokens) == text:
+        return [clean(token) for token in tokens]
+    if text is not None and not any(token[:1].isspace() for token in tokens):
+        parted = _spaced(tokens, text)
+        if parted is not None:
+            return [clean(token) for token in parted]
+    if token_bytes is not None and all(known is not None for known in token_bytes):
+        return decoded(bytes(known or ()) for known in token_bytes)
+    if any(token[:1] in ("Ġ", "Ċ") for token in tokens):
+        return decoded(_from_letters(token) for token in tokens)
+    if any(token[:1] == "▁" for token in tokens):
+        return decoded(_from_pieces(token) for token in tokens)
+    return [clean(token) for token in tokens]
+
+
+def _spaced(tokens: Sequence[str], text: str) -> list[str] | None:
+    """Words with the space that stands before them in `text`; None if they do not make it up.
+
+    For tokenizers whose decoder adds the spaces. Tokens that are not in the text (the end token)
+    stay as they are.
+    """
+    found, place = [], 0
+    for token in tokens:
+        gap = _SPACE.match(text, place)
+        after = gap.end() if gap else place
+        if token and text.startswith(token, after):
+            found.append(text[place:after] + token)
+            place = after + len(token)
+        else:
+            found.append(token)
+    return None if text[place:].strip() else found
+
+
+def decoded(pieces: Iterable[bytes]) -> list[str]:
+    """UTF-8 that is cut anywhere, as text; a piece that completes nothing shows its bytes.
+
+    >>> decoded([b"a", bytes([0xE2, 0x82]), bytes([0xAC]), bytes([0xFF])])
+    ['a', '<0xE2><0x82>', '€', '�']
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    found = []
+    for piece in pieces:
+        text = decoder.decode(piece)
+        found.append(text if text or not piece else "".join(f"<0x{byte:02X}>" for byte in piece))
+    return found
+
+
+@cache
+def _letter_bytes() -> dict[str, int]:
+    """Letter -> byte of byte-level BPE: printable bytes are themselves, others follow U+0100."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    letters = {chr(byte): byte for byte in printable}
+    return letters | {chr(0x100 + place): byte for place, byte in enumerate(others)}
+
+
+def _from_letters(token: str) -> bytes:
+    letters = _letter_bytes()
+    if all(letter in letters for letter in token):
+        return bytes(letters[letter] for letter in token)
+    return clean(token).encode()  # a special token, which is not spelled in bytes
+
+
+def _from_pieces(token: str) -> bytes:
+    byte = _BYTE_PIECE.fullmatch(token)
+    return bytes([int(byte[1], 16)]) if byte else clean(token).replace("▁", " ").encode()
