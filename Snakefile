@@ -3,8 +3,9 @@
     snakemake --cores all                          the laptop scale
     snakemake --cores all --config scale=smoke     another scale, or the path of a config file
     snakemake --cores 1 base                       train the base model again
+    snakemake -n --config scale=paper-7b           a real model, real data: docs/paper-scale.md
 
-Results go to results/<scale>/ and figures/<scale>/.
+The config decides which rules there are: those of the small world, or those of real models. Results go to results/<scale>/ and figures/<scale>/.
 """
 
 from snakemake.utils import min_version
@@ -13,10 +14,19 @@ min_version("9.0")
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/base.smk"
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/training.smk"
-include: "workflow/rules/figures.smk"
+
+
+if kind_of(SCALE) == PAPER:
+
+    include: "workflow/rules/paper_common.smk"
+    include: "workflow/rules/paper.smk"
+
+else:
+
+    include: "workflow/rules/base.smk"
+    include: "workflow/rules/tables.smk"
+    include: "workflow/rules/training.smk"
+    include: "workflow/rules/figures.smk"
 
 
 rule all:

@@ -1,7 +1,10 @@
 """Configs: reading a file, checking it against its schema, filling in the defaults.
 
-A schema (`ares/schemas/`: scale, world, base) is the one list of keys, bounds and defaults. A key
-it does not know is an error, so a typo can never fall back to a default in silence.
+A schema (`ares/schemas/`: scale, paper, world, base) is the one list of keys, bounds and defaults.
+A key it does not know is an error, so a typo can never fall back to a default in silence.
+
+There are two kinds of scales: those of the small world (schema scale) and those with real models
+and data (schema paper), which say `kind: paper`.
 """
 
 from __future__ import annotations
@@ -24,22 +27,36 @@ from ares.errors import UserError
 
 SCHEMAS = Path(__file__).with_name("schemas")
 
+SMALL_WORLD, PAPER = KINDS = ("small world", "paper")
+_SCHEMA_OF = {SMALL_WORLD: "scale", PAPER: "paper"}
 
-def load_config(scale_or_path: str | Path) -> dict[str, Any]:
+
+def load_config(scale_or_path: str | Path, kind: str | None = None) -> dict[str, Any]:
     """Return the validated config of a scale, defaults filled in, as a plain nested dict.
 
     Args:
         scale_or_path: the name of a scale in `config/` ("laptop"), or the path of a YAML file,
             relative to the root of the repository.
+        kind: of scale that is wanted, one of `KINDS`; None takes either.
 
     Raises:
-        UserError: unknown scale, unreadable file, unknown key, value out of its bounds.
+        UserError: unknown scale, unreadable file, unknown key, value out of its bounds, a scale of
+            the other kind.
 
     >>> load_config("laptop")["windows"]["sizes"]
     [1, 2, 4, 8, 16, 32]
+    >>> load_config("paper-7b")["model"]
+    'Qwen/Qwen2.5-VL-7B-Instruct'
     """
     path = config_path(scale_or_path)
-    config = validated(read_yaml(path), schema("scale"), shown(path))
+    value = read_yaml(path)
+    found = kind_of(value)
+    if kind is not None and found != kind:
+        raise UserError(
+            f"{shown(path)}: a scale of the kind '{found}', and this step is one of the kind "
+            f"'{kind}'; scales of that kind: {', '.join(scales(kind))}"
+        )
+    config = validated(value, schema(_SCHEMA_OF[found]), shown(path))
     if path.parent == paths.CONFIG and config["scale"] != path.stem:
         raise UserError(
             f"{shown(path)}: scale: is '{config['scale']}' but the file is named "
@@ -70,18 +87,31 @@ def config_path(scale_or_path: str | Path) -> Path:
     return path
 
 
-def scales() -> list[str]:
-    """Return the names of the scales in `config/`, sorted; other files there are no scales."""
-    return sorted(
-        path.stem
-        for path in paths.CONFIG.glob("*.yaml")
-        if any(line.startswith("scale:") for line in path.read_text("utf-8").splitlines())
-    )
+def kind_of(config: Any) -> str:
+    """Return the kind of a config, read or validated.
+
+    >>> kind_of({"kind": "paper"}), kind_of({"scale": "laptop"})
+    ('paper', 'small world')
+    """
+    return PAPER if isinstance(config, Mapping) and "kind" in config else SMALL_WORLD
+
+
+def scales(kind: str | None = None) -> list[str]:
+    """Return the names of the scales in `config/`, sorted; other files there are no scales.
+
+    kind: of scales, one of `KINDS`; None for all.
+    """
+    found = []
+    for path in sorted(paths.CONFIG.glob("*.yaml")):
+        keys = [line.partition(":")[0] for line in path.read_text("utf-8").splitlines()]
+        if "scale" in keys and kind in (None, PAPER if "kind" in keys else SMALL_WORLD):
+            found.append(path.stem)
+    return found
 
 
 @cache
 def schema(kind: str) -> dict[str, Any]:
-    """Return the JSON schema of a kind of config: scale, world or base."""
+    """Return the JSON schema of a kind of config: scale, paper, world or base."""
     return json.loads((SCHEMAS / f"{kind}.json").read_text(encoding="utf-8"))
 
 

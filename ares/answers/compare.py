@@ -68,10 +68,20 @@ def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:
     >>> equal("[0,1)", "(0,1)", False, needs_algebra), equal("1, 2", "x=2 or x=1", False, needs_algebra)
     (False, True)
     """
-    gold, answer = (_INFINITY.sub(r"\\infty", plain(text)) for text in (gold, answer))
+    gold, answer = _one_spelling(gold), _one_spelling(answer)
     # No variable can stand beside a bare number: letters after the answer's are a unit.
     letters = letters or not re.search("[A-Za-z]", gold)
     return _equal(gold, answer, letters, algebra, 0)
+
+
+def _one_spelling(text: str) -> str:
+    """Plain text, with infinity as a sign and no braces in braces: they take a parser for ever."""
+    text = _INFINITY.sub(r"\\infty", plain(text[: LONGEST + 1]))
+    for _ in range(_DEEPEST_BRACKETS):
+        text, changed = _DOUBLE_BRACES.subn(r"{\1}", text)
+        if not changed:
+            break
+    return text
 
 
 def _equal(gold: str, answer: str, letters: bool, algebra: Algebra, depth: int) -> bool:
@@ -191,6 +201,7 @@ _INNER = re.compile(r"\([^()]*\)|\{[^{}]*\}")
 _TWO_NUMBERS = re.compile(r"(?:^|[^_^\d])\d+\s+\d")
 _DEEPEST_BRACKETS = 30
 _INFINITY = re.compile(r"(?<![\\A-Za-z])(?:oo|inf|infinity)(?![A-Za-z])", re.I)
+_DOUBLE_BRACES = re.compile(r"(?<!\\)\{\s*\{([^{}]*)\}\s*\}")
 _EQUALS = re.compile(r"(?<![<>!:])=")
 _WORDY = re.compile(r"[A-Za-z]{3,}(?:[\s'-]+[A-Za-z]+)*")
 

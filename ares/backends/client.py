@@ -96,6 +96,7 @@ class Client:
         self.heard = False  # the server has answered something
         self.answered = False  # the server has answered a request
         self.lost = 0  # requests in a row that came to nothing
+        self.silent = 0  # attempts in a row that ran out of time
         self.resume_at = 0.0  # the server asked for silence until then (time of the loop)
 
     def __enter__(self) -> Self:
@@ -126,7 +127,8 @@ class Client:
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit),
+            # (vLLM's server closes idle connections after 5 s; be the first.)
+            connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=4.0),
             timeout=aiohttp.ClientTimeout(
                 total=self.settings.timeout_s, sock_connect=min(CONNECT_S, self.settings.timeout_s)
             ),
@@ -182,11 +184,12 @@ class Client:
                 self._check_reachable(reason, attempt + 1)
             except TimeoutError:
                 reason, wait = f"no answer within {self.settings.timeout_s:g} s", 0.0
+                self._check_silence(reason)
             except (aiohttp.ClientError, OSError) as error:
                 detail = told(error, self.key) or type(error).__name__
                 reason, wait = f"the connection broke ({detail})", 0.0
             else:
-                self.answered, self.lost = True, 0
+                self.answered, self.lost, self.silent = True, 0, 0
                 return response
         return self._failed(reason, self.settings.attempts, passing=True)
 
@@ -199,6 +202,15 @@ class Client:
         if not self.heard and attempts >= min(FIRST_ATTEMPTS, self.settings.attempts):
             raise NoServer(
                 f"{self.settings.name}: {reason}; is the server running, and is this its address?"
+            )
+
+    def _check_silence(self, reason: str) -> None:
+        """Don't wait for every attempt of every request where none is answered in time."""
+        self.silent += 1
+        if self.silent >= 2 * max(self.settings.parallel, FEWEST_LOST):
+            raise NoServer(
+                f"{self.settings.name}: {reason}, {self.silent} times in a row; the server hangs, "
+                "or needs longer: allow it more time, or ask for fewer at a time or shorter answers"
             )
 
     def _failed(self, reason: str, attempts: int, passing: bool) -> Failure:

@@ -34,7 +34,7 @@ class ServerBackend:
         timeout_s: seconds for one attempt, from connecting to the end of the reply.
         extra_body: further fields of every request, for instance {"chat_template_kwargs":
             {"enable_thinking": False}}. They win over ours, and None takes a field out, for
-            servers that refuse it: {"top_p": None}.
+            servers that refuse it: {"max_tokens": None, "max_completion_tokens": 4096}.
         revision: tells weights apart that are served under the same name.
         budget: what may be asked for in all.
     """

@@ -223,7 +223,7 @@ class Kept:
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
         """First what is kept, then the rest as it is answered; each is stored, then yielded.
 
-        Requests are read twice, and none is held longer than needed. An iterator, which can be
+        Requests are read twice (once if nothing is kept), and none is held longer than needed. An iterator, which can be
         read only once, is read as it is asked; then kept ones come in between, and where they
         are many the backend has less to do at a time. Prefer a sequence.
 
@@ -232,6 +232,9 @@ class Kept:
         """
         if iter(requests) is requests:
             yield from self._read_once(requests)
+            return
+        if not len(self.store):
+            yield from self._asked((request, self.key(request)) for request in requests)
             return
         open_places = bytearray()  # 1 for each request that is not kept
         for request in requests:

@@ -121,9 +121,11 @@ def _mastery(rows: pd.DataFrame, steps: str) -> pd.DataFrame:
         }
     )
     keys = ["group", "problem", "sample"]
-    whole = table[table["whole"]].groupby(keys, sort=False)["correct"].agg(["all", "size"])
-    parts = table[~table["whole"]].groupby(keys, sort=False)["correct"].agg(["all", "any", "size"])
-    both = parts.join(whole, how="outer", rsuffix="_whole")
+    whole = table[table["whole"]].groupby(keys, sort=False)["correct"]
+    parts = table[~table["whole"]].groupby(keys, sort=False)["correct"]
+    both = parts.agg(["all", "any", "size"]).join(
+        whole.agg(all_whole="all", size_whole="size"), how="outer"
+    )
     named = both.index.get_level_values("problem").str.extract(r"/(\d+)steps?$")[0]
     expected = pd.to_numeric(named).to_numpy()
     bad = both.isna().any(axis=1) | (both["size"] != expected) | (both["size_whole"] != 1)

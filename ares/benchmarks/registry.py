@@ -6,16 +6,27 @@ entry with `like: AIME24` and `path: my.jsonl` is another one read from a file o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
 import yaml
 
 from ares import paths
 from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS
-from ares.config import read_yaml, schema, shown, suggestion, validated
+from ares.config import (
+    check_keys,
+    explain,
+    read_yaml,
+    schema,
+    shown,
+    suggestion,
+    validated,
+    with_defaults,
+)
 from ares.errors import UserError
 
 REGISTRY = paths.CONFIG / "benchmarks.yaml"
@@ -142,35 +153,18 @@ def load_registry(
     return {name: _benchmark(name, entry) for name, entry in entries.items()}
 
 
-def commit(benchmark: Benchmark) -> str:
-    """The commit that a hub benchmark's revision stands for now: what to write in its place.
-
-    Raises:
-        UserError: it is read from a file, or the hub can't be asked.
-    """
-    import httpx
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    if not benchmark.hub:
-        raise UserError(f"benchmark {benchmark.name} is read from {benchmark.path}, not the hub")
-    try:
-        found = HfApi().dataset_info(benchmark.hub, revision=benchmark.revision).sha
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        raise UserError(f"benchmark {benchmark.name}: the hub can't be asked ({error})") from None
-    if not found:
-        raise UserError(f"benchmark {benchmark.name}: the hub names no commit")
-    return found
-
-
 def _check_twice(file: Path) -> None:
     """Refuse a key that stands twice in one mapping: YAML would keep the last in silence."""
     try:
-        nodes = [yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)]
+        nodes = [yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)]
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return  # `read_yaml` says what is wrong
+    visited: set[int] = set()  # an alias may lead back to where it stands
     while nodes:
         node = nodes.pop()
+        if id(node) in visited:
+            continue
+        visited.add(id(node))
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, value in node.value:
@@ -204,7 +198,7 @@ def _resolved(
     for name, entry in entries.items():
         where = f"{shown(file)}: {name}"
         raw = _inherited(entry, known, where)
-        checked = validated(raw, schema("benchmarks")["definitions"]["entry"], where)
+        checked = _checked(raw, where)
         if ("hub" in checked) == ("path" in checked):
             raise UserError(f"{where}: give either 'hub' or 'path'")
         if "path" in checked:
@@ -212,6 +206,22 @@ def _resolved(
         checked["prompt"] = _template(where, checked["prompt"], prompts)
         known[name] = found[name] = checked
     return found
+
+
+def _checked(entry: Any, where: str) -> dict[str, Any]:
+    """As `ares.config.validated`; the schema is compiled once for all entries."""
+    rules = schema("benchmarks")["definitions"]["entry"]
+    check_keys(entry, rules, where)
+    try:
+        _validator()(entry)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise UserError(f"{where}: {explain(error)}") from None
+    return with_defaults(entry, rules)
+
+
+@cache
+def _validator() -> Callable[[Any], Any]:
+    return fastjsonschema.compile(schema("benchmarks")["definitions"]["entry"], use_default=False)
 
 
 def _inherited(entry: Any, known: Mapping[str, dict[str, Any]], where: str) -> Any:

@@ -17,6 +17,7 @@ What the paper leaves open, and what is done here:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,6 +124,7 @@ def curate(
     samples: int,
     seed: int,
     source: str = "presentation",
+    kept: Sequence[str] = SELECTION,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Select about `size` traces, uniformly over the sources and the brackets k / `samples`.
 
@@ -131,9 +133,10 @@ def curate(
         curation: 'adacs', or 'cs-vanilla' for the baseline.
         seed: decides between traces of equal distance, and what the baseline draws.
         source: the column that names the source of a trace.
+        kept: columns of the selection; the source is added where it is not among them.
 
     Returns:
-        The selection (columns `SELECTION`; bracket is its pass rate, target_tokens is NaN for the
+        The selection (columns `kept`; bracket is its pass rate, target_tokens is NaN for the
         baseline), and the report: one row per source and bracket with curation, source, bracket,
         asked (its equal share), candidates, selected, target_tokens, note.
 
@@ -154,7 +157,7 @@ def curate(
         selected.append(chosen)
         report.append(rows.assign(curation=curation, source=name))
     table = pd.concat(selected, ignore_index=True).assign(curation=curation)
-    columns = [*SELECTION, *({source} - set(SELECTION))]
+    columns = [*kept, *({source} - set(kept))]
     told = ["curation", "source", "bracket", "asked", "candidates", "selected", "target_tokens"]
     return table[columns], pd.concat(report, ignore_index=True)[[*told, "note"]]
 

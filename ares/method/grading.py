@@ -2,13 +2,15 @@
 
 Deviation: the release compares by computer algebra; here two answers are equal when they are the
     same text (spaces aside) or the same rational number (42, -0.5, 1/2, \\frac{1}{2}). That covers
-    the golden vectors.
+    the golden vectors. Benchmarks are graded by `ares.answers`, which does use computer algebra.
 """
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
+
+from ares.boxed import last_boxed
 
 _FORMAT = re.compile(r"<think>.*</think>.*\\boxed\{.*\}.*", re.DOTALL)
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}")
@@ -23,27 +25,13 @@ def follows_format(response: str) -> bool:
     return _FORMAT.fullmatch(re.sub(r"\s*(<|>|/)\s*", r"\1", response)) is not None
 
 
-def boxed_answer(response: str) -> str | None:
-    """Content of the last \\boxed{...}, braces balanced; None without one."""
-    begin = response.rfind(r"\boxed{")
-    if begin < 0:
-        return None
-    begin += len(r"\boxed{")
-    depth = 1
-    for index, character in enumerate(response[begin:], begin):
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return response[begin:index]
-    return None
-
-
 def is_correct(response: str, truth: str) -> bool:
     """Whether the boxed answer equals the truth, as text or as a rational number.
 
     >>> is_correct(r"so \\boxed{\\frac{1}{2}}", "0.5"), is_correct("0.5", "0.5")
     (True, False)
     """
-    answer = boxed_answer(response)
+    answer = last_boxed(response)
     if answer is None:
         return False
     answer, truth = ("".join(text.split()) for text in (answer, truth))

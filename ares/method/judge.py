@@ -1,20 +1,16 @@
 """A lexicon from traces (Fig. 2b): rank tokens by entropy, keep what a judge accepts.
 
 The judge is any callable from a token to a bool. Offline it is a lexicon
-(`load_lexicon().__contains__`); with a server it is an `EndpointJudge`, which asks any
-OpenAI-compatible chat endpoint.
+(`load_lexicon().__contains__`); with a server it is an `ares.backends.judge.EndpointJudge`, which
+asks any OpenAI-compatible chat endpoint.
 """
 
 from __future__ import annotations
 
-import json
-import time
-import urllib.error
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ares import chat
 from ares.errors import UserError
 from ares.method.lexicon import Lexicon, normalize_token
 
@@ -78,68 +74,3 @@ def extract_lexicon(ranked: Iterable[RankedToken], judge: Judge, top: int) -> Le
             f"the judge accepted none of {len(candidates)} tokens: raise top or lower min_count"
         )
     return Lexicon({"extracted": kept})
-
-
-@dataclass(frozen=True)
-class EndpointJudge:
-    """Ask an OpenAI-compatible chat endpoint whether a token signals reasoning.
-
-    Attributes:
-        url: base address that ends in /v1.
-        model: name of the model served there.
-        key_variable: environment variable that holds the API key (unset: no key is sent).
-        attempts: tries per token, with waits of 1, 2, 4 ... times `wait_s` seconds in between.
-    """
-
-    url: str
-    model: str
-    key_variable: str = "OPENAI_API_KEY"
-    attempts: int = 4
-    wait_s: float = 1.0
-    timeout_s: float = 60.0
-
-    PROMPT = (
-        "In a step-by-step solution, does the word {token!r} typically signal a move of reasoning "
-        "(contrast, cause, hedging, planning, checking or concluding), rather than content or "
-        "grammar? Answer yes or no."
-    )
-
-    def __call__(self, token: str) -> bool:
-        """True for yes, False for no.
-
-        Raises:
-            UserError: the endpoint can't be reached, refuses, or answers neither yes nor no, each
-                time.
-        """
-        failure = "no attempt was made"
-        for attempt in range(self.attempts):
-            if attempt:
-                time.sleep(self.wait_s * 2 ** (attempt - 1))
-            try:
-                answer = self._ask(token)
-            except urllib.error.HTTPError as error:
-                failure = f"HTTP {error.code} {error.reason}"
-                if not chat.may_pass(error.code):
-                    break
-                continue
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-                failure = str(error)
-                continue
-            except (KeyError, IndexError, TypeError, json.JSONDecodeError):
-                failure = "a reply without choices[0].message.content"
-                continue
-            verdict = answer.strip().strip("\"'*.").lower()
-            if verdict.startswith(("yes", "no")):
-                return verdict.startswith("yes")
-            failure = f"answered {answer[:60]!r} instead of yes or no"
-        raise UserError(f"judge {self.model} at {self.url}, token {token!r}: {failure}")
-
-    def _ask(self, token: str) -> str:
-        body = {
-            "model": self.model,
-            "temperature": 0,
-            "max_tokens": 8,
-            "messages": [{"role": "user", "content": self.PROMPT.format(token=token)}],
-        }
-        reply = chat.post(self.url, body, self.key_variable, self.timeout_s)
-        return str(json.loads(reply)["choices"][0]["message"]["content"])

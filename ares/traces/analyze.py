@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ COLUMNS = (
     *("entropy", "hwe", "hwe_validated", "max_window", "top_k", "unlisted"),
 )
 
+
+#: Words of a large model, for the bound on what is not listed.
+VOCABULARY = 150_000
 
 HOW_TO_READ = (
     "The colour of a token is the entropy, in nats, of the distribution that it was drawn from. "
@@ -131,7 +135,8 @@ def _numbers(
         yield (
             f"entropy: {mean:.3f} nats per token; a lower bound in {estimated.sum():,} traces, "
             f"from the {int(traces['top_k'].min())} most probable tokens and the rest as one more; "
-            f"the rest has {unlisted:.2%} of the probability"
+            f"the rest has {unlisted:.2%} of the probability, which over {VOCABULARY:,} words is "
+            f"worth at most {unlisted * math.log(VOCABULARY):.3f} nats more"
         )
     else:
         yield f"entropy: {mean:.3f} nats per token, exact as the file gives it"

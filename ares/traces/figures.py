@@ -17,8 +17,8 @@ from ares.method.difficulty import BUCKETS
 from ares.method.lexicon import CATEGORIES
 from ares.plotting import ARMS, PAGE, PAIR, interval_bars, note, save_figure, use_style, word_cloud
 
-#: Words drawn, and rows of the word table in the figure's csv.
-WORDS = 150
+#: Words drawn, and letters of one; the table beside the figure has them all.
+WORDS, LETTERS = 150, 30
 #: Resamples x problems that are held at a time.
 DRAWS = 20_000_000
 COVERAGE, RESAMPLES, SEED = 0.95, 1000, 1
@@ -40,9 +40,14 @@ def draw_words(words: pd.DataFrame, percentile: float, folder: Path) -> None:
     use_style()
     shown = words[words["high"] > 0].head(WORDS)
     hues = dict(zip(CATEGORIES, [arm["color"] for arm in ARMS.values()], strict=False))
-    colour = {row.word: hues.get(row.category, _other(row.category)) for row in shown.itertuples()}
+    colour: dict[str, str] = {}
+    weights: dict[str, float] = {}
+    for row in shown.itertuples():
+        # A word of hundreds of letters, as a trace may hold, has no place in a picture.
+        name = row.word if len(row.word) <= LETTERS else row.word[: LETTERS - 1] + "…"
+        colour[name] = hues.get(row.category, _other(row.category))
+        weights[name] = weights.get(name, 0.0) + row.high
     fig, ax = plt.subplots(figsize=(PAGE, 3.9))
-    weights = dict(zip(shown["word"], shown["high"].astype(float), strict=True))
     word_cloud(ax, weights, colour, SEED)
     for category in [name for name in (*hues, "", "user") if name in set(shown["category"])]:
         label = category or "not in the lexicon"

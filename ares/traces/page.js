@@ -35,11 +35,16 @@
   const state = { window: data.window, percentile: data.percentile, theta: NaN, current: 0, pinned: -1 };
   let spans = [];
 
-  function choicesOf(flat) {
+  // Packed: tokens since the one before, number of alternatives, then word and -100 ln p of each.
+  function choicesOf(packed) {
     const found = new Map();
-    for (let i = 0; i < flat.length; i += 3) {
-      if (!found.has(flat[i])) found.set(flat[i], []);
-      found.get(flat[i]).push([flat[i + 1], Math.exp(flat[i + 2] / 100)]);
+    let place = 0;
+    for (let i = 0; i < packed.length;) {
+      place += packed[i];
+      const end = i + 2 + 2 * packed[i + 1];
+      const listed = [];
+      for (i += 2; i < end; i += 2) listed.push([packed[i], Math.exp(-packed[i + 1] / 100)]);
+      found.set(place, listed);
     }
     return found;
   }

@@ -136,7 +136,11 @@ def _data(shown: Sequence[Packed], words: Mapping[str, int], lexicon: Lexicon) -
     traces = []
     for packed in shown:
         choices = packed.choices.tolist()
-        choices[1::3] = map(renumbered, choices[1::3])
+        place = 0
+        while place < len(choices):
+            end = place + 2 + 2 * choices[place + 1]
+            choices[place + 2 : end : 2] = map(renumbered, choices[place + 2 : end : 2])
+            place = end
         traces.append(
             {
                 **{

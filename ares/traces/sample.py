@@ -20,8 +20,9 @@ PAGE_TOKENS = 400_000
 TRACE_TOKENS = 50_000
 #: Characters of a prompt.
 PROMPT_CHARACTERS = 20_000
-#: Alternatives shown for a token, and the entropy (nats) from which on there is a choice to show.
-ALTERNATIVES, CHOICE = 5, 0.02
+#: Alternatives shown for a token, the least log-probability of one that is shown, and the entropy
+#: (nats) from which on there is a choice to show.
+ALTERNATIVES, FAINTEST, CHOICE = 5, -6.0, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,8 @@ class Packed:
     """A trace as a page needs it.
 
     number: row in the table of traces. tokens: indices of the page's words. entropy: thousandths
-    of a nat. choices: place, word, log-probability in hundredths, ... of listed alternatives.
+    of a nat. choices: of tokens with a choice to show: tokens since the one before, number of
+    alternatives, then word and minus the log-probability in hundredths of each.
     """
 
     number: int
@@ -95,11 +97,14 @@ class PageSample:
 
     def _packed(self, number: int, trace: Trace) -> Packed:
         tokens = trace.tokens[:TRACE_TOKENS]
-        choices = array("i")
+        choices, before = array("I"), 0
         for place, listed in enumerate((trace.alternatives or [])[:TRACE_TOKENS]):
-            if trace.entropy[place] >= CHOICE:
-                for name, logprob in listed[:ALTERNATIVES]:
-                    choices.extend((place, self._word(name), round(100 * max(logprob, -99.0))))
+            shown = [pair for pair in listed[:ALTERNATIVES] if pair[1] >= FAINTEST]
+            if trace.entropy[place] >= CHOICE and shown:
+                choices.extend((place - before, len(shown)))
+                for name, logprob in shown:
+                    choices.extend((self._word(name), round(-100 * min(logprob, 0.0))))
+                before = place
         nothing = np.zeros(0, np.float32)
         bare = replace(
             trace,

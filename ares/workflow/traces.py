@@ -21,7 +21,12 @@ def register(commands: argparse._SubParsersAction) -> None:
     server.add_argument("--effort", nargs="+", default=[None], metavar="E", help="low, high, ...")
     server.add_argument("--temperature", nargs="+", type=float, default=[None], metavar="T")
     server.add_argument("--parallel", type=int, default=4, metavar="N", help="requests at a time")
-    server.add_argument("--cache", default="results/teacher-cache", metavar="FOLDER")
+    server.add_argument(
+        "--store",
+        default="results/teacher-answers.sqlite",
+        metavar="FILE",
+        help="answers are kept here and not asked for again (default: %(default)s)",
+    )
     server.add_argument("--max-requests", type=int, metavar="N", help="of this run; none: no limit")
     server.add_argument("--max-tokens", type=int, metavar="N", help="of this run; none: no limit")
     server.add_argument(
@@ -61,7 +66,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _source(options: argparse.Namespace, config: dict, world):
     """The teachers that the command line names."""
-    from ares.coldstart.endpoint import Budget, ChatEndpoint, EndpointTeacher, Manner
+    from ares.backends.budget import Budget
+    from ares.backends.store import Store
+    from ares.coldstart.endpoint import ChatEndpoint, EndpointTeacher, Manner
     from ares.coldstart.teachers import SmallWorldTeachers
     from ares.errors import UserError
     from ares.paths import resolve
@@ -73,7 +80,7 @@ def _source(options: argparse.Namespace, config: dict, world):
         return SmallWorldTeachers(world, number, config["seed"])
     budget = Budget(options.max_requests, options.max_tokens)
     endpoint = ChatEndpoint(
-        options.endpoint, resolve(options.cache), budget, key_variable=options.key_variable
+        options.endpoint, Store(resolve(options.store)), budget, options.key_variable
     )
     manners = [Manner(e, t) for e in options.effort for t in options.temperature]
     limit = config["aepo"]["max_new_tokens"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ares.boxed import last_boxed
 from ares.world.problem import Problem, apply
 
-BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 STEP = re.compile(r"(\d{1,6})\s*([-+x*×−])\s*(\d{1,6})\s*=\s*(\d{1,6})")
 SPELLINGS = {"*": "x", "×": "x", "−": "-"}
 
@@ -21,16 +21,6 @@ class Verdict:
     answer: str
 
 
-def last_boxed(text: str) -> str | None:
-    r"""The content of the last `\boxed{...}`, or None.
-
-    >>> last_boxed(r"</think> \boxed{ 2 + 3 = 5 }")
-    '2 + 3 = 5'
-    """
-    found = BOXED.findall(text)
-    return found[-1].strip() if found else None
-
-
 def verify(problem: Problem, text: str, values: tuple[int, int]) -> Verdict:
     """Check the last boxed answer of a response against a problem.
 
@@ -38,9 +28,10 @@ def verify(problem: Problem, text: str, values: tuple[int, int]) -> Verdict:
     that are still there, puts back its result, is right, and stays in the range `values`; at the
     end the target alone is left.
     """
-    answer = last_boxed(text)
-    if answer is None:
+    boxed = last_boxed(text)
+    if boxed is None:
         return Verdict(False, "no boxed answer", "")
+    answer = boxed.strip()
     if answer in ("", "none"):
         return Verdict(False, "no solution given", answer)
     left = list(problem.numbers)

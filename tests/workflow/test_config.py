@@ -7,7 +7,16 @@ import yaml
 from jsonschema import Draft7Validator
 
 from ares import paths
-from ares.config import load_config, scales, schema, suggestion, validated
+from ares.config import (
+    KINDS,
+    PAPER,
+    SMALL_WORLD,
+    load_config,
+    scales,
+    schema,
+    suggestion,
+    validated,
+)
 from ares.errors import UserError
 
 MINIMAL = {
@@ -50,7 +59,9 @@ def properties(schema, place=""):
 
 
 def test_the_scales_that_are_promised_exist():
-    assert {"smoke", "laptop", "gpu"} <= set(scales())
+    assert {"smoke", "laptop", "gpu"} <= set(scales(SMALL_WORLD))
+    assert scales(PAPER) == ["paper-3b", "paper-7b"]
+    assert sorted(scales(SMALL_WORLD) + scales(PAPER)) == scales()
 
 
 @pytest.mark.parametrize("scale", scales())
@@ -154,6 +165,16 @@ def test_a_missing_file_is_named():
         load_config("nowhere/tiny.yaml")
 
 
+def test_a_scale_of_the_other_kind_is_refused():
+    for kind, other in (KINDS, KINDS[::-1]):
+        for scale in scales(kind):
+            assert load_config(scale, kind) == load_config(scale)
+            with pytest.raises(
+                UserError, match=rf"config/{scale}.yaml: a scale of the kind '{kind}'"
+            ):
+                load_config(scale, other)
+
+
 def test_other_files_in_config_are_no_scales():
     assert "world" not in scales()
     with pytest.raises(UserError, match=r"config/world\.yaml: unknown key 'numbers'"):
@@ -165,7 +186,7 @@ def test_relative_paths_start_at_the_root(tmp_path, monkeypatch):
     assert load_config("config/smoke.yaml") == load_config("smoke")
 
 
-@pytest.mark.parametrize("kind", ["scale", "world", "base"])
+@pytest.mark.parametrize("kind", ["scale", "paper", "world", "base"])
 def test_the_schema_is_closed_and_explains_every_key(kind):
     Draft7Validator.check_schema(schema(kind))
     for place, part in properties(schema(kind)):
@@ -173,8 +194,9 @@ def test_the_schema_is_closed_and_explains_every_key(kind):
         assert "properties" not in part or part["additionalProperties"] is False, place
 
 
-def test_every_default_satisfies_its_own_bounds():
-    for place, part in properties(schema("scale")):
+@pytest.mark.parametrize("kind", ["scale", "paper"])
+def test_every_default_satisfies_its_own_bounds(kind):
+    for place, part in properties(schema(kind)):
         if "default" in part:
             errors = list(Draft7Validator(part).iter_errors(part["default"]))
             assert not errors, f"{place}: {errors}"
@@ -182,7 +204,7 @@ def test_every_default_satisfies_its_own_bounds():
 
 def test_the_configs_speak_of_no_key_that_the_schema_lacks():
     known = {place.split(".")[-1] for place, _ in properties(schema("scale"))}
-    for scale in scales():
+    for scale in scales(SMALL_WORLD):
         text = (paths.CONFIG / f"{scale}.yaml").read_text(encoding="utf-8")
         arms = set(load_config(scale)["aepo"]["arms"])
         assert set(re.findall(r"^\s*([\w-]+):", text, re.MULTILINE)) <= known | arms

@@ -11,6 +11,7 @@ import yaml
 from snakemake.cli import get_argument_parser
 
 from ares import paths
+from ares.config import load_config
 
 PROFILES = sorted((paths.ROOT / "profiles").glob("*/config.yaml"))
 
@@ -21,13 +22,16 @@ def read(name: str) -> dict:
 
 @pytest.fixture(scope="module")
 def rules() -> set[str]:
-    """The names of all rules."""
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--list-rules"],
-        cwd=paths.ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return set(re.findall(r"^(\w+)(?: \(|$)", done.stdout, re.MULTILINE))
+    """The names of all rules, of both kinds of scales."""
+    found = set()
+    for scale in ("laptop", "paper-7b"):
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--list-rules", "--config", f"scale={scale}"],
+            cwd=paths.ROOT, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found |= set(re.findall(r"^(\w+)(?: \(|$)", done.stdout, re.MULTILINE))
+    return found
 
 
 def test_there_are_the_profiles_that_are_promised():
@@ -41,7 +45,7 @@ def test_every_key_is_an_option_of_snakemake(path):
 
 
 def test_the_slurm_profile_names_rules_that_there_are(rules):
-    assert "train" in rules
+    assert {"train", "paper_train"} <= rules
     assert set(read("slurm")["set-resources"]) - rules == set()
 
 
@@ -52,7 +56,18 @@ def test_the_rules_that_run_a_model_get_a_gpu():
     assert on_gpu == {
         *("base_gpu", "pass_rates", "rollout_shard", "tokens", "causal_shard"),
         *("sft", "train", "evaluate"),
+        *("paper_pass_rates", "paper_sft", "paper_train", "paper_benchmark"),
+        "paper_token_records",
     }
+
+
+@pytest.mark.parametrize("scale", ["paper-3b", "paper-7b"])
+def test_training_of_real_models_gets_as_many_gpus_as_its_scale_has_processes(scale):
+    gpus = load_config(scale)["gpus"]
+    for rule, wanted in read("slurm")["set-resources"].items():
+        if rule.startswith("paper_") and "gpu" in wanted:
+            part = "training" if rule in ("paper_sft", "paper_train") else "sampling"
+            assert wanted["gpu"] == gpus[part], rule
 
 
 def test_resources_are_numbers_of_known_names():

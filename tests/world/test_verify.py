@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ares.world.problem import Problem
-from ares.world.verify import last_boxed, steps_right, verify
+from ares.world.verify import steps_right, verify
 
 PROBLEM = Problem((3, 8, 5), 19)
 
@@ -43,11 +43,6 @@ def test_verdict(answer: str, reason: str) -> None:
 def test_the_same_number_twice_may_be_used_twice() -> None:
     assert verify(Problem((5, 5), 25), r"\boxed{ 5 x 5 = 25 }", (1, 50)).correct
     assert not verify(Problem((5, 4), 25), r"\boxed{ 5 x 5 = 25 }", (1, 50)).correct
-
-
-def test_last_boxed_takes_the_last() -> None:
-    assert last_boxed(r"\boxed{ a } \boxed{ b }") == "b"
-    assert last_boxed("nothing") is None
 
 
 def test_steps_right_counts_every_stated_step() -> None:

@@ -1,4 +1,7 @@
-"""The config of the run and the helpers of the rules; no rules here."""
+"""The config of the run and the helpers of the rules; no rules here.
+
+What rules of scales with real models need besides stands in paper_common.smk.
+"""
 
 import ast
 import hashlib
@@ -11,7 +14,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from ares.config import config_path, load_config
+from ares.config import PAPER, config_path, kind_of, load_config
 from ares.errors import UserError
 
 # One thread per job: jobs run side by side, and sums come out the same on every machine.

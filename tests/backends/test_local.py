@@ -1,0 +1,335 @@
+"""The model in this process: draws, records, batches, ends and failures."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from ares.backends.base import Decoding, Failure, Request
+from ares.backends.drawing import Draw
+from ares.backends.local import LocalBackend
+from ares.backends.token_texts import token_texts
+from ares.errors import UserError
+from ares.model.load import load_policy
+from ares.paths import BASE_MODEL
+from ares.sampling.engine import sample
+from ares.sampling.prompts import split_prompts
+from ares.sampling.scoring import score
+from ares.world.problem import Problem
+from ares.world.prompts import messages, picture
+
+QUESTION = "numbers 3 8 5 target 19"
+DECODING = Decoding(max_tokens=40, top_logprobs=5)
+
+
+def ask(text: str = QUESTION, decoding: Decoding = DECODING, seed: int = 0) -> Request:
+    return Request(f"{text}/{seed}", [{"role": "user", "content": text}], decoding, seed)
+
+
+def ask_cards(decoding: Decoding = DECODING, seed: int = 0) -> Request:
+    problem = Problem((3, 8, 5), 19)
+    said = messages(problem, "image")
+    said[1]["content"][0]["image"] = picture(problem, 0)
+    return Request(f"cards/{seed}", said, decoding, seed)
+
+
+def answers(backend: LocalBackend, requests: list[Request]) -> list:
+    got = {request.id: answer for request, answer in backend.generate(requests)}
+    return [got[request.id] for request in requests]
+
+
+@pytest.fixture(scope="module")
+def base() -> LocalBackend:
+    return LocalBackend(BASE_MODEL, batch=8, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def chat_folder(tmp_path_factory):
+    """A language model of random weights with a byte-level BPE and a chat template."""
+    folder = tmp_path_factory.mktemp("qwen3")
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.train_from_iterator(
+        ["first we add, then we check: naïve ≈ 3 × 8"] * 3,
+        trainers.BpeTrainer(
+            vocab_size=300,
+            special_tokens=["<|pad|>", "<|end|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<|pad|>", eos_token="<|end|>"
+    )
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}assistant: "
+    )
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=256,
+        eos_token_id=1, pad_token_id=0, bos_token_id=None, initializer_range=0.3,
+    )  # fmt: skip
+    model = Qwen3ForCausalLM(config)
+    # As the folders of large models have them: they must not reach what is drawn here.
+    model.generation_config.update(repetition_penalty=5.0, top_k=1, do_sample=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chat(chat_folder) -> LocalBackend:
+    return LocalBackend(chat_folder, batch=8, device="cpu")
+
+
+def scored(backend: LocalBackend, request: Request, ids: list[int], temperature: float):
+    """The same response read by the reference, `ares.sampling.scoring`."""
+    prompt = backend.encoder.prompt(request)
+    return score(
+        backend.model,
+        prompt.tensors,
+        [ids],
+        pad_token_id=backend.pad,
+        temperature=temperature,
+        top_k=5,
+    )[0]
+
+
+@pytest.mark.parametrize("request_", [ask(seed=3), ask_cards(seed=3)], ids=["text", "cards"])
+def test_draws_are_those_of_the_sampler_and_numbers_those_of_the_scorer(base, request_) -> None:
+    decoding = Decoding(max_tokens=40, temperature=0.7, top_p=0.95, top_logprobs=5)
+    asked = Request(request_.id, request_.messages, decoding, request_.seed)
+    prompt = base.encoder.prompt(asked)
+    drawn = sample(
+        base.model,
+        split_prompts(prompt.tensors, base.model.config),
+        max_new_tokens=40,
+        eos_token_ids=base.ends,
+        pad_token_id=base.pad,
+        seeds=[prompt.seed],
+        temperature=0.7,
+        top_p=0.95,
+    )[0]
+    ids = drawn.token_ids.tolist()
+    (answer,) = answers(base, [asked])
+    assert answer.text == base.tokenizer.decode(ids, skip_special_tokens=True)
+    assert answer.tokens == len(ids) and answer.prompt_tokens == prompt.length
+    at_temperature, raw = (scored(base, asked, ids, t) for t in (0.7, 1.0))
+    assert answer.entropy == pytest.approx(at_temperature.entropies.tolist(), abs=1e-4)
+    records = answer.logprobs
+    assert [r["logprob"] for r in records] == pytest.approx(raw.logprobs.tolist(), abs=1e-4)
+    for record, expected in zip(records, raw.top_logprobs.tolist(), strict=True):
+        assert [t["logprob"] for t in record["top_logprobs"]] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_request_draws_the_same_alone_and_in_any_company(base) -> None:
+    requests = [ask(seed=n) for n in range(4)] + [ask_cards(seed=n) for n in range(3)]
+    requests += [ask("numbers 2 7 target 14", seed=5), ask("numbers 2 7 9 4 target 22", seed=1)]
+    together = answers(base, requests)
+    assert len({answer.text for answer in together}) > 5
+    for request, before in zip(requests, together, strict=True):
+        (alone,) = answers(base, [request])
+        assert alone.text == before.text and alone.finish == before.finish
+        assert alone.entropy == pytest.approx(before.entropy, abs=1e-4)
+
+
+def test_prompts_asked_with_one_seed_draw_their_own_numbers(base) -> None:
+    seeds = {base.encoder.prompt(ask(text, seed=1)).seed for text in ("numbers 3 8", "numbers 8 3")}
+    other = base.encoder.prompt(Request("x", ask_cards().messages, DECODING, 1)).seed
+    assert len(seeds | {other}) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [0.5, 0.25, 0.125, 0.125]),
+        ({"temperature": 0.5}, [16 / 22, 4 / 22, 1 / 22, 1 / 22]),
+        ({"top_k": 2}, [2 / 3, 1 / 3, 0, 0]),
+        ({"top_p": 0.7}, [2 / 3, 1 / 3, 0, 0]),
+        # top-k first: of the two that are left the first alone has two thirds of the mass.
+        ({"top_k": 2, "top_p": 0.6}, [1, 0, 0, 0]),
+        ({"temperature": 0.0}, [1, 0, 0, 0]),
+    ],
+)
+def test_draws_have_the_frequencies_of_the_distribution(options, expected) -> None:
+    rows = 4000
+    logits = torch.tensor([0.5, 0.25, 0.125, 0.125]).log().expand(rows, 4).clone()
+    draws = Draw(Decoding(max_tokens=1, **options), range(rows), [], torch.device("cpu"))
+    left = draws(torch.zeros(rows, 1, dtype=torch.long), logits)
+    tokens = draws.record().token_BT[:, 0]
+    assert torch.equal(left.argmax(-1), tokens)
+    counts, expected = torch.bincount(tokens, minlength=4).double(), torch.tensor(expected) * rows
+    seen = expected > 0
+    assert counts[~seen].sum() == 0
+    chi_square = ((counts - expected)[seen] ** 2 / expected[seen]).sum()
+    assert chi_square < 16.3  # p = .001 with three degrees of freedom
+
+
+def test_a_barred_token_is_never_drawn_and_still_counts() -> None:
+    logits = torch.tensor([[0.5, 0.25, 0.25]]).log().repeat(200, 1)
+    for temperature in (0.0, 1.0):
+        decoding = Decoding(max_tokens=1, temperature=temperature)
+        draws = Draw(decoding, range(200), [0], torch.device("cpu"))
+        draws(torch.zeros(200, 1, dtype=torch.long), logits)
+        record = draws.record()
+        assert 0 not in record.token_BT
+        assert record.logprob_BT.exp().unique().tolist() == [0.25]
+        assert record.entropy_BT[0, 0].item() == pytest.approx(1.0397, abs=1e-4)  # 1.5 ln 2
+
+
+def test_first_tokens_of_a_model_have_its_probabilities(chat) -> None:
+    decoding = Decoding(max_tokens=1, temperature=1.5)
+    prompt = chat.encoder.prompt(ask("go", decoding))
+    with torch.inference_mode():
+        probability = (chat.model(**prompt.tensors).logits[0, -1] / 1.5).softmax(-1)
+    chat.batch = 500
+    drawn = answers(chat, [ask("go", decoding, seed) for seed in range(2000)])
+    chat.batch = 8
+    counts = Counter(answer.text for answer in drawn)
+    shares: Counter = Counter()  # half characters all read the same
+    for token, share in enumerate(probability.tolist()):
+        shares[chat.tokenizer.decode([token], skip_special_tokens=True)] += share
+    for text, share in shares.most_common(20):
+        assert abs(counts[text] / 2000 - share) < 4 * (share * (1 - share) / 2000) ** 0.5
+
+
+def test_greedy_is_greedy_whatever_the_generation_config_says(chat) -> None:
+    request = ask("go", Decoding(max_tokens=12, temperature=0.0, top_logprobs=1))
+    ids = chat.encoder.prompt(request).tensors["input_ids"]
+    width = ids.shape[1]
+    with torch.inference_mode():
+        while ids.shape[1] < width + 12 and int(ids[0, -1]) != 1:
+            ids = torch.cat([ids, chat.model(input_ids=ids).logits[:, -1:].argmax(-1)], dim=1)
+    (answer,) = answers(chat, [request])
+    assert answer.text == chat.tokenizer.decode(ids[0, width:], skip_special_tokens=True)
+    best = [record["top_logprobs"][0] for record in answer.logprobs]
+    assert [record["token"] for record in answer.logprobs] == [rival["token"] for rival in best]
+    assert min(answer.entropy) > 0  # of the distribution at temperature 1
+
+
+def test_token_texts_join_to_the_response(base, chat) -> None:
+    for backend in (base, chat):
+        question = QUESTION if backend is base else "go"
+        for answer in answers(backend, [ask(question, seed=n) for n in range(6)]):
+            joined = "".join(record["token"] for record in answer.logprobs)
+            end = " <|im_end|>" if backend is base else "<|end|>"
+            assert answer.tokens == len(answer.logprobs) == len(answer.entropy)
+            # Random weights make bytes that are no characters; those may be told apart otherwise.
+            if backend is base or "\ufffd" not in joined:
+                assert joined == answer.text + (end if answer.finish == "stop" else "")
+
+
+def test_half_a_character_waits_for_the_rest(chat) -> None:
+    ids = chat.tokenizer("naïve ≈ 🙂")["input_ids"]
+    texts = token_texts(chat.tokenizer, ids)
+    assert "".join(texts) == "naïve ≈ 🙂" and texts[-4:] == ["", "", "", "🙂"]
+    broken = ids[:-1]
+    assert "".join(token_texts(chat.tokenizer, broken)) == chat.tokenizer.decode(broken)
+
+
+def test_a_response_ends_by_itself_at_its_limit_or_at_a_stop_text(base) -> None:
+    long = Decoding(max_tokens=200, temperature=0.0, top_logprobs=1)
+    (whole,) = answers(base, [ask(decoding=long)])
+    assert whole.finish == "stop" and whole.text.startswith("<think> ") and whole.tokens < 200
+    assert whole.logprobs[-1]["token"] == " <|im_end|>"
+    short = Decoding(max_tokens=5, temperature=0.0)
+    (cut,) = answers(base, [ask(decoding=short)])
+    assert cut.finish == "length" and cut.tokens == 5 and cut.logprobs is None
+    assert whole.text.startswith(cut.text)
+    stopped = Decoding(max_tokens=200, temperature=0.0, stop=("</think>", "no such text"))
+    (thought, other) = answers(
+        base, [ask(decoding=stopped), ask("numbers 2 7 target 14", decoding=stopped)]
+    )
+    assert thought.finish == "stop" and thought.text == whole.text.split("</think>")[0]
+    assert thought.tokens == len(whole.text.split("</think>")[0].split()) + 1
+    assert "</think>" not in other.text and other.finish == "stop"
+
+
+def test_what_fails_fails_alone(base, chat) -> None:
+    good, endless = ask(seed=1), ask("numbers 3 8 " * 400)
+    thin = ask_cards()
+    thin.messages[1]["content"][0]["image"] = picture(Problem((3, 8), 24), 0).resize((6000, 10))
+    first, second, third = answers(base, [endless, thin, good])
+    assert isinstance(first, Failure) and "context holds 1024" in first.reason
+    assert isinstance(second, Failure) and "aspect ratio" in second.reason
+    assert third.tokens == 40
+    (blind,) = answers(chat, [ask_cards()])
+    assert isinstance(blind, Failure) and "reads no pictures" in blind.reason
+
+
+def test_a_batch_that_is_too_large_is_halved(base, monkeypatch) -> None:
+    requests = [ask(seed=n) for n in range(5)]
+    expected = [answer.text for answer in answers(base, requests)]
+    whole = base._batch
+    sizes = []
+
+    def small(prompts):
+        sizes.append(len(prompts))
+        if len(prompts) > 2 or 4 in [prompt.request.seed for prompt in prompts]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(prompts)
+
+    monkeypatch.setattr(base, "_batch", small)
+    got = answers(base, requests)
+    assert [answer.text for answer in got[:4]] == expected[:4]
+    assert isinstance(got[4], Failure) and "out of memory" in got[4].reason
+    assert sizes[0] == 5 and max(sizes[1:]) <= 3
+
+    def broken(prompts):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(base, "_batch", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        answers(base, requests)
+
+
+def test_requests_are_taken_as_they_are_needed(base) -> None:
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(None)
+            yield ask(decoding=Decoding(max_tokens=1), seed=len(taken))
+
+    next(base.generate(endless()))
+    assert len(taken) == 16  # two batches
+
+
+def test_diverged_weights_are_a_failure(chat_folder) -> None:
+    backend = LocalBackend(chat_folder, device="cpu")
+    backend.model.lm_head.weight.data.fill_(torch.nan)
+    (answer,) = answers(backend, [ask("go")])
+    assert isinstance(answer, Failure) and "not finite" in answer.reason
+
+
+def test_identity_names_the_weights_and_not_the_batch(chat_folder, chat, base, tmp_path) -> None:
+    identity = chat.identity()
+    assert identity == LocalBackend(chat_folder, batch=2, device="cpu").identity()
+    assert identity["weights"] != base.identity()["weights"]
+    assert (identity["kind"], identity["dtype"], identity["device"]) == (
+        "transformers",
+        "float32",
+        "cpu",
+    )
+
+
+def test_what_can_not_be_asked_is_said_at_once(chat_folder, tmp_path) -> None:
+    with pytest.raises(UserError, match="number type 'int8'"):
+        LocalBackend(BASE_MODEL, device="cpu", dtype="int8")
+    with pytest.raises(UserError, match="device 'abacus'"):
+        LocalBackend(BASE_MODEL, device="abacus")
+    with pytest.raises(UserError, match="no such model folder"):
+        LocalBackend(tmp_path / "nowhere")
+    mute = tmp_path / "mute"
+    model, processor = load_policy(BASE_MODEL)
+    model.save_pretrained(mute)
+    processor.tokenizer.chat_template = processor.chat_template = None
+    processor.save_pretrained(mute)
+    with pytest.raises(UserError, match="no chat template"):
+        LocalBackend(mute, device="cpu")

@@ -1,0 +1,124 @@
+"""Thresholds, marks and tables of a file against the method, all tokens in one tensor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ares.errors import UserError
+from ares.method.lexicon import Lexicon, load_lexicon
+from ares.method.tensors import pad_rows
+from ares.method.thresholds import batch_quantile, mean_rollout_quantile, median_rollout_quantile
+from ares.method.windows import count_hwe, hwe_mask, window_entropy
+from ares.traces import spool as spooling
+from ares.traces.measure import THRESHOLDS, Definition, measure
+from ares.traces.quantile import exact_quantile
+from ares.traces.read import read_traces
+from ares.traces.spool import Spool
+from tests.traces.conftest import made_up
+
+
+def measured(tmp_path, path, how=Definition(), lexicon=None):  # noqa: B008 - frozen
+    """What `measure` returns, and the table of tokens."""
+    with Spool(tmp_path / "spool.parquet", lexicon or load_lexicon()) as spool:
+        for trace in read_traces(path):
+            spool.add(trace)
+    out = tmp_path / "tokens.parquet"
+    return measure(spool, how, out), pd.read_parquet(out)
+
+
+def expected(lines, how):
+    """Threshold, marks and windows by `ares.method`."""
+    entropy_BT, mask_BT = pad_rows([line["entropy"] for line in lines if line["entropy"]])
+    q = how.percentile / 100
+    window_BT = window_entropy(entropy_BT, mask_BT, how.window, how.start)
+    values_BT = window_BT
+    if how.threshold == "batch":
+        theta = batch_quantile(window_BT, mask_BT, q)
+    elif how.threshold == "app-h":
+        theta, values_BT = batch_quantile(entropy_BT, mask_BT, q), entropy_BT.where(mask_BT, -1.0)
+    elif how.threshold == "main-text":
+        theta = mean_rollout_quantile(entropy_BT, mask_BT, q)
+    else:
+        padded_BT = window_entropy(entropy_BT, mask_BT, how.window, "after", "running_mean")
+        theta = median_rollout_quantile(padded_BT, mask_BT, q)
+    hwe_BT = hwe_mask(values_BT, theta, strict=how.threshold == "main-text") & mask_BT
+    return theta, hwe_BT, window_BT, mask_BT
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+@pytest.mark.parametrize("window", [1, 4, 16])
+@pytest.mark.parametrize("piece", [1, 100, 2**18])
+def test_whatever_the_pieces_the_numbers_are_the_methods(
+    tmp_path, write_traces, monkeypatch, threshold, window, piece
+):
+    monkeypatch.setattr(spooling, "PIECE", piece)
+    lines, how = made_up(30, seed=1), Definition(window, 80.0, threshold)
+    found, tokens = measured(tmp_path, write_traces(lines), how)
+    theta, hwe_BT, window_BT, mask_BT = expected(lines, how)
+    assert found.theta == pytest.approx(theta, rel=1e-12)
+    np.testing.assert_array_equal(tokens["window"], window_BT[mask_BT].numpy())
+    np.testing.assert_array_equal(tokens["hwe"], hwe_BT[mask_BT].numpy())
+    assert found.traces["hwe"].tolist() == [0, *count_hwe(hwe_BT).tolist()]
+    assert tokens["token"].tolist() == [word for line in lines for word in line["tokens"]]
+    assert found.traces["n_tokens"].tolist() == [len(line["tokens"]) for line in lines]
+    means = [np.float32(line["entropy"]).mean(dtype=float) for line in lines[1:]]
+    assert found.traces["entropy"].tolist()[1:] == pytest.approx(means)
+    assert np.isnan(found.traces["entropy"][0]) and np.isnan(found.traces["max_window"][0])
+
+
+def test_a_trace_worked_out_by_hand(tmp_path, write_traces):
+    line = {"id": "q", "tokens": [" so", " it", " is", " thus"], "entropy": [1.0, 3.0, 5.0, 1.0]}
+    path = write_traces([line])
+    found, tokens = measured(tmp_path, path, Definition(2, 50.0))
+    # Windows 2, 4, 3, none; their median is 3.
+    assert found.theta == 3.0
+    assert tokens["window"].tolist()[:3] == [2.0, 4.0, 3.0] and np.isnan(tokens["window"][3])
+    assert tokens["hwe"].tolist() == [False, True, True, False]
+    assert tokens["lexicon"].tolist() == ["conclude", "", "", "conclude"]
+    assert found.traces.loc[0, ["hwe", "hwe_validated", "max_window"]].tolist() == [2, 0, 4.0]
+    own, _ = measured(tmp_path, path, Definition(2, 50.0), Lexicon({"user": ("it", "thus")}))
+    assert own.traces.loc[0, ["hwe", "hwe_validated"]].tolist() == [2, 1]
+
+
+def test_words_are_counted_over_spellings_and_pieces(tmp_path, write_traces, monkeypatch):
+    monkeypatch.setattr(spooling, "PIECE", 2)
+    lines = [
+        {"tokens": [" Wait", "12"], "entropy": [2.0, 2.0]},
+        {"tokens": ["wait", " the"], "entropy": [0.0, 1.0]},
+    ]
+    found, _ = measured(tmp_path, write_traces(lines), Definition(1, 75.0))
+    assert found.token_theta == 2.0
+    assert found.words.to_dict("list") == {
+        "word": ["wait", "the"],
+        "count": [2, 1],
+        "high": [1, 0],
+        "hwe": [1, 0],
+        "entropy": [1.0, 1.0],
+        "category": ["contrast", ""],
+    }
+
+
+def test_what_means_nothing_is_refused(tmp_path, write_traces):
+    for wrong in ({"window": 0}, {"percentile": 101.0}, {"threshold": "other"}):
+        with pytest.raises(UserError):
+            Definition(**wrong)
+    path = write_traces([{"tokens": ["a", "b"], "entropy": [1.0, 1.0]}])
+    with pytest.raises(UserError, match="as long as the window"):
+        measured(tmp_path, path)
+
+
+@given(
+    st.lists(st.floats(0, 20, width=32), min_size=1, max_size=60),
+    st.floats(0, 1),
+    st.integers(1, 7),
+)
+def test_the_quantile_of_pieces_is_the_quantile(numbers, q, size):
+    values = np.array(numbers, np.float32)
+    pieces = [values[place : place + size] for place in range(0, len(values), size)]
+    whole = batch_quantile(torch.from_numpy(values)[None], torch.ones(1, len(values)), q)
+    assert exact_quantile(lambda: pieces, q) == whole

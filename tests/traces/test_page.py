@@ -1,0 +1,315 @@
+"""The page in a real browser: its numbers are Python's, hostile traces stay text, it fits a phone."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from ares.cli import main
+from ares.method.tensors import pad_rows
+from ares.method.thresholds import batch_quantile
+from ares.method.windows import count_hwe, hwe_mask, window_entropy
+from ares.traces.page import COLOURS, LEVELS, contrast, ink_on, shade
+from tests.browser import browser, complaints, desktop, phone  # noqa: F401 - a fixture
+from tests.traces.conftest import WORDS, made_up
+
+CHOICES = {" wait": -0.5, " so": -1.0, ".": -4.0}
+
+
+@pytest.fixture(scope="module")
+def lines():
+    lines = made_up(40, seed=3, prompt="How long is the side?", gold="12")
+    lines[1] = {
+        **{key: lines[1][key] for key in ("id", "sample", "benchmark", "correct", "difficulty")},
+        "tokens": [" wait", " so", "\n", " the", " angle", "."],
+        "top_logprobs": [CHOICES] * 3 + [{" the": -0.001, " a": -7.0}] * 3,
+        "prompt": "A question",
+    }
+    return lines
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, lines):
+    return built(tmp_path_factory.mktemp("page"), lines)
+
+
+def built(folder, lines, *options) -> str:
+    """Address of the page of some traces, made by the command."""
+    path = folder / "traces.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert main(["analyze", str(path), "--out", str(folder / "out"), *options]) == 0
+    return (folder / "out" / "index.html").as_uri()
+
+
+@pytest.fixture
+def opened(browser, page):  # noqa: F811
+    desktop(browser)
+    complaints(browser)
+    load(browser, page)
+    yield browser
+    assert complaints(browser) == []
+
+
+def load(browser, page):  # noqa: F811
+    browser.get(page)
+    WebDriverWait(browser, 20).until(
+        lambda b: b.execute_script("return document.documentElement.dataset.ready") == "true"
+    )
+
+
+def find(browser, selector):  # noqa: F811
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def move(browser, slider: str, value: float) -> None:  # noqa: F811
+    """Move a slider and wait until the page has been computed again."""
+    browser.execute_async_script(
+        """const [id, value, done] = arguments;
+        const slider = document.getElementById(id);
+        slider.value = value;
+        slider.dispatchEvent(new Event("input"));
+        requestAnimationFrame(() => requestAnimationFrame(() => done()));""",
+        slider,
+        value,
+    )
+
+
+def number(browser, element: str) -> float:  # noqa: F811
+    return float(find(browser, f"#{element}").get_attribute("data-value"))
+
+
+@pytest.fixture(scope="module")
+def entropies(page, lines):
+    """Entropies as the page has them, from Python: rounded to thousandths."""
+    rows = [line.get("entropy") for line in lines]
+    listed = [-0.5, -1.0, -4.0]
+    for place, row in enumerate(rows):
+        if row is None:
+            probability = np.exp(listed)
+            rest = 1 - probability.sum()
+            high = -(probability @ np.array(listed)) - rest * np.log(rest)
+            two = np.exp([-0.001, -7.0])
+            left = 1 - two.sum()
+            low = two[0] * 0.001 + two[1] * 7 - left * np.log(left)
+            rows[place] = [round(high, 3)] * 3 + [round(low, 3)] * 3
+    return [row for row in rows if row]
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 7, 32])
+def test_sliders_compute_what_python_computes(opened, entropies, window):
+    entropy_BT, mask_BT = pad_rows(entropies, dtype=torch.float64)
+    window_BT = window_entropy(entropy_BT, mask_BT, window)
+    move(opened, "window", window)
+    for percentile in (50, 73.3, 95, 99.9):
+        move(opened, "percentile", percentile)
+        theta = batch_quantile(window_BT, mask_BT, percentile / 100)
+        assert number(opened, "theta") == theta  # to the last bit
+        hwe_BT = hwe_mask(window_BT, theta)
+        assert number(opened, "hwe") == int(hwe_BT.sum())
+        listed = [item.text for item in opened.find_elements(By.CSS_SELECTOR, "#list .count")]
+        assert [int(text) for text in listed] == [0, *count_hwe(hwe_BT).tolist()]
+
+
+def test_triggers_are_counted_as_in_python(opened, lines, entropies):
+    entropy_BT, mask_BT = pad_rows(entropies, dtype=torch.float64)
+    window_BT = window_entropy(entropy_BT, mask_BT, 4)
+    hwe_BT = hwe_mask(window_BT, batch_quantile(window_BT, mask_BT, 0.95))
+    triggers = {" wait", " so"}
+    rows = [[token in triggers for token in line["tokens"]] for line in lines if line["tokens"]]
+    trigger_BT, _ = pad_rows(rows, dtype=torch.bool)
+    assert number(opened, "validated") == int((hwe_BT & trigger_BT).sum()) > 0
+    find(opened, "#only-triggers").click()
+    shown = [int(item.text) for item in opened.find_elements(By.CSS_SELECTOR, "#list .count")]
+    assert sum(shown) == int((hwe_BT & trigger_BT).sum())
+    find(opened, "#reset").click()
+    shown = [int(item.text) for item in opened.find_elements(By.CSS_SELECTOR, "#list .count")]
+    assert sum(shown) == int(hwe_BT.sum())
+
+
+def test_a_trace_is_read_token_by_token(opened, lines):
+    opened.find_elements(By.CSS_SELECTOR, "#list button")[1].click()
+    spans = opened.find_elements(By.CSS_SELECTOR, "#text span")
+    assert [span.get_property("textContent") for span in spans] == lines[1]["tokens"]
+    assert find(opened, "#name").text == "q0#1"
+    assert find(opened, "#prompt").text == "A question"
+    facts = find(opened, "#facts").text
+    assert "easy" in facts and "6 tokens" in facts
+    assert ("right" if lines[1]["correct"] else "wrong") in facts
+    assert "h" in spans[0].get_attribute("class") and spans[0].get_attribute("class") != "h0"
+
+
+def test_marks_follow_the_threshold(opened, entropies):
+    opened.find_elements(By.CSS_SELECTOR, "#list button")[1].click()
+    for window, percentile in ((1, 50), (2, 80), (4, 95)):
+        move(opened, "window", window)
+        move(opened, "percentile", percentile)
+        theta, row = number(opened, "theta"), entropies[0]
+        expected = [
+            np.mean(row[t : t + window]) >= theta if t + window <= len(row) else False
+            for t in range(len(row))
+        ]
+        spans = opened.find_elements(By.CSS_SELECTOR, "#text span")
+        assert ["hwe" in span.get_attribute("class").split() for span in spans] == expected
+
+
+def test_the_card_tells_about_a_token_by_mouse_and_by_keyboard(opened):
+    opened.find_elements(By.CSS_SELECTOR, "#list button")[1].click()
+    find(opened, "#text span").click()
+    card = find(opened, "#card").text
+    assert "wait" in card and "1 of 6" in card and "reasoning trigger: contrast" in card
+    assert "60.7 %" in card and "36.8 %" in card  # exp(-0.5), exp(-1)
+    opened.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert "2 of 6" in find(opened, "#card").text
+    opened.switch_to.active_element.send_keys(Keys.END)
+    card = find(opened, "#card").text
+    assert "6 of 6" in card and "runs over the end" in card
+    opened.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not find(opened, "#card").is_displayed()
+
+
+def test_keys_go_to_the_next_hwe_token(opened):
+    move(opened, "percentile", 60)
+    opened.find_elements(By.CSS_SELECTOR, "#list button")[5].click()
+    opened.execute_script("document.getElementById('text').focus()")
+    marked = [
+        int(span.get_attribute("data-t"))
+        for span in opened.find_elements(By.CSS_SELECTOR, "#text span.hwe")
+    ]
+    assert len(marked) > 2
+    for expected in marked[:3]:
+        opened.switch_to.active_element.send_keys("n")
+        assert int(opened.switch_to.active_element.get_attribute("data-t")) == expected
+    opened.switch_to.active_element.send_keys("p")
+    assert int(opened.switch_to.active_element.get_attribute("data-t")) == marked[1]
+
+
+def test_filters_narrow_the_list(opened, lines):
+    def listed() -> list[str]:
+        return [item.text for item in opened.find_elements(By.CSS_SELECTOR, "#list .id")]
+
+    assert len(listed()) == len(lines)
+    find(opened, "#difficulty").send_keys("hard")
+    hard = [line for line in lines if line["difficulty"] == "hard"]
+    assert listed() == [f"{line['id']}#{line['sample']}" for line in hard]
+    find(opened, "#verdict").send_keys("right")
+    right = [f"{line['id']}#{line['sample']}" for line in hard if line["correct"]]
+    assert listed() == right
+    find(opened, "#search").send_keys(right[0][:2])
+    assert set(listed()) <= set(right) and listed()
+    assert f"{len(listed())} of {len(lines)}" in find(opened, "#shown").text
+
+
+HOSTILE = [
+    "</script><script>window.flag=1</script>",
+    "<img src=x onerror='window.flag=1;alert(1)'>",
+    "<svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "<!--<script>",
+    "]]>",
+    "@@DATA@@",
+    "\u202eevil\u202c",
+    "\u0000",
+    "\u2028\u2029",
+    "\ud800",
+    "&lt;b&gt;",
+    "'\"`${window.flag=1}",
+    "<style>*{display:none}</style>",
+    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
+]
+
+
+def test_hostile_traces_are_text(browser, tmp_path):  # noqa: F811
+    everywhere = "".join(HOSTILE)
+    line = {
+        "id": everywhere,
+        "benchmark": everywhere,
+        "prompt": everywhere,
+        "extracted": everywhere,
+        "gold": everywhere,
+        "finish": everywhere,
+        "correct": True,
+        "difficulty": "easy",
+        "tokens": HOSTILE,
+        "top_logprobs": [{HOSTILE[n - 1]: -1.0, token: -0.7} for n, token in enumerate(HOSTILE)],
+    }
+    desktop(browser)
+    complaints(browser)
+    load(browser, built(tmp_path, [line, {**line, "benchmark": "other"}], "--window", "1"))
+    for span in browser.find_elements(By.CSS_SELECTOR, "#text span"):
+        browser.execute_script("arguments[0].click()", span)
+    assert browser.execute_script("return window.flag === undefined")
+    assert browser.execute_script("return document.querySelectorAll('img, #text svg').length") == 0
+    assert browser.execute_script("return document.scripts.length") == 2
+    shown = browser.execute_script("return document.getElementById('text').textContent")
+    assert HOSTILE[0] in shown and "@@DATA@@" in shown
+    assert "‹U+202E›evil‹U+202C›" in shown and "␀" in shown and "\ufffd" in shown
+    assert "\u202e" not in browser.execute_script("return document.body.innerText")
+    assert find(browser, "#name").text.startswith(HOSTILE[0])
+    # An alert would make the next command fail; a refused script would be in the console.
+    assert complaints(browser) == []
+
+
+def test_the_policy_refuses_what_the_page_does_not_name(browser, page):  # noqa: F811
+    load(browser, page)
+    complaints(browser)
+    browser.execute_script(
+        """const script = document.createElement("script");
+        script.textContent = "window.flag = 1";
+        document.body.append(script);
+        const picture = document.createElement("img");
+        picture.src = "https://example.org/x.png";
+        document.body.append(picture);"""
+    )
+    assert browser.execute_script("return window.flag === undefined")
+    refused = " ".join(complaints(browser))
+    assert "script-src" in refused and "default-src" in refused
+
+
+@pytest.mark.parametrize("width", [390, 320, 768])
+def test_a_phone_has_nothing_to_scroll_sideways(browser, page, width):  # noqa: F811
+    phone(browser, width)
+    load(browser, page)
+    browser.execute_script("document.querySelectorAll('#list button')[1].click()")
+    browser.execute_script("document.querySelector('#text span').click()")
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= width
+    box = find(browser, "#card").rect
+    assert box["x"] >= 0 and box["x"] + box["width"] <= width
+    desktop(browser)
+
+
+def test_a_name_without_spaces_does_not_widen_a_phone(browser, tmp_path):  # noqa: F811
+    line = {"id": "x" * 400, "tokens": ["y" * 900, " z"], "entropy": [1.0, 1.0]}
+    phone(browser)
+    load(browser, built(tmp_path, [line | {"prompt": "w" * 900}], "--window", "1"))
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    desktop(browser)
+
+
+def test_controls_have_names_and_the_theme_turns(opened):
+    for control in opened.find_elements(By.CSS_SELECTOR, "button, input, select, summary"):
+        assert control.accessible_name, control.get_attribute("outerHTML")
+    before = opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+    find(opened, "#theme").click()
+    assert before != opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+
+@pytest.mark.parametrize("theme", COLOURS)
+def test_text_can_be_read_on_every_colour(theme):
+    colours = [shade(COLOURS[theme], number / (LEVELS - 1)) for number in range(LEVELS)]
+    assert all(contrast(ink_on(colour), colour) >= 4.5 for colour in colours)
+    from_page = [contrast(colours[0], colour) for colour in colours]
+    assert (np.diff(from_page) > 0).all()  # lightness tells the order, whatever the eye sees of hue
+
+
+def test_the_page_stands_alone(page):
+    text = open(page.removeprefix("file://"), encoding="utf-8").read()
+    assert not re.search(r"""(?:src|href)=["']?(?!#)""", text.split("<script type=")[0])
+    assert "@@" not in text and WORDS[0] in text
