@@ -43,7 +43,10 @@ class AlgebraWorker:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -72,7 +75,7 @@ class AlgebraWorker:
 
     def _start(self) -> None:
         self._kill()
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
         package = str(Path(ares.__file__).parents[1])
         self._process = subprocess.Popen(
             # -P: a file in the current folder must not stand in for a library.

@@ -17,9 +17,10 @@ from ares.answers.values import read, same_value
 
 _OPTION = re.compile(r"(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is\s+|:\s*)?", re.I)
 _ONE = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\]]?\s*[.:)]?")
-_LABELLED = re.compile(r"(?:[(\[]\s*([A-Za-z])\s*[)\]]\s*[.:]?|([A-Za-z])\s*[.:)])\s*(\S.*)", re.DOTALL)
-_SPACED = re.compile(r"([A-Z])\s+(\S.*)", re.DOTALL)
-_SEVERAL = re.compile(r"[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|;|and|or|&|\s)\s*[(\[]?[A-Za-z][)\]]?)+", re.I)
+_LABELLED = re.compile(r"(?:[(\[]\s*([A-Za-z])\s*[)\]]\s*[.:]?|([A-Za-z])\s*[.:)])\s*(\S.*)", re.S)
+_SPACED = re.compile(r"([A-Z])\s+(\S.*)", re.S)
+_LETTER = r"[(\[]?[A-Za-z][)\]]?"
+_SEVERAL = re.compile(rf"{_LETTER}(?:\s*(?:,|;|and|or|&|\s)\s*{_LETTER})+", re.I)
 
 
 def gold_letters(gold: str, choices: Sequence[str]) -> frozenset[str]:
@@ -45,7 +46,8 @@ def chosen(answer: str, choices: Sequence[str], several: bool) -> frozenset[str]
     ([], ['A', 'B'])
     """
     text = plain(answer)
-    text = text[_OPTION.match(text).end() :] if _OPTION.match(text) else text  # type: ignore[union-attr]
+    dressed = _OPTION.match(text)
+    text = text[dressed.end() :] if dressed else text
     return _letters(text, choices, together=several)
 
 

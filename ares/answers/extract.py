@@ -46,7 +46,7 @@ _PARENTHESISED = re.compile(r"\(([A-Z])\)")
 
 @dataclass(frozen=True)
 class Extracted:
-    """text: the answer, or None; note: where it was found if that is unusual, or why there is none."""
+    """text: the answer, or None; note: why there is none, or where it was found if unusual."""
 
     text: str | None
     note: str = ""

@@ -100,7 +100,9 @@ class Grader:
             grades = [self._by_rule(response, question) for response, question in group]
             open_ones = [i for i, (_, q) in enumerate(group) if is_unsettled(grades[i], q)]
             asked = [(group[i][1], grades[i].extracted) for i in open_ones]
-            for i, grade in zip(open_ones, self._judge.ask_many(asked) if asked else (), strict=True):
+            for i, grade in zip(
+                open_ones, self._judge.ask_many(asked) if asked else (), strict=True
+            ):
                 grades[i] = grade
             yield from grades
 

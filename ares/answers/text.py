@@ -27,7 +27,7 @@ _SIGN_TABLE = str.maketrans(_SIGNS)
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z])?")
 
 _FONTS = "text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bm"
-_FONT = re.compile(rf"\\(?:{_FONTS})\s*\{{([^{{}}]*)\}}")
+_FONT = re.compile(rf"\\(?:{_FONTS})\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}")
 _SPACING = re.compile(
     r"\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|displaystyle|quad|qquad)(?![A-Za-z])\.?"
     r"|(?<!\\)\\[,;:! ]|~|\\?\$|(?<!\\)\\[()]|^\\\[|\\\]$"

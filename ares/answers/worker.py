@@ -25,7 +25,9 @@ MEMORY_BYTES = 2 << 30
 #: Seconds per request that a worker without a parent may take.
 ALARM_S = 120
 
-_FUNCTION = re.compile(r"(?<![\\A-Za-z])(arcsin|arccos|arctan|sin|cos|tan|cot|ln|log|sqrt|pi|infty)(?![A-Za-z])")
+_FUNCTION = re.compile(
+    r"(?<![\\A-Za-z])(arcsin|arccos|arctan|sin|cos|tan|cot|ln|log|sqrt|pi|infty)(?![A-Za-z])"
+)
 _ARITHMETIC = re.compile(r"[\d\s+\-*/^().]*\d[\d\s+\-*/^().]*")
 _ROOT_CALL = re.compile(r"\\sqrt\s*\(([^()]*)\)")
 

@@ -223,9 +223,9 @@ class Kept:
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
         """First what is kept, then the rest as it is answered; each is stored, then yielded.
 
-        Requests are read twice (once if nothing is kept), and none is held longer than needed. An iterator, which can be
-        read only once, is read as it is asked; then kept ones come in between, and where they
-        are many the backend has less to do at a time. Prefer a sequence.
+        Requests are read twice (once if nothing is kept), and none is held longer than needed.
+        An iterator, which can be read only once, is read as it is asked; then kept ones come in
+        between, and where they are many the backend has less to do at a time. Prefer a sequence.
 
         Raises:
             UserError: as the backend does; or the store fails.

@@ -30,7 +30,6 @@ def publish(model: Any, processor: Any, world: World, folder: str | Path) -> Non
     """
     with whole_folder(folder, replace=True) as made:
         model.to(torch.float16).save_pretrained(made)
-        processor.tokenizer.backend_tokenizer.no_padding()  # left over from the last batch
         save_processor(processor, made)
         write_json(made / WORLD_FILE, world.as_dict())
 
@@ -42,14 +41,17 @@ def save_processor(processor: Any, folder: Path) -> None:
     as stock transformers falls back to it, for videos. `TorchvisionFreeProcessor` by itself would
     write its own name and no video half, and the stock class, hence vLLM, refuses such a folder.
     """
+    tokenizer = processor.tokenizer if isinstance(processor, ProcessorMixin) else processor
+    if tokenizer.is_fast:  # what the last batch of training left over
+        tokenizer.backend_tokenizer.no_padding()
+        tokenizer.backend_tokenizer.no_truncation()
     if not isinstance(processor, TorchvisionFreeProcessor):
         processor.save_pretrained(folder)
         if not isinstance(processor, ProcessorMixin):
             _rename_tokenizer(folder, {})
         return
     # One of the two may hold a template that the other lacks; they are read as one.
-    tokenizer, template = processor.tokenizer, processor.chat_template
-    tokenizer.chat_template = template or tokenizer.chat_template
+    tokenizer.chat_template = processor.chat_template or tokenizer.chat_template
     tokenizer.save_pretrained(folder)
     _rename_tokenizer(folder, {"processor_class": STOCK_PROCESSOR})
     processor.image_processor.save_pretrained(folder)

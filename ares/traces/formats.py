@@ -24,8 +24,8 @@ HOW_TO_ASK = (
     "(legacy completions)"
 )
 
-#: Token and log-probability.
-Alternative = tuple[str, float]
+#: Token and log-probability; whether that is a number is checked when the entropy is taken.
+Alternative = tuple[str, Any]
 
 
 class Malformed(Exception):

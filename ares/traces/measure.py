@@ -153,7 +153,8 @@ class TokenTable:
 
     def __init__(self, path: Path) -> None:
         """Write to `path`."""
-        self.path, self._writer = path, None
+        self.path = path
+        self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> TokenTable:
         return self

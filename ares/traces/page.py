@@ -26,7 +26,8 @@ COLOURS = {
     "light": ("#ffffff", "#e3eef9", "#bcd7ec", "#7fb6d9", "#3f8fc5", "#1764ab", "#08306b"),
     "dark": ("#14171c", "#16304d", "#1c4f80", "#2f78b7", "#69a9d8", "#b3d6ee", "#f4fbff"),
 }
-_INK = ("#16181d", "#ffffff")
+#: Of text on a colour: the first that can be read (contrast 4.5), and one of these always can.
+_INK = ("#16181d", "#ffffff", "#000000")
 
 
 def page(
@@ -99,8 +100,8 @@ def shade(anchors: Sequence[str], place: float) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Dark or white text, whichever can be read better on a colour."""
-    return max(_INK, key=lambda ink: contrast(ink, colour))
+    """Colour of text that can be read on a colour."""
+    return next(ink for ink in _INK if contrast(ink, colour) >= 4.5)
 
 
 def contrast(one: str, other: str) -> float:

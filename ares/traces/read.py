@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import torch
@@ -132,9 +132,8 @@ def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], IO[bytes], int | None
     with raw:
         size = path.stat().st_size
         if path.suffix == ".gz":
-            # gzip's types want a narrower stream than it takes.
-            with gzip.GzipFile(fileobj=raw) as unpacked:  # type: ignore[call-overload]
-                yield unpacked, raw, size
+            with gzip.open(raw) as unpacked:
+                yield cast("IO[bytes]", unpacked), raw, size
         else:
             yield raw, raw, size
 

@@ -65,7 +65,7 @@ class PageSample:
             return
         kept = self._kept.setdefault(kind, [])
         kept.append(self._packed(number, trace))
-        if len(kept) > self.wanted or self._tokens(kept) > 2 * PAGE_TOKENS:
+        if len(kept) > 2 * self.wanted or self._tokens(kept) > 2 * PAGE_TOKENS:
             self._kept[kind] = kept[::2]
             self._stride[kind] = 2 * stride
 

@@ -28,7 +28,12 @@ def register(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--registry", nargs="+", default=[], metavar="FILE", help="benchmarks of your own"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="first questions of each only")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="questions of each, spread over it; variants stay together",
+    )
     _model_options(parser)
     _response_options(parser)
     judge = parser.add_argument_group("judge", "a model that grades what rules can't settle")

@@ -10,9 +10,10 @@ from ares.benchmarks.load import items
 from ares.benchmarks.registry import load_registry
 from ares.config import load_config
 from ares.errors import UserError
-from ares.model.processor import load_processor
+from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
-from ares.sampling.rollouts import messages, picture
+from ares.world.problem import Problem
+from ares.world.prompts import messages, picture
 from ares.world.settings import load_world
 
 LEVELS = ["easy", "medium", "hard"]
@@ -44,7 +45,7 @@ def test_the_problems_are_those_of_the_small_worlds_evaluation(written):
 def test_the_model_reads_what_the_small_world_shows_it(written, presentation):
     registry, world = written
     name = {"text": "countdown-text", "image": "countdown-cards"}[presentation]
-    processor = load_processor(BASE_MODEL)
+    _, processor = load_policy(BASE_MODEL)
 
     def encoded(said, pictures):
         text = processor.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
@@ -62,8 +63,6 @@ def test_the_model_reads_what_the_small_world_shows_it(written, presentation):
 
 
 def problem_of(numbers, target):
-    from ares.world.problem import Problem
-
     return Problem(tuple(map(int, numbers.split())), int(target))
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from ares.answers.grader import Grader
 from ares.benchmarks.load import items
 from ares.benchmarks.registry import REGISTRY, TRAINING_DATA, load_registry
 from ares.benchmarks.sources import ItemError
@@ -363,3 +364,13 @@ def test_ids_must_tell_rows_apart(tmp_path):
 def test_nothing_kept_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"no rows in .* are kept"):
         items(own(tmp_path, [{"q": "?", "a": "1"}], more="keep: {q: [none]}"))
+
+
+def test_the_right_answer_of_every_benchmark_is_graded_right(tmp_path):
+    registry = load_registry(local=standins.write_all(tmp_path, load_registry()))
+    found = [item for benchmark in registry.values() for item in items(benchmark)]
+    responses = [f"<think> so </think> \\boxed{{{item.question.gold}}}" for item in found]
+    with Grader() as grader:
+        grades = grader.grade_many(zip(responses, [item.question for item in found], strict=True))
+        bad = [(i.benchmark, i.id, g) for i, g in zip(found, grades, strict=True) if not g.correct]
+    assert bad == []

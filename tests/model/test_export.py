@@ -97,6 +97,8 @@ def checkpoint(model_folder, tmp_path) -> Path:
     model, processor = load_policy(model_folder)
     model.config.text_config.use_cache = False
     model.save_pretrained(folder)
+    # What a batch leaves in a tokenizer.
+    processor.tokenizer(["3", "3 8"], padding=True, truncation=True, max_length=9)
     processor.save_pretrained(folder)
     shutil.copy(model_folder / "world.json", folder)
     for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"):
@@ -165,6 +167,9 @@ def test_names_types_and_settings_are_those_of_the_hub(checkpoint, tmp_path) -> 
     tokenizer = read_json(tmp_path / "out/tokenizer_config.json")
     assert tokenizer["processor_class"] == "Qwen2_5_VLProcessor"
     assert tokenizer["tokenizer_class"] == "PreTrainedTokenizerFast"
+    core = read_json(tmp_path / "out/tokenizer.json")
+    assert read_json(checkpoint / "tokenizer.json")["padding"] is not None
+    assert (core["padding"], core["truncation"]) == (None, None)
     assert "TorchvisionFree" not in "".join(
         file.read_text() for file in (tmp_path / "out").glob("*.json")
     )

@@ -271,7 +271,7 @@ def test_what_is_wrong_is_told_with_file_line_and_remedy(tmp_path, line, message
 def test_a_file_that_was_cut_off_says_so(tmp_path):
     path = written(tmp_path, FORMATS["ours"], FORMATS["ours"])
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match="line 2: .*was it cut off"):
+    with pytest.raises(UserError, match=r"line 2: .*was it cut off"):
         list(read_traces(path))
     packed = tmp_path / "traces.jsonl.gz"
     whole = gzip.compress(json.dumps(FORMATS["ours"]).encode() + b"\n")

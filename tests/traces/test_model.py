@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_less_is_a_lower_bound_that_rises_with_k(tmp_path, scored):
     names, exact = scored[0], scored[3]
     by_k = {k: read_back(tmp_path, scored, k) for k in (2, 5, 20)}
     below = [*(trace.entropy for trace in by_k.values()), exact]
-    for fewer, more in zip(below, below[1:], strict=False):
+    for fewer, more in pairwise(below):
         assert (fewer <= more + 1e-6).all()
     for k, trace in by_k.items():
         # Spreading the rest evenly over the words that are not listed gives the most.

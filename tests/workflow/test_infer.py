@@ -160,7 +160,7 @@ def test_a_server_is_asked_for_its_top_log_probabilities(capsys) -> None:
         assert "two and three make five" in capsys.readouterr().out
         assert main([*ask, "--entropy", "--top-k", "5", "--max-tokens", "9"]) == 0
         assert "estimated from the 20 most probable tokens" in capsys.readouterr().out
-        plain, told = (asked.body for asked in stub.asked)
+        plain, told = (asked.body for asked in stub.requests)
     assert plain["messages"][0] == {"role": "system", "content": "Be brief."}
     assert (plain["max_tokens"], told["max_tokens"]) == (8192, 9)
     assert "logprobs" not in plain and told["top_logprobs"] == 20 and told["top_k"] == 5

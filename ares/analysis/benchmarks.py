@@ -1,0 +1,318 @@
+"""What was measured, in one form, whichever table it comes from; then Tables 1 to 5 beside it.
+
+Two tables hold accuracies of ours: `evaluation` of a small-world run, and the scores that
+`ares benchmark` writes for real models. Both become rows of `COLUMNS`.
+
+Choices:
+1. Of a scores table the first metric of a model and benchmark counts: the benchmark's own.
+2. A model `NAME-s3` is run 3 of the arm NAME. One run: the interval is over the questions. Several
+   runs: the value is their mean, and low and high are the lowest and the highest of them.
+3. The small world's pictures stand beside multimodal benchmarks, its text beside text ones, its
+   levels beside the levels of Table 4. That compares directions, never values.
+4. An average is given only where everything it is over was measured.
+5. Accuracies are in percent, as in the paper; lengths in tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ares.analysis.ablation import NAN, Evaluated
+from ares.analysis.findings.evaluation import STARTS
+from ares.analysis.paper_audit import AVERAGE, paper
+from ares.analysis.training import arms_of
+from ares.benchmarks.registry import load_registry
+from ares.errors import UserError
+from ares.io import read_table
+from ares.paths import resolve
+
+#: The two kinds of tables.
+EVALUATION, SCORES = "evaluation", "scores"
+#: What tells them apart; each is refused without all of its columns.
+NEEDED = {
+    EVALUATION: (
+        *("arm", "seed", "problem_id", "level", "presentation", "samples", "correct", "n_tokens"),
+    ),
+    SCORES: (
+        *("model", "benchmark", "metric", "score", "ci_low", "ci_high", "n_items", "samples"),
+        *("n_tokens", "failed"),
+    ),
+}
+#: The form both take; `kind` is benchmark, level (mean of a level's) or average.
+COLUMNS = (
+    *("arm", "kind", "benchmark", "modality", "level", "accuracy", "low", "high"),
+    *("length", "length_low", "length_high", "n", "of", "samples", "failed", "runs", "over"),
+)
+#: The small world's presentations beside the paper's two kinds of benchmarks.
+MODALITY = {"image": "multimodal", "text": "text"}
+#: Of the paper's tables with a modality of their own.
+TABLES = {"multimodal": "table2_multimodal", "text": "table3_text"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Our numbers. kind: EVALUATION or SCORES. rows: `COLUMNS`. size: in words, for captions.
+
+    tested: of an evaluation, what differences are resampled from; None for scores.
+    """
+
+    kind: str
+    rows: pd.DataFrame
+    size: str
+    tested: Evaluated | None = None
+
+    @property
+    def arms(self) -> list[str]:
+        """Arms and models that training starts from, in the order of the figures."""
+        return arms_of(self.rows)
+
+    def of(self, kind: str, **where: str) -> pd.DataFrame:
+        """The rows of a kind (benchmark, level, average) with these values."""
+        rows = self.rows[self.rows["kind"] == kind]
+        for column, value in where.items():
+            rows = rows[rows[column] == value]
+        return rows
+
+    def columns(self, modality: str) -> list[str]:
+        """The benchmarks (or cells) of a modality that were measured, in the paper's order."""
+        found = list(dict.fromkeys(self.of("benchmark", modality=modality)["benchmark"]))
+        if self.kind == EVALUATION:
+            return found
+        known = list(dict.fromkeys(paper(TABLES[modality])["benchmark"]))
+        return sorted(found, key=lambda name: (known.index(name) if name in known else 99, name))
+
+
+def measured(folder: str | Path, name: str, settings: Mapping[str, Any]) -> Measured:
+    """Our numbers from a table of a run or of `ares benchmark`; its columns say which it is.
+
+    Args:
+        folder: of the tables.
+        name: of the table in that folder ("evaluation", "scores"), or the path of a `.parquet` or
+            `.csv` file.
+        settings: the config of an evaluation: bootstrap and seed. Scores have intervals already.
+
+    Raises:
+        UserError: no such table, a table of neither kind, a score twice.
+    """
+    own = name.endswith((".parquet", ".csv"))
+    path = resolve(name) if own else resolve(folder) / f"{name}.parquet"
+    table = read_table(path)
+    missing = {
+        kind: sorted(set(columns) - set(table.columns)) for kind, columns in NEEDED.items()
+    }
+    fitting = [kind for kind, columns in missing.items() if not columns]
+    if not fitting:
+        raise UserError(
+            f"{path}: neither an evaluation (it lacks {', '.join(missing[EVALUATION])}) nor a "
+            f"table of scores (it lacks {', '.join(missing[SCORES])})"
+        )
+    if fitting == [EVALUATION]:
+        return from_evaluation(table, settings)
+    return from_scores(table, str(path))
+
+
+def from_evaluation(evaluation: pd.DataFrame, settings: Mapping[str, Any]) -> Measured:
+    """Every arm of a small-world run by level and presentation, and the means of these cells."""
+    tested = Evaluated(evaluation, settings)
+    levels: list[str | None] = list(tested.levels)
+    shown: list[str | None] = [s for s in MODALITY if any(s == p for _, p in tested.cells)]
+    cells = [
+        *(("benchmark", level, presentation) for level, presentation in tested.cells),
+        *(("level", level, None) for level in levels),
+        *(("average", None, presentation) for presentation in [*shown, None]),
+    ]
+    counts = evaluation.groupby(["level", "presentation"])["problem_id"].nunique()
+    samples = int(evaluation["samples"].max())
+    rows = []
+    for arm in tested.arms:
+        for kind, level, presentation in cells:
+            accuracy, length = (
+                tested.value(arm, column, level, presentation) for column in ("accuracy", "length")
+            )
+            n = sum(
+                int(number)
+                for (lv, p), number in counts.items()
+                if level in (None, lv) and presentation in (None, p)
+            )
+            rows.append(
+                {
+                    "arm": arm,
+                    "kind": kind,
+                    "benchmark": f"{level} {presentation}" if kind == "benchmark" else AVERAGE,
+                    "modality": MODALITY.get(presentation or "", ""),
+                    "level": level or "",
+                    **_percent(accuracy.estimate),
+                    "length": length.estimate.value,
+                    "length_low": length.estimate.low,
+                    "length_high": length.estimate.high,
+                    "n": n,
+                    "of": n,
+                    "samples": samples,
+                    "failed": 0,
+                    "runs": accuracy.runs,
+                    "over": accuracy.over,
+                }
+            )
+    size = f"ours: the small world; {tested.size}"
+    return Measured(EVALUATION, pd.DataFrame(rows, columns=list(COLUMNS)), size, tested)
+
+
+def _percent(found) -> dict[str, float]:
+    return {"accuracy": 100 * found.value, "low": 100 * found.low, "high": 100 * found.high}
+
+
+def from_scores(scores: pd.DataFrame, path: str = "scores") -> Measured:
+    """Models that `ares benchmark` tested, by benchmark, with the averages that are complete.
+
+    Benchmarks have the paper's names where the registry gives one.
+
+    Raises:
+        UserError: a model has two scores of the same metric on a benchmark, or the runs of an arm
+            answered different numbers of questions.
+    """
+    if scores.duplicated(["model", "benchmark", "metric"]).any():
+        twice = scores[scores.duplicated(["model", "benchmark", "metric"])].iloc[0]
+        raise UserError(
+            f"{path}: {twice['model']} has two scores on {twice['benchmark']}; give each model one"
+        )
+    own = scores.drop_duplicates(["model", "benchmark"], ignore_index=True)
+    registry = load_registry()
+    known = {name: entry.paper or name for name, entry in registry.items()}
+    sizes = {name: entry.size for name, entry in registry.items()}
+    places = _places()
+    table = own.assign(
+        arm=[arm_of(model) for model in own["model"]],
+        kind="benchmark",
+        of=own["benchmark"].map(sizes).fillna(0).astype(int),
+        benchmark=own["benchmark"].map(lambda name: known.get(name, name)),
+    )
+    for column in ("modality", "level"):
+        table[column] = table["benchmark"].map(places[column]).fillna("")
+    table = table.rename(columns={"score": "accuracy", "ci_low": "low", "ci_high": "high"})
+    single = table.rename(columns={"n_tokens": "length", "n_items": "n"})
+    single = single.assign(length_low=NAN, length_high=NAN, runs=1, over="questions")
+    by = ["arm", "benchmark"]
+    rows = pd.DataFrame([_over_runs(group) for _, group in single.groupby(by, sort=False)])
+    every = pd.concat([rows, *_means(rows)], ignore_index=True)[list(COLUMNS)]
+    return Measured(SCORES, every, in_words(rows))
+
+
+def arm_of(model: str) -> str:
+    """The arm of a model by its name.
+
+    >>> arm_of("ares-no-kl-s2"), arm_of("base")
+    ('ares-no-kl', 'base')
+    """
+    return re.sub(r"-s\d+$", "", model)
+
+
+def _places() -> pd.DataFrame:
+    """Modality and level of every benchmark of the paper ("" where it gives none)."""
+    table4 = paper("table4_accuracy_length").groupby("benchmark", sort=False)["level"].first()
+    names = {
+        modality: [name for name in paper(table)["benchmark"].unique() if name != AVERAGE]
+        for modality, table in TABLES.items()
+    }
+    # Table 4 says so in its head; these two are in no other table.
+    names["multimodal"].append("OlympiadBench")
+    names["text"].append("GSM8K")
+    rows = [(name, modality) for modality, own in names.items() for name in own]
+    found = pd.DataFrame(rows, columns=["benchmark", "modality"]).set_index("benchmark")
+    return found.join(table4)
+
+
+def _over_runs(group: pd.DataFrame) -> pd.Series:
+    """The runs of an arm on a benchmark as one row."""
+    row = group.iloc[0].copy()
+    if len(group) > 1:
+        if group["n"].nunique() > 1:
+            raise UserError(
+                f"{row['arm']}, {row['benchmark']}: its runs answered {group['n'].min()} and "
+                f"{group['n'].max()} questions; test all runs on the same"
+            )
+        for value, low, high in (
+            ("accuracy", "low", "high"),
+            ("length", "length_low", "length_high"),
+        ):
+            numbers = group[value]
+            row[value], row[low], row[high] = numbers.mean(), numbers.min(), numbers.max()
+        row["runs"], row["over"] = len(group), "range of runs"
+        row["failed"] = group["failed"].sum()
+    return row
+
+
+def _means(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """Means over the benchmarks of a level (Table 4) and of a table (2 and 3), where complete."""
+    places = _places()
+    table4 = places[places["level"].notna()]
+    wanted = [
+        *(("level", level, "", list(own.index)) for level, own in table4.groupby("level")),
+        *(
+            ("average", "", modality, [n for n in paper(t)["benchmark"].unique() if n != AVERAGE])
+            for modality, t in TABLES.items()
+        ),
+    ]
+    found = []
+    for kind, level, modality, names in wanted:
+        for arm, own in rows[rows["benchmark"].isin(names)].groupby("arm", sort=False):
+            if len(own) < len(names):
+                continue
+            mean = own[["accuracy", "length"]].mean()
+            found.append(
+                {column: NAN for column in ("low", "high", "length_low", "length_high")}
+                | {"arm": arm, "kind": kind, "benchmark": AVERAGE, "modality": modality}
+                | {"level": level, **mean, "n": own["n"].sum(), "of": own["of"].sum()}
+                | {"samples": own["samples"].max(), "failed": own["failed"].sum()}
+                | {"runs": own["runs"].min(), "over": "none"}
+            )
+    return [pd.DataFrame(found)] if found else []
+
+
+def in_words(rows: pd.DataFrame) -> str:
+    """How much was asked, of which benchmarks not all, and what got no response."""
+    parts = rows.drop_duplicates("benchmark")
+    short = parts[(parts["of"] > 0) & (parts["n"] < parts["of"])]
+    words = f"ours: {len(parts)} benchmark{'s' * (len(parts) != 1)}"
+    if len(short):
+        left = ", ".join(f"{row.benchmark} {row.n} of {row.of}" for row in short.itertuples())
+        words += f", not all questions of {len(short)} ({left})"
+    failed = int(rows["failed"].sum())
+    return words + (f"; {failed} requests without a response count as wrong" if failed else "")
+
+
+def change(
+    ours: Measured, of: str, against: str, quantity: str, benchmarks: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The arm `of` minus `against`: value, low, high, over.
+
+    Args:
+        quantity: accuracy (percent points) or length (tokens).
+        benchmarks: to take the mean over; none: all that both were measured on.
+
+    The interval of an evaluation is paired by problem and, between runs, by seed. Scores of two
+    models have none: the table does not hold the answers that would pair them.
+    """
+    if ours.tested is not None:
+        if of in STARTS and against not in STARTS:
+            found, sign = ours.tested.difference(against, of, quantity), -1
+        else:
+            found, sign = ours.tested.difference(of, against, quantity), 1
+        unit = sign * (100 if quantity == "accuracy" else 1)
+        low, high = sorted((unit * found.estimate.low, unit * found.estimate.high))
+        return {
+            "value": unit * found.estimate.value, "low": low, "high": high, "over": found.over,
+        }  # fmt: skip
+    rows = ours.of("benchmark")
+    if benchmarks:
+        rows = rows[rows["benchmark"].isin(list(benchmarks))]
+    wide = rows.pivot(index="benchmark", columns="arm", values=quantity)
+    pair = wide.reindex(columns=[of, against]).dropna()
+    whole = not benchmarks or len(pair) == len(benchmarks)
+    value = float((pair[of] - pair[against]).mean()) if len(pair) and whole else NAN
+    return {"value": value, "low": NAN, "high": NAN, "over": "none"}

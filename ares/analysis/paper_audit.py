@@ -1,0 +1,288 @@
+"""The paper's own arithmetic, checked against the numbers that it prints.
+
+Rules:
+1. Printed numbers have one decimal, so each is known to 0.05 (half a unit). A difference of two of
+   them is known to 0.1, a mean of any number of them to 0.05, and what is printed for the result
+   adds another 0.05: `tolerance`.
+2. A recomputed number that prints the same `agrees`. One that does not, but lies within the
+   tolerance, is `rounding`: the unrounded numbers may give what is printed. A number outside it
+   is a `slip`, unless another reading of the column gives it: `another rule`, and the note says
+   which.
+3. What no rounding can give is a slip of the numbers, not of the conclusions drawn from them; the
+   note says what else could explain it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from ares import paths
+from ares.io import read_table
+
+#: Half a unit of the last printed digit, percent points or tokens.
+HALF = 0.05
+AVERAGE = "Avg"
+BEST_OPEN = "best open"
+#: One model under several names.
+SAME = {"ARES-RL-7B": "ARES-7B", "ARES-CS-7B": "cold start"}
+#: Tables whose last column is a mean, and the column that names their rows.
+AVERAGED = {"table2_multimodal": "model", "table3_text": "model", "table5_ablation": "setting"}
+COLUMNS = ["where", "what", "printed", "recomputed", "difference", "tolerance", "verdict", "note"]
+
+
+def paper(name: str) -> pd.DataFrame:
+    """A table of the numbers that the paper reports, by its name in `data/paper` without ending."""
+    return read_table(paths.DATA / "paper" / f"{name}.csv")
+
+
+def wide(name: str) -> pd.DataFrame:
+    """A table of accuracies (percent) as printed: a row per model or setting, NaN for a gap."""
+    table, rows = paper(name), AVERAGED[name]
+    return table.pivot(index=rows, columns="benchmark", values="accuracy").reindex(
+        index=table[rows].unique(), columns=table["benchmark"].unique()
+    )
+
+
+def scales(name: str) -> pd.Series:
+    """Of every model of Table 2 or 3: closed, 3B or 7B."""
+    return paper(name).groupby("model", sort=False)["scale"].first()
+
+
+def others(name: str, model: str) -> pd.DataFrame:
+    """The open models that Table 2 or 3 compares a model with: those of its size, as `wide`."""
+    scale = scales(name)
+    return wide(name)[scale == scale[model]].drop(index=model)
+
+
+def paper_slips() -> pd.DataFrame:
+    """Everything printed that can be recomputed: averages, differences, repeated numbers, bounds.
+
+    Returns:
+        where, what, printed, recomputed, difference (printed minus recomputed), tolerance, verdict
+        (agrees, rounding, another rule or slip), note.
+    """
+    rows = [*averages(), *differences(), *repeated(), *bounds()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def averages() -> Iterator[dict]:
+    """The averages of Tables 2, 3 and 5: plain means of what is printed in the row."""
+    for name in AVERAGED:
+        table = wide(name)
+        single = table.drop(columns=AVERAGE)
+        for model, row in single.iterrows():
+            gaps = list(row.index[row.isna()])
+            note = f"of {row.count()} benchmarks, without {', '.join(gaps)}" if gaps else ""
+            printed = table.loc[model, AVERAGE]
+            where = f"{source_of(name)}, {AVERAGE}"
+            yield checked(where, str(model), printed, row.mean(), 2 * HALF, note)
+
+
+def differences() -> Iterator[dict]:
+    """The differences that tables and text state.
+
+    Against "best open": the best of the other open models of the same size, column by column; in
+    the column of averages the best average.
+    """
+    for _, group in paper("stated_differences").groupby(["source", "model"], sort=False):
+        single = group[group["benchmark"] != AVERAGE]["stated"]
+        for stated in group.itertuples():
+            table = wide(stated.table)
+            if stated.against == BEST_OPEN:
+                reference = others(stated.table, stated.model)[stated.benchmark].max()
+            else:
+                reference = table.loc[stated.against, stated.benchmark]
+            recomputed = table.loc[stated.model, stated.benchmark] - reference
+            what = f"{stated.model} minus {stated.against}, {stated.benchmark}"
+            row = checked(stated.source, what, stated.stated, recomputed, 3 * HALF)
+            if row["verdict"] == "slip" and stated.benchmark == AVERAGE and len(single):
+                row = row | as_mean_of_the_row(stated.stated, single.mean())
+            yield row
+
+
+def as_mean_of_the_row(stated: float, mean: float) -> dict:
+    """What changes where a stated difference of averages is the mean of the row's differences."""
+    if abs(stated - mean) > 2 * HALF:
+        return {}
+    note = f"is the mean of the row's own differences ({mean:.2f}), each to another model"
+    return {"verdict": "another rule", "note": note}
+
+
+def repeated() -> Iterator[dict]:
+    """Accuracies of one model on one benchmark in two places, compared with the first place."""
+    places = [
+        *((name, paper(name)) for name in ("table2_multimodal", "table3_text")),
+        ("table5_ablation", paper("table5_ablation").rename(columns={"setting": "model"})),
+        ("table4_accuracy_length", paper("table4_accuracy_length")),
+    ]
+    columns = ["source", "model", "benchmark", "accuracy"]
+    every = pd.concat([table[columns] for _, table in places], ignore_index=True)
+    every = every[every["benchmark"] != AVERAGE].replace({"model": SAME})
+    for (model, benchmark), rows in every.groupby(["model", "benchmark"], sort=False):
+        first, *more = rows.itertuples()
+        for other in more:
+            where = f"{other.source} against {first.source}"
+            # The same number printed twice: rounding can't tell the two apart.
+            yield checked(where, f"{model}, {benchmark}", other.accuracy, first.accuracy, 0.0)
+
+
+def bounds() -> Iterator[dict]:
+    """Fig. 4: a mean over all responses lies between the means over right and over wrong ones.
+
+    The share of right ones that the three lengths imply must then be an accuracy that lies
+    between those of panel i. Both hold only if the panels show the same responses, which the paper does
+    not say.
+    """
+    figure = paper("figure4_entropy_difficulty").set_index(["panel", "difficulty", "condition"])
+    value = figure["value"]
+    note = "unless the panels show different responses"
+    for level in ("easy", "hard"):
+        overall, right, wrong = (
+            value[panel, level, condition]
+            for panel, condition in (("ii", "all"), ("iv", "right"), ("iv", "wrong"))
+        )
+        nearest = min(max(overall, min(right, wrong)), max(right, wrong))
+        what = f"{level}: length of all responses, between right ({right}) and wrong ({wrong})"
+        row = checked("Fig. 4 ii against iv", what, overall, nearest, 2 * HALF)
+        yield row | ({"note": note} if row["verdict"] == "slip" else {})
+        if row["verdict"] == "slip":
+            continue  # no share of right responses gives such a mean
+        share = (wrong - overall) / (wrong - right)
+        inside = sorted(value["i", level, f"{side} threshold"] for side in ("above", "below"))
+        nearest = min(max(share, inside[0]), inside[1])
+        what = f"{level}: accuracy that the lengths of ii and iv imply, between {inside[0]} and"
+        row = checked("Fig. 4 iv against i", f"{what} {inside[1]}", nearest, share, 0.001, digits=3)
+        yield row | ({"note": note} if row["verdict"] == "slip" else {})
+
+
+def checked(
+    where: str,
+    what: str,
+    printed: float,
+    recomputed: float,
+    tolerance: float,
+    note: str = "",
+    digits: int = 1,
+) -> dict:
+    """A row of `paper_slips`, with its verdict by rule 2.
+
+    Args:
+        tolerance: by which rounding alone can part the two.
+        digits: decimals of what is printed.
+
+    >>> [checked("", "", printed, 45.95, 0.1)["verdict"] for printed in (46.0, 45.9, 46.05, 46.1)]
+    ['agrees', 'agrees', 'rounding', 'slip']
+    """
+    difference = printed - recomputed
+    exact = 1e-9  # what binary fractions leave over
+    if abs(difference) <= min(tolerance, 0.5 * 10**-digits) + exact:
+        verdict = "agrees"
+    else:
+        verdict = "rounding" if abs(difference) <= tolerance + exact else "slip"
+    values = (where, what, printed, recomputed, difference, tolerance, verdict, note)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def source_of(name: str) -> str:
+    """What the paper calls a table.
+
+    >>> source_of("table3_text")
+    'Table 3'
+    """
+    return paper(name)["source"].iloc[0]
+
+
+def summary(slips: pd.DataFrame) -> pd.DataFrame:
+    """How many numbers of each place have which verdict."""
+    counts = pd.crosstab(slips["where"], slips["verdict"]).reindex(slips["where"].unique())
+    found = ["agrees", "rounding", "another rule", "slip"]
+    return counts.reindex(columns=found, fill_value=0).reset_index().rename_axis(columns=None)
+
+
+def claims() -> pd.DataFrame:
+    """What the paper says about the ranking of its numbers, counted.
+
+    Returns:
+        where, claim, claimed of (all cases, most, or none: counted for comparison only), holds (in
+        how many cases), of, verdict: 'holds' where it holds in all cases, or in more than half if
+        it is claimed of most; else 'does not hold', or 'not claimed'.
+    """
+    rows = [*against_open_models(), *of_the_text(), *by_difficulty(), *of_the_parts()]
+    table = pd.DataFrame(rows, columns=["where", "claim", "claimed of", "holds", "of"])
+    enough = table["holds"] == table["of"]
+    most = table["claimed of"] == "most"
+    enough |= most & (2 * table["holds"] > table["of"])
+    verdict = enough.map({True: "holds", False: "does not hold"})
+    return table.assign(verdict=verdict.mask(table["claimed of"] == "none", "not claimed"))
+
+
+def against_open_models() -> Iterator[tuple]:
+    """ARES above every other open model of its size, benchmark by benchmark."""
+    for name in ("table2_multimodal", "table3_text"):
+        for model in ("ARES-3B", "ARES-7B"):
+            best, own = others(name, model).max(), wide(name).loc[model]
+            single = own.index != AVERAGE
+            ahead = (own > best)[single]
+            claim = f"{model} is the best open model of its size on every benchmark"
+            # The caption of Table 3 says so; Table 2 shows where it is not.
+            claimed = "all" if name == "table3_text" else "none"
+            yield source_of(name), claim, claimed, int(ahead.sum()), len(ahead)
+            claim = f"{model} has the best average of the open models of its size"
+            yield source_of(name), claim, "all", int(own[AVERAGE] > best[AVERAGE]), 1
+
+
+def of_the_text() -> Iterator[tuple]:
+    """Sentences of sections 4 and 5 about single columns."""
+    aime = others("table3_text", "ARES-7B")["AIME25"]
+    claim = "most 7B baselines score below 3.3 on AIME25"
+    yield "Section 4.2", claim, "most", int((aime < 3.3).sum()), len(aime)
+    ends = paper("figure6_training_curves")
+    last = ends[ends["step"] == ends["step"].max()].set_index("arm")
+    own, rest = last.loc["ARES"], last.drop(index="ARES")
+    for column, ahead in (
+        ("accuracy", rest["accuracy"] < own["accuracy"]),
+        ("length", rest["response_length"] > own["response_length"]),
+    ):
+        word = "most accurate" if column == "accuracy" else "shortest"
+        yield "Fig. 6", f"ARES ends as the {word} of the arms", "all", int(ahead.sum()), len(rest)
+
+
+def by_difficulty() -> Iterator[tuple]:
+    """Table 4, Figs. 7 and 8: what reinforcement learning and the adaptive cold start change."""
+    table = paper("table4_accuracy_length")
+    level = table.groupby("benchmark")["level"].first()
+    accuracy, length = (
+        table.pivot(index="benchmark", columns="model", values=column)
+        for column in ("accuracy", "response_length")
+    )
+    vanilla, start, rl = "ARES-CS-Vanilla", "ARES-CS-7B", "ARES-RL-7B"
+    better = accuracy[rl] > accuracy[[vanilla, start]].max(axis=1)
+    claim = "RL is more accurate than both cold starts on every benchmark"
+    yield "Fig. 7", claim, "all", int(better.sum()), len(better)
+    shorter = length[rl] < length[start]
+    yield "Fig. 8", "RL shortens responses on most benchmarks", "most", int(shorter.sum()), 6
+    for word, ahead in (("hard", ~shorter), ("easy", shorter)):
+        change = "lengthens" if word == "hard" else "shortens"
+        own = ahead[level == word]
+        claim = f"RL {change} responses on {word} benchmarks"
+        yield "Fig. 8", claim, "all", int(own.sum()), len(own)
+    follows = (length[start] < length[vanilla]) == (level == "easy")
+    claim = "AdaCS is shorter than CS-Vanilla on easy benchmarks and longer on others"
+    yield "Table 4", claim, "all", int(follows.sum()), len(follows)
+    right = accuracy[start] > accuracy[vanilla]
+    claim = "AdaCS is more accurate than CS-Vanilla"
+    yield "Table 4", claim, "none", int(right.sum()), len(right)
+
+
+def of_the_parts() -> Iterator[tuple]:
+    """Table 5: every part adds to plain GRPO, and both together are best."""
+    table = wide("table5_ablation").drop(columns=AVERAGE)
+    grpo, whole = "cold start + GRPO", "ARES-7B"
+    for part in ("cold start + dynamic KL", "cold start + entropy shaping"):
+        ahead = table.loc[part] > table.loc[grpo]
+        claim = f"{part} is better than {grpo}"
+        yield "Table 5", claim, "all", int(ahead.sum()), len(ahead)
+    ahead = table.loc[whole] > table.drop(index=whole).max()
+    yield "Table 5", "ARES-7B is best", "all", int(ahead.sum()), len(ahead)

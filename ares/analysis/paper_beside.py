@@ -1,0 +1,310 @@
+"""The paper's Tables 1 to 5 and the data of its Figs. 1, 6, 7 and 8, with ours beside them.
+
+What a table states is kept as printed; what can be recomputed from it stands in a column or row of
+its own, so that a slip shows. Ours come from `ares.analysis.benchmarks`, in percent and tokens.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ares import paths
+from ares.analysis.ablation import FIGURE6, NAN, TABLE5
+from ares.analysis.benchmarks import EVALUATION, TABLES, Measured, change
+from ares.analysis.levels import MODELS
+from ares.analysis.paper_audit import AVERAGE, BEST_OPEN, others, paper, scales, wide
+from ares.benchmarks.registry import load_registry
+from ares.method.difficulty import BUCKETS
+
+#: Sizes of models that Tables 2 and 3 compare.
+SIZES = ("3B", "7B")
+#: The data sets that can be loaded, by the paper's names.
+TRAINING_DATA = paths.CONFIG / "training-data.yaml"
+RECOMPUTED = "Avg, recomputed"
+_OURS = ("ours", "low", "high")
+
+
+def table1() -> pd.DataFrame:
+    """Sources of the cold start: modality, dataset, samples, share (of its modality), entry.
+
+    entry: what `config/training-data.yaml` calls it, "" where it can't be loaded from there.
+    """
+    table = paper("table1_cold_start_sources").drop(columns="source")
+    entries = {entry.paper: name for name, entry in load_registry(TRAINING_DATA).items()}
+    total = table.groupby("modality")["samples"].transform("sum")
+    return table.assign(
+        share=100 * table["samples"] / total, entry=table["dataset"].map(entries).fillna("")
+    )
+
+
+def accuracies(modality: str) -> pd.DataFrame:
+    """Table 2 (multimodal) or 3 (text) as printed, and what follows from it.
+
+    Returns:
+        group (closed, 3B, 7B), model, a column per benchmark, Avg, Avg recomputed. After the
+        models of a size: ARES minus the best other open model, as printed and recomputed.
+    """
+    name = TABLES[modality]
+    table = wide(name)
+    single = table.drop(columns=AVERAGE)
+    table[RECOMPUTED] = single.mean(axis=1)
+    group = scales(name)
+    stated = paper("stated_differences")
+    stated = stated[(stated["table"] == name) & stated["source"].str.startswith("Table")]
+    parts = [_rows(table[group == "closed"], "closed")]
+    for size in SIZES:
+        ares = f"ARES-{size}"
+        printed = stated[stated["model"] == ares].set_index("benchmark")["stated"]
+        exact = table.loc[ares] - table[group == size].drop(index=ares).max()
+        extra = pd.DataFrame(
+            {f"{ares} minus {BEST_OPEN}, printed": printed, "the same, recomputed": exact}
+        ).T.reindex(columns=table.columns)
+        parts += [_rows(table[group == size], size), _rows(extra, f"{size}, difference")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows(table: pd.DataFrame, group: str) -> pd.DataFrame:
+    found = table.rename_axis(index="model", columns=None).reset_index()
+    found.insert(0, "group", group)
+    return found
+
+
+def our_accuracies(ours: Measured, modality: str) -> pd.DataFrame:
+    """Our counterpart of Table 2 or 3: arm, runs, a column per benchmark or cell, Avg (percent).
+
+    Empty where nothing of the modality was measured.
+    """
+    rows = ours.of("benchmark", modality=modality)
+    if rows.empty:
+        return pd.DataFrame(columns=["arm", "runs", AVERAGE])
+    table = rows.pivot(index="arm", columns="benchmark", values="accuracy")
+    table = table.reindex(index=[arm for arm in ours.arms if arm in table.index])
+    average = ours.of("average", modality=modality).set_index("arm")["accuracy"]
+    runs = rows.groupby("arm")["runs"].min()
+    table = table[ours.columns(modality)].assign(**{AVERAGE: average})
+    table.insert(0, "runs", runs)
+    return table.rename_axis(columns=None).reset_index()
+
+
+def table4(ours: Measured) -> pd.DataFrame:
+    """Accuracy and length of the two cold starts and after RL, by level and modality.
+
+    Returns:
+        quantity (accuracy in percent, length in tokens), level, modality, benchmark (the paper's),
+        cell (ours), model (the paper's name), arm, paper, ours, low, high, over.
+    """
+    printed = paper("table4_accuracy_length").rename(columns={"response_length": "length"})
+    text = paper(TABLES["text"])["benchmark"].unique()
+    printed["modality"] = [
+        "text" if name in (*text, "GSM8K") else "multimodal" for name in printed["benchmark"]
+    ]
+    printed = printed.melt(
+        ["model", "benchmark", "level", "modality"], ["accuracy", "length"], "quantity", "paper"
+    )
+    rows = []
+    for row in printed.to_dict("records"):
+        arm = MODELS[row["model"]]
+        rows.append(row | {"arm": arm} | _found(ours, arm, row))
+    table = pd.DataFrame(rows)
+    order = {name: place for place, name in enumerate([*BUCKETS, *MODELS])}
+    keys = ["quantity", "level", "modality", "model"]
+    table = table.sort_values(keys, key=lambda column: column.map(order).fillna(column.map(hash_of)))
+    names = ["quantity", "level", "modality", "benchmark", "cell", "model", "arm", "paper"]
+    return table[[*names, *_OURS, "over"]].reset_index(drop=True)
+
+
+def hash_of(word: str) -> int:
+    """Orders what Table 4 has two of: accuracy before length, multimodal before text."""
+    return ["accuracy", "length", "multimodal", "text"].index(word) if isinstance(word, str) else 0
+
+
+def _found(ours: Measured, arm: str, row: dict) -> dict:
+    """Our number beside one of Table 4: the same benchmark, or the cell of its level and kind."""
+    rows = ours.of("benchmark", arm=arm)
+    if ours.kind == EVALUATION:
+        rows = rows[(rows["level"] == row["level"]) & (rows["modality"] == row["modality"])]
+    else:
+        rows = rows[rows["benchmark"] == row["benchmark"]]
+    if rows.empty:
+        return {"cell": "", "ours": NAN, "low": NAN, "high": NAN, "over": "none"}
+    (found,) = rows.to_dict("records")
+    names = ("accuracy", "low", "high")
+    if row["quantity"] == "length":
+        names = ("length", "length_low", "length_high")
+    values = dict(zip(_OURS, (found[name] for name in names), strict=True))
+    return {"cell": found["benchmark"], **values, "over": found["over"]}
+
+
+def changes4(table: pd.DataFrame, before: str = "adacs", after: str = "ares") -> pd.DataFrame:
+    """What RL changes, from `table4`: accuracy in points, length in percent of what it was.
+
+    Returns:
+        quantity, level, modality, benchmark, cell, paper, ours. No intervals: those of ours, paired,
+        stand in notebook 10.
+    """
+    keys = ["quantity", "level", "modality", "benchmark"]
+    first, last = (table[table["arm"] == arm].set_index(keys) for arm in (before, after))
+    found = last[["cell"]].copy()
+    for column in ("paper", "ours"):
+        difference = last[column] - first[column]
+        relative = 100 * difference / first[column]
+        is_length = difference.index.get_level_values("quantity") == "length"
+        found[column] = relative.where(is_length, difference)
+    return found.reset_index()
+
+
+def table5(ours: Measured) -> pd.DataFrame:
+    """The parts of the method: the paper's averages and differences, recomputed, and ours.
+
+    Returns:
+        setting, arm, the paper's benchmarks, Avg, Avg recomputed, `to start, printed`, `to start`,
+        `to grpo` (both recomputed from the printed averages), and for ours: ours, low, high,
+        `ours to start`, `ours to grpo` with low and high each, over. Percent points.
+    """
+    printed = wide("table5_ablation")
+    single = [name for name in printed.columns if name != AVERAGE]
+    stated = paper("stated_differences").query(
+        "source == 'Table 5' and benchmark == @AVERAGE", local_dict={"AVERAGE": AVERAGE}
+    )
+    start, grpo = "cold start", "cold start + GRPO"
+    names = () if ours.kind == EVALUATION else single
+    rows = []
+    for setting, arm in TABLE5.items():
+        own = printed.loc[setting]
+        said = stated.loc[stated["model"] == setting, "stated"]
+        row = {"setting": setting, "arm": arm, **own, RECOMPUTED: own[single].mean()}
+        row["to start, printed"] = said.iloc[0] if len(said) else NAN
+        row["to start"] = own[AVERAGE] - printed.loc[start, AVERAGE]
+        row["to grpo"] = own[AVERAGE] - printed.loc[grpo, AVERAGE]
+        row |= dict(zip(_OURS, overall(ours, arm, "accuracy", names), strict=True))
+        for label, against in (("start", "adacs"), ("grpo", "grpo")):
+            found = {"value": NAN, "low": NAN, "high": NAN}
+            if arm != against:
+                found = change(ours, arm, against, "accuracy", names)
+            row[f"ours to {label}"] = found["value"]
+            row[f"ours to {label}, low"], row[f"ours to {label}, high"] = found["low"], found["high"]
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def overall(
+    ours: Measured, arm: str, quantity: str, names: list[str] | tuple = ()
+) -> tuple[float, float, float]:
+    """An arm's mean over everything, or over some benchmarks, with low and high; NaN if unknown.
+
+    Args:
+        names: of benchmarks; none: all cells of an evaluation. All of them have to be there.
+    """
+    ends = ("low", "high") if quantity == "accuracy" else ("length_low", "length_high")
+    if not names:
+        rows = ours.of("average", arm=arm, modality="")
+        if rows.empty:
+            return NAN, NAN, NAN
+        row = rows.iloc[0]
+        return row[quantity], row[ends[0]], row[ends[1]]
+    rows = ours.of("benchmark", arm=arm)
+    rows = rows[rows["benchmark"].isin(list(names))]
+    return (rows[quantity].mean() if len(rows) == len(names) else NAN), NAN, NAN
+
+
+def ends(ours: Measured) -> pd.DataFrame:
+    """Fig. 6 at its ends: accuracy (percent) and length (tokens) of every arm.
+
+    The paper's are those of the training batches; ours of the tests of the cold start and of the
+    trained model, over the benchmarks that all of these models answered.
+
+    Returns:
+        source (paper or ours), arm, quantity, start, end, low, high (of the end).
+    """
+    curves = paper("figure6_training_curves").assign(length=lambda t: t["response_length"])
+    curves["accuracy"] *= 100
+    rows: list[dict] = []
+    for name, own in curves.groupby("arm", sort=False):
+        own = own.sort_values("step")
+        for quantity in ("accuracy", "length"):
+            first, last = own[quantity].iloc[0], own[quantity].iloc[-1]
+            rows.append(_end("paper", FIGURE6[name], quantity, first, (last, NAN, NAN)))
+    shown = [arm for arm in FIGURE6.values() if arm in ours.arms]
+    names: list[str] = []
+    if ours.kind != EVALUATION:
+        answered = ours.of("benchmark")
+        answered = answered[answered["arm"].isin([*shown, "adacs"])]
+        counts = answered.groupby("benchmark", sort=False)["arm"].nunique()
+        names = list(counts.index[counts == len({*shown, "adacs"})])
+    for arm in shown if "adacs" in ours.arms and (names or ours.kind == EVALUATION) else []:
+        for quantity in ("accuracy", "length"):
+            first = overall(ours, "adacs", quantity, names)[0]
+            rows.append(_end("ours", arm, quantity, first, overall(ours, arm, quantity, names)))
+    return pd.DataFrame(rows)
+
+
+def _end(source: str, arm: str, quantity: str, start: float, end: tuple) -> dict:
+    named = dict(zip(("end", "low", "high"), end, strict=True))
+    return {"source": source, "arm": arm, "quantity": quantity, "start": start, **named}
+
+
+def overview() -> pd.DataFrame:
+    """Fig. 1: every open model of the paper on all benchmarks of Tables 2 and 3.
+
+    Fig. 1 itself shows nine of them, which are named in the picture only.
+
+    Returns:
+        size, model, role (ARES, start or other), modality, benchmark (Avg among them), value.
+    """
+    parts = []
+    for modality, name in TABLES.items():
+        table = paper(name).rename(columns={"accuracy": "value", "scale": "size"})
+        parts.append(table[table["size"].isin(SIZES)].assign(modality=modality))
+    found = pd.concat(parts, ignore_index=True)
+    role = found["model"].map(lambda name: "ARES" if name.startswith("ARES") else "other")
+    found["role"] = role.mask(found["model"].str.startswith("Qwen2.5-VL"), "start")
+    return found[["size", "model", "role", "modality", "benchmark", "value"]]
+
+
+def f12(ours: Measured, size: str) -> tuple[str, str, pd.DataFrame]:
+    """F12: ARES is the best open model of its size, wherever the paper's tables say so.
+
+    A part is a benchmark on which they do. It is reproduced (contradicted) if the interval of our
+    arm `ares` lies above (below) the score of the best other open model, as the paper prints it, and
+    undecided otherwise. A benchmark of which we asked a part is not judged: its first questions
+    are no sample. The verdict follows from the parts as in `config/findings.yaml`.
+
+    Args:
+        size: of our model: 3B, 7B, or "" where it has no counterpart in the paper.
+
+    Returns:
+        Verdict, why, and the parts: table, benchmark, best open, its score, ours, low, high,
+        verdict.
+    """
+    columns = ["table", "benchmark", "best", "score", *_OURS, "verdict"]
+    none = pd.DataFrame(columns=columns)
+    if ours.kind == EVALUATION:
+        why = "no benchmark of Tables 2 and 3 was run: Countdown is none of them"
+        return "not testable at this scale", why, none
+    if size not in SIZES:
+        return "not testable", "our model has none of the sizes that the tables compare", none
+    own = ours.of("benchmark", arm="ares").set_index("benchmark")
+    rows = []
+    for name in TABLES.values():
+        rest, best = others(name, f"ARES-{size}"), wide(name).loc[f"ARES-{size}"]
+        for benchmark in own.index.intersection(best.index[best > rest.max()]):
+            found = own.loc[benchmark]
+            if found["n"] < found["of"]:
+                continue
+            score = rest[benchmark].max()
+            values = found["accuracy"], found["low"], found["high"]
+            verdict = "reproduced" if found["low"] > score else "undecided"
+            verdict = "contradicted" if found["high"] < score else verdict
+            place = paper(name)["source"].iloc[0]
+            rows.append((place, benchmark, rest[benchmark].idxmax(), score, *values, verdict))
+    parts = pd.DataFrame(rows, columns=columns)
+    count = parts["verdict"].value_counts()
+    held, against = (int(count.get(word, 0)) for word in ("reproduced", "contradicted"))
+    why = f"{held} of {len(parts)} benchmarks above the best open model, {against} below"
+    if parts.empty:
+        return "not testable", "no benchmark of Tables 2 and 3 was asked whole", parts
+    if held == len(parts):
+        return "reproduced", why, parts
+    if against > held:
+        return "contradicted", why, parts
+    return ("partly" if held or against else "not at this scale"), why, parts

@@ -1,0 +1,154 @@
+"""config/paper-*.yaml: the paper's values, each with its source, and names that there are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from trl import GRPOConfig, SFTConfig
+
+from ares.benchmarks.registry import REGISTRY, TRAINING_DATA, load_registry
+from ares.config import PAPER, load_config, scales, schema
+from ares.errors import UserError
+from ares.method.presets import PRESETS
+from ares.paperscale.train import vllm_arguments
+from ares.paths import CONFIG, ROOT
+
+SCALES = scales(PAPER)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_values_are_the_papers(scale):
+    config = load_config(scale)
+    sft, aepo = config["cold_start"]["sft"], config["aepo"]
+    assert (sft["epochs"], sft["batch"], sft["max_length"], sft["lr"]) == (2, 256, 32768, 2e-5)
+    assert sft["freeze_vision"] is True
+    assert (config["cold_start"]["samples"], config["cold_start"]["size"]) == (8, 224_000)
+    assert (aepo["prompts"], aepo["rollouts"]) == (512, 8)
+    assert aepo["prompts"] / aepo["updates"] == 128
+    assert (aepo["lr"], aepo["weight_decay"]) == (1e-6, 1e-2)
+    assert (aepo["temperature"], aepo["top_p"]) == (1.0, 0.99)
+    assert (aepo["max_prompt_tokens"], aepo["max_new_tokens"]) == (4096, 16384)
+    assert aepo["steps"] == 267 and aepo["data"] == ["virl39k"]
+    assert list(aepo["arms"]) == ["grpo", "dapo", "ares-no-kl", "ares-no-entropy", "ares"]
+    assert {entry.get("start", "adacs") for entry in aepo["arms"].values()} == {"adacs"}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_scale_is_of_the_model_that_it_is_named_after(scale):
+    size = scale.removeprefix("paper-").upper()
+    assert load_config(scale)["model"] == f"Qwen/Qwen2.5-VL-{size}-Instruct"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_names_are_those_of_the_registries(scale):
+    config = load_config(scale)
+    assert config["training_data"] == [str(TRAINING_DATA.relative_to(ROOT))]
+    training, benchmarks = load_registry(TRAINING_DATA), load_registry(REGISTRY)
+    assert {*config["cold_start"]["data"], *config["aepo"]["data"]} <= training.keys()
+    asked = {*config["evaluation"]["benchmarks"], *config["analysis"]["benchmarks"]}
+    assert asked <= benchmarks.keys()
+    # Tables 2, 3 and 4 of the paper, whole.
+    of_tables = {name for name, entry in benchmarks.items() if {2, 3, 4} & {*entry.tables}}
+    assert set(config["evaluation"]["benchmarks"]) == of_tables
+    assert set(config["aepo"]["arms"]) <= PRESETS.keys()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_value_stands_beside_its_source(scale):
+    """A line with a value has a comment, its own or that of the section it stands in."""
+    comments: list[tuple[int, bool]] = []  # of the sections that are open: indent, commented
+    for line in (CONFIG / f"{scale}.yaml").read_text("utf-8").splitlines():
+        code, _, comment = line.partition("#")
+        if not code.strip() or re.match(r"(kind|scale|training_data):", code):
+            continue
+        indent = len(code) - len(code.lstrip())
+        while comments and comments[-1][0] >= indent:
+            comments.pop()
+        known = bool(comment.strip()) or any(told for _, told in comments)
+        if code.rstrip().endswith(":"):
+            comments.append((indent, known))
+        else:
+            assert known, line
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_two_scales_differ_in_the_model_alone(scale):
+    own, other = (yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) for name in SCALES)
+    for config in (own, other):
+        del config["scale"], config["model"], config["aepo"]["vllm"]["tensor_parallel"]
+    assert own == other
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_sizes_fit_the_gpus(scale):
+    config = load_config(scale)
+    gpus, sft, aepo = config["gpus"]["training"], config["cold_start"]["sft"], config["aepo"]
+    assert sft["batch"] % (gpus * sft["micro_batch"]) == 0
+    rollouts = aepo["prompts"] * aepo["rollouts"]
+    assert aepo["prompts"] % gpus == 0
+    assert rollouts % (gpus * aepo["updates"] * aepo["micro_batches"]) == 0
+    heads = {"paper-3b": 16, "paper-7b": 28}[scale]
+    assert heads % aepo["vllm"]["tensor_parallel"] == 0 == gpus % aepo["vllm"]["tensor_parallel"]
+    launched = re.search(r"config/accelerate/\S+", config["launch"]["training"])[0]
+    assert yaml.safe_load((ROOT / launched).read_text())["num_processes"] == gpus
+
+
+@pytest.mark.parametrize("mode", ["colocate", "server", "none"])
+def test_trl_knows_the_arguments(mode, monkeypatch):
+    monkeypatch.delenv("VLLM_SERVER", raising=False)
+    aepo = load_config("paper-7b")["aepo"]
+    arguments = vllm_arguments({**aepo, "vllm": {**aepo["vllm"], "mode": mode}})
+    fields = GRPOConfig.__dataclass_fields__
+    assert set(arguments) <= fields.keys()
+    assert set(
+        schema("paper")["properties"]["aepo"]["properties"]["vllm"]["properties"]["mode"]["enum"]
+    ) == {"colocate", "server", "none"}
+    if mode == "none":
+        assert arguments == {}
+        return
+    assert arguments["use_vllm"] is True and arguments["vllm_mode"] == mode
+    # A ratio over a whole response of 16k tokens would be far from 1 for every response.
+    assert arguments["vllm_importance_sampling_mode"] == "token_truncate"
+    if mode == "colocate":
+        assert arguments["vllm_max_model_length"] == 4096 + 16384
+    else:
+        assert arguments["vllm_server_base_url"] == "http://localhost:8000"
+
+
+def test_the_environment_names_the_server_of_a_slurm_job(monkeypatch):
+    aepo = load_config("paper-7b")["aepo"]
+    monkeypatch.setenv("VLLM_SERVER", "http://n3:8000")
+    arguments = vllm_arguments({**aepo, "vllm": {**aepo["vllm"], "mode": "server"}})
+    assert arguments["vllm_server_base_url"] == "http://n3:8000"
+
+
+def test_trl_has_the_sampling_order_that_fine_tuning_relies_on(tmp_path):
+    config = SFTConfig(output_dir=str(tmp_path), train_sampling_strategy="sequential", bf16=False)
+    assert config.train_sampling_strategy == "sequential"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"aepo.stepz": 3}, "unknown key 'aepo.stepz'; did you mean 'steps'?"),
+        ({"aepo.vllm.mode": "colocated"}, "aepo.vllm.mode: 'colocated' must be one of"),
+        ({"cold_start.data": {}}, "cold_start.data: {} must contain at least 1 properties"),
+        ({"cold_start.data": {"cards": 0}}, "cold_start.data.cards: 0 must be bigger than"),
+        ({"kind": "papers"}, "kind: 'papers' must be same as const definition: paper"),
+        ({"aepo.pictures": "some"}, "aepo.pictures: 'some' must be one of"),
+        ({"cold_start.teachers.text.key": "x"}, "unknown key 'cold_start.teachers.text.key'"),
+    ],
+)
+def test_a_wrong_value_is_named(scale, changes, message):
+    with pytest.raises(UserError) as caught:
+        load_config(scale(**changes))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_teachers_have_defaults_at_every_depth(scale):
+    teachers = load_config(scale())["cold_start"]["teachers"]
+    assert teachers["text"] == {"url": "", "model": "", "key_variable": "OPENAI_API_KEY"}
+    assert teachers["traces"] == 1

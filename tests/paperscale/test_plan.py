@@ -1,0 +1,182 @@
+"""The DAG of a paper scale: planned whole, without network, data or GPU."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ares import cli, paths
+from ares.config import load_config
+
+MODELS = ["base", "adacs", "cs-vanilla", "grpo-s1", "dapo-s1", "ares-no-kl-s1"]
+MODELS += ["ares-no-entropy-s1", "ares-s1"]
+
+
+def snakemake(*arguments: str, folder: Path = paths.ROOT) -> subprocess.CompletedProcess:
+    """Snakemake's planner, with no way to the hub."""
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["paper-3b", "paper-7b"])
+def plan(request) -> tuple[str, str]:
+    """A scale, and what its full run would do, with its shell commands."""
+    done = snakemake("-n", "-p", "--forceall", "--config", f"scale={request.param}")
+    assert done.returncode == 0, done.stderr
+    return request.param, done.stdout
+
+
+def commands(plan: str, name: str) -> list[list[str]]:
+    """The command lines of `ares NAME` in a plan, launcher included, as words."""
+    lines = re.findall(rf"Shell command: (.*\bares {name} .*?) 2>&1", plan)
+    return [shlex.split(line) for line in lines]
+
+
+def option(words: list[str], name: str) -> str:
+    return words[words.index(f"--{name}") + 1]
+
+
+def test_every_job_is_planned(plan):
+    scale, text = plan
+    table = text.split("Job stats:")[1].split("total")[0]
+    jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+    config = load_config(scale)
+    shards, benchmarks = config["cold_start"]["shards"], config["evaluation"]["benchmarks"]
+    assert jobs == {
+        "paper_problems": 2,
+        "paper_pass_rates": shards,
+        "paper_traces": shards,
+        "paper_merge": 2,
+        "paper_curate": 1,
+        "paper_sft": 2,
+        "paper_train": 5,
+        "paper_run_table": 2,
+        "paper_benchmark": len(MODELS) * len(benchmarks),
+        "paper_scores": 1,
+        "paper_token_records": 1,
+        "paper_analyze": 1,
+        "paper_notebook": 1,
+        "paper_manifest": 1,
+        "all": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "launcher"),
+    [
+        ("paper-problems", ""),
+        ("paper-pass-rates", "sampling"),
+        ("paper-traces", ""),
+        ("paper-curate", ""),
+        ("paper-sft", "training"),
+        ("paper-train", "training"),
+        ("benchmark", "sampling"),
+        ("analyze", ""),
+        ("manifest", ""),
+    ],
+)
+def test_the_commands_are_commands_of_ares_behind_their_launcher(plan, command, launcher):
+    scale, text = plan
+    if command == "manifest":
+        text = text.replace(" > results", " 2>&1 results")
+    found = commands(text, command)
+    assert found
+    start = shlex.split(load_config(scale)["launch"][launcher]) if launcher else []
+    for words in found:
+        assert words[: len(start) + 1] == [*start, "ares"]
+        assert callable(cli.build_parser().parse_args(words[len(start) + 1 :]).run)
+
+
+def test_arms_start_from_the_cold_start_and_keep_states_of_their_own(plan):
+    scale, text = plan
+    trained = commands(text, "paper-train")
+    assert {option(words, "start") for words in trained} == {f"results/{scale}/models/adacs"}
+    for name in ("state", "model-out", "steps-out", "timings-out", "arm"):
+        assert len({option(words, name) for words in trained}) == 5
+
+
+def test_every_model_meets_every_benchmark(plan):
+    scale, text = plan
+    config = load_config(scale)
+    tested = [words for words in commands(text, "benchmark") if "--scores-out" in words]
+    assert {(option(w, "name"), option(w, "benchmarks")) for w in tested} == {
+        (model, name) for model in MODELS for name in config["evaluation"]["benchmarks"]
+    }
+    for words in tested:
+        name = option(words, "name")
+        folder = config["model"] if name == "base" else f"results/{scale}/models/{name}"
+        assert option(words, "model") == folder
+        assert "--limit" not in words and "--samples" not in words
+        assert (option(words, "temperature"), option(words, "top-p")) == ("1.0", "0.99")
+        assert (option(words, "backend"), option(words, "max-tokens")) == ("vllm", "32768")
+    assert len({option(words, "store") for words in tested}) == len(tested)
+
+
+def test_one_model_is_asked_for_log_probabilities(plan):
+    _, text = plan
+    (words,) = [words for words in commands(text, "benchmark") if "--traces-out" in words]
+    assert (option(words, "name"), option(words, "top-logprobs")) == ("ares-s1", "20")
+    assert (option(words, "samples"), option(words, "limit")) == ("8", "100")
+
+
+def test_what_is_launched_on_gpus_counts_them():
+    found: dict[str, set[str]] = {}
+    rules = (paths.ROOT / "workflow/rules/paper.smk").read_text(encoding="utf-8")
+    for body in re.split(r"\nrule ", rules)[1:]:
+        gpu = re.search(r'gpu=GPUS\["(\w+)"\]', body)
+        launch = re.search(r'launch=LAUNCH\["(\w+)"\]', body)
+        assert (gpu and gpu[1]) == (launch and launch[1]), body
+        found.setdefault(gpu[1] if gpu else "", set()).add(body.split(":")[0])
+    assert found["training"] == {"paper_sft", "paper_train"}
+    assert found["sampling"] == {"paper_pass_rates", "paper_benchmark", "paper_token_records"}
+
+
+def test_greedy_decoding_is_passed_on(tmp_path, scale):
+    path = scale(**{"evaluation.temperature": 0, "backend.kind": "server",
+                    "backend.url": "http://127.0.0.1:1/v1"})  # fmt: skip
+    done = snakemake("-n", "-p", "--forceall", "--config", f"scale={path}")
+    assert done.returncode == 0, done.stderr
+    for words in commands(done.stdout, "benchmark"):
+        assert float(option(words, "temperature")) == 0
+        assert option(words, "url") == "http://127.0.0.1:1/v1"
+        assert option(words, "registry") == load_config(path)["benchmarks"][0]
+
+
+def test_a_state_belongs_to_its_settings(scale):
+    def states(**changes) -> dict[str, str]:
+        path = scale(**changes)
+        done = snakemake("-n", "-p", "--forceall", "--config", f"scale={path}")
+        assert done.returncode == 0, done.stderr
+        found = commands(done.stdout, "paper-train") + commands(done.stdout, "paper-sft")
+        return {
+            option(words, "model-out").split("/")[-1]: option(words, "state") for words in found
+        }
+
+    plain = states()
+    assert states(**{"aepo.checkpoint_every": 7, "evaluation.limit": 2}) == plain
+    rate = states(**{"aepo.lr": 3e-5})
+    assert rate["ares-s1"] != plain["ares-s1"] and rate["adacs"] == plain["adacs"]
+    size = states(**{"cold_start.size": 5})
+    assert all(size[name] != plain[name] for name in ("ares-s1", "adacs", "cs-vanilla"))
+
+
+def test_an_unknown_model_for_the_analysis_is_told_in_one_line(scale):
+    path = scale(**{"analysis.model": "ares-s9"})
+    done = snakemake("-n", "--config", f"scale={path}")
+    assert done.returncode != 0
+    assert "analysis.model: there is no model 'ares-s9'; there are base, adacs" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_rules_have_a_good_form():
+    done = snakemake("--lint", "--config", "scale=paper-7b")
+    assert done.returncode == 0, done.stdout + done.stderr
