@@ -103,9 +103,7 @@ def measured(folder: str | Path, name: str, settings: Mapping[str, Any]) -> Meas
     own = name.endswith((".parquet", ".csv"))
     path = resolve(name) if own else resolve(folder) / f"{name}.parquet"
     table = read_table(path)
-    missing = {
-        kind: sorted(set(columns) - set(table.columns)) for kind, columns in NEEDED.items()
-    }
+    missing = {kind: sorted(set(columns) - set(table.columns)) for kind, columns in NEEDED.items()}
     fitting = [kind for kind, columns in missing.items() if not columns]
     if not fitting:
         raise UserError(
@@ -265,7 +263,7 @@ def _means(rows: pd.DataFrame) -> list[pd.DataFrame]:
                 continue
             mean = own[["accuracy", "length"]].mean()
             found.append(
-                {column: NAN for column in ("low", "high", "length_low", "length_high")}
+                dict.fromkeys(("low", "high", "length_low", "length_high"), NAN)
                 | {"arm": arm, "kind": kind, "benchmark": AVERAGE, "modality": modality}
                 | {"level": level, **mean, "n": own["n"].sum(), "of": own["of"].sum()}
                 | {"samples": own["samples"].max(), "failed": own["failed"].sum()}

@@ -131,9 +131,9 @@ def repeated() -> Iterator[dict]:
 def bounds() -> Iterator[dict]:
     """Fig. 4: a mean over all responses lies between the means over right and over wrong ones.
 
-    The share of right ones that the three lengths imply must then be an accuracy that lies
-    between those of panel i. Both hold only if the panels show the same responses, which the paper does
-    not say.
+    The share of right ones that the three lengths imply must then be an accuracy that lies between
+    those of panel i. Both hold only if the panels show the same responses, which the paper does not
+    say.
     """
     figure = paper("figure4_entropy_difficulty").set_index(["panel", "difficulty", "condition"])
     value = figure["value"]
@@ -183,6 +183,28 @@ def checked(
         verdict = "rounding" if abs(difference) <= tolerance + exact else "slip"
     values = (where, what, printed, recomputed, difference, tolerance, verdict, note)
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def marks(slips: pd.DataFrame, slip: str, gap: str) -> dict[tuple[str, str], str]:
+    """Signs for the cells of the tables, by row and column: what does not agree, what has gaps.
+
+    Args:
+        slips: from `paper_slips`.
+        slip, gap: the signs.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for row in slips.itertuples():
+        if row.note.startswith("of "):
+            found[row.what, AVERAGE] = gap
+        if row.verdict in ("agrees", "rounding") or row.where.startswith("Fig."):
+            continue
+        of, _, benchmark = row.what.rpartition(", ")
+        if " minus " in of:
+            found[f"{of}, printed", benchmark] = slip
+        else:
+            names = [of, *(alias for alias, name in SAME.items() if name == of)]
+            found |= {(name, benchmark): slip for name in names}
+    return found
 
 
 def source_of(name: str) -> str:

@@ -20,6 +20,10 @@ from ares.method.difficulty import BUCKETS
 SIZES = ("3B", "7B")
 #: The data sets that can be loaded, by the paper's names.
 TRAINING_DATA = paths.CONFIG / "training-data.yaml"
+#: The order of what Table 4 is sorted by.
+RANK = {
+    name: place for place, name in enumerate(["accuracy", "length", *BUCKETS, *TABLES, *MODELS])
+}
 RECOMPUTED = "Avg, recomputed"
 _OURS = ("ours", "low", "high")
 
@@ -106,16 +110,10 @@ def table4(ours: Measured) -> pd.DataFrame:
         arm = MODELS[row["model"]]
         rows.append(row | {"arm": arm} | _found(ours, arm, row))
     table = pd.DataFrame(rows)
-    order = {name: place for place, name in enumerate([*BUCKETS, *MODELS])}
     keys = ["quantity", "level", "modality", "model"]
-    table = table.sort_values(keys, key=lambda column: column.map(order).fillna(column.map(hash_of)))
-    names = ["quantity", "level", "modality", "benchmark", "cell", "model", "arm", "paper"]
-    return table[[*names, *_OURS, "over"]].reset_index(drop=True)
-
-
-def hash_of(word: str) -> int:
-    """Orders what Table 4 has two of: accuracy before length, multimodal before text."""
-    return ["accuracy", "length", "multimodal", "text"].index(word) if isinstance(word, str) else 0
+    table = table.sort_values(keys, key=lambda column: column.map(RANK))
+    columns = [*keys[:3], "benchmark", "cell", "model", "arm", "paper", *_OURS, "over"]
+    return table[columns].reset_index(drop=True)
 
 
 def _found(ours: Measured, arm: str, row: dict) -> dict:
@@ -139,8 +137,8 @@ def changes4(table: pd.DataFrame, before: str = "adacs", after: str = "ares") ->
     """What RL changes, from `table4`: accuracy in points, length in percent of what it was.
 
     Returns:
-        quantity, level, modality, benchmark, cell, paper, ours. No intervals: those of ours, paired,
-        stand in notebook 10.
+        quantity, level, modality, benchmark, cell, paper, ours. No intervals: those of ours,
+        paired, stand in notebook 10.
     """
     keys = ["quantity", "level", "modality", "benchmark"]
     first, last = (table[table["arm"] == arm].set_index(keys) for arm in (before, after))
@@ -182,7 +180,10 @@ def table5(ours: Measured) -> pd.DataFrame:
             if arm != against:
                 found = change(ours, arm, against, "accuracy", names)
             row[f"ours to {label}"] = found["value"]
-            row[f"ours to {label}, low"], row[f"ours to {label}, high"] = found["low"], found["high"]
+            row[f"ours to {label}, low"], row[f"ours to {label}, high"] = (
+                found["low"],
+                found["high"],
+            )
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -261,12 +262,38 @@ def overview() -> pd.DataFrame:
     return found[["size", "model", "role", "modality", "benchmark", "value"]]
 
 
+def named(rows: pd.DataFrame, small: bool) -> pd.DataFrame:
+    """Rows with a column `name` for figures: averages say what they are over.
+
+    Args:
+        rows: have benchmark and modality. small: of the small world.
+    """
+    of = {"multimodal": "image", "text": "text"}
+    if not small:
+        of = {modality: paper(table)["source"].iloc[0] for modality, table in TABLES.items()}
+    average = rows["modality"].map(lambda modality: f"{AVERAGE}, {of.get(modality, 'all')}")
+    return rows.assign(name=rows["benchmark"].mask(rows["benchmark"] == AVERAGE, average))
+
+
+def with_interval(row: dict, column: str) -> str:
+    """A number of `table5` and its interval as text; empty where it is unknown.
+
+    >>> with_interval({"ours": 61.4, "low": 59.9, "high": 62.8}, "ours")
+    '61.4 [59.9, 62.8]'
+    """
+    ends = ("low", "high") if column == "ours" else (f"{column}, low", f"{column}, high")
+    value, low, high = row[column], row[ends[0]], row[ends[1]]
+    if pd.isna(value):
+        return ""
+    return f"{value:.1f}" if pd.isna(low) else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def f12(ours: Measured, size: str) -> tuple[str, str, pd.DataFrame]:
     """F12: ARES is the best open model of its size, wherever the paper's tables say so.
 
     A part is a benchmark on which they do. It is reproduced (contradicted) if the interval of our
-    arm `ares` lies above (below) the score of the best other open model, as the paper prints it, and
-    undecided otherwise. A benchmark of which we asked a part is not judged: its first questions
+    arm `ares` lies above (below) the score of the best other open model, as the paper prints it,
+    and undecided otherwise. A benchmark of which we asked a part is not judged: its first questions
     are no sample. The verdict follows from the parts as in `config/findings.yaml`.
 
     Args:

@@ -1,4 +1,4 @@
-r"""Grade responses: find the answer, compare it by the rules of its type, ask a judge if there is one.
+r"""Grade responses: find the answer, compare it by the rules of its type, ask a judge if given.
 
 What each status means:
 
@@ -99,11 +99,10 @@ class Grader:
         while group := list(islice(pairs, TOGETHER)):
             grades = [self._by_rule(response, question) for response, question in group]
             open_ones = [i for i, (_, q) in enumerate(group) if is_unsettled(grades[i], q)]
-            asked = [(group[i][1], grades[i].extracted) for i in open_ones]
-            for i, grade in zip(
-                open_ones, self._judge.ask_many(asked) if asked else (), strict=True
-            ):
-                grades[i] = grade
+            if open_ones:
+                asked = [(group[i][1], grades[i].extracted) for i in open_ones]
+                for i, grade in zip(open_ones, self._judge.ask_many(asked), strict=True):
+                    grades[i] = grade
             yield from grades
 
     def _by_rule(self, response: str, question: Question) -> Grade:
@@ -159,8 +158,10 @@ def is_unsettled(grade: Grade, question: Question) -> bool:
 def gold_problem(question: Question) -> str:
     """Why a gold answer can't be graded against; "" if no reason shows without computer algebra.
 
-    >>> gold_problem(Question("twelve", "number")), gold_problem(Question("F", "choice", ("x", "y")))
-    ("the gold answer 'twelve' is no number", "the gold answer 'F' is none of the choices")
+    >>> gold_problem(Question("twelve", "number"))
+    "the gold answer 'twelve' is no number"
+    >>> gold_problem(Question("F", "choice", ("x", "y")))
+    "the gold answer 'F' is none of the choices"
     """
     gold = question.gold
     if not gold.strip():

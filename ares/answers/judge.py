@@ -23,6 +23,8 @@ from ares.backends.base import Backend, Decoding, Failure, Request, Response
 LONGEST = 500
 LONGEST_QUESTION = 4_000
 
+#: Greedy, and no longer than a verdict.
+ONE_WORD = Decoding(max_tokens=8, temperature=0.0)
 VERDICTS = {"right": RIGHT, "wrong": WRONG}
 
 PROMPT = """\
@@ -60,7 +62,7 @@ class ModelJudge:
     """
 
     backend: Backend
-    decoding: Decoding = Decoding(max_tokens=8, temperature=0.0)
+    decoding: Decoding = ONE_WORD
 
     def ask(self, question: Question, answer: str) -> Grade:
         """The verdict on one extracted answer; see `ask_many`."""

@@ -16,13 +16,16 @@ _SUPERSCRIPT_RUN = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _VULGAR = re.compile("[¼-¾⅐-⅞↉]")
 _SIGNS = {
     **dict.fromkeys("−‐‑‒–—﹣－", "-"),
-    **{"×": r"\times ", "÷": "/", "∕": "/", "⁄": "/", "·": r"\cdot ", "⋅": r"\cdot "},
-    **{"π": r"\pi ", "∞": r"\infty ", "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "º": r"^\circ "},
-    **{"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset "},
-    **{"≈": r"\approx ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "∠": r"\angle "},
+    **dict.fromkeys("÷∕⁄", "/"),
     **dict.fromkeys("“”", '"'),
     **dict.fromkeys("‘’", "'"),
+    **dict.fromkeys("°º", r"^\circ "),
+    **dict.fromkeys("·⋅", r"\cdot "),
 }
+_COMMANDS = (
+    "×times πpi ∞infty ±pm ∓mp ≤le ≥ge ≠ne ∪cup ∩cap ∅emptyset ≈approx θtheta αalpha βbeta ∠angle"
+)
+_SIGNS |= {command[0]: f"\\{command[1:]} " for command in _COMMANDS.split()}
 _SIGN_TABLE = str.maketrans(_SIGNS)
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z])?")
 

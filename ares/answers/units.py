@@ -13,8 +13,8 @@ g gram gramme gm|kg kilogram kilo|mg milligram|t ton tonne|lb lbs pound|oz ounce
 s second sec|ms millisecond|min minute|h hour hr|day|week|month|yr year
 l L liter litre|ml mL milliliter millilitre|gal gallon
 degree deg|rad radian|K kelvin|C celsius|F fahrenheit
-N newton|J joule|kJ kilojoule|W watt|kW kilowatt|Pa pascal|kPa kilopascal|Hz hertz|V volt|A amp ampere
-ohm Ω|eV|mol mole|cal calorie|kcal|mph|kmh|dollar USD|cent|euro EUR|yuan|rupee
+N newton|J joule|kJ kilojoule|W watt|kW kilowatt|Pa pascal|kPa kilopascal|Hz hertz|V volt
+A amp ampere|ohm Ω|eV|mol mole|cal calorie|kcal|mph|kmh|dollar USD|cent|euro EUR|yuan|rupee
 """
 _NAME: dict[str, str] = {}
 for _group in re.split(r"[|\n]", _SPELLINGS.strip()):
@@ -26,11 +26,12 @@ for _group in re.split(r"[|\n]", _SPELLINGS.strip()):
             _NAME[_spelling.capitalize()] = _NAME[_spelling.capitalize() + "s"] = _name
 
 #: Words that go on with the mathematics rather than name what is counted.
-_NO_LABEL = frozenset(
-    "or and to plus minus times over by sin cos tan cot sec csc log ln exp sqrt pi max min gcd lcm "
-    "mod if for when where is are not no none half more less than infinity inf thousand million "
-    "billion trillion hundred dozen e i".split()
-)
+_MATHEMATICS = """
+or and to plus minus times over by sin cos tan cot sec csc log ln exp sqrt pi max min gcd lcm mod
+if for when where is are not no none half more less than infinity inf thousand million billion
+trillion hundred dozen
+"""
+_NO_LABEL = frozenset(_MATHEMATICS.split())
 _PIECE = re.compile(
     r"\s*(?P<op>/|\\cdot|\*|\bper\b)?\s*(?P<square>sq(?:uare)?\.?\s+|cu(?:bic)?\.?\s+)?"
     r"(?P<circle>\^\s*\{?\s*\\circ\s*\}?\s*)?(?P<word>[A-Za-zμΩ]+)?\.?"

@@ -24,11 +24,11 @@ from ares.answers.units import unit_of
 LONGEST = 200
 
 _DECIMAL = (
-    r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d{1,3}(?: \d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d{1,3}(?: \d{3})+(?!\d)(?:\.\d+)?"
+    r"|\d+(?:\.\d+)?|\.\d+)"
 )
-_LEAD = re.compile(
-    r"(?:(?:approximately|about|roughly|exactly|\\approx|=)\s*)?([-+]?)\s*([€£¥₹]?)\s*"
-)
+_ABOUT = r"(?:(?:approximately|about|roughly|exactly|\\approx|=)\s*)?"
+_LEAD = re.compile(_ABOUT + r"([-+]?)\s*([€£¥₹]?)\s*")
 _MIXED = re.compile(r"(\d+)\s*(?:\s(\d+)\s*/\s*(\d+)|\\frac\{(\d+)\}\{(\d+)\})")
 _RATIO = re.compile(
     rf"(?:\\frac\{{\s*([-+]?{_DECIMAL})\s*\}}\{{\s*([-+]?{_DECIMAL})\s*\}}|({_DECIMAL})\s*/\s*({_DECIMAL}))"

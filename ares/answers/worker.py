@@ -25,9 +25,8 @@ MEMORY_BYTES = 2 << 30
 #: Seconds per request that a worker without a parent may take.
 ALARM_S = 120
 
-_FUNCTION = re.compile(
-    r"(?<![\\A-Za-z])(arcsin|arccos|arctan|sin|cos|tan|cot|ln|log|sqrt|pi|infty)(?![A-Za-z])"
-)
+_FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|ln|log|sqrt|pi|infty"
+_FUNCTION = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
 _ARITHMETIC = re.compile(r"[\d\s+\-*/^().]*\d[\d\s+\-*/^().]*")
 _ROOT_CALL = re.compile(r"\\sqrt\s*\(([^()]*)\)")
 
@@ -66,7 +65,7 @@ def algebra(gold: str, answer: str) -> bool:
     Raises:
         UnreadableGold, UnreadableAnswer: math-verify reads one of them as no expression.
     """
-    from math_verify import verify
+    from math_verify import verify  # type: ignore[import-untyped]
 
     ours = _read(gold)
     if ours is None:
@@ -89,7 +88,7 @@ def _read(text: str) -> Any:
     As LaTeX; plain arithmetic also as an expression. math-verify would fall back to the last
     number of any text, which makes "3 apples or 5" a 5: such fallbacks are off.
     """
-    from latex2sympy2_extended import NormalizationConfig
+    from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-untyped]
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
     text = _ROOT_CALL.sub(r"\\sqrt{\1}", _FUNCTION.sub(r"\\\1", text))
@@ -110,7 +109,7 @@ def _parsed(parse: Any, text: str, configs: list[Any]) -> Any:
 
 def _real(expression: Any) -> float | None:
     """The value of a real constant, to about 15 digits."""
-    from sympy import Expr
+    from sympy import Expr  # type: ignore[import-untyped]
 
     if not isinstance(expression, Expr) or expression.free_symbols:
         return None

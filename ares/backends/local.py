@@ -8,6 +8,8 @@ distribution: entropies here are exact, where a server's top log-probabilities g
 2. Penalties and temperatures of the model's own generation config do not apply; only what ends a
    response is read from there. What the request says is what is done.
 3. Pictures go through the processor at their size, within the limits that the model sets itself.
+4. A small model on a CPU keeps to one thread: more cost it more than they bring, and sums then come
+   out the same on every machine.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from ares.backends.weights import weights_of
 from ares.errors import UserError
 from ares.model.load import load_model
 
+#: Parameters up to which a model is small.
+_SMALL = 100_000_000
 #: Batches' worth of prompts among which those of similar length are put together.
 _AHEAD = 2
 _PICTURES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
@@ -67,6 +71,8 @@ class LocalBackend:
         self.model, processor = load_model(
             model, dtype=self.dtype, device=str(self.device), revision=revision
         )
+        if self.device.type == "cpu" and self.model.num_parameters() <= _SMALL:
+            torch.set_num_threads(1)
         #: Tokens of prompt and response that the model can hold.
         self.context = int(self.model.config.get_text_config().max_position_embeddings)
         self.encoder = Encoder(self.name, processor, self.context)

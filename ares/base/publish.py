@@ -14,6 +14,7 @@ import torch
 from ares.base.train import STAGES, Trainer
 from ares.io import write_json, write_table, write_text
 from ares.model.load import WORLD_FILE, load_policy
+from ares.model.save import save_processor
 from ares.paths import ROOT
 from ares.sampling.rollouts import Sampling, Task, roll_out
 from ares.world.problem import draw_problems
@@ -33,7 +34,7 @@ def publish(trainer: Trainer, seconds: float, folder: Path, command: str = "make
     """
     folder.mkdir(parents=True, exist_ok=True)
     copy.deepcopy(trainer.model).half().save_pretrained(folder)
-    trainer.processor.save_pretrained(folder)
+    save_processor(trainer.processor, folder)
     write_json(folder / WORLD_FILE, trainer.world.as_dict())
     table = evaluate(folder, trainer.world, trainer.config, trainer.device)
     write_table(folder / "evaluation.csv", table)

@@ -86,8 +86,10 @@ def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
         made = Path(scratch) / "made"
         made.mkdir()
         yield made
+        os.umask(mask := os.umask(0))
         for path in made.rglob("*"):
             if path.is_file():
+                path.chmod(0o666 & ~mask)  # safetensors makes files that only their owner reads
                 with path.open("rb+") as handle:
                     os.fsync(handle.fileno())
         if folder.is_dir() and not folder.is_symlink() and replace:

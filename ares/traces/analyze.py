@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import tempfile
 from collections.abc import Iterator
@@ -101,11 +102,17 @@ def _read(
 ) -> tuple[Spool, pd.DataFrame]:
     """All traces to the spool, some to the page; what the file says of each as a table."""
     facts: list[tuple[Any, ...]] = []
-    with Spool(spooled, lexicon) as spool:
-        for trace in read_traces(path, progress="reading"):
-            sample.add(spool.traces, trace)
-            spool.add(trace)
-            facts.append(_facts(trace))
+    # A line is thousands of small objects: without this the collector would look through all
+    # loaded modules again and again, which takes longer than reading.
+    gc.freeze()
+    try:
+        with Spool(spooled, lexicon) as spool:
+            for trace in read_traces(path, progress="reading"):
+                sample.add(spool.traces, trace)
+                spool.add(trace)
+                facts.append(_facts(trace))
+    finally:
+        gc.unfreeze()
     if not facts:
         raise UserError(f"{path}: no trace in it; one JSON object per line is wanted")
     names = ["id", "problem", "benchmark", "difficulty", "correct", "finish", "top_k"]

@@ -118,10 +118,7 @@ def _chat(records: Sequence[Any], needed: bool) -> Raw:
             raise Malformed(f"logprobs.content[{place}]: no text under `token`")
         tokens.append(record["token"])
         token_bytes.append(record.get("bytes"))
-        listed = [
-            (_key(entry, "token", place), entry.get("logprob"))
-            for entry in record.get("top_logprobs") or ()
-        ]
+        listed = _pairs(record.get("top_logprobs") or [], place)
         fewest = len(listed) if fewest is None else min(fewest, len(listed))
         alternatives.append(with_sampled(listed, record["token"], record.get("logprob")))
     return _checked(Raw(tokens, token_bytes, alternatives, fewest), needed)
@@ -174,7 +171,7 @@ def _listed(top: Any, place: int, name: str) -> list[Alternative]:
     found: list[Alternative] = []
     for entry in _list(top, f"{name}[{place}]"):
         if isinstance(entry, Mapping):
-            found.append((_key(entry, "token", place), entry.get("logprob")))
+            found += _pairs([entry], place)
         elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) == 2:
             found.append((str(entry[0]), entry[1]))
         else:
@@ -266,7 +263,11 @@ def _texts(value: Any, name: str) -> list[str]:
     return tokens
 
 
-def _key(entry: Any, key: str, place: int) -> str:
-    if not isinstance(entry, Mapping) or not isinstance(entry.get(key), str):
-        raise Malformed(f"top_logprobs of token {place}: no text under `{key}`")
-    return entry[key]
+def _pairs(entries: Any, place: int) -> list[Alternative]:
+    """Records of the OpenAI format as pairs."""
+    try:
+        return [(entry["token"], entry["logprob"]) for entry in entries]
+    except (TypeError, KeyError):
+        raise Malformed(
+            f"top_logprobs of token {place}: not a list of {{token, logprob}}"
+        ) from None

@@ -43,7 +43,7 @@ class Trace:
     entropy: (T,) float32, nats.
     unlisted: (T,) float32, the probability of all that is not listed; 0 where entropy is exact.
     top_k: fewest alternatives listed for a token; None: the entropy is exact (the file gives it).
-    alternatives: of every token, best first; None where the file has none.
+    listed: alternatives of every token in the file's order; None where the file has none.
     correct, difficulty ("easy", "medium", "hard" or ""), benchmark, prompt, answer (extracted),
         gold, finish: what the file says; None or "" where it does not.
     """
@@ -54,7 +54,7 @@ class Trace:
     entropy: np.ndarray
     unlisted: np.ndarray
     top_k: int | None = None
-    alternatives: list[list[Alternative]] | None = None
+    listed: list[list[Alternative]] | None = None
     correct: bool | None = None
     difficulty: str = ""
     benchmark: str = ""
@@ -62,6 +62,11 @@ class Trace:
     answer: str = ""
     gold: str = ""
     finish: str = ""
+
+    def alternatives(self, place: int) -> list[Alternative]:
+        """Listed alternatives of a token, best first; none where the file has none."""
+        listed = self.listed[place] if self.listed else []
+        return sorted(((clean(name), value) for name, value in listed), key=lambda pair: -pair[1])
 
 
 def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:
@@ -148,7 +153,7 @@ def _not_json(line: bytes, number: int, error: Exception) -> str:
 
 def _trace(raw: Raw, line: Mapping[str, Any], number: int) -> Trace:
     tokens = spelled(raw.tokens, raw.text, _known_bytes(raw))
-    entropy, unlisted, alternatives = _entropy(raw)
+    entropy, unlisted = _entropy(raw)
     benchmark = _text(line, "benchmark")
     problem = next((str(line[key]) for key in _NAMES if line.get(key) is not None), "")
     name = clean(problem) or f"line {number}"
@@ -162,7 +167,7 @@ def _trace(raw: Raw, line: Mapping[str, Any], number: int) -> Trace:
         entropy=entropy,
         unlisted=unlisted,
         top_k=None if raw.entropy is not None else raw.top_k,
-        alternatives=alternatives,
+        listed=raw.alternatives,
         correct=_correct(line.get("correct")),
         difficulty=_difficulty(line.get("difficulty")),
         benchmark=benchmark,
@@ -177,8 +182,8 @@ def _trace(raw: Raw, line: Mapping[str, Any], number: int) -> Trace:
 _NAMES = ("id", "custom_id", "request_id")
 
 
-def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray, list[list[Alternative]] | None]:
-    """Entropy and unlisted probability of every token, and the alternatives, best first."""
+def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray]:
+    """Entropy and unlisted probability of every token."""
     length, given = len(raw.tokens), None
     if raw.entropy is not None:
         given = _numbers(raw.entropy, "entropy")
@@ -191,14 +196,10 @@ def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray, list[list[Alternative]] 
         given = given.clip(0.0).astype(np.float32)
     zeros = np.zeros(length, np.float32)
     if raw.alternatives is None or not length:
-        return (zeros if given is None else given), zeros, raw.alternatives
+        return (zeros if given is None else given), zeros
     logprobs = _padded(raw.alternatives)
-    alternatives = [
-        sorted(((clean(name), value) for name, value in listed), key=lambda pair: -pair[1])
-        for listed in raw.alternatives
-    ]
     if given is not None:
-        return given, zeros, alternatives
+        return given, zeros
     try:
         found = topk_entropy(torch.from_numpy(logprobs)[None], torch.ones(1, length))[0]
     except UserError:
@@ -208,11 +209,13 @@ def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray, list[list[Alternative]] 
         ) from None
     entropy = found.clamp(min=0.0).numpy().astype(np.float32)
     unlisted = np.clip(1.0 - np.exp(logprobs).sum(1), 0.0, 1.0).astype(np.float32)
-    return entropy, unlisted, alternatives
+    return entropy, unlisted
 
 
 def _padded(alternatives: list[list[Alternative]]) -> np.ndarray:
     """Log-probabilities, (T, K) float64, -inf where a token has fewer than K alternatives."""
+    if not {type(name) for listed in alternatives for name, _ in listed} <= {str}:
+        raise Malformed("top_logprobs: a token that is not a text")
     counts = np.array([len(listed) for listed in alternatives])
     values = _numbers([value for listed in alternatives for _, value in listed], "log-probability")
     if not (np.isfinite(values) & (values <= _ROUNDING)).all():
@@ -228,7 +231,7 @@ def _padded(alternatives: list[list[Alternative]]) -> np.ndarray:
 
 
 def _numbers(values: Any, what: str) -> np.ndarray:
-    if not isinstance(values, list) or not all(type(value) in (float, int) for value in values):
+    if not isinstance(values, list) or not {*map(type, values)} <= {float, int}:
         raise Malformed(f"{what}: not a list of numbers")
     try:
         return np.array(values, dtype=np.float64)
@@ -236,16 +239,12 @@ def _numbers(values: Any, what: str) -> np.ndarray:
         raise Malformed(f"{what}: a number beyond all bounds") from None
 
 
-def _known_bytes(raw: Raw) -> list[list[int] | None] | None:
-    """The tokens' bytes if they are bytes; a list of anything else is none."""
-    if raw.token_bytes is None:
+def _known_bytes(raw: Raw) -> list[bytes] | None:
+    """The bytes of those tokens that have them; None where they are no bytes."""
+    try:
+        return [bytes(known) for known in raw.token_bytes or [] if isinstance(known, list)]
+    except (TypeError, ValueError):
         return None
-    return [
-        known
-        if isinstance(known, list) and all(type(b) is int and 0 <= b < 256 for b in known)
-        else None
-        for known in raw.token_bytes
-    ]
 
 
 def _text(line: Mapping[str, Any], key: str) -> str:

@@ -18,11 +18,12 @@ from ares.traces.read import Trace
 PAGE_TOKENS = 400_000
 #: Of one trace; what follows is in the tables.
 TRACE_TOKENS = 50_000
-#: Characters of a prompt.
-PROMPT_CHARACTERS = 20_000
+#: Characters of a prompt, and of names and answers.
+PROMPT_CHARACTERS, NAME_CHARACTERS = 20_000, 2_000
 #: Alternatives shown for a token, the least log-probability of one that is shown, and the entropy
 #: (nats) from which on there is a choice to show.
 ALTERNATIVES, FAINTEST, CHOICE = 5, -6.0, 0.02
+_NAMES = ("id", "benchmark", "answer", "gold", "finish")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +99,10 @@ class PageSample:
     def _packed(self, number: int, trace: Trace) -> Packed:
         tokens = trace.tokens[:TRACE_TOKENS]
         choices, before = array("I"), 0
-        for place, listed in enumerate((trace.alternatives or [])[:TRACE_TOKENS]):
-            shown = [pair for pair in listed[:ALTERNATIVES] if pair[1] >= FAINTEST]
-            if trace.entropy[place] >= CHOICE and shown:
+        for place in np.flatnonzero(trace.entropy[:TRACE_TOKENS] >= CHOICE).tolist():
+            listed = trace.alternatives(place)[:ALTERNATIVES]
+            shown = [pair for pair in listed if pair[1] >= FAINTEST]
+            if shown:
                 choices.extend((place - before, len(shown)))
                 for name, logprob in shown:
                     choices.extend((self._word(name), round(-100 * min(logprob, 0.0))))
@@ -109,10 +111,11 @@ class PageSample:
         bare = replace(
             trace,
             tokens=[],
-            alternatives=None,
+            listed=None,
             entropy=nothing,
             unlisted=nothing,
             prompt=trace.prompt[:PROMPT_CHARACTERS],
+            **{name: getattr(trace, name)[:NAME_CHARACTERS] for name in _NAMES},
         )
         return Packed(
             number=number,

@@ -30,14 +30,14 @@ def clean(text: str) -> str:
 def spelled(
     tokens: Sequence[str],
     text: str | None = None,
-    token_bytes: Sequence[Sequence[int] | None] | None = None,
+    token_bytes: Sequence[bytes] | None = None,
 ) -> list[str]:
     """Every token as it reads.
 
     Args:
         tokens: as the file has them.
         text: the response; tokens that make it up are text already, whatever they look like.
-        token_bytes: the bytes of every token (0 .. 255) where the file has them.
+        token_bytes: the bytes of every token; of no use unless there are as many.
 
     >>> spelled(["ĠWait", ",", "Ċ"])
     [' Wait', ',', '\\n']
@@ -52,8 +52,8 @@ def spelled(
         parted = _spaced(tokens, text)
         if parted is not None:
             return [clean(token) for token in parted]
-    if token_bytes is not None and all(known is not None for known in token_bytes):
-        return decoded(bytes(known or ()) for known in token_bytes)
+    if token_bytes is not None and len(token_bytes) == len(tokens):
+        return decoded(token_bytes)
     if any(token[:1] in ("Ġ", "Ċ") for token in tokens):
         return decoded(_from_letters(token) for token in tokens)
     if any(token[:1] == "▁" for token in tokens):

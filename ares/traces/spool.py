@@ -85,15 +85,14 @@ class Spool:
         """Start an empty file; `lexicon` says which tokens are triggers."""
         self.path, self.lexicon, self.traces, self.tokens = path, lexicon, 0, 0
         self._category: dict[str, str] = {}
-        self._waiting: list[Trace] = []
-        self._numbers: list[int] = []
+        # Without their alternatives, which would be most of the memory.
+        self._waiting: list[tuple[int, list[str], np.ndarray, np.ndarray]] = []
         self._size = 0
         self._writer = pq.ParquetWriter(path, SCHEMA, compression="lz4")
 
     def add(self, trace: Trace) -> None:
         """Take in the next trace."""
-        self._waiting.append(trace)
-        self._numbers.append(self.traces)
+        self._waiting.append((self.traces, trace.tokens, trace.entropy, trace.unlisted))
         self.traces += 1
         self._size += len(trace.tokens)
         if self._size >= PIECE:
@@ -118,20 +117,21 @@ class Spool:
                 yield Piece(file.read_row_group(group, columns=columns))
 
     def _write(self) -> None:
-        lengths = [len(trace.tokens) for trace in self._waiting]
-        tokens = [token for trace in self._waiting for token in trace.tokens]
+        numbers, texts, entropies, unlisted = zip(*self._waiting, strict=True)
+        lengths = [len(tokens) for tokens in texts]
+        tokens = [token for part in texts for token in part]
         columns = [
-            np.repeat(np.array(self._numbers, np.int32), lengths),
+            np.repeat(np.array(numbers, np.int32), lengths),
             np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
             pa.array(tokens, pa.string()).dictionary_encode(),
-            np.concatenate([trace.entropy for trace in self._waiting]),
-            np.concatenate([trace.unlisted for trace in self._waiting]),
+            np.concatenate(entropies),
+            np.concatenate(unlisted),
             pa.array(map(self._category_of, tokens), pa.string()).dictionary_encode(),
         ]
         table = pa.Table.from_arrays(list(map(pa.array, columns)), schema=SCHEMA)
         self._writer.write_table(table, row_group_size=len(table))
         self.tokens += len(table)
-        self._waiting, self._numbers, self._size = [], [], 0
+        self._waiting, self._size = [], 0
 
     def _category_of(self, token: str) -> str:
         # A vocabulary is small against the tokens: every spelling is looked up once.

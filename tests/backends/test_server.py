@@ -247,13 +247,14 @@ def test_everyone_waits_when_the_server_asks_for_it(stub):
 
     def trouble(body, time_):
         times.append(time.monotonic())
-        return status(429, retry_after="1") if len(times) == 4 else None
+        return status(429, retry_after="1.5") if len(times) == 8 else None
 
-    stub.trouble = trouble
-    found = outcomes(backend_of(stub, parallel=1), questions(10))
-    assert all(isinstance(o, Response) for o in found.values())
-    assert times[4] - times[3] >= 1.0
-    assert len(times) == 11
+    stub.trouble, stub.delay_s = trouble, 0.02
+    found = outcomes(backend_of(stub, parallel=3), questions(30))
+    assert all(isinstance(o, Response) for o in found.values()) and len(times) == 31
+    # Those on their way arrive all the same, the others after the silence.
+    assert sum(1.4 < at - times[7] for at in times) >= 20
+    assert not any(0.7 < at - times[7] < 1.4 for at in times)
 
 
 def test_a_wait_beyond_patience_ends_the_run(stub):
@@ -476,26 +477,33 @@ def test_an_address_that_holds_a_secret_is_refused_without_telling_it(url):
     assert "secret" not in str(e.value)
 
 
+@pytest.mark.parametrize("key", [KEY, "correct-horse-secret-battery"])
 @pytest.mark.parametrize(
     "trouble",
     [
-        status(400, f"you sent {KEY}"),
-        status(500, f"Authorization: Bearer {KEY}"),
-        said(f"<html>{'x' * 280}{KEY}"),
-        said(f"{'y' * 1990}{KEY}"),
-        stubs.Trouble(f"HTTP/1.1 500 {KEY}\r\nContent-Length: 0\r\n\r\n".encode()),
-        stubs.Trouble(f"{KEY} is not HTTP\r\n".encode(), end="close"),
+        lambda key: status(400, f"you sent {key}"),
+        lambda key: status(500, f"Authorization: Bearer {key}"),
+        lambda key: said(f"<html>{'x' * 280}{key}"),
+        lambda key: said(f"{'y' * 1990}{key}"),
+        lambda key: stubs.Trouble(f"HTTP/1.1 500 {key}\r\nContent-Length: 0\r\n\r\n".encode()),
+        lambda key: stubs.Trouble(f"{key} is not HTTP\r\n".encode(), end="close"),
     ],
     ids=["refused", "fault", "garbage", "long garbage", "reason phrase", "status line"],
 )
-def test_a_server_that_repeats_the_key_is_not_quoted(stub, monkeypatch, trouble):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    stub.trouble = lambda body, time: trouble
+def test_a_server_that_repeats_the_key_is_not_quoted(stub, monkeypatch, trouble, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    stub.trouble = lambda body, time: trouble(key)
     backend = backend_of(stub)
     failure = only(backend.generate([request("q")]))
     assert isinstance(failure, Failure)
     assert "secret" not in failure.reason + repr(backend) + json.dumps(backend.identity())
-    assert stub.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert stub.requests[0].headers["authorization"] == f"Bearer {key}"
+
+
+def test_what_only_looks_like_a_key_is_not_quoted_either(stub):
+    stub.trouble = lambda body, time: status(400, "key sk-proj-abc123 or Bearer 4711 expired")
+    reason = only(backend_of(stub).generate([request("q")])).reason
+    assert reason == "HTTP 400 Said: key [key] or Bearer [key] expired"
 
 
 def test_the_proxy_is_the_environment_s(monkeypatch):

@@ -84,7 +84,7 @@ SMALL: dict[str, Any] = {
             "micro_batch": 2,
             "epochs": 1,
             "max_length": 256,
-            "lr": 1e-2,
+            "lr": 1e-3,
             "checkpoint_every": 1,
         },
     },

@@ -149,7 +149,7 @@ def test_given_entropies_are_taken_as_they_are(tmp_path):
     assert trace.top_k is None and trace.unlisted.tolist() == [0, 0]
     both = read_one(tmp_path, FORMATS["ours"] | {"entropy": [0.25, 2.0]})
     assert both.entropy.tolist() == [0.25, 2.0] and both.top_k is None
-    assert both.alternatives[1] == [(".", HALF), ("!", QUARTER), (",", EIGHTH)]
+    assert both.alternatives(1) == [(".", HALF), ("!", QUARTER), (",", EIGHTH)]
 
 
 def test_a_response_without_tokens_is_a_trace(tmp_path):
@@ -171,7 +171,7 @@ def test_what_could_not_be_decoded_is_told_apart_by_its_probability(tmp_path):
     # Two tokens that are no text by themselves: both read U+FFFD, the sampled one is not listed.
     one = record("\ufffd", EIGHTH, **{"\ufffd": HALF})
     trace = read_one(tmp_path, {"logprobs": {"content": [one]}})
-    assert trace.alternatives == [[("\ufffd", HALF), ("\ufffd", EIGHTH)]]
+    assert trace.alternatives(0) == [("\ufffd", HALF), ("\ufffd", EIGHTH)]
 
 
 def test_a_servers_minus_9999_is_probability_zero(tmp_path):
@@ -246,6 +246,9 @@ def changed(**parts) -> dict:
         (changed(top_logprobs=[{"token": "a", "logprob": None}]), "not a list of numbers"),
         (changed(top_logprobs=[{"token": "a", "logprob": -0.1}]), "more than 1: are these logits"),
         (changed(token=7), "no text under `token`"),
+        (changed(top_logprobs=7), "top_logprobs of token 0: not a list"),
+        (changed(top_logprobs=[{"logprob": -1}]), "top_logprobs of token 0: not a list"),
+        (changed(top_logprobs=[{"token": ["a"], "logprob": -1.0}]), "not a text"),
         ({"tokens": ["a"], "entropy": [0.5, 0.5]}, "1 tokens and 2 entropies"),
         ({"tokens": ["a"], "entropy": [-0.5]}, "entropy of token 0 is -0.5"),
         ({"tokens": ["a"], "entropy": [float("nan")]}, "entropy of token 0 is nan"),

@@ -27,12 +27,14 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="session", autouse=True)
-def settings():
+def settings(tmp_path_factory):
     """For this process and for those that vLLM starts; before anything imports transformers."""
     runpy.run_path(str(PATH / "sitecustomize.py"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
+        # Compiled code of another installation is of no use here.
+        patch.setenv("VLLM_CACHE_ROOT", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("PYTHONPATH", str(PATH), prepend=os.pathsep)
         yield
 

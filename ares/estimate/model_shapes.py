@@ -1,0 +1,232 @@
+"""Shapes of Qwen2.5-VL models and what follows from them alone: parameters, FLOPs, bytes per token.
+
+Notation of the docstrings: h hidden size, i intermediate size, n heads, k key-value heads, d head
+size, V vocabulary, P patches of a picture (14 x 14 pixels each, four of them make a visual token).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ares.errors import UserError
+
+#: Stored configs of the models that the paper starts from: files in `shapes/`.
+STORED = ("3b", "7b")
+_HUB = {"Qwen/Qwen2.5-VL-3B-Instruct": "3b", "Qwen/Qwen2.5-VL-7B-Instruct": "7b"}
+_FOLDER = Path(__file__).parent / "shapes"
+
+
+@dataclass(frozen=True)
+class TextShape:
+    """The language model."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    intermediate: int
+    vocabulary: int
+    tied: bool
+
+    @property
+    def head_size(self) -> int:
+        """d."""
+        return self.hidden // self.heads
+
+    @property
+    def layer_matrices(self) -> int:
+        """Weights of one layer that multiply tokens: 2 h n d + 2 h k d + 3 h i."""
+        attention = 2 * self.hidden * self.head_size * (self.heads + self.kv_heads)
+        return attention + 3 * self.hidden * self.intermediate
+
+    @property
+    def layer_parameters(self) -> int:
+        """With the biases of query, key and value and the two norms."""
+        biases = self.head_size * (self.heads + 2 * self.kv_heads)
+        return self.layer_matrices + biases + 2 * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All, the embedding once where it is tied to the output."""
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return embeddings + self.layers * self.layer_parameters + self.hidden
+
+
+@dataclass(frozen=True)
+class VisionShape:
+    """The vision tower with its merger."""
+
+    hidden: int
+    layers: int
+    intermediate: int
+    heads: int
+    out: int
+    patch: int
+    channels: int
+    temporal: int
+    merge: int
+    window: int
+    full_layers: int
+
+    @property
+    def layer_matrices(self) -> int:
+        """Weights of one block that multiply patches: 4 h h + 3 h i."""
+        return 4 * self.hidden**2 + 3 * self.hidden * self.intermediate
+
+    @property
+    def layer_parameters(self) -> int:
+        """With biases (3 h + h of attention, 2 i + h of the MLP) and two norms."""
+        return self.layer_matrices + 4 * self.hidden + 2 * self.intermediate + 3 * self.hidden
+
+    @property
+    def merger_matrices(self) -> int:
+        """Weights that multiply visual tokens, merge^2 patches each."""
+        wide = self.hidden * self.merge**2
+        return wide * wide + wide * self.out
+
+    @property
+    def patch_matrix(self) -> int:
+        """Weights that turn pixels into patches."""
+        return self.channels * self.temporal * self.patch**2 * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All."""
+        wide = self.hidden * self.merge**2
+        merger = self.merger_matrices + wide + self.out + self.hidden
+        return self.patch_matrix + self.layers * self.layer_parameters + merger
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """A Qwen2.5-VL."""
+
+    name: str
+    text: TextShape
+    vision: VisionShape
+
+    @property
+    def parameters(self) -> int:
+        """All, exactly."""
+        return self.text.parameters + self.vision.parameters
+
+    def kv_bytes(self, bytes_per_value: int) -> int:
+        """Bytes of the KV cache per token: 2 layers k d values."""
+        text = self.text
+        return 2 * text.layers * text.kv_heads * text.head_size * bytes_per_value
+
+    def forward_flops(
+        self, lengths: Sequence[float], logit_tokens: float, patches: float, causal: float
+    ) -> float:
+        """FLOPs of one forward pass: 2 per weight and token, and the attention.
+
+        Args:
+            lengths: tokens of every sequence, visual tokens included.
+            logit_tokens: tokens whose logits are computed, of all sequences.
+            patches: of every sequence's picture, 0 without.
+            causal: share of the square of scores that is computed: 1 where masked scores are
+                computed too, 0.5 for FlashAttention.
+        """
+        text = self.text
+        tokens = sum(lengths)
+        matrices = 2 * tokens * text.layers * text.layer_matrices
+        # Scores and weighted values: 2 x 2 n d FLOPs per pair of tokens.
+        pairs = sum(length * length for length in lengths)
+        attention = 4 * text.layers * text.heads * text.head_size * pairs * causal
+        logits = 2 * logit_tokens * text.hidden * text.vocabulary
+        return matrices + attention + logits + len(lengths) * self.vision_flops(patches)
+
+    def vision_flops(self, patches: float) -> float:
+        """FLOPs of one forward pass of the vision tower over one picture of `patches` patches."""
+        vision = self.vision
+        matrices = 2 * patches * (vision.patch_matrix + vision.layers * vision.layer_matrices)
+        merger = 2 * patches / vision.merge**2 * vision.merger_matrices
+        # A window of 112 pixels is 8 x 8 patches; a smaller picture is one window.
+        window = min(patches, (vision.window // vision.patch) ** 2)
+        seen = vision.full_layers * patches + (vision.layers - vision.full_layers) * window
+        return matrices + merger + 4 * vision.hidden * patches * seen
+
+    def layer_activation_bytes(self, size: int) -> int:
+        """Bytes per token that the backward pass of one layer keeps, `size` bytes per value.
+
+        Each of the two norms keeps its input in float32, its normalised output and one float32;
+        attention its input, queries, keys, values, output and a float32 per head; the MLP its
+        input, gate, activated gate, up projection and their product.
+        """
+        text = self.text
+        norms = 2 * (4 * text.hidden + size * text.hidden + 4)
+        wide = text.heads * text.head_size
+        attention = size * (text.hidden + 2 * wide + 2 * text.kv_heads * text.head_size)
+        mlp = size * (text.hidden + 4 * text.intermediate)
+        return norms + attention + 4 * text.heads + mlp
+
+    def shared_activation_bytes(self, size: int) -> int:
+        """Bytes per token that are kept once: last norm, input of the output layer, angles, id."""
+        text = self.text
+        return (4 + size) * text.hidden + 4 + size * text.hidden + 2 * size * text.head_size + 8
+
+
+def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
+    """The shape in a transformers config, as plain JSON.
+
+    Raises:
+        UserError: it is no Qwen2.5-VL.
+    """
+    if config.get("model_type") != "qwen2_5_vl":
+        raise UserError(
+            f"{name}: model_type is {config.get('model_type')!r}; the formulas are those of "
+            "qwen2_5_vl"
+        )
+    text, vision = config["text_config"], config["vision_config"]
+    return ModelShape(
+        name,
+        TextShape(
+            hidden=text["hidden_size"],
+            layers=text["num_hidden_layers"],
+            heads=text["num_attention_heads"],
+            kv_heads=text["num_key_value_heads"],
+            intermediate=text["intermediate_size"],
+            vocabulary=text["vocab_size"],
+            tied=config["tie_word_embeddings"],
+        ),
+        VisionShape(
+            hidden=vision["hidden_size"],
+            layers=vision["depth"],
+            intermediate=vision["intermediate_size"],
+            heads=vision["num_heads"],
+            out=vision["out_hidden_size"],
+            patch=vision["patch_size"],
+            channels=vision["in_channels"],
+            temporal=vision["temporal_patch_size"],
+            merge=vision["spatial_merge_size"],
+            window=vision["window_size"],
+            full_layers=len(vision["fullatt_block_indexes"]),
+        ),
+    )
+
+
+def load_shape(name: str) -> ModelShape:
+    """The shape of "3b", "7b", of these models' names on the hub, or of a model folder.
+
+    Raises:
+        UserError: another name, or a folder without the config of a Qwen2.5-VL.
+
+    >>> f"{load_shape('3b').parameters:,} {load_shape('7b').parameters:,}"
+    '3,754,622,976 8,292,166,656'
+    """
+    from ares.io import read_json
+    from ares.paths import resolve
+
+    stored = _HUB.get(name, name)
+    if stored in STORED:
+        return shape_of(read_json(_FOLDER / f"{stored}.json"), name)
+    folder = resolve(name)
+    if not (folder / "config.json").is_file():
+        raise UserError(
+            f"{name}: no stored shape and no model folder; known: {', '.join([*STORED, *_HUB])}"
+        )
+    return shape_of(read_json(folder / "config.json"), name)

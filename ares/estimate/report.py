@@ -1,0 +1,103 @@
+"""From options to inputs, and from an estimate to a page of text."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import Any
+
+from ares.config import PAPER, load_config, suggestion
+from ares.errors import UserError
+from ares.estimate.inputs import GPUS, Inputs, from_config
+from ares.estimate.memory import Phase, phases, vllm_cache_tokens
+from ares.estimate.model_shapes import ModelShape, load_shape
+from ares.estimate.timing import HOUR, cold_start_seconds, step_of
+
+
+def estimate(options: argparse.Namespace) -> tuple[ModelShape, Inputs, dict[str, str]]:
+    """Shape, inputs, and where each input that is no default is from.
+
+    Raises:
+        UserError: neither a config nor a shape, an unknown assumption, impossible sizes.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+
+    def take(found: dict[str, Any], source: str) -> None:
+        values.update(found)
+        sources.update(dict.fromkeys(found, source))
+
+    peak, bandwidth, memory = GPUS[options.gpu]
+    take(
+        {"peak": peak, "bandwidth": bandwidth, "gpu_memory": memory}, f"data sheet of {options.gpu}"
+    )
+    model = options.model_shape
+    if options.config:
+        config = load_config(options.config, PAPER)
+        take(from_config(config), options.config)
+        model = model or config["model"]
+    if model is None:
+        raise UserError("say what to estimate: --config paper-7b, or --model-shape 7b")
+    given = {"gpus": options.gpus, "gpu_memory": options.gpu_memory}
+    take({name: value for name, value in given.items() if value is not None}, "given")
+    take(dict(map(_assignment, options.set)), "given")
+    return load_shape(model), Inputs(**values), sources
+
+
+def _assignment(text: str) -> tuple[str, float]:
+    """One NAME=VALUE.
+
+    >>> _assignment("mfu=0.4")
+    ('mfu', 0.4)
+    """
+    name, sign, value = text.partition("=")
+    known = {item.name: item.type for item in fields(Inputs)}
+    if name not in known:
+        raise UserError(f"--set {text}: no such assumption{suggestion(name, known)}")
+    try:
+        return name, (int if known[name] == "int" else float)(value.replace(",", ""))
+    except ValueError:
+        raise UserError(f"--set {text}: '{value}' is no {known[name]}") from None
+
+
+def report(shape: ModelShape, inputs: Inputs, sources: dict[str, str]) -> str:
+    """The whole page."""
+    lines = [
+        f"{shape.name}: {shape.parameters:,} parameters, {shape.vision.parameters:,} of them in the "
+        f"vision tower; KV cache {shape.kv_bytes(inputs.compute_bytes):,} bytes per token",
+        "",
+        f"Memory per GPU, GB of {inputs.gpu_memory:g} (calculated)",
+    ]
+    found = phases(shape, inputs)
+    for phase in found:
+        lines += _memory_lines(phase, inputs.gpu_memory)
+    lines += ["", *_time_lines(shape, inputs)]
+    lines += ["", "Assumptions (change one with --set NAME=VALUE)"]
+    for item in fields(inputs):
+        value = getattr(inputs, item.name)
+        source = sources.get(item.name, item.metadata["source"])
+        lines.append(f"  {item.name:24} {value:>10,g}  {item.metadata['unit']} [{source}]")
+    return "\n".join(lines)
+
+
+def _memory_lines(phase: Phase, gpu_memory: float) -> list[str]:
+    verdict = "fits" if phase.fits(gpu_memory) else "DOES NOT FIT"
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in phase.parts.items() if value)
+    return [f"  {phase.name:18} {phase.total:7.1f}  {verdict}", f"    {parts}"]
+
+
+def _time_lines(shape: ModelShape, inputs: Inputs) -> list[str]:
+    step = step_of(shape, inputs)
+    cold_start = cold_start_seconds(shape, inputs) / HOUR
+    aepo = step.total * inputs.steps * inputs.arms / HOUR
+    return [
+        f"Time on {inputs.gpus} GPUs (calculated; without loading, checkpoints, pass rates, "
+        "evaluation)",
+        f"  cold start         {cold_start:9.1f} h   {cold_start * inputs.gpus:,.0f} GPU hours",
+        f"  a step of AEPO     {step.total:9.0f} s   generation {step.generation:.0f}, scoring "
+        f"{step.scoring:.0f}, update {step.update:.0f}",
+        f"  AEPO, {inputs.steps:g} x {inputs.arms:<9g} {aepo:9.1f} h   "
+        f"{aepo * inputs.gpus:,.0f} GPU hours",
+        f"  decoding: {step.sequences:.0f} sequences at once per copy of the model, bound by "
+        f"{step.bound}; its cache holds {vllm_cache_tokens(shape, inputs):,.0f} tokens",
+    ]

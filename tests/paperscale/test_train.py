@@ -1,0 +1,214 @@
+"""AEPO on real data: prompts in their order, the grader as reward, and runs that go on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+from accelerate import Accelerator
+from transformers import TrainerCallback
+
+from ares.answers.grader import Grader
+from ares.benchmarks.load import items
+from ares.config import load_config
+from ares.errors import UserError
+from ares.io import read_table
+from ares.model.load import load_policy
+from ares.paperscale.problems import ChosenItems, choose, data_sets
+from ares.paperscale.processor import load_processor
+from ares.paperscale.rewards import ItemVerifier
+from ares.paperscale.train import PaperRun, prompt_dataset
+from ares.paths import ROOT
+from ares.training.records import Records
+from ares.training.run import Arm
+
+
+def prompts_of(config: dict, names: list[str], pictures: str = "both") -> pd.DataFrame:
+    processor = load_processor("data/base")
+    sources = data_sets(config, names)
+    return pd.concat(
+        [
+            choose(items(entry), name, None, processor, 999, pictures, 1)[0]
+            for name, entry in sources.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def said(text: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": text}]
+
+
+@pytest.fixture(scope="module")
+def grader():
+    with Grader() as grader:
+        yield grader
+
+
+# ---------------------------------------------------------------------------- the reward
+
+
+def test_the_reward_is_the_graders_verdict(grader):
+    verdicts = ItemVerifier(grader)(
+        completions=[
+            said("<think> 1/2 + 1/4 </think> \\boxed{3/4}"),
+            said("so \\boxed{B}"),
+            said("\\boxed{ 3 + 4 = 7 }"),
+            said("\\boxed{ 3 + 4 = 7 }"),
+            said("I do not know."),
+        ],
+        gold=["\\frac{3}{4}", "A", "numbers 3 4 target 7", "numbers 3 5 target 8", "1"],
+        answer=["expression", "choice", "countdown", "countdown", "number"],
+        choices=[[], ["x", "y"], [], [], []],
+        question=["", "", "", "", ""],
+        images=[[]] * 5,
+    )
+    assert verdicts == [1.0, 0.0, 1.0, 0.0, 0.0]
+
+
+def test_what_cannot_be_graded_is_worth_nothing_and_counted(grader):
+    verifier = ItemVerifier(grader)
+    records = Records()
+    records.step = 1
+    verifier.trainer = SimpleNamespace(accelerator=Accelerator(cpu=True), records=records)
+    columns = {"choices": [[]] * 4, "question": [""] * 4}
+    verdicts = verifier(
+        completions=[said("\\boxed{1}"), said("\\boxed{1}"), said("nothing"), said("\\boxed{2}")],
+        gold=["1", "x +", "1", "1"],
+        answer=["number", "expression", "number", "number"],
+        **columns,
+    )
+    assert verdicts == [1.0, 0.0, 0.0, 0.0]
+    assert records.current() == {"ungradable": 0.25, "no_answer": 0.25}
+
+
+# ---------------------------------------------------------------------------- the prompts
+
+
+def test_prompts_come_in_turn_from_every_data_set(scale):
+    config = load_config(scale())
+    table = prompts_of(config, ["cards", "virl39k-here", "numbers"])
+    found = ChosenItems(table, data_sets(config, ["cards", "virl39k-here", "numbers"]))
+    data = prompt_dataset(table, found, 30, seed=1)
+    rows = [data[i] for i in range(30)]
+    for start in range(0, 30, 3):
+        assert {row["source"] for row in rows[start : start + 3]} == set(table["source"])
+    cards = [row["problem_id"] for row in rows if row["source"] == "cards"]
+    assert len(set(cards[:8])) == 8 and len(cards) == 10
+    assert [row["problem_id"] for row in rows[:12]] == [
+        prompt_dataset(table, found, 12, seed=1)[i]["problem_id"] for i in range(12)
+    ]
+    assert (
+        cards[:8]
+        != [
+            row["problem_id"]
+            for row in (prompt_dataset(table, found, 30, seed=2)[i] for i in range(30))
+            if row["source"] == "cards"
+        ][:8]
+    )
+
+
+def test_a_row_has_what_trainer_and_reward_need(scale):
+    config = load_config(scale())
+    table = prompts_of(config, ["virl39k-here"])
+    sources = data_sets(config, ["virl39k-here"])
+    data = prompt_dataset(table, ChosenItems(table, sources), 3, seed=1)
+    row = next(data[i] for i in range(3) if data[i]["problem_id"] == "a-2")
+    assert [part["type"] for part in row["prompt"][-1]["content"]][:2] == ["image", "image"]
+    assert [image.size for image in row["images"]] == [(8, 6), (8, 6)]
+    assert (row["gold"], row["answer"], row["choices"]) == ("B", "choice", ["left", "right"])
+
+
+# ---------------------------------------------------------------------------- runs
+
+
+def run_of(config, prompts, folder: Path, grader, arm: str = "ares") -> PaperRun:
+    return PaperRun(config, Arm.of(config, arm), 1, prompts, "data/base", folder, grader)
+
+
+def test_settings_and_arguments_are_those_of_the_config(scale, tmp_path, grader):
+    config = load_config(scale(**{"aepo.top_p": 0.9, "aepo.temperature": 0.8}))
+    trainer = run_of(config, prompts_of(config, ["cards"]), tmp_path, grader).trainer
+    settings, args = trainer.settings, trainer.args
+    assert (settings.group_size, settings.top_p, settings.temperature) == (4, 0.9, 0.8)
+    assert (args.num_generations, args.top_p, args.temperature) == (4, 0.9, 0.8)
+    assert (args.learning_rate, args.weight_decay, args.max_completion_length) == (1e-3, 0.01, 64)
+    assert args.steps_per_generation == 2 and args.max_steps == 2
+    assert trainer.sampler is None and trainer.refill_rounds == 1
+    assert not args.use_vllm
+
+
+class StopAfter(TrainerCallback):
+    """Ends a run early, as a killed job does, after a number of optimizer steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, **others) -> None:
+        control.should_training_stop = state.global_step == self.steps
+
+
+def test_an_interrupted_run_ends_where_the_whole_one_ends(scale, tmp_path, grader):
+    config = load_config(scale(**{"aepo.steps": 3}))
+    prompts = prompts_of(config, ["cards"])
+    whole = run_of(config, prompts, tmp_path / "whole", grader)
+    whole.train()
+    cut = run_of(config, prompts, tmp_path / "cut", grader)
+    cut.trainer.add_callback(StopAfter(5))
+    cut.train()
+    kept = {path.name for path in (tmp_path / "cut").glob("checkpoint-*")}
+    assert kept == {"checkpoint-2", "checkpoint-4"}
+    again = run_of(config, prompts, tmp_path / "cut", grader)
+    again.train()
+    for name, expected in whole.trainer.model.state_dict().items():
+        assert torch.equal(again.trainer.model.state_dict()[name], expected), name
+    pd.testing.assert_frame_equal(again.tables()["steps"], whole.tables()["steps"])
+    steps = whole.tables()["steps"]
+    assert set(steps["step"]) == {1, 2, 3}
+    assert {"ungradable", "no_answer"} <= set(steps["metric"])
+
+
+def test_no_prompts_are_refused(scale, tmp_path, grader):
+    config = load_config(scale())
+    with pytest.raises(UserError, match="there are no prompts to train on"):
+        run_of(config, prompts_of(config, ["cards"]).iloc[:0], tmp_path, grader)
+
+
+def test_a_sharded_model_is_not_given_a_mixture(scale, tmp_path, grader, monkeypatch):
+    monkeypatch.setattr("ares.training.trainer.AEPOTrainer._sharded", property(lambda _: True))
+    config = load_config(scale())
+    mixed = prompts_of(config, ["cards", "numbers"])
+    with pytest.raises(UserError, match=r"set aepo\.pictures to only or none"):
+        run_of(config, mixed, tmp_path, grader)
+    run_of(config, mixed[mixed["pictures"] > 0], tmp_path, grader)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_write_once(scale, parts, tmp_path):
+    """The command under torchrun, as the launcher of eight GPUs starts it."""
+    config = scale(**{"aepo.pictures": "both"})
+    loaded = load_config(config)
+    prompts_of(loaded, ["cards", "numbers"]).to_parquet(tmp_path / "prompts.parquet")
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+         "-m", "--", "ares", "paper-train", "--config", str(config),
+         "--prompts", str(tmp_path / "prompts.parquet"), "--arm", "ares", "--seed", "1",
+         "--start", "data/base", "--state", str(tmp_path / "state"),
+         "--model-out", str(tmp_path / "model"), "--steps-out", str(tmp_path / "steps.parquet"),
+         "--timings-out", str(tmp_path / "timings.parquet")],
+        cwd=ROOT, capture_output=True, text=True, timeout=280,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("batch 1 of 1") == 1
+    steps = read_table(tmp_path / "steps.parquet")
+    assert steps.loc[steps["metric"] == "rollouts", "value"].sum() == 2 * 16  # all, and by bucket
+    before, after = (load_policy(m)[0].state_dict() for m in ("data/base", tmp_path / "model"))
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert not (tmp_path / "state").exists()
