@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import ares
 import ares.workflow
-from ares.errors import UserError
+from ares.errors import UserError, refusal
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,13 +31,20 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status.
 
-    0: done. 2: a mistake in what the user gave, told in one line. 130: interrupted.
+    0: done. 2: a mistake in what the user gave, or a disk that refuses, told in one line.
+    130: interrupted.
     """
     options = build_parser().parse_args(arguments)
     try:
         options.run(options)
     except UserError as error:
         print("ares: error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except OSError as error:
+        told = refusal(error, error.filename) if error.filename else None
+        if told is None:
+            raise
+        print("ares: error:", told, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ares: interrupted", file=sys.stderr)

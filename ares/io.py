@@ -1,23 +1,38 @@
 """Reading and writing results: every file appears whole or not at all.
 
 A file is written under a temporary name in its own folder, flushed to the disk and renamed, so a
-run that is killed leaves either the old file or none, never half of a new one.
+run that is killed leaves either the old file or none, never half of a new one. The temporary name
+says who writes; the next process that writes into the folder removes what a killed one left.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import shutil
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 
-from ares.errors import UserError
+from ares.errors import UserError, refusal
+
+#: Temporary names: a dot, the name, the process and its machine, "tmp", and the suffix.
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)-(?P<machine>[0-9a-f]{8})\.tmp(?P<suffix>\.[^.]*)?")
+#: Where a temporary folder keeps what it is about to replace.
+OLD = "old"
+#: A temporary file that nobody has touched for so long belongs to nobody.
+_FORGOTTEN_S = 7 * 24 * 3600.0
 
 
 @contextmanager
@@ -25,18 +40,133 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`.
 
     On an exception the temporary file is removed and `path` is left as it was.
+
+    Raises:
+        UserError: the disk is full or refuses.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: pyarrow, pillow and matplotlib choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    with told_refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent, os.getpid())
+        temporary = temporary_name(path)
+        try:
+            yield temporary
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, of the same file system, that is removed at the end."""
+    path = Path(path)
+    with told_refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent, os.getpid())
+        scratch = temporary_name(path)
+        if scratch.exists():  # of an earlier process with our number
+            _remove(scratch)
+        scratch.mkdir()
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def told_refusals(path: str | Path) -> Iterator[None]:
+    """What the disk refuses meanwhile, as a message that names `path`.
+
+    Raises:
+        UserError: the disk is full, read-only, not ours.
+    """
     try:
-        yield temporary
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except SafetensorError as error:  # carries what the system said, but is no OSError
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        told = number and refusal(OSError(int(number[1]), ""), path)
+        if not told:
+            raise
+        raise told from error
+    except OSError as error:
+        # A library may have met the refusal at a file that it reads; then that one is named.
+        named = error.filename if isinstance(error.filename, str) else str(path)
+        ours = any(_TEMPORARY.fullmatch(part) for part in Path(named).parts)
+        told = refusal(error, path if ours else named)
+        if told is None:
+            raise
+        raise told from error
+
+
+def temporary_name(path: Path) -> Path:
+    """The name under which this process writes `path`."""
+    # The suffix stays last: pyarrow, pillow and matplotlib choose the format by it.
+    return path.with_name(f".{path.stem}.{os.getpid()}-{_machine()}.tmp{path.suffix}")
+
+
+def sweep(folder: str | Path, all_of_them: bool = False) -> None:
+    """Remove the temporary files and folders that killed processes left in a folder.
+
+    Those of living processes stay, and so do those of other machines until they are a week old.
+
+    Args:
+        all_of_them: also these, and in all folders below: for who knows that nobody writes there.
+    """
+    walked = os.walk(folder) if all_of_them else [_listed(folder)]
+    for parent, folders, files in walked:
+        for name in [*folders, *files]:
+            found = _TEMPORARY.fullmatch(name)
+            if found and (all_of_them or _is_left(Path(parent) / name, found)):
+                _remove(Path(parent) / name)
+
+
+def _listed(folder: str | Path) -> tuple[str, list[str], list[str]]:
+    return str(folder), [], os.listdir(folder)
+
+
+@cache
+def _sweep_once(folder: Path, process: int) -> None:
+    """Once per folder and process: looking through a large folder takes time."""
+    sweep(folder)
+
+
+def _is_left(path: Path, found: re.Match[str]) -> bool:
+    if found["machine"] == _machine():
+        try:
+            os.kill(int(found["pid"]), 0)
+        except ProcessLookupError:
+            return True
+        except (PermissionError, OverflowError):
+            return False
+    try:
+        return time.time() - path.stat().st_mtime > _FORGOTTEN_S
+    except OSError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary file or folder; an old folder that was to be replaced comes back."""
+    found = _TEMPORARY.fullmatch(path.name)
+    assert found is not None
+    old, target = path / OLD, path.with_name(found["name"] + (found["suffix"] or ""))
+    if old.is_dir() and not target.exists():
+        old.rename(target)
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@cache
+def _machine() -> str:
+    """Where process numbers mean what they mean here: the machine and the container."""
+    try:
+        container = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        container = ""
+    return hashlib.sha256(f"{socket.gethostname()} {container}".encode()).hexdigest()[:8]
 
 
 def write_text(path: str | Path, text: str) -> None:

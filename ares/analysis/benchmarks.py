@@ -23,6 +23,7 @@ from typing import Any
 
 import pandas as pd
 
+from ares import plotting
 from ares.analysis.ablation import NAN, Evaluated
 from ares.analysis.findings.evaluation import STARTS
 from ares.analysis.paper_audit import AVERAGE, paper
@@ -51,6 +52,9 @@ COLUMNS = (
 )
 #: The small world's presentations beside the paper's two kinds of benchmarks.
 MODALITY = {"image": "multimodal", "text": "text"}
+#: What figures show where all arms are too many, and the names that have a style of their own.
+MAIN = ("base", "adacs", "grpo", "ares")
+STYLED = {*plotting.STARTS, *plotting.ARMS}
 #: Of the paper's tables with a modality of their own.
 TABLES = {"multimodal": "table2_multimodal", "text": "table3_text"}
 
@@ -71,6 +75,12 @@ class Measured:
     def arms(self) -> list[str]:
         """Arms and models that training starts from, in the order of the figures."""
         return arms_of(self.rows)
+
+    @property
+    def shown(self) -> list[str]:
+        """The few that crowded figures show: main stages of ours, and models of other names."""
+        ours = [arm for arm in MAIN if arm in self.arms]
+        return (ours + [arm for arm in self.arms if arm not in STYLED])[:5]
 
     def of(self, kind: str, **where: str) -> pd.DataFrame:
         """The rows of a kind (benchmark, level, average) with these values."""

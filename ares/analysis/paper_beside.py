@@ -12,7 +12,7 @@ from ares import paths
 from ares.analysis.ablation import FIGURE6, NAN, TABLE5
 from ares.analysis.benchmarks import EVALUATION, TABLES, Measured, change
 from ares.analysis.levels import MODELS
-from ares.analysis.paper_audit import AVERAGE, BEST_OPEN, others, paper, scales, wide
+from ares.analysis.paper_audit import AVERAGE, BEST_OPEN, paper, scales, wide
 from ares.benchmarks.registry import load_registry
 from ares.method.difficulty import BUCKETS
 
@@ -25,7 +25,7 @@ RANK = {
     name: place for place, name in enumerate(["accuracy", "length", *BUCKETS, *TABLES, *MODELS])
 }
 RECOMPUTED = "Avg, recomputed"
-_OURS = ("ours", "low", "high")
+OURS = ("ours", "low", "high")
 
 
 def table1() -> pd.DataFrame:
@@ -76,7 +76,7 @@ def _rows(table: pd.DataFrame, group: str) -> pd.DataFrame:
 def our_accuracies(ours: Measured, modality: str) -> pd.DataFrame:
     """Our counterpart of Table 2 or 3: arm, runs, a column per benchmark or cell, Avg (percent).
 
-    Empty where nothing of the modality was measured.
+    Benchmarks that the table lacks follow its Avg. Empty where none of the modality was measured.
     """
     rows = ours.of("benchmark", modality=modality)
     if rows.empty:
@@ -85,7 +85,10 @@ def our_accuracies(ours: Measured, modality: str) -> pd.DataFrame:
     table = table.reindex(index=[arm for arm in ours.arms if arm in table.index])
     average = ours.of("average", modality=modality).set_index("arm")["accuracy"]
     runs = rows.groupby("arm")["runs"].min()
-    table = table[ours.columns(modality)].assign(**{AVERAGE: average})
+    names = ours.columns(modality)
+    known = set(names if ours.kind == EVALUATION else paper(TABLES[modality])["benchmark"])
+    own, more = ([n for n in names if (n in known) == inside] for inside in (True, False))
+    table = table.assign(**{AVERAGE: average})[[*own, AVERAGE, *more]]
     table.insert(0, "runs", runs)
     return table.rename_axis(columns=None).reset_index()
 
@@ -112,7 +115,7 @@ def table4(ours: Measured) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     keys = ["quantity", "level", "modality", "model"]
     table = table.sort_values(keys, key=lambda column: column.map(RANK))
-    columns = [*keys[:3], "benchmark", "cell", "model", "arm", "paper", *_OURS, "over"]
+    columns = [*keys[:3], "benchmark", "cell", "model", "arm", "paper", *OURS, "over"]
     return table[columns].reset_index(drop=True)
 
 
@@ -129,8 +132,34 @@ def _found(ours: Measured, arm: str, row: dict) -> dict:
     names = ("accuracy", "low", "high")
     if row["quantity"] == "length":
         names = ("length", "length_low", "length_high")
-    values = dict(zip(_OURS, (found[name] for name in names), strict=True))
+    values = dict(zip(OURS, (found[name] for name in names), strict=True))
     return {"cell": found["benchmark"], **values, "over": found["over"]}
+
+
+def wide4(table: pd.DataFrame, value: str) -> pd.DataFrame:
+    """`table4` as the paper prints it, turned: a row per benchmark, models side by side.
+
+    Args:
+        value: the paper's column or ours.
+
+    Returns:
+        benchmark (or our cell), level, accuracy and tokens of the three models, and what RL
+        changes against the adaptive cold start: points, and tokens in percent. Rows that were not
+        measured are absent.
+    """
+    name = "benchmark" if value == "paper" else "cell"
+    heads = {"cs-vanilla": "CS-Vanilla", "adacs": "CS", "ares": "RL"}
+    found = table.dropna(subset=[value])
+    rows = []
+    for benchmark, own in found.groupby(name, sort=False):
+        row = {name: benchmark, "level": own["level"].iloc[0]}
+        number = own.set_index(["quantity", "arm"])[value]
+        for quantity, word in (("accuracy", "acc"), ("length", "tokens")):
+            row |= {f"{heads[a]}\n{word}": number.get((quantity, a), NAN) for a in heads}
+        row["RL - CS\nacc"] = row["RL\nacc"] - row["CS\nacc"]
+        row["RL - CS\ntokens, %"] = 100 * (row["RL\ntokens"] / row["CS\ntokens"] - 1)
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def changes4(table: pd.DataFrame, before: str = "adacs", after: str = "ares") -> pd.DataFrame:
@@ -172,9 +201,10 @@ def table5(ours: Measured) -> pd.DataFrame:
         said = stated.loc[stated["model"] == setting, "stated"]
         row = {"setting": setting, "arm": arm, **own, RECOMPUTED: own[single].mean()}
         row["to start, printed"] = said.iloc[0] if len(said) else NAN
-        row["to start"] = own[AVERAGE] - printed.loc[start, AVERAGE]
-        row["to grpo"] = own[AVERAGE] - printed.loc[grpo, AVERAGE]
-        row |= dict(zip(_OURS, overall(ours, arm, "accuracy", names), strict=True))
+        for label, reference in (("start", start), ("grpo", grpo)):
+            itself = setting == reference
+            row[f"to {label}"] = NAN if itself else own[AVERAGE] - printed.loc[reference, AVERAGE]
+        row |= dict(zip(OURS, overall(ours, arm, "accuracy", names), strict=True))
         for label, against in (("start", "adacs"), ("grpo", "grpo")):
             found = {"value": NAN, "low": NAN, "high": NAN}
             if arm != against:
@@ -282,56 +312,7 @@ def with_interval(row: dict, column: str) -> str:
     '61.4 [59.9, 62.8]'
     """
     ends = ("low", "high") if column == "ours" else (f"{column}, low", f"{column}, high")
-    value, low, high = row[column], row[ends[0]], row[ends[1]]
+    value, low, high = (round(row[name], 1) + 0 for name in (column, *ends))  # no -0.0
     if pd.isna(value):
         return ""
     return f"{value:.1f}" if pd.isna(low) else f"{value:.1f} [{low:.1f}, {high:.1f}]"
-
-
-def f12(ours: Measured, size: str) -> tuple[str, str, pd.DataFrame]:
-    """F12: ARES is the best open model of its size, wherever the paper's tables say so.
-
-    A part is a benchmark on which they do. It is reproduced (contradicted) if the interval of our
-    arm `ares` lies above (below) the score of the best other open model, as the paper prints it,
-    and undecided otherwise. A benchmark of which we asked a part is not judged: its first questions
-    are no sample. The verdict follows from the parts as in `config/findings.yaml`.
-
-    Args:
-        size: of our model: 3B, 7B, or "" where it has no counterpart in the paper.
-
-    Returns:
-        Verdict, why, and the parts: table, benchmark, best open, its score, ours, low, high,
-        verdict.
-    """
-    columns = ["table", "benchmark", "best", "score", *_OURS, "verdict"]
-    none = pd.DataFrame(columns=columns)
-    if ours.kind == EVALUATION:
-        why = "no benchmark of Tables 2 and 3 was run: Countdown is none of them"
-        return "not testable at this scale", why, none
-    if size not in SIZES:
-        return "not testable", "our model has none of the sizes that the tables compare", none
-    own = ours.of("benchmark", arm="ares").set_index("benchmark")
-    rows = []
-    for name in TABLES.values():
-        rest, best = others(name, f"ARES-{size}"), wide(name).loc[f"ARES-{size}"]
-        for benchmark in own.index.intersection(best.index[best > rest.max()]):
-            found = own.loc[benchmark]
-            if found["n"] < found["of"]:
-                continue
-            score = rest[benchmark].max()
-            values = found["accuracy"], found["low"], found["high"]
-            verdict = "reproduced" if found["low"] > score else "undecided"
-            verdict = "contradicted" if found["high"] < score else verdict
-            place = paper(name)["source"].iloc[0]
-            rows.append((place, benchmark, rest[benchmark].idxmax(), score, *values, verdict))
-    parts = pd.DataFrame(rows, columns=columns)
-    count = parts["verdict"].value_counts()
-    held, against = (int(count.get(word, 0)) for word in ("reproduced", "contradicted"))
-    why = f"{held} of {len(parts)} benchmarks above the best open model, {against} below"
-    if parts.empty:
-        return "not testable", "no benchmark of Tables 2 and 3 was asked whole", parts
-    if held == len(parts):
-        return "reproduced", why, parts
-    if against > held:
-        return "contradicted", why, parts
-    return ("partly" if held or against else "not at this scale"), why, parts

@@ -8,24 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import LogLocator, NullFormatter
-from pandas.io.formats.style import Styler
 
 from ares.analysis.levels import LABELS, MODELS
-from ares.plotting import PAGE, dots, model_style, nothing_to_draw
+from ares.plotting import dots, model_style, nothing_to_draw
 
 #: Models of the paper that are none of our arms: many small points, and the best of them.
 OTHER = {"color": "#8C8C8C", "marker": "|", "markersize": 5.0}
-CLOSED = {"color": "#CC79A7", "marker": "D", "linestyle": (0, (1, 1))}
-BEST = {"color": "#3A3A3A", "marker": "s", "linestyle": (0, (4, 2))}
-#: Behind a printed number that does not agree with the others, and behind an average with a gap.
-MARKS = SLIP, GAP = ("\u2020", "\u2021")
+CLOSED = {"color": "#AA4499", "marker": "D", "linestyle": (0, (1, 1))}
+BEST = {"color": "#117733", "marker": "s", "linestyle": (0, (4, 2))}
 #: The paper's roles in Fig. 1 as our arms, which have colours.
 ROLES = {"ARES": "ares", "start": "base"}
 
@@ -54,15 +49,15 @@ def overview(ax: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
     """Models of one size on every benchmark (percent): the start, ARES, and all others small.
 
     Args:
-        rows: of `paper_beside.overview`, one size; its benchmarks named as in `names`.
+        rows: of `paper_beside.overview`, one size, with the column `name`, as in `names`.
     """
     place = {name: number for number, name in enumerate(names)}
     for role, own in rows.groupby("role"):
-        style = {"linestyle": "none", "label": "other open models", **OTHER}
+        style: dict[str, Any] = {"linestyle": "none", "label": "other open models", **OTHER}
         if role in ROLES:
             label = "ARES" if role == "ARES" else "Qwen2.5-VL"
             style = hollow(ROLES[role], label=f"{label} (paper)")
-        ax.plot(own["value"], own["benchmark"].map(place), **style)
+        ax.plot(own["value"], own["name"].map(place), **style)
     ax.set_xlabel("accuracy (%)")
 
 
@@ -109,7 +104,9 @@ def radar(ax: PolarAxes, table: pd.DataFrame, styles: Mapping[str, Mapping[str, 
     ax.set_xticks(angles, list(table.index), fontsize=6.5)
     for label, angle in zip(ax.get_xticklabels(), angles, strict=True):
         side = np.sin(angle)
-        label.set_ha("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
+        label.set_horizontalalignment(
+            "center" if abs(side) < 0.1 else "left" if side > 0 else "right"
+        )
     ax.tick_params(axis="x", pad=-3)
     ax.set(rlim=(0, 100), rticks=[25, 50, 75, 100])
     ax.set_yticklabels([])
@@ -117,7 +114,7 @@ def radar(ax: PolarAxes, table: pd.DataFrame, styles: Mapping[str, Mapping[str, 
     for value in (25, 50, 75, 100):
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
         text = f"{value} %" if value == 100 else f"{value}"
-        place = {"ha": "center", "va": "center", "zorder": 5}
+        place: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 5}
         ax.text(between, value, text, fontsize=5.5, color="#444444", bbox=box, **place)
     ax.spines["polar"].set_color("#BBBBBB")
 
@@ -125,12 +122,13 @@ def radar(ax: PolarAxes, table: pd.DataFrame, styles: Mapping[str, Mapping[str, 
 def movements(ax: Axes, rows: pd.DataFrame, arms: Sequence[str], source: str) -> None:
     """From the start of training (tick) to its end (point), a row per arm."""
     own = rows.set_index("arm")
+    broad: dict[str, Any] = {"alpha": 0.35, "linewidth": 3, "solid_capstyle": "butt"}
     for place, arm in enumerate(arms):
         if arm not in own.index or np.isnan(own.loc[arm, "end"]):
             continue
         row = own.loc[arm]
         colour = model_style(arm)["color"]
-        ax.plot([row["start"], row["end"]], [place] * 2, "-", color=colour, alpha=0.35, linewidth=3)
+        ax.plot([row["start"], row["end"]], [place] * 2, "-", color=colour, **broad)
         ax.plot(row["start"], place, "|", color=colour, markersize=7, markeredgewidth=1.2)
         if source == "paper":
             ax.plot(row["end"], place, **hollow(arm))
@@ -175,7 +173,12 @@ def by_benchmark(ax: Axes, rows: pd.DataFrame, label: str, value: str) -> None:
         for level, name in zip(levels, names, strict=True)
     ]
     named_rows(ax, shown, new)
-    beside = {"transform": ax.get_yaxis_transform(), "fontsize": 6.5, "ha": "left", "va": "center"}
+    beside: dict[str, Any] = {
+        "transform": ax.get_yaxis_transform(),
+        "fontsize": 6.5,
+        "ha": "left",
+        "va": "center",
+    }
     ax.text(1.02, -0.75, "RL - CS", **beside)
     for place, name in enumerate(names):
         ax.text(1.02, place, _change(rows[rows[label] == name], value), **beside)
@@ -193,116 +196,11 @@ def _change(rows: pd.DataFrame, value: str) -> str:
 
 
 def log_x(ax: Axes) -> None:
-    """A logarithmic x axis with plain numbers at 1, 2 and 5; empty panels keep what they have."""
+    """A logarithmic x axis with plain numbers, few enough; empty panels keep what they have."""
     if ax.has_data():
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        low, high = ax.get_xlim()
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1, 3)))
         ax.xaxis.set_major_formatter("{x:,.0f}")
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.tick_params(axis="x", labelsize=7)
-
-
-#: Of a table that is drawn: inches a line, and a letter of its type.
-LINE, LETTER = 0.13, 0.049
-
-
-def table_figure(
-    parts: Sequence[tuple[str, pd.DataFrame, Sequence[int]]], columns: int = 1
-) -> Figure:
-    """Tables of text as a figure, below or beside each other.
-
-    Args:
-        parts: title, table and the rows that a line stands above, of each.
-    """
-    per_row = [parts[start : start + columns] for start in range(0, len(parts), columns)]
-    lines = [max(_lines(table) + 1.6 for _, table, _ in row) for row in per_row]
-    fig, axes = plt.subplots(
-        len(per_row),
-        columns,
-        figsize=(PAGE, LINE * sum(lines) + 0.25),
-        squeeze=False,
-        height_ratios=lines,
-    )
-    for ax, (title, table, rules) in zip(axes.flat, parts, strict=False):
-        text_table(ax, table, rules, PAGE / columns)
-        ax.set_title(title, loc="left", weight="bold", pad=3)
-    for ax in axes.flat[len(parts) :]:
-        ax.axis("off")
-    return fig
-
-
-def _lines(table: pd.DataFrame) -> int:
-    return len(table) + max(str(name).count("\n") + 1 for name in table.columns)
-
-
-def text_table(ax: Axes, cells: pd.DataFrame, rules: Sequence[int], inches: float) -> None:
-    """A table of strings: heads, a line below them and above each row of `rules`.
-
-    The first column is set flush left, the others flush right; columns are as wide as their text,
-    and letters smaller where that is more than `inches`.
-    """
-    heads = [str(name) for name in cells.columns]
-    lines = [heads, *cells.astype(str).to_numpy().tolist()]
-    longest = [
-        max(len(part) for line in lines for part in line[column].split("\n"))
-        for column in range(len(heads))
-    ]
-    widths = np.array(longest) + 1.8
-    size = min(6.5, 6.5 * inches / (LETTER * widths.sum()))
-    # A narrow table does not spread over the page.
-    edges = np.cumsum([0, *widths]) * LETTER * size / 6.5 / inches
-    first = max(head.count("\n") + 1 for head in heads)
-    for row, line in enumerate(lines):
-        middle = first / 2 if row == 0 else first + row - 0.5
-        for column, text in enumerate(line):
-            left = column == 0
-            look = {"fontsize": size, "weight": "bold" if row == 0 else "normal"}
-            look |= {"ha": "left" if left else "right", "va": "center", "parse_math": False}
-            ax.text(edges[0] if left else edges[column + 1], middle, text, **look)
-    bottom = first + len(cells)
-    for place in (0, first, bottom, *(first + rule for rule in rules)):
-        thick = 0.9 if place in (0, first, bottom) else 0.4
-        ax.plot([0, edges[-1]], [place, place], color="black", linewidth=thick)
-    ax.set(xlim=(0, 1), ylim=(bottom + 0.1, -0.1))
-    ax.axis("off")
-
-
-def as_text(
-    table: pd.DataFrame, marks: Mapping[tuple[str, str], str] | None = None
-) -> pd.DataFrame:
-    """A table as strings: one decimal, two where it was recomputed, nothing for a gap.
-
-    Args:
-        marks: sign behind the number of a row (by its first column) and a column.
-    """
-    found = pd.DataFrame(index=table.index)
-    for column in table.columns:
-        digits = 2 if "recomputed" in column and column != table.columns[0] else 1
-        found[column] = [_cell(value, digits) for value in table[column]]
-    for (row, column), mark in (marks or {}).items():
-        if column in found:
-            where = (table.iloc[:, 0] == row) & (found[column] != "")
-            found.loc[where, column] += mark
-    return found
-
-
-def _cell(value: Any, digits: int) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.{digits}f}"
-    return str(value)
-
-
-def html(cells: pd.DataFrame, caption: str, name: str) -> Styler:
-    """A table of strings for the page: ARES and differences in bold, marked numbers in colour.
-
-    Args:
-        name: of the table; its HTML stays the same from run to run.
-    """
-    bold = [row for row in cells.index if "ARES" in str(cells.loc[row].iloc[0])]
-    return (
-        cells.style.hide(axis="index")
-        .set_uuid(name)
-        .set_caption(caption)
-        .set_properties(subset=pd.IndexSlice[bold, :], **{"font-weight": "bold"})
-        .map(lambda text: "color: #B34700" if str(text).endswith(MARKS) else "")
-    )

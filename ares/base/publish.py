@@ -14,7 +14,7 @@ import torch
 from ares.base.train import STAGES, Trainer
 from ares.io import write_json, write_table, write_text
 from ares.model.load import WORLD_FILE, load_policy
-from ares.model.save import save_processor
+from ares.model.save import save_processor, whole_folder
 from ares.paths import ROOT
 from ares.sampling.rollouts import Sampling, Task, roll_out
 from ares.world.problem import draw_problems
@@ -24,7 +24,7 @@ from ares.world.verify import steps_right
 
 
 def publish(trainer: Trainer, seconds: float, folder: Path, command: str = "make base") -> None:
-    """Write the model folder and measure what it holds.
+    """Write the model folder, whole or not at all, and measure what it holds.
 
     The measurement loads the folder again, so it is of the rounded weights that ship.
 
@@ -32,13 +32,13 @@ def publish(trainer: Trainer, seconds: float, folder: Path, command: str = "make
         seconds: that training took.
         command: how this model is made, for its card.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    copy.deepcopy(trainer.model).half().save_pretrained(folder)
-    save_processor(trainer.processor, folder)
-    write_json(folder / WORLD_FILE, trainer.world.as_dict())
-    table = evaluate(folder, trainer.world, trainer.config, trainer.device)
-    write_table(folder / "evaluation.csv", table)
-    write_text(folder / "README.md", card(trainer, seconds, table, command))
+    with whole_folder(folder, replace=True) as made:
+        copy.deepcopy(trainer.model).half().save_pretrained(made)
+        save_processor(trainer.processor, made)
+        write_json(made / WORLD_FILE, trainer.world.as_dict())
+        table = evaluate(made, trainer.world, trainer.config, trainer.device)
+        write_table(made / "evaluation.csv", table)
+        write_text(made / "README.md", card(trainer, seconds, table, command))
 
 
 def evaluate(folder: Path, world: World, config: dict, device: str) -> pd.DataFrame:

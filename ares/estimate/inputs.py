@@ -6,6 +6,7 @@ measured nowhere here: change them when you know better, the table says which th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -44,7 +45,8 @@ class Inputs:
     adamw_bytes: int = _of(8, "bytes per weight of AdamW", "measured: two float32 moments")
     reference_bytes: int = _of(4, "bytes per weight of the reference", "TRL's default, float32")
     compute_bytes: int = _of(2, "bytes per value while computing", "mixed_precision: bf16")
-    logit_bytes: int = _of(12, "bytes per logit", "assumed: float32 logits, log-softmax, gradient")
+    whole_logits: int = _of(0, "1: logits lie whole in memory", "0: TRL 1.16 makes tiles of them")
+    logit_bytes: int = _of(12, "bytes per whole logit", "float32 logits, log-softmax, gradient")
     overhead: float = _of(6.0, "GB per GPU: context, NCCL, fragments", "assumed")
     # Cold start.
     sft_samples: int = _of(224_000, "samples", "main text")
@@ -73,6 +75,8 @@ class Inputs:
     decode_bandwidth: float = _of(0.6, "share of the bandwidth while decoding", "assumed")
     straggle: float = _of(1.5, "time of generation / time with all slots full", "assumed")
     # vLLM.
+    vllm_colocated: int = _of(1, "1: on the GPUs that train", "ours, vllm.mode")
+    vllm_gpus: int = _of(0, "GPUs that draw rollouts; 0: as many as train", "ours")
     vllm_share: float = _of(0.6, "of GPU memory", "ours, vllm.gpu_memory")
     vllm_tensor_parallel: int = _of(2, "GPUs per copy", "ours, vllm.tensor_parallel")
     vllm_sleeps: int = _of(1, "1: its memory is free while training", "ours, vllm.sleep")
@@ -83,28 +87,42 @@ class Inputs:
         """Refuse what can't be."""
         for item in fields(self):
             value = getattr(self, item.name)
-            may_be_zero = item.name in _MAY_BE_ZERO
-            if value < 0 or (value == 0 and not may_be_zero):
-                raise UserError(f"{item.name} is {value}: it must be positive")
+            if not 0 <= value < math.inf:
+                raise UserError(f"{item.name} is {value}: it must be a number, not negative")
+            if value == 0 and item.name not in _MAY_BE_ZERO:
+                raise UserError(f"{item.name} is 0: it must be positive")
         for name in ("mfu", "decode_bandwidth", "causal", "vllm_share"):
             if getattr(self, name) > 1:
                 raise UserError(f"{name} is {getattr(self, name)}: it is a share, at most 1")
-        if self.gpus % self.vllm_tensor_parallel:
+        if self.drawing_gpus % self.vllm_tensor_parallel:
             raise UserError(
-                f"{self.gpus} GPUs can't be shared by copies on {self.vllm_tensor_parallel} each"
+                f"{self.drawing_gpus} GPUs can't be shared by copies of the model on "
+                f"{self.vllm_tensor_parallel} each"
             )
 
+    @property
+    def drawing_gpus(self) -> int:
+        """GPUs that draw rollouts."""
+        return self.vllm_gpus or self.gpus
 
-_MAY_BE_ZERO = frozenset(
-    "sharded checkpointing freeze_vision reference refill patches passes_without_gradient "
-    "vllm_sleeps overhead vllm_activations".split(" ")
-)
+
+_MAY_BE_ZERO = {
+    *("sharded", "checkpointing", "freeze_vision", "reference", "whole_logits", "vllm_sleeps"),
+    *("vllm_colocated", "vllm_gpus"),
+    *("refill", "patches", "passes_without_gradient", "overhead", "vllm_activations"),
+}
 
 
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs that a paper scale settles (`ares.config`, schema paper)."""
+    """The inputs that a paper scale settles (`ares.config`, schema paper).
+
+    Raises:
+        UserError: rollouts are not drawn by vLLM.
+    """
     aepo, sft = config["aepo"], config["cold_start"]["sft"]
     vllm = aepo["vllm"]
+    if vllm["mode"] == "none":
+        raise UserError("aepo.vllm.mode is none: only rollouts drawn by vLLM are estimated")
     gpus = config["gpus"]["training"]
     found = {
         "gpus": gpus,
@@ -120,6 +138,7 @@ def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
         "prompt_longest": aepo["max_prompt_tokens"],
         "response_longest": aepo["max_new_tokens"],
         "rows": rows_of(aepo, gpus),
+        "vllm_colocated": int(vllm["mode"] == "colocate"),
     }
     if vllm["mode"] == "colocate":
         found |= {

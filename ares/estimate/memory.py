@@ -8,6 +8,8 @@ from ares.estimate.inputs import Inputs
 from ares.estimate.model_shapes import ModelShape
 
 GB = 1e9
+#: Tokens and vocabulary of a tile of logits in TRL 1.16.
+TILE = (4096, 32768)
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Phase:
 
 
 def phases(shape: ModelShape, inputs: Inputs) -> list[Phase]:
-    """The three peaks: cold start, update of AEPO, generation of AEPO with vLLM on the same GPUs."""
-    asleep = 0.0 if inputs.vllm_sleeps else inputs.vllm_share * inputs.gpu_memory
+    """The peaks of the cold start, and of AEPO's update and its generation on the same GPUs."""
+    drawing = inputs.vllm_colocated * inputs.vllm_share * inputs.gpu_memory
     frozen = shape.vision.parameters if inputs.freeze_vision else 0
     cold_start = {
         **state(shape.parameters - frozen, frozen, inputs),
@@ -41,12 +43,12 @@ def phases(shape: ModelShape, inputs: Inputs) -> list[Phase]:
         "reference policy": reference(shape, inputs),
         # Logits are computed for the response alone.
         **passing(shape, inputs, inputs.rows * longest, inputs.response_longest, True),
-        "vLLM, awake": asleep,
+        "vLLM, awake": 0.0 if inputs.vllm_sleeps else drawing,
     }
     generation = {
         **state(shape.parameters, 0, inputs),
         "reference policy": reference(shape, inputs),
-        "vLLM": inputs.vllm_share * inputs.gpu_memory,
+        "vLLM": drawing,
     }
     # Gradients are freed between steps.
     generation.pop("gradients")
@@ -90,38 +92,56 @@ def passing(
         logits_a_row: tokens of a row whose logits are computed.
         vision: whether the vision tower is trained, so that it keeps activations too.
     """
-    size, text = inputs.compute_bytes, shape.text
-    rows = tokens / (inputs.prompt_longest + inputs.response_longest) if vision else 0.0
+    size, checkpointing = inputs.compute_bytes, bool(inputs.checkpointing)
+    row = inputs.prompt_longest + inputs.response_longest
+    patches = tokens / row * inputs.patches if vision else 0.0
     logit_tokens = (inputs.rows if vision else inputs.sft_rows) * logits_a_row
+    kept = tokens * activation_bytes(shape, size, checkpointing)
+    # With checkpointing one layer is made again at a time, after the logits are gone.
+    again = tokens * shape.layer_activation_bytes(size) if checkpointing else 0
+    last = max(logits(shape, inputs, logit_tokens), again)
     return {
         "gathered weights": gathered(shape, inputs) / GB,
-        "activations": tokens * activation_bytes(shape, size, bool(inputs.checkpointing)) / GB
-        + rows * inputs.patches * vision_bytes(shape, size, bool(inputs.checkpointing)) / GB,
-        "logits": logit_tokens * text.vocabulary * inputs.logit_bytes / GB,
+        "activations": (kept + patches * vision_bytes(shape, size, checkpointing)) / GB,
+        "logits" if last > again else "a layer made again": last / GB,
     }
+
+
+def logits(shape: ModelShape, inputs: Inputs, tokens: int) -> float:
+    """Bytes of the output layer's pass over that many tokens.
+
+    In tiles: one tile, and float32 gradients of the tokens and of the layer's weights.
+    """
+    text = shape.text
+    if inputs.whole_logits:
+        return tokens * text.vocabulary * inputs.logit_bytes
+    tile = min(tokens, TILE[0]) * min(text.vocabulary, TILE[1]) * inputs.compute_bytes
+    return tile + 4 * text.hidden * (tokens + text.vocabulary)
 
 
 def activation_bytes(shape: ModelShape, size: int, checkpointing: bool) -> int:
     """Bytes per token that the language model keeps for its backward pass, without the logits.
 
-    With checkpointing: the input of every layer, and one layer's activations as they are made
-    again.
+    With checkpointing that is the input of every layer.
     """
-    layer, text = shape.layer_activation_bytes(size), shape.text
-    shared = shape.shared_activation_bytes(size)
-    if checkpointing:
-        return text.layers * size * text.hidden + layer + shared
-    return text.layers * layer + shared
+    text = shape.text
+    layer = size * text.hidden if checkpointing else shape.layer_activation_bytes(size)
+    return text.layers * layer + shape.shared_activation_bytes(size)
 
 
 def vision_bytes(shape: ModelShape, size: int, checkpointing: bool) -> int:
-    """The same per patch of the vision tower, whose blocks are built as the layers are."""
+    """The same per patch of the vision tower.
+
+    A block keeps what a layer keeps, and queries, keys and values twice (before and after the
+    rotation), and its output before and after heads are joined. Kept once: pixels, the merger's
+    norm, inputs of its two layers and of its activation, angles and window indices.
+    """
     vision = shape.vision
-    norms = 2 * (4 * vision.hidden + size * vision.hidden + 4)
-    block = norms + size * (6 * vision.hidden + 4 * vision.intermediate) + 4 * vision.heads
-    if checkpointing:
-        return vision.layers * size * vision.hidden + block
-    return vision.layers * block
+    norm = 4 * vision.hidden + size * vision.hidden + 4
+    block = 2 * norm + size * (9 * vision.hidden + 4 * vision.intermediate) + 4 * vision.heads
+    pixels = size * vision.channels * vision.temporal * vision.patch**2
+    shared = pixels + norm + 3 * size * vision.hidden + 8 * vision.hidden // vision.heads + 4
+    return vision.layers * (size * vision.hidden if checkpointing else block) + shared
 
 
 def gathered(shape: ModelShape, inputs: Inputs) -> float:

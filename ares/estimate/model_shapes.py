@@ -6,7 +6,6 @@ size, V vocabulary, P patches of a picture (14 x 14 pixels each, four of them ma
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,15 +118,11 @@ class ModelShape:
         text = self.text
         return 2 * text.layers * text.kv_heads * text.head_size * bytes_per_value
 
-    def forward_flops(
-        self, lengths: Sequence[float], logit_tokens: float, patches: float, causal: float
-    ) -> float:
-        """FLOPs of one forward pass: 2 per weight and token, and the attention.
+    def layer_flops(self, lengths: Sequence[float], causal: float) -> float:
+        """FLOPs of one forward pass through the layers: 2 per weight and token, and attention.
 
         Args:
             lengths: tokens of every sequence, visual tokens included.
-            logit_tokens: tokens whose logits are computed, of all sequences.
-            patches: of every sequence's picture, 0 without.
             causal: share of the square of scores that is computed: 1 where masked scores are
                 computed too, 0.5 for FlashAttention.
         """
@@ -136,9 +131,16 @@ class ModelShape:
         matrices = 2 * tokens * text.layers * text.layer_matrices
         # Scores and weighted values: 2 x 2 n d FLOPs per pair of tokens.
         pairs = sum(length * length for length in lengths)
-        attention = 4 * text.layers * text.heads * text.head_size * pairs * causal
-        logits = 2 * logit_tokens * text.hidden * text.vocabulary
-        return matrices + attention + logits + len(lengths) * self.vision_flops(patches)
+        return matrices + 4 * text.layers * text.heads * text.head_size * pairs * causal
+
+    def recomputed_flops(self, lengths: Sequence[float], causal: float) -> float:
+        """FLOPs of making the layers' activations again; the last product of each is not needed."""
+        last = 2 * sum(lengths) * self.text.layers * self.text.hidden * self.text.intermediate
+        return self.layer_flops(lengths, causal) - last
+
+    def logit_flops(self, tokens: float) -> float:
+        """FLOPs of the output layer for that many tokens."""
+        return 2 * tokens * self.text.hidden * self.text.vocabulary
 
     def vision_flops(self, patches: float) -> float:
         """FLOPs of one forward pass of the vision tower over one picture of `patches` patches."""

@@ -50,7 +50,7 @@ def _assignment(text: str) -> tuple[str, float]:
     >>> _assignment("mfu=0.4")
     ('mfu', 0.4)
     """
-    name, sign, value = text.partition("=")
+    name, _, value = text.partition("=")
     known = {item.name: item.type for item in fields(Inputs)}
     if name not in known:
         raise UserError(f"--set {text}: no such assumption{suggestion(name, known)}")
@@ -63,8 +63,8 @@ def _assignment(text: str) -> tuple[str, float]:
 def report(shape: ModelShape, inputs: Inputs, sources: dict[str, str]) -> str:
     """The whole page."""
     lines = [
-        f"{shape.name}: {shape.parameters:,} parameters, {shape.vision.parameters:,} of them in the "
-        f"vision tower; KV cache {shape.kv_bytes(inputs.compute_bytes):,} bytes per token",
+        f"{shape.name}: {shape.parameters:,} parameters, {shape.vision.parameters:,} of them in "
+        f"the vision tower; KV cache {shape.kv_bytes(inputs.compute_bytes):,} bytes per token",
         "",
         f"Memory per GPU, GB of {inputs.gpu_memory:g} (calculated)",
     ]

@@ -31,37 +31,54 @@ class Step:
         return self.generation + self.scoring + self.update
 
 
-def training_flops(forward: float, checkpointing: bool) -> float:
-    """Forward and backward: three times the forward pass, four with activations made again."""
-    return forward * (4 if checkpointing else 3)
+def forward_flops(
+    shape: ModelShape, inputs: Inputs, tokens: float, logit_tokens: float, patches: float
+) -> float:
+    """FLOPs of a forward pass over one sequence, `logit_tokens` of it with logits."""
+    return (
+        shape.layer_flops([tokens], inputs.causal)
+        + shape.logit_flops(logit_tokens)
+        + shape.vision_flops(patches)
+    )
+
+
+def training_flops(
+    shape: ModelShape, inputs: Inputs, tokens: float, logit_tokens: float, frozen_vision: bool
+) -> float:
+    """FLOPs of forward and backward over one sequence with a picture of the usual size.
+
+    Three forward passes, and what is made again: activations with checkpointing, tiles of logits.
+    One forward pass for a vision tower that is frozen.
+    """
+    layers = 3 * shape.layer_flops([tokens], inputs.causal)
+    if inputs.checkpointing:
+        layers += shape.recomputed_flops([tokens], inputs.causal)
+    logits = shape.logit_flops(logit_tokens) * (3 if inputs.whole_logits else 4)
+    times = 1 if frozen_vision else 4 if inputs.checkpointing else 3
+    return layers + logits + times * shape.vision_flops(inputs.patches)
 
 
 def cold_start_seconds(shape: ModelShape, inputs: Inputs) -> float:
     """Seconds of the whole cold start."""
     mean = min(inputs.sft_mean, inputs.sft_longest)
-    forward = shape.forward_flops([mean], mean, 0, inputs.causal)
-    flops = training_flops(forward, bool(inputs.checkpointing))
-    # A frozen tower runs forward alone.
-    vision = shape.vision_flops(inputs.patches)
-    flops += vision if inputs.freeze_vision else training_flops(vision, True)
-    return inputs.sft_samples * inputs.sft_epochs * flops / _rate(inputs)
+    flops = training_flops(shape, inputs, mean, mean, bool(inputs.freeze_vision))
+    return inputs.sft_samples * inputs.sft_epochs * flops / rate(inputs)
 
 
 def step_of(shape: ModelShape, inputs: Inputs) -> Step:
     """One step of AEPO."""
     kept = inputs.prompts * inputs.rollouts
     response = min(inputs.response_mean, inputs.response_longest)
-    one = shape.forward_flops(
-        [inputs.prompt_mean + response], response, inputs.patches, inputs.causal
-    )
+    tokens = inputs.prompt_mean + response
     passes = inputs.passes_without_gradient + inputs.reference
+    scoring = passes * forward_flops(shape, inputs, tokens, response, inputs.patches)
     drawn = inputs.prompts * (1 + inputs.refill)
     seconds, sequences, bound = decode(shape, inputs, drawn * inputs.rollouts, response)
-    prefill = shape.forward_flops([inputs.prompt_mean], 1, inputs.patches, inputs.causal)
+    prefill = forward_flops(shape, inputs, inputs.prompt_mean, 1, inputs.patches)
     return Step(
-        generation=seconds * inputs.straggle + drawn * prefill / _rate(inputs),
-        scoring=passes * kept * one / _rate(inputs),
-        update=kept * training_flops(one, bool(inputs.checkpointing)) / _rate(inputs),
+        generation=seconds * inputs.straggle + drawn * prefill / rate(inputs),
+        scoring=kept * scoring / rate(inputs),
+        update=kept * training_flops(shape, inputs, tokens, response, False) / rate(inputs),
         sequences=sequences,
         bound=bound,
     )
@@ -78,7 +95,7 @@ def decode(
     Raises:
         UserError: the cache holds no single sequence.
     """
-    copies = inputs.gpus / inputs.vllm_tensor_parallel
+    copies = inputs.drawing_gpus / inputs.vllm_tensor_parallel
     context = inputs.prompt_mean + response / 2  # on average while it grows
     room = vllm_cache_tokens(shape, inputs) / context
     if room < 1:
@@ -102,6 +119,6 @@ def language_weights(shape: ModelShape) -> int:
     return text.parameters - (0 if text.tied else text.vocabulary * text.hidden)
 
 
-def _rate(inputs: Inputs) -> float:
+def rate(inputs: Inputs) -> float:
     """FLOP/s of all GPUs."""
     return inputs.gpus * inputs.peak * 1e12 * inputs.mfu

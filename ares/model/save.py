@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from transformers import ProcessorMixin
 
 from ares.errors import UserError
-from ares.io import read_json, write_json
+from ares.io import OLD, read_json, temporary_folder, write_json
 from ares.model.load import WORLD_FILE
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.world.settings import World
@@ -76,14 +75,13 @@ def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `folder` if all goes well, or vanishes.
 
     Raises:
-        UserError: something is there already, and `replace` is off.
+        UserError: something is there already, and `replace` is off; the disk is full or refuses.
     """
     folder = Path(folder)
     if not replace and folder.exists():
         raise UserError(f"{folder}: is there already; move it away or give another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        made = Path(scratch) / "made"
+    with temporary_folder(folder) as scratch:
+        made = scratch / "made"
         made.mkdir()
         yield made
         os.umask(mask := os.umask(0))
@@ -93,5 +91,5 @@ def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
                 with path.open("rb+") as handle:
                     os.fsync(handle.fileno())
         if folder.is_dir() and not folder.is_symlink() and replace:
-            folder.rename(Path(scratch) / "old")  # goes with the scratch folder
+            folder.rename(scratch / OLD)  # goes with the scratch folder
         made.rename(folder)

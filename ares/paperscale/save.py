@@ -8,7 +8,6 @@ prompts in the same way.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from ares.model.load import model_source
+from ares.model.save import whole_folder
 
 #: Files of a model that are no weights.
 SIDE_FILES = ("*.json", "*.txt", "*.jinja", "*.model")
@@ -38,16 +38,11 @@ def save_plain(trainer: Any, start: str | Path, folder: str | Path) -> None:
     if accelerator.is_main_process:
         source = model_source(start)
         dtype = AutoConfig.from_pretrained(source).dtype or torch.float32
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            made = Path(scratch) / folder.name
+        with whole_folder(folder, replace=True) as made:
             model = accelerator.unwrap_model(trainer.model)
             model.save_pretrained(made, state_dict=in_precision(weights, dtype))
             for file in side_files(source):
                 shutil.copyfile(file, made / file.name)
-            if folder.exists():
-                shutil.rmtree(folder)
-            made.rename(folder)
     accelerator.wait_for_everyone()
 
 

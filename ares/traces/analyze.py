@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ares.errors import UserError
-from ares.io import atomic_path, write_table, write_text
+from ares.io import atomic_path, temporary_folder, write_table, write_text
 from ares.method.lexicon import Lexicon
 from ares.traces.figures import draw_difficulty, draw_words
 from ares.traces.measure import Definition, Measured, measure
@@ -59,8 +58,8 @@ def analyze(
         raise UserError(f"--page-traces {page_traces}: give the number of traces, 0 for no page")
     folder.mkdir(parents=True, exist_ok=True)
     sample = PageSample(page_traces)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as scratch:
-        spool, facts = _read(path, Path(scratch) / "tokens.parquet", lexicon, sample)
+    with temporary_folder(folder / "spool") as scratch:
+        spool, facts = _read(path, scratch / "tokens.parquet", lexicon, sample)
         with atomic_path(folder / "tokens.parquet") as temporary:
             measured = measure(spool, how, temporary)
     traces = pd.concat([facts, measured.traces], axis=1)

@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> None:
     from ares.paperscale.save import save_plain
     from ares.paperscale.sft import build_trainer, losses
     from ares.paths import resolve
+    from ares.training.checkpoints import alone
 
     config = load_config(options.config, PAPER)
     chosen = selected(options.selection, options.curation)
@@ -51,15 +52,16 @@ def run(options: argparse.Namespace) -> None:
         state,
         processes.num_processes,
     )
-    train_or_resume(trainer)
-    save_plain(trainer, config["model"], options.model_out)
-    if processes.is_main_process:
-        table = losses(trainer)
-        write_table(options.losses_out, table.assign(curation=options.curation))
-        shutil.rmtree(state)  # everything is written: the states have had their day
-        print(
-            f"{options.curation}: {len(chosen)} examples, {len(table)} steps, loss "
-            f"{table['loss'].iloc[0]:.3f} to {table['loss'].iloc[-1]:.3f} nats per token"
-        )
+    with alone(state, processes.is_main_process):
+        train_or_resume(trainer)
+        save_plain(trainer, config["model"], options.model_out)
+        if processes.is_main_process:
+            table = losses(trainer)
+            write_table(options.losses_out, table.assign(curation=options.curation))
+            shutil.rmtree(state)  # everything is written: the states have had their day
+            print(
+                f"{options.curation}: {len(chosen)} examples, {len(table)} steps, loss "
+                f"{table['loss'].iloc[0]:.3f} to {table['loss'].iloc[-1]:.3f} nats per token"
+            )
     processes.wait_for_everyone()
     trainer.accelerator.end_training()  # a process that leaves its group behind may abort at exit

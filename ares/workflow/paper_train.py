@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> None:
     from ares.io import read_table, write_table
     from ares.paperscale.train import PaperRun
     from ares.paths import resolve
+    from ares.training.checkpoints import alone
     from ares.training.run import Arm
 
     config = load_config(options.config, PAPER)
@@ -47,12 +48,13 @@ def run(options: argparse.Namespace) -> None:
             state,
             grader,
         )
-        training.train()
-    training.save(options.model_out)
-    processes = training.trainer.accelerator
-    if processes.is_main_process:
-        for name, table in training.tables().items():
-            write_table(getattr(options, f"{name}_out"), table)
-        shutil.rmtree(state)  # everything is written: the states have had their day
+        processes = training.trainer.accelerator
+        with alone(state, processes.is_main_process):
+            training.train()
+            training.save(options.model_out)
+            if processes.is_main_process:
+                for name, table in training.tables().items():
+                    write_table(getattr(options, f"{name}_out"), table)
+                shutil.rmtree(state)  # everything is written: the states have had their day
     processes.wait_for_everyone()
     processes.end_training()  # a process that leaves its group behind may abort at exit

@@ -26,17 +26,19 @@ def run(options: argparse.Namespace) -> None:
     from ares.config import load_config
     from ares.io import write_table
     from ares.paths import resolve
+    from ares.training.checkpoints import alone
     from ares.training.run import Arm, Run
 
     config = load_config(options.config)
     state = resolve(options.state)
     training = Run(config, Arm.of(config, options.arm), options.seed, options.start, state)
-    training.train()
     processes = training.trainer.accelerator
-    if processes.is_main_process:
-        training.save(options.model_out)
-        for name, table in training.tables().items():
-            write_table(getattr(options, f"{name}_out"), table)
-        shutil.rmtree(state)  # everything is written: the states have had their day
+    with alone(state, processes.is_main_process):
+        training.train()
+        if processes.is_main_process:
+            training.save(options.model_out)
+            for name, table in training.tables().items():
+                write_table(getattr(options, f"{name}_out"), table)
+            shutil.rmtree(state)  # everything is written: the states have had their day
     processes.wait_for_everyone()
     processes.end_training()  # a process that leaves its group behind may abort at exit

@@ -27,14 +27,16 @@ def run(options: argparse.Namespace) -> None:
     from ares.base.settings import load_base_config
     from ares.base.train import Trainer
     from ares.paths import CONFIG, resolve
+    from ares.training.checkpoints import alone
     from ares.world.settings import load_world
 
     torch.set_num_threads(1)
     config = load_base_config(options.config)
     world = load_world(config["world"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    trainer = Trainer(config, world, Path(options.state), device)
-    seconds = trainer.run()
-    shipped = resolve(options.config) == CONFIG / "base.yaml"
-    command = "make base" if shipped else f"ares train-base --config {options.config}"
-    publish(trainer, seconds, Path(options.out), command)
+    with alone(options.state):
+        trainer = Trainer(config, world, Path(options.state), device)
+        seconds = trainer.run()
+        shipped = resolve(options.config) == CONFIG / "base.yaml"
+        command = "make base" if shipped else f"ares train-base --config {options.config}"
+        publish(trainer, seconds, Path(options.out), command)

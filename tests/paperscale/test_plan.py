@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 import shlex
@@ -128,6 +130,18 @@ def test_one_model_is_asked_for_log_probabilities(plan):
     assert (option(words, "samples"), option(words, "limit")) == ("8", "100")
 
 
+def test_the_notebook_is_passed_exactly_its_parameters(plan):
+    scale, text = plan
+    (line,) = [line for line in text.splitlines() if "printf" in line]
+    words = shlex.split(line.split("Shell command: ")[1])
+    passed = json.loads(words[words.index("printf") + 2])
+    cells = json.loads((paths.NOTEBOOKS / "11_benchmarks.ipynb").read_text("utf-8"))["cells"]
+    (cell,) = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    assert passed.keys() == {node.targets[0].id for node in ast.parse("".join(cell["source"])).body}
+    assert passed["measured"] == "scores" and passed["tables"] == f"results/{scale}"
+    assert passed["size"] == scale.removeprefix("paper-").upper()
+
+
 def test_what_is_launched_on_gpus_counts_them():
     found: dict[str, set[str]] = {}
     rules = (paths.ROOT / "workflow/rules/paper.smk").read_text(encoding="utf-8")
@@ -180,3 +194,33 @@ def test_an_unknown_model_for_the_analysis_is_told_in_one_line(scale):
 def test_the_rules_have_a_good_form():
     done = snakemake("--lint", "--config", "scale=paper-7b")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---------------------------------------------------------------------- docs/paper-scale.md
+
+PAGE = (paths.ROOT / "docs/paper-scale.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_rule_and_every_command(plan):
+    _, text = plan
+    table = text.split("Job stats:")[1].split("total")[0]
+    rules = set(re.findall(r"^(paper_\w+)\s+\d+$", table, re.MULTILINE))
+    joins = {"paper_merge", "paper_run_table", "paper_scores"}  # `ares merge`
+    assert [rule for rule in rules - joins if f"`{rule}`" not in PAGE] == []
+    assert f"8 models x {len(load_config('paper-7b')['evaluation']['benchmarks'])}" in PAGE
+
+
+def test_the_page_says_what_was_not_run():
+    assert "Not run by us at this size" in PAGE
+    for word in ("FSDP", "ZeRO-3", "vLLM in training", "SLURM"):
+        assert word in PAGE.split("Not run, for want of a GPU or a network")[1], word
+    for path in re.findall(r"`((?:tests|config|workflow|ares|profiles)/[\w./-]+)`", PAGE):
+        assert (paths.ROOT / path).exists(), path
+
+
+def test_the_page_has_the_commands_that_start_it():
+    commands = re.search(r"```sh\n(.*?)```", PAGE, re.DOTALL)[1].splitlines()
+    for line in commands:
+        words = shlex.split(line, comments=True)
+        assert words[0] == "snakemake" and words[-1] == "scale=paper-7b"
+    assert "--resources gpu=8" in commands[1] and "profiles/slurm" in commands[2]

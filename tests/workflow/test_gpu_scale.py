@@ -22,7 +22,7 @@ from safetensors import safe_open
 
 from ares.base.corpus import draw_example
 from ares.base.settings import load_base_config
-from ares.coldstart.endpoint import chat_messages
+from ares.coldstart.endpoint import task_messages
 from ares.coldstart.tune import training_set
 from ares.config import load_config
 from ares.io import read_table
@@ -132,7 +132,7 @@ def test_the_range_reaches_every_place_that_asks_a_model() -> None:
     row = {"numbers": [3, 8, 5], "target": 19, "level": "easy", "presentation": "text"}
     selection = pd.DataFrame([{**row, "text": "<think>", "n_tokens": 2}])
     assert told(training_set(selection, 0, WORLD.values)[0]["prompt"]) == expected
-    assert told(chat_messages(Task(problem, "easy", "text"), WORLD.values)) == expected
+    assert told(task_messages(Task(problem, "easy", "text"), WORLD.values)) == expected
 
 
 # ------------------------------------------------------------------------------------ the model

@@ -68,7 +68,8 @@ for path in map(Path, files):
 """
 #: What follows every new test of a model.
 AFTER_A_TEST = {"evaluation": 1, "findings": 1, "manifest": 1, "all": 1} | {
-    f"notebook_{name}": 1 for name in ("08_cold_start", "09_training", "10_ablation")
+    f"notebook_{name}": 1
+    for name in ("08_cold_start", "09_training", "10_ablation", "11_benchmarks")
 }
 
 
@@ -170,7 +171,7 @@ CHANGES = {
         {"findings": 1, "notebook_01_world": 1, "notebook_02_windows": 1}
         | {"notebook_03_difficulty": 1, "notebook_04_hwe_length": 1, "notebook_06_paper_vs_code": 1}
         | {"notebook_08_cold_start": 1, "notebook_09_training": 1, "notebook_10_ablation": 1}
-        | {"manifest": 1, "all": 1},
+        | {"notebook_11_benchmarks": 1, "manifest": 1, "all": 1},
     ),
 }
 

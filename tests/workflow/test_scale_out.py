@@ -6,9 +6,6 @@ own commands; every command in docs/scale-out.md is parsed by the parser it is m
 
 from __future__ import annotations
 
-import ast
-import importlib
-import json
 import os
 import re
 import shlex
@@ -279,15 +276,15 @@ def test_the_files_that_the_commands_name_exist():
     assert [name for name in named if not (paths.ROOT / name).is_file()] == []
 
 
-def test_the_training_program_of_the_page_imports_what_there_is():
-    (program,) = blocks("python")
-    names = {}
-    for node in ast.walk(ast.parse(program)):
-        if isinstance(node, ast.ImportFrom):
-            module = importlib.import_module(node.module)
-            names |= {alias.name: hasattr(module, alias.name) for alias in node.names}
-    assert {"AEPOTrainer", "grpo_config"} <= names.keys()
-    assert all(names.values())
+def test_real_data_are_trained_on_by_the_command_with_every_launcher():
+    """One process per GPU, sharded in both ways, with a server beside it, and under SLURM."""
+    launched = [words for words in commands() if "paper-train" in words]
+    told = {tuple(words[words.index("paper-train") :]) for words in launched}
+    assert len(launched) == 4 and len(told) == 1
+    before = [" ".join(words[: words.index("paper-train")]) for words in launched]
+    for start in ("fsdp.yaml -m ares", "zero3.yaml -m ares", "--num_processes 4 -m ares"):
+        assert sum(line.endswith(start) for line in before) == 1, start
+    assert sum("train-with-server.sh Qwen" in line for line in before) == 1
 
 
 def test_the_page_names_every_config_and_script():
@@ -297,26 +294,6 @@ def test_the_page_names_every_config_and_script():
 
 
 # ---------------------------------------------------------------------- really launched
-
-
-@pytest.mark.slow
-def test_the_training_program_of_the_page_trains(tmp_path, model_folder):
-    (program,) = blocks("python")
-    (tmp_path / "my_training.py").write_text(program, encoding="utf-8")
-    rows = [
-        {"prompt": [{"role": "user", "content": f"numbers {n} , 4"}], "answer": str(n)}
-        for n in range(2, 12)
-    ]
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (tmp_path / "data.jsonl").write_text(lines, encoding="utf-8")
-    sizes = ["--steps", "1", "--prompts", "2", "--micro-batches", "1", "--max-new-tokens", "8"]
-    done = subprocess.run(
-        [sys.executable, "my_training.py", str(model_folder), "data.jsonl", "out", *sizes],
-        cwd=tmp_path, capture_output=True, text=True, timeout=200,
-        env={**os.environ, "PYTHONPATH": str(paths.ROOT), "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out/model.safetensors").is_file()
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 
 from ares.config import PAPER, config_path, kind_of, load_config
 from ares.errors import UserError
+from ares.locks import end_jobs, job_prefix, owner, take
 
 # One thread per job: jobs run side by side, and sums come out the same on every machine.
 # A fixed date makes the bytes of a PDF repeatable. Jobs find the commands of this very Python.
@@ -52,6 +53,47 @@ CONFIG_FILE, SCALE = chosen_config()
 RESULTS = f"results/{SCALE['scale']}"
 FIGURES = f"figures/{SCALE['scale']}"
 NOTEBOOKS = yaml.safe_load(Path("workflow/notebooks.yaml").read_text(encoding="utf-8"))
+
+# One workflow at a time makes the results of a scale; other scales may run beside it. Snakemake's
+# own lock is off (profiles/default): it outlives a killed run, and the first of several runs that
+# ends removes the locks of all. Every job shares a lock of its own kind, see `start_alone`.
+WORKFLOW_LOCK = os.path.abspath(f"{RESULTS}/.workflow.lock")
+JOBS_LOCK = os.path.abspath(f"{RESULTS}/.jobs.lock")
+# Who makes the results while this run looks at what is there: then it would plan on sand.
+BEFORE = owner(WORKFLOW_LOCK)
+shell.prefix(job_prefix(JOBS_LOCK))
+# Snakemake takes a records folder without this one for that of an old version, which it migrates,
+# and two first runs at the same time would do so together.
+os.makedirs(".snakemake/incomplete", exist_ok=True)
+
+
+onstart:
+    # Not run by a dry run, --lint, --report, --unlock and by the jobs themselves.
+    start_alone()
+
+
+def start_alone() -> None:
+    """Take the locks of all that this run makes, end what a killed run left, clear away its halves.
+
+    The locks are held until this process ends, and a mistake ends it with one line.
+    """
+    from ares.io import sweep
+
+    busy = (
+        "{RESULTS}: {owner} is making the results of this scale; wait until it is done, or end it"
+    ).replace("{RESULTS}", RESULTS)
+    try:
+        take(WORKFLOW_LOCK, busy)
+        if BEFORE is not None:
+            raise UserError(f"{RESULTS}: {BEFORE} was at work until just now; start again")
+        for base in sorted({file for job in workflow.dag.needrun_jobs() for file in job.output}):
+            if base in BASES:
+                take(f"{base}.lock", f"{base}: {{owner}} is training it; start again when it is done")
+        end_jobs(JOBS_LOCK, lambda line: print(f"ares: {line}", file=sys.stderr, flush=True))
+        for folder in (RESULTS, FIGURES):
+            sweep(folder, all_of_them=True)
+    except UserError as error:
+        sys.exit(f"ares: error: {error}")
 
 # Models that training can start from, arms, and runs (an arm with a seed). Every model is tested;
 # its arm and seed stand in the rows of its test.

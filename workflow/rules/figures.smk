@@ -34,7 +34,7 @@ for NOTEBOOK in NOTEBOOKS:
             "printf '%s\\n' {params.parameters:q} > {log.parameters};"
             " papermill -f {log.parameters} --kernel python3 --start-timeout 300 --no-progress-bar"
             " {input.notebook} {log.notebook} > {log.text} 2>&1"
-            " && cp {log.notebook} {output.notebook}"
+            " && cp {log.notebook} {output.notebook}.part && mv {output.notebook}.part {output.notebook}"
 
 
 rule manifest:

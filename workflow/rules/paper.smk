@@ -374,7 +374,7 @@ rule paper_notebook:
         "printf '%s\\n' {params.parameters:q} > {log.parameters};"
         " papermill -f {log.parameters} --kernel python3 --start-timeout 300 --no-progress-bar"
         " {input.notebook} {log.notebook} > {log.text} 2>&1"
-        " && cp {log.notebook} {output.notebook}"
+        " && cp {log.notebook} {output.notebook}.part && mv {output.notebook}.part {output.notebook}"
 
 
 rule paper_manifest:

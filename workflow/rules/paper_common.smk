@@ -135,7 +135,7 @@ def train_state(wildcards) -> str:
     return f"{RESULTS}/states/{name}-{digest(paper_arm_settings(wildcards) + before)}"
 
 
-def paper_notebook_parameters(wildcards, input) -> str:
-    """Return the parameters of the notebook of benchmarks, as JSON."""
-    own = NOTEBOOKS[NOTEBOOK].get("parameters", {})
-    return json.dumps({**own, "figures": FIGURES, "measured": str(input.scores)})
+def paper_notebook_parameters(wildcards) -> str:
+    """Return the parameters of the notebook of benchmarks, as JSON: those of its rule, and ours."""
+    ours = {"measured": "scores", "size": SCALE["size"]}
+    return json.dumps({**json.loads(notebook_parameters(NOTEBOOK)), **ours})

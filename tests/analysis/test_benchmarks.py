@@ -1,0 +1,436 @@
+"""The paper's tables, their arithmetic, and ours beside them."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from ares import paths
+from ares.analysis import (
+    benchmarks,
+    paper_audit,
+    paper_beside,
+    paper_claims,
+    paper_figures,
+    paper_text,
+)
+from ares.errors import UserError
+from ares.io import write_table
+
+CONFIG = {"bootstrap": {"resamples": 200, "level": 0.95}, "seed": 1}
+
+
+def model(arm: str, seed: int, right: dict[str, int], length: float) -> pd.DataFrame:
+    """A model that answers the first so many of four problems of every level.
+
+    Pictures have one right answer less and ten tokens more.
+    """
+    rows = [
+        (arm, seed, f"{level}-{i}", level, shown, 1, int(i < number - (shown == "image")))
+        for level, number in right.items()
+        for shown in ("text", "image")
+        for i in range(4)
+    ]
+    columns = ["arm", "seed", "problem_id", "level", "presentation", "samples", "correct"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(n_tokens=length + 10 * (table["presentation"] == "image"), hwe=1.0)
+
+
+RIGHT = {"easy": 4, "medium": 3, "hard": 2}
+EVALUATION = pd.concat(
+    [
+        model("base", 0, {"easy": 3, "medium": 2, "hard": 1}, 20),
+        model("cs-vanilla", 0, {"easy": 3, "medium": 3, "hard": 1}, 30),
+        model("adacs", 0, {"easy": 4, "medium": 3, "hard": 1}, 40),
+        model("grpo", 1, {"easy": 4, "medium": 3, "hard": 1}, 50),
+        model("ares", 1, RIGHT, 40),
+        model("ares", 2, RIGHT, 60),
+    ],
+    ignore_index=True,
+)
+
+
+def score(name: str, benchmark: str, value: float, **more: object) -> dict:
+    """A row as `ares benchmark --scores-out` writes it."""
+    usual = {"metric": "pass@1", "ci_low": value - 2, "ci_high": value + 2, "n_items": 1000}
+    usual |= {"n_groups": 1000, "samples": 1, "n_tokens": 500.0, "finished": 1.0, "no_answer": 0}
+    row = {"model": name, "benchmark": benchmark, "score": value, **usual}
+    return row | {"ungradable": 0, "failed": 0} | more
+
+
+SCORES = pd.DataFrame(
+    [
+        score("adacs", "MathVista", 70.0, n_tokens=1000.0),
+        score("adacs", "AIME25", 50.0, n_items=30, samples=16),
+        score("ares-s1", "MathVista", 74.0, n_tokens=800.0),
+        score("ares-s1", "AIME25", 60.0, n_items=30, samples=16),
+        # The benchmark's own metric comes first; the other one is left out.
+        score("ares-s1", "DynaMath-W", 40.0, n_items=5010, metric="worst", failed=3),
+        score("ares-s1", "DynaMath-W", 60.0, n_items=5010, metric="average"),
+        score("ares-s1", "WeMath-S", 44.0, n_items=100),
+        score("ares-s1", "mine", 10.0),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def small() -> benchmarks.Measured:
+    return benchmarks.from_evaluation(EVALUATION, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def scored() -> benchmarks.Measured:
+    return benchmarks.from_scores(SCORES)
+
+
+@pytest.fixture(scope="module")
+def slips() -> pd.DataFrame:
+    return paper_audit.paper_slips()
+
+
+# ------------------------------------------------------------------------------ the paper's numbers
+
+
+def test_what_does_not_agree_in_the_paper_is_five_numbers(slips):
+    found = slips[slips["verdict"] != "agrees"]
+    columns = ["where", "printed", "recomputed", "verdict"]
+    assert [tuple(row) for row in found[columns].round(2).to_numpy()] == [
+        ("Table 3", 20.7, 23.5, "another rule"),
+        ("Table 3", 27.2, 28.6, "another rule"),
+        ("Table 4 against Table 5", 72.3, 72.9, "slip"),
+        ("Fig. 4 iv against i", 93.9, 91.14, "slip"),
+        ("Fig. 4 ii against iv", 5280.0, 5300.7, "slip"),
+    ]
+    notes = found["note"].tolist()
+    assert "(20.65)" in notes[0] and "(27.17)" in notes[1]
+
+
+def test_everything_that_can_be_recomputed_is(slips):
+    counts = paper_audit.summary(slips).set_index("where")
+    assert counts.sum(axis=1).to_dict() == {
+        "Table 2, Avg": 17,
+        "Table 3, Avg": 17,
+        "Table 5, Avg": 5,
+        "Table 2": 22,
+        "Table 3": 14,
+        "Table 5": 15,
+        "Section 4.2": 2,
+        "Section 5.1.1": 2,
+        "Section 5.1.2": 1,
+        "Table 5 against Table 2": 4,
+        "Table 4 against Table 2": 2,
+        "Table 4 against Table 3": 2,
+        "Table 4 against Table 5": 2,
+        "Fig. 4 ii against iv": 2,
+        "Fig. 4 iv against i": 1,
+    }
+    assert counts["another rule"].sum() == 2 and counts["slip"].sum() == 3
+
+
+def test_an_average_with_a_gap_says_so(slips):
+    gaps = slips[slips["note"].str.startswith("of ")]
+    assert gaps["what"].tolist() == ["Gemini-2.5-Pro-Thinking"]
+    assert gaps["note"].item() == "of 5 benchmarks, without MMLU-Pro"
+    assert gaps["recomputed"].item() == pytest.approx(68.1)
+
+
+@pytest.mark.parametrize(
+    ("printed", "recomputed", "tolerance", "verdict"),
+    [
+        (46.2, 46.25, 0.1, "agrees"),
+        (46.2, 46.29, 0.1, "rounding"),
+        (46.2, 46.31, 0.1, "slip"),
+        (72.3, 72.3, 0.0, "agrees"),
+        (72.3, 72.4, 0.0, "slip"),
+    ],
+)
+def test_rounding_is_told_from_slips(printed, recomputed, tolerance, verdict):
+    row = paper_audit.checked("", "", printed, recomputed, tolerance)
+    assert row["verdict"] == verdict
+
+
+def test_marks_stand_in_the_table_that_does_not_agree(slips):
+    assert paper_audit.marks(slips, "Table 2", "*", "#") == {}
+    assert paper_audit.marks(slips, "Table 3", "*", "#") == {
+        ("Gemini-2.5-Pro-Thinking", "Avg"): "#",
+        ("ARES-3B minus best open, printed", "Avg"): "*",
+        ("ARES-7B minus best open, printed", "Avg"): "*",
+    }
+    assert set(paper_audit.marks(slips, "Table 4", "*", "#").values()) == {"*"}
+
+
+def test_claims_are_counted():
+    found = paper_claims.claims().set_index(["where", "claim"])
+    best = "{} is the best open model of its size on every benchmark"
+    counts = {key: (row["holds"], row["of"], row["verdict"]) for key, row in found.iterrows()}
+    assert counts["Table 2", best.format("ARES-7B")] == (9, 10, "not claimed")
+    assert counts["Table 3", best.format("ARES-7B")] == (6, 6, "holds")
+    assert counts["Section 4.2", "most 7B baselines score below 3.3 on AIME25"] == (
+        *(4, 8),
+        "does not hold",
+    )
+    assert counts["Fig. 8", "RL shortens responses on most benchmarks"] == (4, 6, "holds")
+    assert counts["Table 4", "AdaCS is more accurate than CS-Vanilla"] == (3, 6, "not claimed")
+    fails = found[found["verdict"] == "does not hold"]
+    assert len(fails) == 1
+
+
+def test_tables_2_and_3_as_printed_with_what_follows():
+    table = paper_beside.accuracies("text").set_index("model")
+    assert table.loc["ARES-7B", ["AIME25", "Avg"]].tolist() == [61.7, 59.6]
+    assert table.loc["ARES-7B", "Avg, recomputed"] == pytest.approx(59.55)
+    assert table.loc["ARES-3B minus best open, printed", "Avg"] == 20.7
+    exact = table.loc["the same, recomputed"]
+    assert exact["Avg"].tolist() == pytest.approx([23.5, 28.6])
+    assert exact["AIME25"].tolist() == pytest.approx([31.5, 58.4])
+    assert len(paper_beside.accuracies("multimodal")) == 17 + 4
+
+
+def test_table_1_names_what_can_be_loaded():
+    table = paper_beside.table1().set_index("dataset")
+    assert table.loc["MMK12", "entry"] == "mmk12" and table.loc["MAVIS", "entry"] == ""
+    assert table.loc["MAVIS", "share"] == pytest.approx(100 * 218 / 1022.1)
+    assert table.groupby("modality")["share"].sum().tolist() == pytest.approx([100, 100])
+
+
+def test_the_overview_has_every_open_model_and_the_averages():
+    found = paper_beside.overview()
+    assert found.groupby("size")["model"].nunique().to_dict() == {"3B": 4, "7B": 9}
+    assert found.groupby("role")["model"].nunique().to_dict() == {"ARES": 2, "other": 9, "start": 2}
+    named = paper_beside.named(found, small=False)
+    assert {"Avg, Table 2", "Avg, Table 3", "GPQA"} <= set(named["name"])
+
+
+# -------------------------------------------------------------------------------------------- ours
+
+
+def test_an_evaluation_becomes_cells_levels_and_averages(small):
+    assert small.kind == benchmarks.EVALUATION
+    assert list(small.rows.columns) == list(benchmarks.COLUMNS)
+    assert small.arms == ["base", "cs-vanilla", "adacs", "ares", "grpo"]
+    assert small.columns("multimodal") == ["easy image", "medium image", "hard image"]
+    (cell,) = small.of("benchmark", arm="ares", benchmark="hard image").to_dict("records")
+    assert (cell["accuracy"], cell["length"], cell["runs"], cell["n"]) == (25.0, 60.0, 2, 4)
+    assert (cell["level"], cell["modality"]) == ("hard", "multimodal")
+    (level,) = small.of("level", arm="adacs", level="hard").to_dict("records")
+    assert level["accuracy"] == 12.5 and level["n"] == 8
+    average = small.of("average", arm="ares").set_index("modality")["accuracy"]
+    assert average.to_dict() == pytest.approx({"multimodal": 50, "text": 75, "": 62.5})
+
+
+def test_scores_take_the_papers_names_and_the_benchmarks_own_metric(scored):
+    own = scored.of("benchmark", arm="ares").set_index("benchmark")
+    assert list(own.index) == ["MathVista", "AIME25", "DynaMath-W", "WeMath", "mine"]
+    assert own.loc["DynaMath-W", "accuracy"] == 40.0
+    assert own.loc["MathVista", ["low", "high", "level", "modality"]].tolist() == [
+        *(72.0, 76.0),
+        *("easy", "multimodal"),
+    ]
+    assert own.loc["mine", ["level", "modality", "of"]].tolist() == ["", "", 0]
+    # No level has both of its benchmarks, no table all of its own: there are no means.
+    assert set(scored.rows["kind"]) == {"benchmark"}
+
+
+def test_scores_say_what_was_not_asked_and_what_failed(scored):
+    assert scored.size == (
+        "ours: 5 benchmarks, not all questions of 1 (WeMath 100 of 1740); "
+        "3 requests without a response count as wrong"
+    )
+
+
+def test_runs_of_an_arm_are_a_mean_and_a_range():
+    runs = [score("ares-s1", "MathVista", 70.0), score("ares-s2", "MathVista", 76.0)]
+    (row,) = benchmarks.from_scores(pd.DataFrame(runs)).rows.to_dict("records")
+    assert (row["arm"], row["runs"], row["over"]) == ("ares", 2, "range of runs")
+    assert (row["accuracy"], row["low"], row["high"]) == (73.0, 70.0, 76.0)
+
+
+def test_means_of_scores_need_every_benchmark():
+    both = [score("ares-s1", "MathVista", 70.0), score("ares-s1", "GSM8K", 90.0, n_items=1319)]
+    (mean,) = benchmarks.from_scores(pd.DataFrame(both)).of("level").to_dict("records")
+    assert (mean["level"], mean["accuracy"], mean["n"]) == ("easy", 80.0, 2319)
+    assert math.isnan(mean["low"])
+
+
+def test_the_columns_say_which_table_it_is(tmp_path):
+    write_table(tmp_path / "evaluation.parquet", EVALUATION)
+    write_table(tmp_path / "scores.parquet", SCORES)
+    write_table(tmp_path / "other.csv", pd.DataFrame({"model": ["a"]}))
+    assert benchmarks.measured(tmp_path, "evaluation", CONFIG).kind == benchmarks.EVALUATION
+    assert benchmarks.measured(tmp_path, "scores", {}).kind == benchmarks.SCORES
+    own = str(tmp_path / "scores.parquet")
+    assert benchmarks.measured("nowhere", own, {}).arms == ["adacs", "ares"]
+    with pytest.raises(UserError, match=r"other.csv: neither an evaluation \(it lacks arm"):
+        benchmarks.measured(tmp_path, str(tmp_path / "other.csv"), CONFIG)
+    with pytest.raises(UserError, match="no such table"):
+        benchmarks.measured(tmp_path, "missing", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([score("a", "GPQA", 1.0), score("a", "GPQA", 2.0)], "a has two scores on GPQA"),
+        (
+            [score("a-s1", "GPQA", 1.0), score("a-s2", "GPQA", 2.0, n_items=5)],
+            "a, GPQA: its runs answered 5 and 1000 questions",
+        ),
+    ],
+)
+def test_scores_that_contradict_each_other_are_refused(rows, message):
+    with pytest.raises(UserError, match=message):
+        benchmarks.from_scores(pd.DataFrame(rows))
+
+
+def test_models_of_other_names_are_shown():
+    rows = [score(name, "GPQA", 50.0) for name in ("mine", "base", "dapo-s1", "ares-s1")]
+    assert benchmarks.from_scores(pd.DataFrame(rows)).shown == ["base", "ares", "mine"]
+
+
+# ------------------------------------------------------------------------------------- both of them
+
+
+def test_changes_are_paired_in_an_evaluation_and_bare_for_scores(small, scored):
+    found = benchmarks.change(small, "ares", "adacs", "length")
+    assert (found["value"], found["over"]) == (pytest.approx(10), "runs and problems")
+    assert found["low"] < 10 < found["high"]
+    flipped = benchmarks.change(small, "adacs", "ares", "length")
+    assert (flipped["value"], flipped["low"]) == (pytest.approx(-10), -found["high"])
+    bare = benchmarks.change(scored, "ares", "adacs", "accuracy")
+    assert bare["value"] == pytest.approx(7) and math.isnan(bare["low"])
+    part = benchmarks.change(scored, "ares", "adacs", "accuracy", ["MathVista", "DynaMath-W"])
+    assert math.isnan(part["value"])
+    assert math.isnan(benchmarks.change(scored, "ares", "grpo", "accuracy")["value"])
+
+
+def test_table_4_sets_levels_or_benchmarks_beside_each_other(small, scored):
+    table = paper_beside.table4(small).set_index(["quantity", "benchmark", "arm"])
+    assert len(table) == 36
+    row = table.loc["accuracy", "AIME25", "ares"]
+    assert (row["paper"], row["cell"], row["ours"]) == (61.7, "hard text", 50.0)
+    assert table.loc["length", "MathVista", "adacs"]["ours"] == 50.0
+    table = paper_beside.table4(scored).set_index(["quantity", "benchmark", "arm"])
+    row = table.loc["length", "MathVista", "ares"]
+    assert (row["paper"], row["cell"], row["ours"]) == (1494.5, "MathVista", 800.0)
+    assert math.isnan(table.loc["accuracy", "GSM8K", "ares"]["ours"])
+
+
+def test_what_rl_changes_is_in_points_and_in_percent(scored):
+    table = paper_beside.table4(scored)
+    changes = paper_beside.changes4(table).set_index(["quantity", "benchmark"])
+    assert changes.loc[("accuracy", "MathVista"), ["paper", "ours"]].tolist() == pytest.approx(
+        [2.3, 4.0]
+    )
+    assert changes.loc[("length", "MathVista"), ["paper", "ours"]].tolist() == pytest.approx(
+        [100 * (1494.5 / 1712.3 - 1), -20.0]
+    )
+    wide = paper_beside.wide4(table, "ours")
+    assert wide["cell"].tolist() == ["MathVista", "AIME25"]
+    assert wide["RL - CS\nacc"].tolist() == pytest.approx([4, 10])
+    assert len(paper_beside.wide4(table, "paper")) == 6
+
+
+def test_table_5_recomputes_the_papers_differences_and_gives_ours(small, scored):
+    table = paper_beside.table5(small).set_index("arm")
+    assert table["to start, printed"].dropna().to_dict() == {
+        "ares-no-entropy": 4.0, "ares-no-kl": 4.5, "ares": 5.0
+    }  # fmt: skip
+    assert table.loc["ares", ["to start", "to grpo"]].tolist() == pytest.approx([5.0, 2.3])
+    assert table.loc["ares", "ours"] == pytest.approx(62.5)
+    assert table.loc["ares", "ours to start"] == pytest.approx(100 / 6 / 2)
+    assert math.isnan(table.loc["ares-no-kl", "ours"])
+    # Two of the four benchmarks were asked: there is no average of ours.
+    assert paper_beside.table5(scored)["ours"].isna().all()
+
+
+def test_ends_of_fig_6_are_over_what_all_models_answered(small, scored):
+    ends = paper_beside.ends(small).set_index(["source", "arm", "quantity"])
+    assert ends.loc[("paper", "ares", "length"), ["start", "end"]].tolist() == [5490, 4040]
+    assert ends.loc[("paper", "grpo", "accuracy"), ["start", "end"]].tolist() == [43, 66]
+    assert ends.loc[("ours", "ares", "length"), ["start", "end"]].tolist() == pytest.approx(
+        [45, 55]
+    )
+    ends = paper_beside.ends(scored).set_index(["source", "arm", "quantity"])
+    assert ends.loc[("ours", "ares", "accuracy"), ["start", "end"]].tolist() == [60, 67]
+    without = benchmarks.from_scores(SCORES[SCORES["model"] != "adacs"])
+    assert set(paper_beside.ends(without)["source"]) == {"paper"}
+
+
+def test_our_table_has_its_average_before_what_the_paper_lacks(small, scored):
+    own = paper_beside.our_accuracies(small, "text").set_index("arm")
+    assert own.loc["ares"].tolist() == pytest.approx([2, 100, 75, 50, 75])
+    more = pd.DataFrame([score("a", "GSM8K", 90.0), score("a", "GPQA", 40.0)])
+    columns = paper_beside.our_accuracies(benchmarks.from_scores(more), "text").columns
+    assert list(columns) == ["arm", "runs", "GPQA", "Avg", "GSM8K"]
+    assert paper_beside.our_accuracies(benchmarks.from_scores(more), "multimodal").empty
+
+
+def f12_of(**scores: float) -> tuple[str, str, pd.DataFrame]:
+    """F12 for a 7B arm with these scores (names as in the registry), all questions asked."""
+    sizes = {name: entry.size for name, entry in benchmarks.load_registry().items()}
+    names = {"AIME25": "AIME25", "MATH500": "MATH500", "MathVista": "MathVista", "MMMU": "MMMU"}
+    rows = [score("ares-s1", names[n], v, n_items=sizes[names[n]]) for n, v in scores.items()]
+    return paper_claims.f12(benchmarks.from_scores(pd.DataFrame(rows)), "7B")
+
+
+def test_f12_is_not_testable_in_the_small_world_or_without_a_size(small, scored):
+    verdict, why, parts = paper_claims.f12(small, "7B")
+    assert verdict == "not testable at this scale" and "Countdown" in why and parts.empty
+    assert paper_claims.f12(scored, "")[0] == "not testable"
+
+
+def test_f12_judges_what_was_asked_whole():
+    verdict, why, parts = f12_of(AIME25=50.0, MATH500=70.0, MathVista=90.0)
+    assert verdict == "partly"
+    assert why.startswith("of 15 benchmarks on which ARES-7B is best in the paper, 2 were asked")
+    # MathVista is not among them: there the paper's own ARES-7B is not the best.
+    assert parts[["benchmark", "score", "verdict"]].to_numpy().tolist() == [
+        ["AIME25", 3.3, "reproduced"],
+        ["MATH500", 69.0, "undecided"],
+    ]
+    assert f12_of(AIME25=50.0, MATH500=10.0, MMMU=10.0)[0] == "contradicted"
+    assert f12_of(MATH500=69.0)[0] == "not at this scale"
+    assert f12_of(MathVista=90.0)[0] == "not testable"
+
+
+def test_a_benchmark_asked_in_part_is_not_judged():
+    table = pd.DataFrame([score("ares-s1", "MATH500", 99.0, n_items=100)])
+    verdict, why, _ = paper_claims.f12(benchmarks.from_scores(table), "7B")
+    assert (verdict, why) == ("not testable", "no benchmark of Tables 2 and 3 was asked whole")
+
+
+def test_tables_become_text_with_marks():
+    table = pd.DataFrame(
+        {"model": ["a", "b"], "Avg": [1.25, math.nan], "recomputed": [2.0, -0.001]}
+    )
+    cells = paper_text.as_text(table, {("a", "Avg"): "*", ("b", "Avg"): "*", ("a", "none"): "*"})
+    assert cells.to_numpy().tolist() == [["a", "1.2*", "2.00"], ["b", "", "0.00"]]
+    assert paper_beside.with_interval({"ours": -0.01, "low": -1.0, "high": 0.5}, "ours") == (
+        "0.0 [-1.0, 0.5]"
+    )
+    page = paper_text.html(cells, "caption", "name").to_html()
+    assert page == paper_text.html(cells, "caption", "name").to_html() and "caption" in page
+
+
+def test_panels_of_nothing_say_so():
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(1, 2)
+    empty = paper_beside.table4(benchmarks.from_scores(SCORES)).assign(ours=math.nan)
+    paper_figures.by_benchmark(axes[0], empty, "cell", "ours")
+    paper_figures.movements(axes[1], pd.DataFrame(columns=["arm", "end"]), ["ares"], "ours")
+    assert [ax.texts[0].get_text() for ax in axes] == [
+        "none of these was measured",
+        "not measured",
+    ]
+    plt.close(fig)
+
+
+def test_the_differences_that_are_typed_in_belong_to_the_tables():
+    stated = paper_audit.paper("stated_differences")
+    assert len(stated) == 56 and not stated.duplicated(["source", "model", "benchmark"]).any()
+    for row in stated.itertuples():
+        assert row.model in paper_audit.wide(row.table).index
+        assert row.benchmark in paper_audit.wide(row.table).columns
+    assert (paths.DATA / "paper" / "README.md").read_text("utf-8").count("stated_differences") == 1

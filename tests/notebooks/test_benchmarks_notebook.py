@@ -1,0 +1,77 @@
+"""The notebook of the paper's tables on tables that it was not stored with: scores, and gaps.
+
+Its cells run one after the other in this process, which is quicker than a kernel.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+import yaml
+
+from ares import paths
+from ares.io import read_table, write_table
+
+NAME = "11_benchmarks"
+LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
+
+
+def execute(**parameters: str) -> None:
+    """Run the code cells with other values of the parameters."""
+    cells = json.loads((paths.NOTEBOOKS / f"{NAME}.ipynb").read_text(encoding="utf-8"))["cells"]
+    names: dict = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+            if "parameters" in cell["metadata"].get("tags", []):
+                names.update(parameters)
+    plt.close("all")
+
+
+def scores(*models: tuple[str, float]) -> pd.DataFrame:
+    """Two multimodal and three text benchmarks, as `ares benchmark` writes them."""
+    sizes = {"MathVista": 1000, "MMMU": 900, "GSM8K": 1319, "AIME25": 30, "GPQA": 198}
+    rows = [
+        (model, name, "pass@1", value, value - 2, value + 2, size, size, 1, 900.0, 1.0, 0, 0, 0)
+        for model, value in models
+        for name, size in sizes.items()
+    ]
+    columns = ["model", "benchmark", "metric", "score", "ci_low", "ci_high", "n_items"]
+    columns += ["n_groups", "samples", "n_tokens", "finished", "no_answer", "ungradable", "failed"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def check_figures(folder: Path) -> None:
+    wanted = [f"{f}.{e}" for f in LISTED[NAME]["figures"] for e in ("png", "pdf", "csv")]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(wanted)
+
+
+def test_scores_of_real_models_stand_beside_the_papers(tmp_path, capsys):
+    table = scores(("base", 40.0), ("adacs", 60.0), ("grpo-s1", 61.0), ("ares-s1", 70.0))
+    write_table(tmp_path / "scores.parquet", table)
+    figures = tmp_path / "figures"
+    common = {"config": "paper-7b", "tables": str(tmp_path), "figures": str(figures)}
+    execute(**common, measured="scores", size="7B")
+    check_figures(figures)
+    out = capsys.readouterr().out
+    assert "F12: partly: of 15 benchmarks on which ARES-7B is best in the paper, 3 were" in out
+    ours = read_table(figures / "fig8_beside.csv").query("benchmark == 'GSM8K' and arm == 'ares'")
+    assert ours[["paper", "ours"]].astype(float).to_numpy().tolist() == [[278.9, 900.0]]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("gap", ["a model of another name", "one benchmark"])
+def test_gaps_are_drawn_as_gaps(gap, tmp_path, capsys):
+    table = scores(("mine", 50.0))
+    if gap == "one benchmark":
+        table = scores(("ares-s1", 50.0)).query("benchmark == 'GPQA'")
+    write_table(tmp_path / "own.parquet", table)
+    figures = tmp_path / "figures"
+    execute(figures=str(figures), measured=str(tmp_path / "own.parquet"))
+    check_figures(figures)
+    assert "F12: not testable" in capsys.readouterr().out
