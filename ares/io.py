@@ -28,7 +28,9 @@ from safetensors import SafetensorError
 from ares.errors import UserError, refusal
 
 #: Temporary names: a dot, the name, the process and its machine, "tmp", and the suffix.
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)-(?P<machine>[0-9a-f]{8})\.tmp(?P<suffix>\.[^.]*)?")
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.+)\.(?P<pid>\d+)-(?P<machine>[0-9a-f]{8})\.tmp(?P<suffix>\.[^.]*)?"
+)
 #: Where a temporary folder keeps what it is about to replace.
 OLD = "old"
 #: A temporary file that nobody has touched for so long belongs to nobody.

@@ -21,7 +21,7 @@ class Choice:
         model runs in this process. key_variable: environment variable that holds the API key.
     revision: of a model on the hub; for a server only a name that tells weights apart.
     tensor_parallel: GPUs that share the model. max_model_len: tokens of prompt and response (both
-        vllm).
+        vllm). dtype: of the weights, where the model runs in this process; None: its own.
     attempts, wait_s, timeout_s, extra_body: of a server, see `ares.backends.server.ServerBackend`.
     """
 
@@ -33,6 +33,7 @@ class Choice:
     revision: str | None = None
     tensor_parallel: int = 1
     max_model_len: int | None = None
+    dtype: str | None = None
     attempts: int = 6
     wait_s: float = 2.0
     timeout_s: float = 600.0
@@ -72,8 +73,14 @@ def open_backend(choice: Choice) -> Backend:
             revision=choice.revision,
             tensor_parallel=choice.tensor_parallel,
             max_model_len=choice.max_model_len,
+            dtype=choice.dtype or "auto",
             parallel=choice.parallel or 512,
         )
     from ares.backends.local import LocalBackend
 
-    return LocalBackend(choice.model, batch=choice.parallel or 16, revision=choice.revision)
+    return LocalBackend(
+        choice.model,
+        batch=choice.parallel or 16,
+        dtype=choice.dtype,
+        revision=choice.revision,
+    )

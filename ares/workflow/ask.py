@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from dataclasses import replace
 
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.errors import UserError
     from ares.sampling.policy import load, sampling_of
     from ares.sampling.rollouts import Task, roll_out
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from ares.world.problem import Problem, check_problem
     from ares.world.settings import load_world
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     problem = Problem(tuple(options.numbers), options.target)
     check_problem(problem, load_world(config["world"]))
     if options.samples < 1:

@@ -57,6 +57,11 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
     )
     model.add_argument("--tensor-parallel", type=int, default=1, metavar="GPUS", help="vllm")
     model.add_argument("--max-model-len", type=int, metavar="TOKENS", help="vllm")
+    model.add_argument(
+        "--dtype",
+        choices=("bfloat16", "float16", "float32"),
+        help="of the weights, where the model runs in this process",
+    )
     model.add_argument("--tokenizer", metavar="MODEL", help="counts the prompt tokens of a dry run")
     server = parser.add_argument_group("server", "an OpenAI-compatible one: --backend server")
     server.add_argument("--url", help="its address, ends in /v1")
@@ -133,6 +138,7 @@ def run(options: argparse.Namespace) -> None:
         revision=options.revision,
         tensor_parallel=options.tensor_parallel,
         max_model_len=options.max_model_len,
+        dtype=options.dtype,
         attempts=options.attempts,
         wait_s=options.wait,
         timeout_s=options.timeout,

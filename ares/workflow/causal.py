@@ -23,12 +23,12 @@ def run(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from ares.analysis.causal import Intervention, causal_table
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import read_table, write_table
     from ares.sampling.policy import load, sampling_of
     from ares.sampling.rollouts import evenly_spaced, tasks_from_table
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     causal = config["causal"]
     # One rollout per problem and presentation, evenly spaced over the table.
     firsts = read_table(options.rollouts).query("sample == 0")

@@ -19,10 +19,10 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write questions, pictures and the registry file, and tell how to use it."""
     from ares.benchmarks.countdown import NAMES, write_countdown
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.world.settings import load_world
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     registry = write_countdown(
         options.out,
         load_world(config["world"]),

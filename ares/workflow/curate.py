@@ -20,10 +20,10 @@ def run(options: argparse.Namespace) -> None:
     import pandas as pd
 
     from ares.coldstart.curate import CURATIONS, curate, with_pass_rates
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import read_table, write_table
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     settings = config["adacs"]
     traces = with_pass_rates(read_table(options.pool), read_table(options.pass_rates))
     found = [

@@ -22,10 +22,10 @@ def run(options: argparse.Namespace) -> None:
         UserError: a table is missing, or the rule book is wrong.
     """
     from ares.analysis.findings import Run, judge, load_rules, per_seed, table
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import write_table
 
-    settings, rules = load_config(options.config), load_rules()
+    settings, rules = load_config(options.config, SMALL_WORLD), load_rules()
     judged = judge(Run.of(options.tables, settings, rules), rules)
     write_table(options.out, as_text(table(judged, settings["scale"])))
     if options.seeds_out:

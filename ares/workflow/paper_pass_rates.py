@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> None:
     decoding = Decoding(
         max_tokens=part["max_new_tokens"], temperature=part["temperature"], top_p=part["top_p"]
     )
-    with Grader() as grader:
-        backend = Kept(open_backend(sampling_choice(config)), Store(options.store))
+    with Grader() as grader, Store(options.store) as store:
+        backend = Kept(open_backend(sampling_choice(config)), store)
         answers = answered(
             chosen, backend, grader, decoding, part["samples"], config["seed"], "pass rates"
         )

@@ -18,11 +18,11 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write one row per training problem and presentation."""
     from ares.coldstart.pass_rates import measure, sampling_for, training_tasks
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import write_table
     from ares.sampling.policy import load
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     model, processor, world = load(config)
     tasks = training_tasks(config, world)
     told = {level: len({t.problem.id for t in tasks if t.level == level}) for level in world.levels}

@@ -18,12 +18,12 @@ def run(options: argparse.Namespace) -> None:
     import numpy as np
     import pandas as pd
 
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import write_table
     from ares.world.problem import draw_problems
     from ares.world.settings import load_world
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     world = load_world(config["world"])
     rng = np.random.default_rng(config["seed"])
     rows = [

@@ -21,12 +21,12 @@ def run(options: argparse.Namespace) -> None:
     """Write the rollouts of a shard; their ids are unique over all shards."""
     import numpy as np
 
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import read_table, write_table
     from ares.sampling.policy import load, sampling_of
     from ares.sampling.rollouts import roll_out, tasks_from_table
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     problems = read_table(options.problems)
     mine = np.arange(options.shard, len(problems), config["rollouts"]["shards"])
     model, processor, world = load(config)

@@ -19,11 +19,11 @@ def run(options: argparse.Namespace) -> None:
     """Write a model folder that `ares.model.load.load_policy` reads."""
     from pathlib import Path
 
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.errors import UserError
     from ares.io import read_table
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     selection = read_table(options.selection)
     chosen = selection[selection["curation"] == options.curation]
     if chosen.empty:

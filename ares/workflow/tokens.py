@@ -21,13 +21,13 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the token table and the table of top log-probabilities."""
     from ares.analysis.tokens import Scoring, token_tables
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import read_table, write_table
     from ares.method.lexicon import load_lexicon
     from ares.sampling.policy import load
     from ares.sampling.rollouts import tasks_from_table
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     rollouts = read_table(options.rollouts)
     model, processor, world = load(config)
     tokens, top = token_tables(

@@ -43,12 +43,12 @@ def run(options: argparse.Namespace) -> None:
     import sys
 
     from ares.coldstart.pool import build_pool
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import read_table, write_table
     from ares.sampling.policy import load
     from ares.sampling.rollouts import tasks_from_table
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     _, processor, world = load(config)
     pool = build_pool(
         tasks_from_table(read_table(options.pass_rates), look=config["seed"]),

@@ -23,13 +23,13 @@ def run(options: argparse.Namespace) -> None:
     """Train, then write the model and the tables; only the first process writes."""
     import shutil
 
-    from ares.config import load_config
+    from ares.config import SMALL_WORLD, load_config
     from ares.io import write_table
     from ares.paths import resolve
     from ares.training.checkpoints import alone
     from ares.training.run import Arm, Run
 
-    config = load_config(options.config)
+    config = load_config(options.config, SMALL_WORLD)
     state = resolve(options.state)
     training = Run(config, Arm.of(config, options.arm), options.seed, options.start, state)
     processes = training.trainer.accelerator

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Train while a vLLM server samples: the last node serves the model, the others train it.
 #
-#     sbatch --nodes=3 config/slurm/train-with-server.sh Qwen/Qwen2.5-VL-7B-Instruct my_training.py
+#     sbatch --nodes=3 config/slurm/train-with-server.sh MODEL -m ares paper-train ...
 #
-# What follows the model is what `accelerate launch` starts. It finds the server's address in
-# VLLM_SERVER; give it to TRL with use_vllm=True, vllm_mode="server",
-# vllm_server_base_url=os.environ["VLLM_SERVER"]. Submit from the root of the repository, with
+# What follows the model is what `accelerate launch` starts; docs/scale-out.md has the whole line. It
+# finds the server's address in VLLM_SERVER. Submit from the root of the repository, with
 # --partition, --account and --time as your cluster wants them.
 #SBATCH --job-name=ares-train-server
 #SBATCH --nodes=2

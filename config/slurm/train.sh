@@ -2,7 +2,7 @@
 # Train on one node or on several: `accelerate launch` once per node, one process per GPU.
 #
 #     sbatch --nodes=2 config/slurm/train.sh -m ares train --config gpu --arm ares --seed 1 ...
-#     ACCELERATE_CONFIG=config/accelerate/fsdp.yaml sbatch config/slurm/train.sh my_training.py
+#     ACCELERATE_CONFIG=config/accelerate/fsdp.yaml sbatch config/slurm/train.sh -m ares paper-train ...
 #
 # What follows the script is what `accelerate launch` starts. Submit from the root of the repository,
 # with --partition, --account and --time as your cluster wants them.
