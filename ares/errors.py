@@ -35,7 +35,7 @@ def refusal(error: OSError, path: str | Path) -> UserError | None:
     >>> print(refusal(OSError(28, "No space left on device"), "a.csv"))
     a.csv: No space left on device; free some, or write elsewhere; what was there before is intact
     """
-    if error.errno not in REFUSALS:
+    if error.errno is None or error.errno not in REFUSALS:
         return None
     room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     advice = "free some, or write elsewhere" if room else "look at the disk and at its rights"

@@ -244,7 +244,7 @@ def evaluate(
         backend = Kept(open_backend(choice), store)
         for benchmark in chosen:
             found = items(benchmark, options.limit)
-            rows = []
+            rows: list[dict[str, Any]] = []
             for samples in by_item(
                 answered(
                     found,

@@ -88,12 +88,15 @@ def start_alone() -> None:
             raise UserError(f"{RESULTS}: {BEFORE} was at work until just now; start again")
         for base in sorted({file for job in workflow.dag.needrun_jobs() for file in job.output}):
             if base in BASES:
-                take(f"{base}.lock", f"{base}: {{owner}} is training it; start again when it is done")
+                take(
+                    f"{base}.lock", f"{base}: {{owner}} is training it; start again when it is done"
+                )
         end_jobs(JOBS_LOCK, lambda line: print(f"ares: {line}", file=sys.stderr, flush=True))
         for folder in (RESULTS, FIGURES):
             sweep(folder, all_of_them=True)
     except UserError as error:
         sys.exit(f"ares: error: {error}")
+
 
 # Models that training can start from, arms, and runs (an arm with a seed). Every model is tested;
 # its arm and seed stand in the rows of its test.
