@@ -42,10 +42,13 @@ CONFIG = {
 }
 #: `ares` and `papermill` in one: every output of the command line is made, empty.
 STAND_IN = """#!{python} -IS
+import os
 import sys
+import time
 from pathlib import Path
 
 words = sys.argv[1:]
+time.sleep(float(os.environ.get("STAND_IN_S", 0)))
 if Path(sys.argv[0]).name == "papermill":
     import json
     parameters = json.loads(Path(words[words.index("-f") + 1]).read_text())
@@ -65,6 +68,8 @@ for path in map(Path, files):
     else:
         path.mkdir(parents=True)
         (path / "config.json").write_text("{{}}")
+with open("calls.txt", "a") as calls:
+    calls.write(" ".join(words) + "\\n")
 """
 #: What follows every new test of a model.
 AFTER_A_TEST = {"evaluation": 1, "findings": 1, "manifest": 1, "all": 1} | {
@@ -77,6 +82,15 @@ AFTER_A_TEST = {"evaluation": 1, "findings": 1, "manifest": 1, "all": 1} | {
 def place(tmp_path_factory) -> Path:
     """A copy of the repository in which the workflow has run once."""
     folder = tmp_path_factory.mktemp("reruns")
+    make_stand_in(folder)
+    write_config(folder)
+    done = snakemake(folder, "--cores", "4")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def make_stand_in(folder: Path) -> None:
+    """Copy the repository into `folder`, with stand-ins for what its jobs call."""
     for name in ("ares", "config", "data", "notebooks", "profiles", "workflow"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
@@ -90,10 +104,6 @@ def place(tmp_path_factory) -> Path:
     for name in ("ares", "papermill"):
         (folder / "bin" / name).write_text(STAND_IN.format(python=os.path.realpath(sys.executable)))
         (folder / "bin" / name).chmod(0o755)
-    write_config(folder)
-    done = snakemake(folder, "--cores", "4")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder
 
 
 def write_config(folder: Path, **changes: object) -> None:
@@ -108,13 +118,21 @@ def write_config(folder: Path, **changes: object) -> None:
     (folder / "config/stand-in.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
+def command_line(folder: Path, *arguments: str, scale: str = "stand-in") -> list[str]:
+    """Snakemake in the copy."""
+    python = str(folder / "bin/python")
+    return [python, "-m", "snakemake", *arguments, "--config", f"scale={scale}"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What Snakemake in the copy needs to find the package and its own packages."""
+    return {**os.environ, "PYTHONPATH": f"{folder}:{sysconfig.get_paths()['purelib']}"}
+
+
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    packages = sysconfig.get_paths()["purelib"]
-    environment = {**os.environ, "PYTHONPATH": f"{folder}:{packages}"}
-    command = [str(folder / "bin/python"), "-m", "snakemake", *arguments]
     return subprocess.run(
-        [*command, "--config", "scale=stand-in"],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=250,
+        command_line(folder, *arguments),
+        cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=250,
     )  # fmt: skip
 
 

@@ -79,18 +79,16 @@ def start_alone() -> None:
     """
     from ares.io import sweep
 
-    busy = (
-        "{RESULTS}: {owner} is making the results of this scale; wait until it is done, or end it"
-    ).replace("{RESULTS}", RESULTS)
+    busy = f"{RESULTS}: {{owner}} is making the results of this scale; wait for it, or end it"
+    own = (f"{RESULTS}/", f"{FIGURES}/")
+    made = {str(file) for job in workflow.dag.needrun_jobs() for file in job.output}
     try:
         take(WORKFLOW_LOCK, busy)
         if BEFORE is not None:
             raise UserError(f"{RESULTS}: {BEFORE} was at work until just now; start again")
-        for base in sorted({file for job in workflow.dag.needrun_jobs() for file in job.output}):
-            if base in BASES:
-                take(
-                    f"{base}.lock", f"{base}: {{owner}} is training it; start again when it is done"
-                )
+        for file in sorted(file for file in made if not file.startswith(own)):
+            # A base model, which several scales may start from.
+            take(f"{file}.lock", f"{file}: {{owner}} is making it; start again when it is there")
         end_jobs(JOBS_LOCK, lambda line: print(f"ares: {line}", file=sys.stderr, flush=True))
         for folder in (RESULTS, FIGURES):
             sweep(folder, all_of_them=True)
