@@ -17,16 +17,20 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
-from trl import SFTConfig
+from trl import SFTConfig, SFTTrainer
 
 from ares.benchmarks.items import Item
 from ares.errors import UserError
 from ares.paperscale.chat import with_places
-from ares.paperscale.resume import ResumableSFTTrainer
+from ares.training.resuming import Resumable
 
 #: Blocks that are sorted by length together; more make batches of more equal lengths, fewer make
 #: the order more random.
 _SORTED_TOGETHER = 50
+
+
+class ResumableSFTTrainer(Resumable, SFTTrainer):
+    """SFTTrainer whose checkpoints are whole or not there."""
 
 
 def training_order(

@@ -22,13 +22,13 @@ from ares.method.presets import preset
 from ares.model.load import load_policy
 from ares.paperscale.chat import with_places
 from ares.paperscale.problems import ChosenItems, data_sets
-from ares.paperscale.resume import train_or_resume
 from ares.paperscale.rewards import ItemVerifier
 from ares.paperscale.save import save_plain
 from ares.paperscale.sft import checkpointing
 from ares.seeds import row_seed
 from ares.training.arguments import Schedule, grpo_config
 from ares.training.data import prompt_order
+from ares.training.resuming import train_or_resume
 from ares.training.run import Arm, Progress
 from ares.training.trainer import AEPOTrainer
 

@@ -16,9 +16,9 @@ from ares.method.presets import preset
 from ares.model.save import publish
 from ares.sampling.policy import load
 from ares.sampling.rollouts import Sampling, Task, roll_out
-from ares.training import checkpoints
 from ares.training.arguments import Schedule, grpo_config
 from ares.training.data import draw_cells, prompt_dataset, verifier
+from ares.training.resuming import train_or_resume
 from ares.training.sampling import EngineSampler
 from ares.training.trainer import AEPOTrainer
 from ares.world.settings import World
@@ -122,9 +122,7 @@ class Run:
 
     def train(self) -> None:
         """Train to the end, from the newest whole checkpoint where there is one."""
-        with self.trainer.accelerator.main_process_first():  # it clears away what is not whole
-            newest = checkpoints.last_complete(self.trainer.args.output_dir)
-        self.trainer.train(resume_from_checkpoint=newest)
+        train_or_resume(self.trainer)
 
     def save(self, folder: str | Path) -> None:
         """Write the trained model as a plain folder, with its processor and world."""

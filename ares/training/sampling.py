@@ -19,14 +19,14 @@ from ares.seeds import row_seed
 from ares.training.refill import Group
 
 if TYPE_CHECKING:
-    from ares.training.trainer import AEPOTrainer
+    from ares.training.drawing import DrawingTrainer
 
 
 class Sampler(Protocol):
     """What draws rollouts in place of TRL."""
 
     def groups(
-        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
+        self, trainer: DrawingTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
     ) -> list[Group]:
         """A group of `trainer.num_generations` rollouts to each row, not graded yet.
 
@@ -47,7 +47,7 @@ class EngineSampler:
     roots: int = 1
 
     def groups(
-        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
+        self, trainer: DrawingTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
     ) -> list[Group]:
         """See `Sampler.groups`."""
         settings, size = trainer.settings, trainer.num_generations
@@ -81,7 +81,7 @@ class EngineSampler:
         ]
 
 
-def encoded(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[Prompt]:
+def encoded(trainer: DrawingTrainer, rows: Sequence[dict[str, Any]]) -> list[Prompt]:
     """The prompts of some rows, tokenised as TRL does."""
     messages = [
         prepare_multimodal_messages(row["prompt"], images=row.get("images") or []) for row in rows

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     from ares.model.load import load_policy
     from ares.paperscale.curate import selected
     from ares.paperscale.problems import ChosenItems, data_sets
-    from ares.paperscale.resume import train_or_resume
+    from ares.training.resuming import train_or_resume
     from ares.paperscale.save import save_plain
     from ares.paperscale.sft import build_trainer, losses
     from ares.paths import resolve

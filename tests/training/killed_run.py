@@ -13,7 +13,7 @@ from pathlib import Path
 
 import scenes
 
-from ares.training import trainer as module
+from ares.training import checkpoints
 
 
 def die(*_: object, **__: object) -> None:
@@ -22,12 +22,12 @@ def die(*_: object, **__: object) -> None:
 
 def while_saving(run: scenes.Run) -> None:
     """Die with every file of the third checkpoint written, but not its marker."""
-    mark = module.checkpoints.mark_complete
+    mark = checkpoints.mark_complete
 
     def mark_or_die(folder: Path) -> None:
         die() if run.trainer.records.step == 3 else mark(folder)
 
-    module.checkpoints.mark_complete = mark_or_die
+    checkpoints.mark_complete = mark_or_die
 
 
 def while_learning(run: scenes.Run) -> None:

@@ -13,7 +13,7 @@ import torch
 from ares.method.kl import kl_estimate
 from ares.method.surrogate import masked_average, policy_loss
 from ares.training.arguments import grpo_config
-from ares.training.trainer import TokenBeta
+from ares.training.token_kl import TokenBeta
 
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]])
 # Ratios from far below every clip range to far above the dual clip.

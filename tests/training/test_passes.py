@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ares.errors import UserError
 from ares.model.load import load_policy
 from ares.training import passes
-from ares.training.trainer import sequences
+from ares.training.scoring import sequences
 
 fast = settings(deadline=None, derandomize=True, max_examples=60)
 
