@@ -22,24 +22,30 @@ export TOKENIZERS_PARALLELISM := false
 # The bytes of a PDF are repeatable when its date is.
 export SOURCE_DATE_EPOCH := 1759968000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Many programs keep caches at home: who has none (or may not write there) gets one in .venv.
+ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
+export HOME := $(CURDIR)/.venv/home
+export PIP_NO_CACHE_DIR := 1
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test lint types test-slow test-vllm bench base reference lock install browser clean
+.PHONY: help figures test test-clean writable lint types test-slow test-laptop test-load test-crashes test-fuzz test-vllm bench base reference reference-page lock install browser clean
 
 help:  ## list the targets
 	@echo "make TARGET [SCALE=laptop|smoke|gpu|FILE.yaml] [CORES=all] [PYTHON=python3.11]"
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-figures: install  ## make every figure of a scale (default: laptop)
+figures: install  ## make every figure of a scale (default: laptop) and the page of its findings
 	$(SNAKEMAKE) --config scale=$(SCALE)
 	@echo; $(BIN)/ares summary $(SCALE)
 
-test: lint browser  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke
+test: lint browser  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke, twice
 	$(BIN)/pytest
 	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
 		--nbval-cell-timeout 300 $(NOTEBOOKS)
 	$(SNAKEMAKE) --config scale=smoke
-	@echo; echo "make test passed: style, tests, notebooks, and the whole workflow, which"
+	$(BIN)/python tests/workflow/two_clones.py smoke --here $(CORES)
+	@echo; echo "make test passed: style, tests, notebooks, and the whole workflow, twice, which"
 	@$(BIN)/ares summary smoke
 
 lint: install  ## style and the form of the workflow
@@ -51,7 +57,8 @@ lint: install  ## style and the form of the workflow
 # The HTML page of `ares analyze` is tested in Chromium. Where there is none, CI installs it from
 # Debian's packages; elsewhere these tests are skipped and say so.
 browser:
-	@command -v chromium google-chrome chromium-browser >/dev/null || { \
+	@for name in chromium google-chrome chromium-browser; do \
+		command -v $$name >/dev/null && exit; done; { \
 		[ -n "$$CI" ] && apt-get -qq update && apt-get -qq install -y chromium chromium-driver; } || \
 		echo "no Chromium here: the tests in a browser will be skipped"
 
@@ -61,12 +68,31 @@ types: install  ## what mypy says about the type hints
 test-slow: install  ## the tests that take long
 	$(BIN)/pytest -m slow --timeout 3600
 
+test-crashes: install  ## kill the workflow 30 times in all stages, fill its disk, run eight at once
+	$(BIN)/pytest -s -m crashes tests/crashes
+
+test-laptop: figures  ## the figures of a scale (default: laptop) twice, here and in a copy: the same bytes?
+	$(BIN)/python tests/workflow/two_clones.py $(SCALE) --here $(CORES)
+
+test-load: install  ## ares analyze on up to a million traces: time, memory (20 GB of disk, half an hour)
+	$(BIN)/python benchmarks/bench_load.py
+
 bench: install  ## speed of the method, the sampler and the trainer, measured
 	$(BIN)/pytest -s --timeout 3600 benchmarks/bench_method.py
 	$(BIN)/python benchmarks/bench_sampling.py
 	$(BIN)/python benchmarks/bench_training.py
 	$(BIN)/python benchmarks/bench_client.py
 	$(BIN)/python benchmarks/bench_answers.py
+
+# Debian 12's Python is 3.11. A 3.12 is lent to the same root: the folder of one, as pyenv makes them.
+PYTHON312 ?= $(lastword $(wildcard $(HOME)/.pyenv/versions/3.12.*))
+
+test-clean:  ## the two commands on bare Debian roots: Python 3.11 and 3.12 (as root, with debootstrap)
+	$(PYTHON) tests/clean/machine.py
+	$(PYTHON) tests/clean/machine.py --python "$(PYTHON312)"
+
+test-fuzz: install  ## at least 20,000 spoiled configs, tables, models, pictures, traces and answers
+	ARES_FUZZ=long ARES_FUZZ_LEAST=20000 $(BIN)/pytest --timeout 7200 tests/fuzz
 
 test-vllm: install .venv-vllm/installed  ## the evaluation with the real vLLM, on a CPU
 	.venv-vllm/bin/pytest --confcutdir tests/vllm -m slow --timeout 1800 tests/vllm
@@ -81,11 +107,17 @@ base: install  ## train the base model again into results/base (data/base, the s
 	$(SNAKEMAKE) base
 	@echo; echo "made results/base"
 
-reference: figures  ## make data/reference, figures/reference and the notebooks' stored outputs again
+reference: figures  ## make data/reference, figures/reference, docs/findings.html and the notebooks' outputs again
 	$(BIN)/ares reference --results results/$(SCALE) --out data/reference
-	rm -rf figures/reference && cp -R figures/$(SCALE) figures/reference
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace $(NOTEBOOKS)
-	@echo; echo "made data/reference, figures/reference and the outputs in notebooks/"
+	rm -rf figures/notebooks
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+	rm -rf figures/reference && cp -R figures/notebooks figures/reference
+	$(BIN)/ares report --reference
+	@echo; echo "made data/reference, figures/reference, docs/findings.html and the outputs in notebooks/"
+
+reference-page: install  ## make docs/findings.html again from data/reference and figures/reference
+	$(BIN)/ares report --reference
 
 # Pins that still fit are kept; remove requirements.lock's lines to let packages move up.
 # The lock file leaves out what torch brings along by itself on machines with CUDA, and the local
@@ -99,7 +131,11 @@ lock: install  ## resolve the dependencies of pyproject.toml again into requirem
 LOCK_OPTIONS := --extra dev --strip-extras --unsafe-package pip --annotation-style line \
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host --quiet
 
-install: .venv/ares-installed  ## make .venv and install the pinned packages and ares into it
+install: writable .venv/ares-installed  ## make .venv and install the pinned packages and ares into it
+
+writable:
+	@test -w . || { echo "ares: error: $(CURDIR): you may not write here; make a copy of your own" \
+		"and run there (reading works: .venv/bin/ares summary $(SCALE))" >&2; exit 1; }
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { \

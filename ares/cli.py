@@ -16,6 +16,10 @@ from collections.abc import Sequence
 import ares
 import ares.workflow
 from ares.errors import UserError, refusal
+from ares.terminal import printable
+
+#: Characters of a message: it may repeat what a file holds.
+LONGEST_MESSAGE = 2_000
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except UserError as error:
-        print("ares: error:", " ".join(str(error).split()), file=sys.stderr)
+        told_in_one_line = printable(" ".join(str(error).split()))[:LONGEST_MESSAGE]
+        print("ares: error:", told_in_one_line, file=sys.stderr)
         return 2
     except OSError as error:
         told = refusal(error, error.filename) if error.filename else None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from typing import Any
 # jsonschema would do as well, but where its format checkers are installed its import takes 1.5 s,
 # which every job of the workflow would pay.
 import fastjsonschema
-import yaml
 
 from ares import paths
 from ares.errors import UserError
+from ares.yaml_files import parse_yaml, shortened
 
 SCHEMAS = Path(__file__).with_name("schemas")
 
@@ -116,17 +116,12 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> Any:
-    """Read one YAML document.
+    """Read one YAML document (`ares.yaml_files` says what is refused).
 
     Raises:
-        UserError: the file is missing or is not YAML.
+        UserError: the file is missing, is not YAML, or is not plain.
     """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{shown(path)}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{shown(path)}: not valid YAML ({error})") from None
+    return parse_yaml(path, shown(path))
 
 
 def validated(value: Any, rules: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -143,14 +138,21 @@ def validated(value: Any, rules: Mapping[str, Any], where: str) -> dict[str, Any
     """
     # Unknown keys come first: a misspelt key also makes the right one missing.
     check_keys(value, rules, where)
+    check_integers(value, rules, where)
     try:
-        fastjsonschema.compile(rules, use_default=False)(value)
+        _validator(json.dumps(rules))(value)
         json.dumps(value, allow_nan=False)
     except fastjsonschema.JsonSchemaValueException as error:
         raise UserError(f"{where}: {explain(error)}") from None
     except ValueError:
         raise UserError(f"{where}: holds a number that is not finite") from None
     return with_defaults(value, rules)
+
+
+@cache
+def _validator(rules: str) -> Callable[[Any], Any]:
+    """The compiled form of a schema, which is given as JSON."""
+    return fastjsonschema.compile(json.loads(rules), use_default=False)
 
 
 def check_keys(value: Any, rules: Mapping[str, Any], where: str, place: str = "") -> None:
@@ -164,11 +166,30 @@ def check_keys(value: Any, rules: Mapping[str, Any], where: str, place: str = ""
     known = rules["properties"]
     for key, content in value.items():
         if key not in known:
+            told = shortened(f"{place}{key}")
             raise UserError(
-                f"{where}: unknown key '{place}{key}'{suggestion(str(key), known)}; known here: "
+                f"{where}: unknown key '{told}'{suggestion(key, known)}; known here: "
                 f"{', '.join(known)}"
             )
         check_keys(content, known[key], where, f"{place}{key}.")
+
+
+def check_integers(value: Any, rules: Mapping[str, Any], where: str, place: str = "") -> None:
+    """Refuse 8.0 where an integer is asked for: JSON Schema takes it, and `range(8.0)` does not.
+
+    Raises:
+        UserError: names the key.
+    """
+    if rules.get("type") == "integer" and isinstance(value, float):
+        raise UserError(f"{where}: {place.rstrip('.')}: {value!r} must be integer")
+    if isinstance(value, Mapping):
+        others = rules.get("additionalProperties") or {}
+        for key, content in value.items():
+            inside = rules.get("properties", {}).get(key, others)
+            check_integers(content, inside, where, f"{place}{key}.")
+    elif isinstance(value, list):
+        for index, content in enumerate(value):
+            check_integers(content, rules.get("items", {}), where, f"{place}{index}.")
 
 
 def explain(error: fastjsonschema.JsonSchemaValueException) -> str:
@@ -182,7 +203,8 @@ def explain(error: fastjsonschema.JsonSchemaValueException) -> str:
     meaning = error.definition.get("description")
     # The library's message opens with its own name of the place ("data.rollouts.samples").
     rule = error.message.removeprefix(error.name).strip()
-    return f"{place}: {error.value!r} {rule}" + (f" ({meaning})" if meaning else "")
+    told = f"{shortened(place)}: {shortened(repr(error.value))} {shortened(rule, 400)}"
+    return told + (f" ({meaning})" if meaning else "")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

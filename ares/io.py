@@ -7,6 +7,7 @@ says who writes; the next process that writes into the folder removes what a kil
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -26,6 +27,12 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 
 from ares.errors import UserError, refusal
+from ares.versions import check_table, numbered
+
+#: How tables are compressed; with checksums, a byte that flips on a disk is an error.
+PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+#: A table that takes more is not read: 4 GiB.
+MOST_BYTES = 4 * 2**30
 
 #: Temporary names: a dot, the name, the process and its machine, "tmp", and the suffix.
 _TEMPORARY = re.compile(
@@ -48,8 +55,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     with told_refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_once(path.parent, os.getpid())
+        _prepare(path.parent)
         temporary = temporary_name(path)
         try:
             yield temporary
@@ -65,8 +71,7 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`, of the same file system, that is removed at the end."""
     path = Path(path)
     with told_refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_once(path.parent, os.getpid())
+        _prepare(path.parent)
         scratch = temporary_name(path)
         if scratch.exists():  # of an earlier process with our number
             _remove(scratch)
@@ -75,6 +80,14 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UserError(f"{error.filename}: is a file, not a folder; write elsewhere") from None
+    _sweep_once(folder, os.getpid())
 
 
 @contextmanager
@@ -184,17 +197,32 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; NaN, infinities and a key that stands twice are refused.
 
     Raises:
         UserError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(
+            Path(path).read_text(encoding="utf-8"),
+            parse_constant=_no_constant,
+            object_pairs_hook=_unique,
+        )
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a key stands twice among {', '.join(found)[:200]}")
+    return found
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -205,8 +233,8 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     path = Path(path)
     with atomic_path(path) as temporary:
         if path.suffix == ".parquet":
-            arrow = pa.Table.from_pandas(table, preserve_index=False)
-            pq.write_table(arrow, temporary, compression="zstd", compression_level=9)
+            arrow = numbered(pa.Table.from_pandas(table, preserve_index=False))
+            pq.write_table(arrow, temporary, **PARQUET, compression_level=9)
         elif path.suffix == ".csv":
             table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
         else:
@@ -214,17 +242,61 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table that `write_table` wrote.
+    """Read a table that `write_table` wrote; `ares.tables.read_form` checks what it holds.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing, damaged, or larger than `MOST_BYTES` in memory.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a table but a folder or a device; give a file")
     try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path).to_pandas()
-        return pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+        return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such table; run the workflow that makes it") from None
-    except (pa.ArrowInvalid, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable table ({error})") from None
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # what the system says; ArrowException and OSError without a number are damage
+        told = " ".join(str(error).split())[:300]
+        raise UserError(f"{path}: not a readable table ({told}); make it again") from None
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    batches, size = [], 0
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        schema = file.schema_arrow
+        check_table(schema, path)
+        if len(set(schema.names)) < len(schema.names):
+            raise ValueError("two columns have one name")
+        for batch in file.iter_batches():
+            batches.append(batch)
+            size += batch.nbytes
+            if size > MOST_BYTES:
+                raise ValueError(f"takes more than {MOST_BYTES} bytes in memory")
+        if sum(map(len, batches)) != file.metadata.num_rows:
+            raise ValueError("has not the rows that it says it has")
+    return pa.Table.from_batches(batches, schema).to_pandas(ignore_metadata=True)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Every line has to have as many fields as the first, and an end: pandas would fill it up."""
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"has more than {MOST_BYTES} bytes")
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            header = next(reader, [])
+            if not header or len(set(header)) < len(header) or not all(header):
+                raise ValueError("its first line has no name, or one twice")
+            for row in reader:
+                if len(row) != len(header):
+                    raise ValueError(
+                        f"line {reader.line_num} has {len(row)} of {len(header)} fields"
+                    )
+        except csv.Error as error:
+            raise ValueError(f"line {reader.line_num}: {error}") from None
+    with path.open("rb") as binary:
+        binary.seek(-1, os.SEEK_END)
+        if binary.read(1) != b"\n":
+            raise ValueError("its last line has no end")
+    return pd.read_csv(path, keep_default_na=False, na_values=["nan"])

@@ -22,6 +22,8 @@ from ares.errors import UserError
 
 #: What a file system without flock answers.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+#: What to do when a file of a lock cannot be written.
+_ADVICE = "look at the disk and at its rights"
 #: Seconds that a job may take to end by itself after SIGTERM.
 GRACE_S = 10.0
 
@@ -49,10 +51,7 @@ def take(path: str | Path, busy: str, wait_s: float = 0.0) -> int:
                 raise UserError(busy.format(owner=owner))
             time.sleep(0.2)
         elif _is_at(descriptor, path):
-            command = shlex.join(sys.orig_argv)
-            told = f"process {os.getpid()} on {socket.gethostname()} ({command[:200]})"
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, told.encode(), 0)
+            _sign(descriptor, path)
             return descriptor
         else:  # somebody removed the file in between
             os.close(descriptor)
@@ -118,7 +117,7 @@ def end_jobs(path: str | Path, say: Callable[[str], None]) -> None:
                 f"processes {', '.join(map(str, sorted(found)))}"
             )
         for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in _holders(descriptor):
+            for process in sorted(_holders(descriptor)):
                 _send(process, number)
             end = time.monotonic() + GRACE_S
             while time.monotonic() < end and _holders(descriptor):
@@ -139,7 +138,19 @@ def _opened(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise UserError(f"{path}: can't be written: {error.strerror}") from None
+        raise UserError(f"{path}: can't be written: {error.strerror}; {_ADVICE}") from None
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    """Write down who has the lock."""
+    command = " ".join(shlex.join(sys.orig_argv).split())[:200]
+    told = f"process {os.getpid()} on {socket.gethostname()} ({command})"
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, told.encode(), 0)
+    except OSError as error:
+        os.close(descriptor)
+        raise UserError(f"{path}: can't be written: {error.strerror}; {_ADVICE}") from None
 
 
 def _locked(descriptor: int, kind: int) -> bool:

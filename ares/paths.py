@@ -6,12 +6,15 @@ depend on the current directory.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config"
 DATA = ROOT / "data"
 FIGURES = ROOT / "figures"
+#: Where notebooks that are opened by hand, not run by the workflow, keep their figures.
+NOTEBOOK_FIGURES = FIGURES / "notebooks"
 NOTEBOOKS = ROOT / "notebooks"
 RESULTS = ROOT / "results"
 
@@ -28,3 +31,10 @@ def resolve(path: str | Path) -> Path:
     """
     path = Path(path)
     return path if path.is_absolute() else ROOT / path
+
+
+def may_write(folder: Path) -> bool:
+    """Whether this user may write into a folder, or make it where it is missing."""
+    while not folder.exists():
+        folder = folder.parent
+    return os.access(folder, os.W_OK)

@@ -7,7 +7,8 @@ lightness; lines differ by marker or dashes as well, so that figures read in gre
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from wordcloud import WordCloud
 
+from ares import paths
 from ares.io import atomic_path, write_table
 
 #: Widths in inches: one column of a two-column page, and the whole page.
@@ -45,6 +47,15 @@ ARMS: dict[str, dict[str, Any]] = {
     "ares-branch": {"color": "#6A0F49", "marker": "*", "linestyle": (0, (7, 1, 1, 1))},
     "ares-from-vanilla": {"color": "#6B8E23", "marker": "<", "linestyle": (0, (4, 2, 1, 2))},
 }
+#: Curves, kinds and categories that are no arm, in this order.
+CURVES: tuple[dict[str, Any], ...] = (
+    {"color": "#222222", "linestyle": "-"},
+    {"color": "#AA4499", "linestyle": "--"},
+    {"color": "#2C8C7C", "linestyle": ":"},
+    {"color": "#B0842A", "linestyle": "-."},
+    {"color": "#7A8FD6", "linestyle": (0, (6, 1, 1, 1))},
+    {"color": "#7B3F1D", "linestyle": (0, (2, 2))},
+)
 #: Ours beside the paper's, where models have no colour of their own.
 OURS = {"color": "#0072B2", "marker": "o", "linestyle": "none"}
 PAPER = {"color": "#3A3A3A", "marker": "D", "linestyle": "none", "markerfacecolor": "white"}
@@ -76,7 +87,7 @@ def use_style() -> None:
             "grid.color": "#E5E5E5",
             "grid.linewidth": 0.6,
             "axes.axisbelow": True,
-            "axes.prop_cycle": cycler(color=[arm["color"] for arm in ARMS.values()]),
+            "axes.prop_cycle": cycler(color=[curve["color"] for curve in CURVES]),
             "lines.linewidth": 1.3,
             "lines.markersize": 3.5,
             "legend.frameon": False,
@@ -198,8 +209,22 @@ def log_y(ax: Axes) -> None:
 
 
 def note(fig: Figure, text: str) -> None:
-    """Write under a figure what its points and intervals are."""
-    fig.supxlabel(text, fontsize=6.5, color="#444444", x=0.01, ha="left")
+    """Write under a figure what its points and intervals are, in lines that fit its width."""
+    size = 6.5
+    characters = int(fig.get_figwidth() * 72 / (0.57 * size))  # of DejaVu Sans, on average
+    fig.supxlabel(
+        textwrap.fill(text, characters), fontsize=size, color="#444444", x=0.01, ha="left"
+    )
+
+
+def span(counts: pd.Series) -> str:
+    """The smallest and the largest of some counts, or the one that all share, for a note.
+
+    >>> span(pd.Series([1200, 980])), span(pd.Series([1200, 1200]))
+    ('980 to 1,200', '1,200')
+    """
+    low, high = f"{counts.min():,.0f}", f"{counts.max():,.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def nothing_to_draw(ax: Axes, why: str) -> None:
@@ -233,7 +258,7 @@ def rollout_tree(ax: Axes, rows: pd.DataFrame) -> None:
                 (tree["start"], row),
                 xytext=(3, 3),
                 textcoords="offset points",
-                fontsize=5.5,
+                fontsize=6,
                 parse_math=False,  # a response may hold dollar signs
             )
     ax.set(ylim=(rows["row"].max() + 0.7, -0.7), yticks=rows["row"], xlabel="token")
@@ -260,8 +285,13 @@ def save_figure(fig: Figure, data: pd.DataFrame, folder: str | Path, name: str) 
     """Write NAME.png, NAME.pdf and NAME.csv (the data behind the figure) into a folder.
 
     The same figure gives the same bytes: dates and program versions are left out.
+
+    Where a reader opens the notebooks of somebody else's copy, the figures are shown and not kept.
     """
     folder = Path(folder)
+    if folder == paths.NOTEBOOK_FIGURES and not paths.may_write(folder):
+        print(f"note: {folder} is not yours to write: the figure is shown, not kept")
+        return
     without = {
         ".png": {"Software": None},
         ".pdf": dict.fromkeys(("Creator", "Producer", "CreationDate")),
@@ -270,6 +300,12 @@ def save_figure(fig: Figure, data: pd.DataFrame, folder: str | Path, name: str) 
         with atomic_path(folder / f"{name}{ending}") as temporary:
             fig.savefig(temporary, metadata=metadata)
     write_table(folder / f"{name}.csv", data)
+
+
+def show_numbers(numbers: Mapping[str, float]) -> None:
+    """Print named numbers in a column, three digits each."""
+    for name, value in numbers.items():
+        print(f"{name:60} {value:.3g}")
 
 
 def show_table(table: pd.DataFrame, digits: int = 3) -> None:

@@ -257,31 +257,6 @@ def parts(tested: Evaluated, column: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def printed(table: pd.DataFrame, digits: int) -> pd.DataFrame:
-    """`table5` for reading: a row per arm; average and difference with their intervals."""
-    rows = []
-    for arm, own in table.groupby("arm", sort=False):
-        values = own[own["kind"] == "value"].set_index("cell")
-        row = {"arm": arm, "runs": int(values.loc["average", "runs"])}
-        row |= {cell: values.loc[cell, "value"] for cell in values.index if cell != "average"}
-        row["average"] = in_words(values.loc["average"], digits)
-        differences = own[own["kind"] == "difference"]
-        row["difference"] = in_words(differences.iloc[0], digits) if len(differences) else ""
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def in_words(row: pd.Series, digits: int) -> str:
-    """Value and interval of a row; without the interval where there is none.
-
-    >>> in_words(pd.Series({"value": 0.5, "low": NAN, "high": NAN}), 2)
-    '0.50 [none]'
-    """
-    if np.isnan(row["low"]):
-        return f"{row['value']:.{digits}f} [none]"
-    return f"{Estimate(row['value'], row['low'], row['high']):.{digits}f}"
-
-
 def paper_curves(figure6: pd.DataFrame) -> pd.DataFrame:
     """The paper's Fig. 6 as ours: arm, metric (accuracy: fraction, length: tokens), step, value.
 
@@ -302,13 +277,3 @@ def paper_differences(table: pd.DataFrame, against: str = "grpo") -> pd.DataFram
     )
     reference = found.loc[found["arm"] == against, "average"].item()
     return found.assign(difference=found["average"] - reference)
-
-
-def order(tested: Evaluated, column: str, arms: Iterable[str]) -> str:
-    """The arms that there are, from the highest to the lowest average, as a sentence.
-
-    Ranks of noisy numbers; what differs from what, the intervals say.
-    """
-    averages = {a: tested.value(a, column).estimate.value for a in arms if a in tested.arms}
-    ranked = sorted(averages, key=lambda arm: (-averages[arm], arm))
-    return " > ".join(ranked) if ranked else "no arm of these"

@@ -294,6 +294,19 @@ def in_words(rows: pd.DataFrame) -> str:
     return words + (f"; {failed} requests without a response count as wrong" if failed else "")
 
 
+def caption(ours: Measured, level: float) -> str:
+    """How much was measured and what the intervals are, for the note under a figure.
+
+    Args:
+        level: of the intervals of an evaluation (fraction).
+    """
+    if ours.kind == EVALUATION:
+        over = "over problems (one model: thin) or over runs and problems (several)"
+        return f"{ours.size}. {level:.0%} intervals {over}."
+    over = "over questions (of several runs: lowest to highest); averages have none"
+    return f"{ours.size}. 95% intervals {over}."
+
+
 def change(
     ours: Measured, of: str, against: str, quantity: str, benchmarks: Sequence[str] = ()
 ) -> dict[str, Any]:

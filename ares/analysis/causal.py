@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ares.analysis.tokens import check_same_policy
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt
 from ares.sampling.rollouts import Sampling, Task, encode, end_tokens
@@ -132,9 +133,11 @@ def _branches(rollouts, prompts, model, processor, intervention, temperature) ->
         top_k=intervention.alternatives,
     )
     found = []
-    for row, (ids, scored, prompt) in enumerate(
-        zip(rollouts["token_ids"], scores, prompts, strict=True)
+    for row, (rollout, scored, prompt) in enumerate(
+        zip(rollouts.itertuples(), scores, prompts, strict=True)
     ):
+        check_same_policy(rollout, scored.entropies.numpy())
+        ids = rollout.token_ids
         assert scored.top_logprobs is not None and scored.top_ids is not None  # asked for
         probability_TK = scored.top_logprobs.exp().numpy()
         for position, probability_K in enumerate(probability_TK):

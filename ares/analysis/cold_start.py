@@ -20,12 +20,9 @@ import pandas as pd
 from ares.analysis.stats import Estimate, Resampler, means, slope
 from ares.errors import UserError
 
-#: The models of the cold start, from light to dark.
-MODELS = {
-    "base": {"color": "#9A9A9A", "marker": "v", "linestyle": ":"},
-    "cs-vanilla": {"color": "#E69F00", "marker": "s", "linestyle": "--"},
-    "adacs": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-}
+#: The models of the cold start, and the three sets of traces, in the order of the figures.
+MODELS = ("base", "cs-vanilla", "adacs")
+SETS = ("pool", "cs-vanilla", "adacs")
 PROMPT = ["problem_id", "presentation"]
 
 
@@ -82,6 +79,11 @@ def length_counts(traces: pd.DataFrame, edges: list[int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["set", "low", "high", "traces", "share"])
 
 
+def length_edges(traces: pd.DataFrame, width: int = 16) -> list[int]:
+    """Edges of `length_counts` (tokens) that leave out the longest hundredth of the traces."""
+    return list(range(0, int(traces["n_tokens"].quantile(0.99)) + width, width))
+
+
 def beside_paper(traces: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     """Mean length of the AdaCS data by difficulty, ours and the paper's Fig. 5b.
 
@@ -113,7 +115,7 @@ def with_base_pass_rate(evaluation: pd.DataFrame) -> pd.DataFrame:
     missing = [arm for arm in MODELS if not (evaluation["arm"] == arm).any()]
     if missing:
         raise UserError(f"the evaluation table holds no arm {', '.join(missing)}: evaluate it")
-    table = evaluation[evaluation["arm"].isin(list(MODELS))]
+    table = evaluation[evaluation["arm"].isin(MODELS)]
     table = table.assign(
         accuracy=table["correct"] / table["samples"], log_tokens=np.log(table["n_tokens"])
     )
@@ -198,6 +200,53 @@ def steeper(
         )
         found[presentation] = resampler.estimate(less - more)
     return found
+
+
+def claims(table: pd.DataFrame, resampler: Resampler) -> dict[str, Estimate]:
+    """F7 by presentation, then each cold start against the base: by how much it is steeper."""
+    found = {
+        f"F7 ({part}): AdaCS steeper than CS-Vanilla": found
+        for part, found in steeper(table, resampler).items()
+    }
+    for arm in ("adacs", "cs-vanilla"):
+        found[f"(all): {arm} steeper than the base"] = steeper(table, resampler, arm, "base")["all"]
+    return found
+
+
+def size_in_words(table: pd.DataFrame, level: float) -> str:
+    """How many problems and samples a table of evaluations has, and what its intervals are.
+
+    Args:
+        level: of the intervals (fraction).
+    """
+    number, samples = table["problem_id"].nunique(), table["samples"].max()
+    return (
+        f"n = {number} test problems, each as text and as image, {samples} samples each, one model "
+        f"an arm. Bands and bars: {level:.0%} intervals, bootstrap over problems."
+    )
+
+
+def in_words(
+    found: dict[str, Estimate], relative: dict[str, Estimate], both: pd.DataFrame
+) -> list[str]:
+    """The conclusions as sentences.
+
+    Args:
+        found: from `claims`.
+        relative: from `steeper`, of the logarithm of the length.
+        both: from `taught_and_learned`.
+    """
+    (first, *_), share = found.items(), relative["all"]
+    sentences = [
+        f"{first[0]}: {first[1].verdict}, by {first[1]:.1f} tokens per unit of pass rate",
+        f"In proportion to its length AdaCS is steeper: {share.verdict} ({share:.3f})",
+    ]
+    for row in bracket_slopes(both).itertuples():
+        sentences.append(
+            f"{row.arm} was taught a slope of {row.slope_taught:.1f} tokens and has learned "
+            f"{row.slope_learned:.1f}, {row.slope_learned / row.slope_taught:.2f} times as steep"
+        )
+    return sentences
 
 
 def _parts(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -6,6 +6,7 @@ step to step; the policy stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -185,3 +186,37 @@ def kl_weights(parts: list[Rollouts]) -> dict[str, float]:
         "positions per rollout at which a branch would start": hwe
         / sum(len(part.mask_BT) for part, _ in steps),
     }
+
+
+def panels(
+    definitions: pd.DataFrame,
+    counts: pd.DataFrame,
+    pairs: pd.DataFrame,
+    rewards: pd.DataFrame,
+    numbers: Mapping[str, Mapping[str, float]],
+) -> pd.DataFrame:
+    """All of it as one tidy table: panel, name, value, source (paper, released, ares), and more.
+
+    Args:
+        definitions: from `deviations.threshold_table`.
+        counts: from `deviations.hwe_definitions`.
+        pairs: from `inversions`.
+        rewards: from `reward_by_bucket`.
+        numbers: of the sections, by section and name.
+    """
+    single = [
+        {"section": section, "name": name, "value": value}
+        for section, named in numbers.items()
+        for name, value in named.items()
+    ]
+    parts = {
+        "threshold": definitions.rename(columns={"definition": "name", "threshold": "value"}),
+        "N_HE": counts.rename(columns={"definition": "name", "mean_count": "value"}),
+        "smallest margin": pairs.rename(columns={"preset": "name", "margin": "value"}),
+        "mean entropy reward": rewards.assign(source="released"),
+        "numbers": pd.DataFrame(single),
+    }
+    for name in ("threshold", "N_HE", "smallest margin"):
+        first = parts[name]["name"].str.split(":").str[0]  # the rest are the paper's own places
+        parts[name]["source"] = first.where(first.isin(["released", "ares"]), "paper")
+    return pd.concat([rows.assign(panel=panel) for panel, rows in parts.items()])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ares.analysis.stats import Estimate, Resampler, ratio, slope
+from ares.analysis.stats import Estimate, Resampler, mean, ratio, slope
 
 
 def within_groups(table: pd.DataFrame) -> pd.DataFrame:
@@ -24,9 +24,27 @@ def chance_slope(resampler: Resampler, table: pd.DataFrame) -> np.ndarray:
     length, count = table["length"].to_numpy(float), table["hwe_count"].to_numpy(float)
     columns = (np.ones(len(table)), length, length**2, count)
     n, total, square, hwe = resampler.sums(table["problem_id"], *columns)
-    mean, share = ratio(total, n), ratio(hwe, total)
-    variance = ratio(square, n) - mean**2
-    return ratio(variance, (1 - share) * mean + share * variance)
+    centre, share = ratio(total, n), ratio(hwe, total)
+    variance = ratio(square, n) - centre**2
+    return ratio(variance, (1 - share) * centre + share * variance)
+
+
+def binned(table: pd.DataFrame, resampler: Resampler, least: int = 3) -> pd.DataFrame:
+    """Mean length in bins of the HWE count, by level; bins of fewer than `least` problems left out.
+
+    Returns:
+        level, hwe_count (its mean in the bin), value, low, high (tokens), rollouts.
+    """
+    edges = [-1, 0, 1, 2, 3, 5, 8, 12, 20, table["hwe_count"].max() + 21]
+    bins = table.assign(bin=pd.cut(table["hwe_count"], edges, labels=False))
+    rows = []
+    for (level, _), part in bins.groupby(["level", "bin"], sort=False):
+        if part["problem_id"].nunique() >= least:
+            found = resampler.estimate(mean(resampler, part, "length"))
+            row = (level, part["hwe_count"].mean(), found.value, found.low, found.high, len(part))
+            rows.append(row)
+    columns = ["level", "hwe_count", "value", "low", "high", "rollouts"]
+    return pd.DataFrame(rows, columns=columns).sort_values("hwe_count", ignore_index=True)
 
 
 def slopes(table: pd.DataFrame, resampler: Resampler) -> pd.DataFrame:

@@ -77,6 +77,12 @@ def chain_rule_error(tokens: pd.DataFrame, language: Language) -> dict[str, floa
     }
 
 
+def grid_of(language: Language, others: Sequence[float] = (0, 1, 1.75, 5)) -> dict[str, list]:
+    """Exponents to try in each slot: some, and the one that the language has."""
+    own = {"filler": language.filler_exponent, "marker": language.marker_exponent}
+    return {slot: sorted({*map(float, others), exponent}) for slot, exponent in own.items()}
+
+
 def gains(
     sets: Sequence[detection.LabelSet],
     language: Language,
@@ -93,7 +99,7 @@ def gains(
     Returns:
         label, filler_exponent, marker_exponent, f1_single, f1_windows (windows 4 and 8) and
         f1_long (16 and 32), each a mean over the high percentiles, gain = f1_windows - f1_single
-        with low and high.
+        with low and high, and verdict (of "the gain is above zero").
     """
     high = [percentile for percentile in percentiles if percentile >= detection.HIGH]
     sizes = (1, *detection.GOOD, *detection.LONG)
@@ -119,6 +125,25 @@ def gains(
                         "gain": gain.value,
                         "low": gain.low,
                         "high": gain.high,
+                        "verdict": gain.verdict,
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def summary(grid: pd.DataFrame, language: Language) -> list[str]:
+    """One sentence per label: what F1 is worth in the shipped language, and over all of the grid.
+
+    Args:
+        grid: from `gains`.
+    """
+    here = (grid["filler_exponent"] == language.filler_exponent) & (
+        grid["marker_exponent"] == language.marker_exponent
+    )
+    lines = []
+    for label, rows in grid.groupby("label", sort=False):
+        shipped = rows.loc[here[rows.index], "verdict"].item()
+        signs = sorted(set(rows["verdict"]) - {"undecided"})
+        everywhere = ", ".join(signs) or "undecided"
+        lines.append(f"{label}: {shipped} for the shipped language; over the grid: {everywhere}")
+    return lines

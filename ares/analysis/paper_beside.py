@@ -1,4 +1,4 @@
-"""The paper's Tables 1 to 5 and the data of its Figs. 1, 6, 7 and 8, with ours beside them.
+"""The paper's Tables 1 to 5 and the data of its Figs. 7 and 8, with ours beside them.
 
 What a table states is kept as printed; what can be recomputed from it stands in a column or row of
 its own, so that a slip shows. Ours come from `ares.analysis.benchmarks`, in percent and tokens.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ares import paths
-from ares.analysis.ablation import FIGURE6, NAN, TABLE5
+from ares.analysis.ablation import NAN, TABLE5
 from ares.analysis.benchmarks import EVALUATION, TABLES, Measured, change
 from ares.analysis.levels import MODELS
 from ares.analysis.paper_audit import AVERAGE, BEST_OPEN, paper, scales, wide
@@ -180,6 +180,21 @@ def changes4(table: pd.DataFrame, before: str = "adacs", after: str = "ares") ->
     return found.reset_index()
 
 
+def in_words(changes: pd.DataFrame) -> list[str]:
+    """In how many cells RL moves ours as it moves the paper's, as sentences.
+
+    Args:
+        changes: from `changes4`.
+    """
+    known = changes.dropna(subset=["paper", "ours"])
+    same = known["paper"] * known["ours"] > 0
+    return [
+        f"What RL changes in {quantity} has the paper's sign in {same[own.index].sum()} of "
+        f"{len(own)} cells, whatever the interval"
+        for quantity, own in known.groupby("quantity", sort=False)
+    ]
+
+
 def table5(ours: Measured) -> pd.DataFrame:
     """The parts of the method: the paper's averages and differences, recomputed, and ours.
 
@@ -236,73 +251,6 @@ def overall(
     rows = ours.of("benchmark", arm=arm)
     rows = rows[rows["benchmark"].isin(list(names))]
     return (rows[quantity].mean() if len(rows) == len(names) else NAN), NAN, NAN
-
-
-def ends(ours: Measured) -> pd.DataFrame:
-    """Fig. 6 at its ends: accuracy (percent) and length (tokens) of every arm.
-
-    The paper's are those of the training batches; ours of the tests of the cold start and of the
-    trained model, over the benchmarks that all of these models answered.
-
-    Returns:
-        source (paper or ours), arm, quantity, start, end, low, high (of the end).
-    """
-    curves = paper("figure6_training_curves").assign(length=lambda t: t["response_length"])
-    curves["accuracy"] *= 100
-    rows: list[dict] = []
-    for name, own in curves.groupby("arm", sort=False):
-        own = own.sort_values("step")
-        for quantity in ("accuracy", "length"):
-            first, last = own[quantity].iloc[0], own[quantity].iloc[-1]
-            rows.append(_end("paper", FIGURE6[name], quantity, first, (last, NAN, NAN)))
-    shown = [arm for arm in FIGURE6.values() if arm in ours.arms]
-    names: list[str] = []
-    if ours.kind != EVALUATION:
-        answered = ours.of("benchmark")
-        answered = answered[answered["arm"].isin([*shown, "adacs"])]
-        counts = answered.groupby("benchmark", sort=False)["arm"].nunique()
-        names = list(counts.index[counts == len({*shown, "adacs"})])
-    for arm in shown if "adacs" in ours.arms and (names or ours.kind == EVALUATION) else []:
-        for quantity in ("accuracy", "length"):
-            first = overall(ours, "adacs", quantity, names)[0]
-            rows.append(_end("ours", arm, quantity, first, overall(ours, arm, quantity, names)))
-    return pd.DataFrame(rows)
-
-
-def _end(source: str, arm: str, quantity: str, start: float, end: tuple) -> dict:
-    named = dict(zip(("end", "low", "high"), end, strict=True))
-    return {"source": source, "arm": arm, "quantity": quantity, "start": start, **named}
-
-
-def overview() -> pd.DataFrame:
-    """Fig. 1: every open model of the paper on all benchmarks of Tables 2 and 3.
-
-    Fig. 1 itself shows nine of them, which are named in the picture only.
-
-    Returns:
-        size, model, role (ARES, start or other), modality, benchmark (Avg among them), value.
-    """
-    parts = []
-    for modality, name in TABLES.items():
-        table = paper(name).rename(columns={"accuracy": "value", "scale": "size"})
-        parts.append(table[table["size"].isin(SIZES)].assign(modality=modality))
-    found = pd.concat(parts, ignore_index=True)
-    role = found["model"].map(lambda name: "ARES" if name.startswith("ARES") else "other")
-    found["role"] = role.mask(found["model"].str.startswith("Qwen2.5-VL"), "start")
-    return found[["size", "model", "role", "modality", "benchmark", "value"]]
-
-
-def named(rows: pd.DataFrame, small: bool) -> pd.DataFrame:
-    """Rows with a column `name` for figures: averages say what they are over.
-
-    Args:
-        rows: have benchmark and modality. small: of the small world.
-    """
-    of = {"multimodal": "image", "text": "text"}
-    if not small:
-        of = {modality: paper(table)["source"].iloc[0] for modality, table in TABLES.items()}
-    average = rows["modality"].map(lambda modality: f"{AVERAGE}, {of.get(modality, 'all')}")
-    return rows.assign(name=rows["benchmark"].mask(rows["benchmark"] == AVERAGE, average))
 
 
 def with_interval(row: dict, column: str) -> str:

@@ -154,3 +154,27 @@ def of_the_parts() -> Iterator[tuple]:
         yield "Table 5", claim, "all", int(ahead.sum()), len(ahead)
     ahead = table.loc[whole] > table.drop(index=whole).max()
     yield "Table 5", "ARES-7B is best", "all", int(ahead.sum()), len(ahead)
+
+
+def in_words(slips: pd.DataFrame, counted: pd.DataFrame) -> list[str]:
+    """What the arithmetic and the ranks come to, as sentences.
+
+    Args:
+        slips: from `paper_audit.paper_slips`.
+        counted: from `claims`.
+    """
+    agrees, rule = ((slips["verdict"] == word).sum() for word in ("agrees", "another rule"))
+    rest = len(slips) - agrees - rule
+    sentences = [
+        f"Of {len(slips)} recomputed numbers of the paper {agrees} agree, {rule} follow another "
+        f"rule than their column, {rest} agree with no reading"
+    ]
+    best = counted[counted["claim"].str.contains("best open model of its size on every")]
+    sentences += [
+        f"{row['where']}: {row['claim'].split(' is ')[0]} is the best open model of its size on "
+        f"{row['holds']} of {row['of']} benchmarks"
+        for row in best.to_dict("records")
+    ]
+    claimed = counted[counted["claimed of"] != "none"]
+    holds = (claimed["verdict"] == "holds").sum()
+    return [*sentences, f"Of {len(claimed)} sentences about ranks {holds} hold"]

@@ -126,3 +126,29 @@ def smallest_lead(form: str, bucket: str, largest: int, weight: float) -> dict[s
                 "wrong_count": int(wrong_N.argmax()),
             }
     return best
+
+
+def all_leads(largest: int, weight: float) -> pd.DataFrame:
+    """`smallest_lead` of every form and bucket, a row each."""
+    return pd.DataFrame(
+        [smallest_lead(form, bucket, largest, weight) for form in FORMS for bucket in BUCKETS]
+    )
+
+
+def in_words(checks: pd.DataFrame, leads: pd.DataFrame, weight: float) -> list[str]:
+    """What `shape_checks` and `all_leads` come to, a sentence per form, and the bound of ours.
+
+    Args:
+        weight: that the leads are of.
+    """
+    sentences = []
+    for form in FORMS:
+        worst = leads[leads["form"] == form].sort_values("lead").iloc[0]
+        wins = "a wrong answer CAN win" if worst["lead"] < 0 else "no wrong answer wins on the grid"
+        sentences.append(
+            f"{form}: follows {(checks[form] == 'yes').sum()} of {len(checks)} sentences; {wins} "
+            f"(smallest lead {worst['lead']:.3f}: {worst['bucket']}, target {worst['target']})"
+        )
+    bound, least = 1 - 7 / 8 * weight, leads.loc[leads["form"] == "ares", "lead"].min()
+    holds = "holds" if least >= bound else "FAILS"
+    return [*sentences, f"ares: the proved bound of the lead, {bound:.4f}, {holds}"]

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ares.errors import UserError
-from ares.io import read_table
 from ares.method.windows import window_entropy
 from ares.paths import resolve
+from ares.tables import read_form
 
 #: What a token inherits from its rollout.
 OF_ROLLOUT = ("rollout_id", "problem_id", "level", "presentation")
@@ -26,9 +26,9 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
     """Read one table of a run, by its name without the ending.
 
     Raises:
-        UserError: the table is missing or damaged.
+        UserError: the table is missing, damaged, or not of its form (`ares.forms`).
     """
-    return read_table(resolve(folder) / f"{name}.parquet")
+    return read_form(resolve(folder) / f"{name}.parquet", name)
 
 
 def read_tokens(folder: str | Path) -> pd.DataFrame:

@@ -99,14 +99,19 @@ def token_tables(
     names, kept = slots(world.language), evenly_spaced(len(rollouts), scoring.top_k_rollouts)
     labelled, top = [], []
     for index, (row, scored) in enumerate(zip(rollouts.itertuples(), scores, strict=True)):
-        _check_same_policy(row, scored.entropies.numpy())
+        check_same_policy(row, scored.entropies.numpy())
         labelled.append(_label(row, scored, words, names, world.language, lexicon))
         if index in kept:
             top.append(_top(row, scored))
     return pd.concat(labelled, ignore_index=True), pd.concat(top, ignore_index=True)
 
 
-def _check_same_policy(row, entropy_T: np.ndarray) -> None:
+def check_same_policy(row, entropy_T: np.ndarray) -> None:
+    """Refuse a rollout whose entropies (nats) are not those that its model gives it now.
+
+    Raises:
+        UserError: it was sampled from another model, at another temperature or with other pictures.
+    """
     difference = float(np.abs(entropy_T - row.entropy).max())
     if not difference < TOLERANCE:
         raise UserError(

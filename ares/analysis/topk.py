@@ -44,7 +44,7 @@ def top_k_error(top_k: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
 
     Returns:
         k, tail (with the tail bucket), mean and percentile_95 of the absolute error in nats, share
-        (mean error / mean entropy).
+        (mean error / mean entropy), tokens (their number).
     """
     exact = top_k["entropy"].to_numpy(float)
     rows = []
@@ -58,6 +58,7 @@ def top_k_error(top_k: pd.DataFrame, ks: Sequence[int]) -> pd.DataFrame:
                     "mean": error.mean(),
                     "percentile_95": np.quantile(error, 0.95),
                     "share": error.mean() / exact.mean(),
+                    "tokens": len(exact),
                 }
             )
     return pd.DataFrame(rows)

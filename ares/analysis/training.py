@@ -116,6 +116,23 @@ def first_and_last(steps: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return found.sort_values("arm", key=lambda arms: arms.map(rank), kind="stable")
 
 
+def tested_means(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """What the models do on the test problems: means over cells (level and presentation), by arm.
+
+    Returns:
+        arm, accuracy (fraction), n_tokens, hwe (tokens), hwe_share (fraction of the tokens),
+        entropy (nats), ended (fraction of the responses).
+    """
+    table = evaluation.assign(
+        accuracy=evaluation["correct"] / evaluation["samples"],
+        ended=evaluation["finished"] / evaluation["samples"],
+        hwe_share=evaluation["hwe"] / evaluation["n_tokens"],
+    )
+    columns = ["accuracy", "n_tokens", "hwe", "hwe_share", "entropy", "ended"]
+    cells = table.groupby(["arm", "level", "presentation"], sort=False)[columns].mean()
+    return cells.groupby("arm")[columns].mean().reindex(arms_of(table)).reset_index()
+
+
 def group_counts(steps: pd.DataFrame) -> pd.DataFrame:
     """Groups of a batch whose rollouts are all right or all wrong, and how many were replaced.
 
@@ -155,7 +172,7 @@ def runs_in_words(table: pd.DataFrame, mark: str = "band") -> str:
         mark: what reaches from the lowest run to the highest.
 
     >>> runs_in_words(pd.DataFrame({"arm": ["ares", "paper"], "runs": [3, 1]}))
-    '1 to 3 runs per arm; band: lowest to highest run, none for a single run'
+    '1 to 3 runs per arm; band: range of the runs, none for a single run'
     >>> runs_in_words(pd.DataFrame({"arm": ["ares"], "runs": [1]}), "bar")
     '1 run per arm, hence no bar'
     """
@@ -166,5 +183,32 @@ def runs_in_words(table: pd.DataFrame, mark: str = "band") -> str:
     if high == 1:
         return f"1 run per arm, hence no {mark}"
     if low == high:
-        return f"{high} runs per arm; {mark}: lowest to highest run"
-    return f"{low} to {high} runs per arm; {mark}: lowest to highest run, none for a single run"
+        return f"{high} runs per arm; {mark}: range of the runs"
+    return f"{low} to {high} runs per arm; {mark}: range of the runs, none for a single run"
+
+
+def in_words(kl: pd.DataFrame, seconds: pd.DataFrame, budget: float) -> list[str]:
+    """How far the policies moved, and what a batch costs, as sentences.
+
+    Args:
+        kl: from `curves`; the metrics kl and kl_outside are used.
+        seconds: a row per arm, a column per phase.
+        budget: of the KL (nats per token).
+    """
+    last = kl[kl["step"] == kl["step"].max()]
+    moved = last[(last["metric"] == "kl") & (last["bucket"] == "all")].set_index("arm")["value"]
+    sentences = [
+        f"After the last batch {arm} is {moved[arm]:.4f} nats per token from the cold start"
+        for arm in MAIN
+        if arm in moved
+    ]
+    outside = last[(last["metric"] == "kl_outside") & (last["arm"] == "ares")]["value"]
+    if len(outside):
+        sentences.append(
+            "Outside windows the bucket of ares that moved most is at "
+            f"{outside.max() / budget:.0%} of its budget"
+        )
+    if {"ares", "grpo"} <= set(seconds.index):
+        ratio = seconds.loc["ares"].sum() / seconds.loc["grpo"].sum()
+        sentences.append(f"A batch of ares took {ratio:.2f} times as long as one of grpo")
+    return sentences

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
+
+from ares.errors import UserError
 
 GROUP = ["arm", "seed", "step", "prompt_index"]
 _WHOLE = ["seed", "step", "prompt_index", "rollout", "parent", "branch_at", "n_tokens"]
@@ -29,22 +34,43 @@ def with_parents(trees: pd.DataFrame) -> pd.DataFrame:
     return trees[trees["parent"] >= 0].merge(parents, on=[*GROUP, "parent"], validate="m:1")
 
 
+def ranked(trees: pd.DataFrame) -> pd.DataFrame:
+    """The groups that branch: those with the most branches ending otherwise than their parent
+    first, then those with the most branches, then in the order of `GROUP`.
+
+    Args:
+        trees: from `typed`.
+
+    Returns:
+        arm, seed, step, prompt_index, turned (branches that end otherwise), branches (counts).
+    """
+    branches = with_parents(trees)
+    turned = (branches["correct"] != branches["parent_correct"]).astype(int)
+    groups = branches.assign(turned=turned).groupby(GROUP, sort=True, as_index=False)
+    found = groups.agg(turned=("turned", "sum"), branches=("turned", "size"))
+    by = ["turned", "branches"]
+    return found.sort_values(by, ascending=False, kind="stable", ignore_index=True)
+
+
+def rollouts_of(trees: pd.DataFrame, group: Mapping[Hashable, Any]) -> pd.DataFrame:
+    """The rollouts of one group.
+
+    Args:
+        trees: from `typed`.
+        group: has the keys of `GROUP`, as a row of `ranked`.
+    """
+    chosen = (trees[GROUP] == pd.Series(group)[GROUP]).all(axis=1)
+    return trees[chosen].reset_index(drop=True)
+
+
 def choose(trees: pd.DataFrame) -> pd.DataFrame:
-    """The rollouts of the group to show: that with the most branches ending otherwise than their
-    parent, then the most branches, then the first. Empty where nothing branches.
+    """The rollouts of the group to show, the first of `ranked`; empty where nothing branches.
 
     Args:
         trees: from `typed`.
     """
-    branches = with_parents(trees)
-    if branches.empty:
-        return trees.iloc[:0]
-    turned = (branches["correct"] != branches["parent_correct"]).astype(int)
-    ranked = branches.assign(turned=turned).groupby(GROUP, sort=True, as_index=False)
-    ranked = ranked.agg(turned=("turned", "sum"), branches=("turned", "size"))
-    best = ranked.sort_values(["turned", "branches"], ascending=False, kind="stable").iloc[0]
-    chosen = (trees[GROUP] == best[GROUP]).all(axis=1)
-    return trees[chosen].reset_index(drop=True)
+    groups = ranked(trees)
+    return trees.iloc[:0] if groups.empty else rollouts_of(trees, groups.iloc[0].to_dict())
 
 
 def lay_out(tree: pd.DataFrame) -> pd.DataFrame:
@@ -108,6 +134,57 @@ def departure(before: str, text: str, words: int = WORDS) -> str:
     while same < min(len(old), len(new)) and old[same] == new[same]:
         same += 1
     return " ".join(new[same : same + words])
+
+
+def tokens_of(tree: pd.DataFrame, rollout: int) -> pd.DataFrame:
+    """What one rollout of a group says, token by token.
+
+    Args:
+        tree: the rollouts of a group, from `rollouts_of`.
+        rollout: its number.
+
+    Returns:
+        token, own (False: shared with the parent), leaves (numbers of the rollouts that leave
+        before this token, as text; "" for none). The index is the position.
+
+    Raises:
+        UserError: the tokens of the responses are not words between spaces, as the small world's
+            are; then the table does not say where one token ends.
+    """
+    (entry,) = tree[tree["rollout"] == rollout].to_dict("records")
+    words = entry["text"].split()
+    if len(words) != entry["n_tokens"]:
+        raise UserError(
+            f"rollout {rollout} has {entry['n_tokens']} tokens and {len(words)} words: only "
+            "responses with one token a word, as the small world's, can be shown token by token"
+        )
+    branches = tree[tree["parent"] == rollout].groupby("branch_at")["rollout"]
+    leaves = {place: ", ".join(map(str, sorted(numbers))) for place, numbers in branches}
+    places = range(len(words))
+    return pd.DataFrame(
+        {
+            "token": words,
+            "own": [place >= entry["branch_at"] for place in places],
+            "leaves": [leaves.get(place, "") for place in places],
+        }
+    )
+
+
+def tokens_as_text(tokens: pd.DataFrame) -> str:
+    """`tokens_of` as a line: what the parent said in brackets, `<7>` where rollout 7 leaves.
+
+    >>> table = pd.DataFrame({"token": ["so", "3", "+"], "own": [False, True, True]})
+    >>> tokens_as_text(table.assign(leaves=["", "", "7"]))
+    '[so] 3 <7> +'
+    """
+    parts = []
+    for own, run in tokens.groupby("own", sort=True):
+        words = " ".join(
+            f"<{row['leaves']}> {row['token']}" if row["leaves"] else row["token"]
+            for row in run.to_dict("records")
+        )
+        parts.append(words if own else f"[{words}]")
+    return " ".join(parts)
 
 
 def as_text(layout: pd.DataFrame) -> str:

@@ -8,7 +8,9 @@ these rules:
 - {1,2}, "1, 2" and "1 or 2" are sets: any order, repetitions don't count. (1,2) and [0,1) are
   ordered, and their brackets count. A bare list equals (1,2) in the same order only.
 - "x = 5" equals 5 and 5 equals "x = 5"; "2x = 10" is not 10. Two equations are compared as such.
+- "x = 1, y = 2" equals "1, 2" in this order only; with their names they may stand in any.
 - a \pm b is the set of both.
+- Numbers with a base have their value: 11_2 is 3_{10}; one without has the digits of the other.
 - Words of three letters and more are words, not products: "abc" is not "cba".
 """
 
@@ -187,11 +189,21 @@ def _lists(gold: Parts, answer: Parts, letters: bool, algebra: Algebra, depth: i
         if len(gold.parts) != len(answer.parts):
             return False
         return all(map(same, gold.parts, answer.parts))
+    if {_named(gold), _named(answer)} == {"all", "none"}:  # x = 1, y = 2 and 1, 2
+        return len(gold.parts) == len(answer.parts) and all(map(same, gold.parts, answer.parts))
     if {gold.brackets, answer.brackets} <= {"", "{}"}:
         return all(any(same(one, other) for other in answer.parts) for one in gold.parts) and all(
             any(same(one, other) for one in gold.parts) for other in answer.parts
         )
     return False
+
+
+def _named(list_: Parts) -> str:
+    """Whether "all" parts of a list have a name of their own, "none" has one, or "some"."""
+    names = [name for name, _ in map(equation, list_.parts) if re.search("[A-Za-z]", name)]
+    if len(set(names)) == len(list_.parts):
+        return "all"
+    return "some" if names else "none"
 
 
 def _in_order(gold: str, answer: str) -> bool:
@@ -208,6 +220,7 @@ _DEEPEST_BRACKETS = 30
 _INFINITY = re.compile(r"(?<![\\A-Za-z])(?:oo|inf|infinity)(?![A-Za-z])", re.I)
 _DOUBLE_BRACES = re.compile(r"(?<!\\)\{\s*\{([^{}]*)\}\s*\}")
 _DOUBLE_PARENTHESES = re.compile(r"\(\s*\(([^()]*)\)\s*\)")
+_BASED = re.compile(r"([0-9A-Z]{1,200})\s*_\s*(?:\{\s*(\d{1,2})\s*\}|(\d{1,2}))")
 _EQUALS = re.compile(r"(?<![<>!:])=")
 _WORDY = re.compile(r"[A-Za-z]{3,}(?:[\s'-]+[A-Za-z]+)*")
 
@@ -242,12 +255,27 @@ def _single(gold: str, answer: str, letters: bool, algebra: Algebra, depth: int)
         return words(gold) == words(answer)
     if _is_equation(gold) != _is_equation(answer):
         return False  # an equation that names no value
+    based = [_in_base(text) for text in (gold, answer)]
+    if None not in based:
+        return based[0] == based[1]
     # Two numbers in a row are no number; algebra would add or multiply them.
     if _TWO_NUMBERS.search(gold) or _too_deep(gold):
         raise UnreadableGold
     if _TWO_NUMBERS.search(answer) or _too_deep(answer):
         raise UnreadableAnswer
     return algebra(gold, answer)
+
+
+def _in_base(text: str) -> int | None:
+    """The value of digits with a base, such as 101_2; algebra would leave the base out."""
+    found = _BASED.fullmatch(text)
+    if found is None:
+        return None
+    base = int(found[2] or found[3])
+    digits = [int(digit, 36) for digit in found[1]]
+    if not 2 <= base <= 36 or max(digits) >= base:
+        return None
+    return int(found[1], base)
 
 
 def _is_equation(text: str) -> bool:

@@ -121,6 +121,6 @@ def _braced(match: re.Match[str]) -> str:
 
 def _keep_bang(text: str) -> str:
     """A factorial keeps its sign: 10! is not 10; "Yes!" loses it."""
-    if text.endswith("!") and not re.search(r"[\d)}\]n-xk]!$", text):
+    if text.endswith("!") and not re.search(r"[\d)}\]n-xk]!+$", text):
         return text.rstrip("!" + _ENDS)
     return text

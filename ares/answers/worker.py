@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 from ares.answers.compare import UnreadableAnswer, UnreadableGold, equal
+from ares.answers.refute import certainly_differ, exact
 from ares.answers.values import read, rounds_to
 
 #: Address space of the worker.
@@ -27,7 +28,7 @@ ALARM_S = 120
 
 _FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|ln|log|sqrt|pi|infty"
 _FUNCTION = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
-_ARITHMETIC = re.compile(r"[\d\s+\-*/^().]*\d[\d\s+\-*/^().]*")
+_LETTER_OR_COMMAND = re.compile(r"\\[A-Za-z]+|[A-Za-z]")
 _ROOT_CALL = re.compile(r"\\sqrt\s*\(([^()]*)\)")
 
 
@@ -67,10 +68,11 @@ def algebra(gold: str, answer: str) -> bool:
     """
     from math_verify import verify  # type: ignore[import-untyped]
 
-    ours = _read(gold)
+    fold = _one_case(gold) and _one_case(answer)
+    ours = _read(gold, fold)
     if ours is None:
         raise UnreadableGold
-    theirs = _read(answer)
+    theirs = _read(answer, fold)
     if theirs is None:
         raise UnreadableAnswer
     for text, other in ((gold, theirs), (answer, ours)):
@@ -78,33 +80,53 @@ def algebra(gold: str, answer: str) -> bool:
         if value is not None and value.place is not None:
             number = _real(other)
             return number is not None and rounds_to(number, value)
+    if certainly_differ(ours, theirs):
+        return False
     return bool(verify(ours, theirs, timeout_seconds=None, allow_set_relation_comp=True))
 
 
-@lru_cache(maxsize=256)
-def _read(text: str) -> Any:
-    """The sympy object of a plain text, or None.
+def _one_case(text: str) -> bool:
+    """Whether no letter stands there both small and capital, as in R - r."""
+    names = set(_LETTER_OR_COMMAND.findall(text))
+    return len({name.lower() for name in names}) == len(names)
 
-    As LaTeX; plain arithmetic also as an expression. math-verify would fall back to the last
-    number of any text, which makes "3 apples or 5" a 5: such fallbacks are off.
+
+@lru_cache(maxsize=256)
+def _read(text: str, fold: bool = True) -> Any:
+    """The sympy object of a plain text, read as LaTeX; None if that can't be done.
+
+    As math-verify reads it, but for its fall-backs: it would take the last number of any text
+    ("3 apples or 5" is no 5), and hand arithmetic to Python's `eval`.
+
+    Args:
+        fold: whether capital letters are small ones.
     """
-    from latex2sympy2_extended import NormalizationConfig  # type: ignore[import-untyped]
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+    from latex2sympy2_extended import (  # type: ignore[import-untyped]
+        NormalizationConfig,
+        latex2sympy,
+        normalize_latex,
+    )
+    from latex2sympy2_extended.latex2sympy2 import (  # type: ignore[import-untyped]
+        ConversionConfig,
+    )
+    from math_verify.grader import should_treat_as_complex  # type: ignore[import-untyped]
 
     text = _ROOT_CALL.sub(r"\\sqrt{\1}", _FUNCTION.sub(r"\\\1", text))
     normal = NormalizationConfig(
         basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none"
     )
-    latex = LatexExtractionConfig(boxed_match_priority=-1, normalization_config=normal)
-    found = _parsed(parse, f"$${text}$$", [latex])
-    if found is None and _ARITHMETIC.fullmatch(text):
-        found = _parsed(parse, text, [ExprExtractionConfig()])
-    return found
-
-
-def _parsed(parse: Any, text: str, configs: list[Any]) -> Any:
-    found = parse(text, configs, fallback_mode="no_fallback", parsing_timeout=None)
-    return found[0] if found else None
+    latex = normalize_latex(text, normal)
+    config = ConversionConfig(lowercase_symbols=fold)
+    real = not should_treat_as_complex(latex)
+    try:
+        found = latex2sympy(
+            latex, is_real=real, normalization_config=None, conversion_config=config
+        )
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:  # what the library raises for a text that it can't read
+        return None
+    return exact(found)
 
 
 def _real(expression: Any) -> float | None:

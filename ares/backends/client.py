@@ -36,6 +36,7 @@ from ares.backends.wire import (
     read_at_most,
     retry_after,
     told,
+    without_key,
 )
 from ares.errors import UserError
 
@@ -247,7 +248,7 @@ class Client:
         if len(raw) > limit:
             raise _Again(f"a reply of more than {limit} bytes")
         try:
-            response, tokens = parse_reply(raw)
+            response, tokens = parse_reply(without_key(raw, self.key))
         except ValueError as error:
             start = told(raw[:2000].decode("utf-8", "replace"), self.key)
             raise _Again(f"{error}: {start}") from None

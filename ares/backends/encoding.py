@@ -20,6 +20,13 @@ from ares.backends.messages import digest, pictures
 from ares.errors import UserError
 from ares.seeds import row_seed
 
+#: What rendering can raise: a template is a program that comes with the model. transformers renders
+#: it in a sandbox, so it reaches nothing but the messages.
+TEMPLATE_ERRORS = (
+    TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -74,11 +81,14 @@ class Encoder:
                 tokenize=False,
                 add_generation_prompt=True,
             )
+        except TEMPLATE_ERRORS as error:  # an order of roles, or a template that is broken
+            return _refusal(error)
+        try:
             # The template writes the special tokens that a prompt starts with.
             given = {"text": [text], "add_special_tokens": False, "return_tensors": "pt"}
             tensors = dict(self.processor(**given, **({"images": shown} if shown else {})))
-        except (TemplateError, ValueError) as error:  # an order of roles, an aspect ratio
-            return Failure(f"the model's processor refuses the question: {error}", 0)
+        except ValueError as error:  # an aspect ratio
+            return _refusal(error)
         length = tensors["input_ids"].shape[1]
         if length + limit > self.context:
             return Failure(
@@ -88,6 +98,11 @@ class Encoder:
             )
         seed = row_seed(request.seed, text, *map(digest, shown))
         return Prompt(request, tensors, length, seed)
+
+
+def _refusal(error: Exception) -> Failure:
+    told = " ".join(str(error).split())[:300]
+    return Failure(f"the model's processor refuses the question: {told}", 0)
 
 
 def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, Tensor]:

@@ -20,7 +20,9 @@ REFUSED_KEY = frozenset({401, 403})
 MODEL_OR_ADDRESS = frozenset({404})
 
 #: What common API keys look like, as a server might repeat them.
-_KEYS = re.compile(r"\b(?:sk|hf|gsk|xai|nvapi)[-_][\w*.-]+|(?<=Bearer )\S+")
+_KEYS = re.compile(r"\b(?:sk|hf|gsk|xai|nvapi)[-_][\w*.-]+|(?<=Bearer )\S+|(?<=://)[^\s/@]+(?=@)")
+#: Characters of a key from which on it is looked for in answers; "-" and "EMPTY" are no secrets.
+_SHORTEST_KEY = 8
 _LONGEST_MESSAGE = 300
 
 
@@ -87,6 +89,11 @@ def told(message: object, key: str) -> str:
     text = " ".join(_KEYS.sub("[key]", text).split())
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 3] + "..."
+
+
+def without_key(raw: bytes, key: str) -> bytes:
+    """A reply in which the API key, should the server repeat it, is not to be read."""
+    return raw.replace(key.encode(), b"[key]") if len(key) >= _SHORTEST_KEY else raw
 
 
 def _message(reply: object) -> str | None:

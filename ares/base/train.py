@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -37,6 +37,7 @@ from ares.base.corpus import BEGINNING, IGNORED, Place, Stream
 from ares.errors import UserError
 from ares.io import atomic_path
 from ares.model.tiny import Size, build_model, build_processor
+from ares.versions import KEY, SCHEMA, check, number
 from ares.world.cards import draw_card
 from ares.world.settings import World
 
@@ -214,22 +215,31 @@ def _save(
         save_file(
             {k: v.contiguous() for k, v in tensors.items()},
             temporary,
-            {"progress": json.dumps(asdict(behind))},
+            {KEY: str(SCHEMA), "progress": json.dumps(asdict(behind))},
         )
+
+
+@contextmanager
+def _told_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except SafetensorError as error:
+        raise UserError(
+            f"{path}: damaged ({error}); remove it, then training starts again"
+        ) from None
 
 
 def _restore(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """Load a state; how far it is.
 
     Raises:
-        UserError: an earlier version of the code wrote it.
+        UserError: it is of another version, damaged, or lacks weights.
     """
     slots: dict[int, dict[str, Tensor]] = {}
     weights: dict[str, Tensor] = {}
-    with safe_open(path, "pt") as state:
-        behind = state.metadata()
-        if "progress" not in behind:
-            raise UserError(f"{path}: of an earlier version; remove it, training starts again")
+    with _told_damage(path), safe_open(path, "pt") as state:
+        behind = state.metadata() or {}
+        check(number(behind.get(KEY, "")), path, "remove it, then training starts again")
         for key in state.keys():  # noqa: SIM118 (no dictionary: it has no iterator)
             kind, rest = key.split(".", 1)
             if kind == "model":
@@ -237,7 +247,9 @@ def _restore(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimize
             else:
                 index, name = rest.split(".", 1)
                 slots.setdefault(int(index), {})[name] = state.get_tensor(key)
-    model.load_state_dict(weights, strict=False)
+    missing = set(model.load_state_dict(weights, strict=False).missing_keys) - {"lm_head.weight"}
+    if missing:
+        raise UserError(f"{path}: lacks {min(missing)}; remove it, then training starts again")
     model.tie_weights()
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})

@@ -87,7 +87,7 @@ class _Row:
         """Raises ItemError: the row can't be used; names it and says why."""
         try:
             return self.reader.item(self.place, self.id, self.group)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             name = self.reader.benchmark.name
             raise ItemError(f"benchmark {name}, item {self.id}: {error}") from None
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import fastjsonschema
-import yaml
 
 from ares import paths
 from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS
 from ares.config import (
+    check_integers,
     check_keys,
     explain,
     read_yaml,
@@ -142,7 +142,6 @@ def load_registry(
     entries: dict[str, dict[str, Any]] = {}
     for file in map(Path, files or (REGISTRY,)):
         file = file.absolute()
-        _check_twice(file)
         content = validated(read_yaml(file), schema("benchmarks"), shown(file))
         prompts = {**prompts, **content["prompts"]}  # a file may name templates anew, for itself
         _add(entries, _resolved(content["benchmarks"], entries, prompts, file), shown(file))
@@ -151,32 +150,6 @@ def load_registry(
             raise UserError(f"unknown benchmark '{name}'{suggestion(name, entries)}")
         entries[name] = _moved(entries[name], Path(path).absolute())
     return {name: _benchmark(name, entry) for name, entry in entries.items()}
-
-
-def _check_twice(file: Path) -> None:
-    """Refuse a key that stands twice in one mapping: YAML would keep the last in silence."""
-    try:
-        nodes = [yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # `read_yaml` says what is wrong
-    visited: set[int] = set()  # an alias may lead back to where it stands
-    while nodes:
-        node = nodes.pop()
-        if id(node) in visited:
-            continue
-        visited.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    raise UserError(
-                        f"{shown(file)}, line {key.start_mark.line + 1}: '{key.value}' is there "
-                        "already; give it another name"
-                    )
-                seen.add(key.value)
-                nodes.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            nodes.extend(node.value)
 
 
 def _add(known: dict[str, Any], new: Mapping[str, Any], where: str) -> None:
@@ -212,6 +185,7 @@ def _checked(entry: Any, where: str) -> dict[str, Any]:
     """As `ares.config.validated`; the schema is compiled once for all entries."""
     rules = schema("benchmarks")["definitions"]["entry"]
     check_keys(entry, rules, where)
+    check_integers(entry, rules, where)
     try:
         _validator()(entry)
     except fastjsonschema.JsonSchemaValueException as error:

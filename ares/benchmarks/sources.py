@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from PIL import Image
 
 from ares.benchmarks.registry import Benchmark
 from ares.errors import UserError
+from ares.pictures import MOST_BYTES, TooLarge, decode
 
 if TYPE_CHECKING:
     import datasets
@@ -79,42 +79,41 @@ class Part:
         if inside.is_absolute() or ".." in inside.parts:
             raise ValueError(f"names the picture '{name}', which is outside the data set")
         if self.folder is not None and (self.folder / inside).is_file():
-            return (self.folder / inside).read_bytes()
+            with (self.folder / inside).open("rb") as file:
+                return file.read(MOST_BYTES + 1)
         if self._zip is not None and name in self._zip.namelist():
-            return self._zip.read(name)
+            return self._unzipped(name)
         place = self.archive or self.folder
         raise ValueError(f"names the picture '{name}', which is not in {place or 'the data set'}")
 
+    def _unzipped(self, name: str) -> bytes:
+        assert self._zip is not None
+        try:
+            with self._zip.open(name) as file:
+                return file.read(MOST_BYTES + 1)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+            raise ValueError(f"names the picture '{name}', which is damaged ({error})") from None
+
     @cached_property
     def _zip(self) -> zipfile.ZipFile | None:
-        return zipfile.ZipFile(self.archive) if self.archive is not None else None
+        try:
+            return zipfile.ZipFile(self.archive) if self.archive is not None else None
+        except (zipfile.BadZipFile, OSError) as error:
+            raise UserError(f"{self.archive}: not a readable zip file ({error})") from None
 
 
 def decoded(data: bytes) -> Image.Image:
-    """An RGB picture, whole in memory.
+    """An RGB picture, whole in memory (`ares.pictures`).
 
     Raises:
         ValueError: too large, damaged, or no picture.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture: Image.Image = Image.open(BytesIO(data))
-            if picture.width * picture.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"more than {MAX_PIXELS} pixels")
-            picture.load()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        return decode(data, MAX_PIXELS)
+    except TooLarge as error:
         raise ValueError(f"has a picture that is too large to be trusted ({error})") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"has a picture that can't be decoded ({error})") from None
-    if picture.mode == "P" and "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-    if picture.mode in ("RGBA", "LA"):
-        # As qwen-vl-utils does it: a black drawing on nothing would turn black on black.
-        page = Image.new("RGB", picture.size, "white")
-        page.paste(picture, mask=picture.getchannel("A"))
-        return page
-    return picture.convert("RGB")
 
 
 def parts(benchmark: Benchmark) -> list[Part]:

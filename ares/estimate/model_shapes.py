@@ -7,7 +7,7 @@ size, V vocabulary, P patches of a picture (14 x 14 pixels each, four of them ma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -176,13 +176,27 @@ def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
     """The shape in a transformers config, as plain JSON.
 
     Raises:
-        UserError: it is no Qwen2.5-VL.
+        UserError: it is no Qwen2.5-VL, or lacks a size.
     """
-    if config.get("model_type") != "qwen2_5_vl":
+    kind = config.get("model_type") if isinstance(config, Mapping) else None
+    if kind != "qwen2_5_vl":
+        raise UserError(f"{name}: model_type is {kind!r}; the formulas are those of qwen2_5_vl")
+    try:
+        shape = _shape_of(config, name)
+    except (KeyError, TypeError) as error:
         raise UserError(
-            f"{name}: model_type is {config.get('model_type')!r}; the formulas are those of "
-            "qwen2_5_vl"
-        )
+            f"{name}: its config.json lacks a size ({error}); give 3b, 7b, or a folder that "
+            "`ares export` wrote"
+        ) from None
+    for part in (shape.text, shape.vision):
+        for field, value in asdict(part).items():
+            # True is an integer to Python, and 0 layers of full attention are possible.
+            if not isinstance(value, int) or (value < 1 and field not in ("tied", "full_layers")):
+                raise UserError(f"{name}: {field} is {value!r} in its config.json: a size is 1 up")
+    return shape
+
+
+def _shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
     text, vision = config["text_config"], config["vision_config"]
     return ModelShape(
         name,

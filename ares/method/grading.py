@@ -12,8 +12,9 @@ from fractions import Fraction
 
 from ares.boxed import last_boxed
 
-_FORMAT = re.compile(r"<think>.*</think>.*\\boxed\{.*\}.*", re.DOTALL)
 _FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}")
+#: What is read as a number. "1e999999999" is one to `Fraction` too, and would fill the memory.
+_NUMBER = re.compile(r"[-+]?(?:\d{1,400}(?:/\d{1,400}|\.\d{0,400}|e-?\d{1,3})?|\.\d{1,400})", re.I)
 
 
 def follows_format(response: str) -> bool:
@@ -22,7 +23,15 @@ def follows_format(response: str) -> bool:
     >>> follows_format(r"<think>x</think> \\boxed{1}"), follows_format(r"\\boxed{1}")
     (True, False)
     """
-    return _FORMAT.fullmatch(re.sub(r"\s*(<|>|/)\s*", r"\1", response)) is not None
+    # Piece by piece, and no pattern: a pattern takes minutes for a hostile response.
+    parts = re.split("([<>/])", response)
+    inner = "".join(part.strip() for part in parts[1:-1])
+    text = parts[0].rstrip() + inner + parts[-1].lstrip() if len(parts) > 1 else response
+    if not text.startswith("<think>"):
+        return False
+    _, thought_ends, after = text.partition("</think>")
+    _, box_opens, inside = after.partition(r"\boxed{")
+    return bool(thought_ends and box_opens) and "}" in inside
 
 
 def is_correct(response: str, truth: str) -> bool:
@@ -40,7 +49,10 @@ def is_correct(response: str, truth: str) -> bool:
 
 
 def _rational(text: str) -> Fraction | None:
+    text = _FRACTION.sub(r"\1\2/\3", text)
+    if _NUMBER.fullmatch(text) is None:
+        return None
     try:
-        return Fraction(_FRACTION.sub(r"\1\2/\3", text))
-    except (ValueError, ZeroDivisionError):
+        return Fraction(text)
+    except ZeroDivisionError:
         return None

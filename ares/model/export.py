@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -51,7 +50,6 @@ def export(
         raise UserError(f"number type '{dtype}': give {', '.join(DTYPES)}")
     with whole_folder(folder) as made:
         model, processor = load_model(source.absolute(), dtype=DTYPES[number_type])
-        _check_finite(model, source, number_type)
         # Training with gradient checkpointing leaves it off: generation would slow to a crawl.
         model.config.get_text_config().use_cache = True
         if model.generation_config.use_cache is False:
@@ -122,10 +120,3 @@ def _kept(source: Path) -> str:
         with safe_open(file, framework="pt") as handle:
             found |= {handle.get_slice(name).get_dtype() for name in handle.keys()}  # noqa: SIM118
     return "float16" if found == {"F16"} else "bfloat16"
-
-
-def _check_finite(model: Any, source: Path, dtype: str) -> None:
-    for name, weight in model.named_parameters():
-        if not torch.isfinite(weight).all():
-            hint = "; float16 may be too narrow for it: try bfloat16" if dtype == "float16" else ""
-            raise UserError(f"{source}: {name} holds values that are not finite{hint}")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -27,9 +26,11 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from ares.errors import UserError
 from ares.io import read_json
+from ares.model.folder import check_folder
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.paths import ROOT
 from ares.world.settings import World, world_from_dict
+from ares.yaml_files import shortened
 
 WORLD_FILE = "world.json"
 
@@ -54,6 +55,11 @@ def load_policy(
     """
     source, pinned = model_source(name_or_path), _pinned(revision)
     with _readable(name_or_path):
+        kind = AutoConfig.from_pretrained(source, trust_remote_code=False, **pinned).model_type
+        if kind != "qwen2_5_vl":
+            raise UserError(
+                f"{name_or_path}: a model of type '{kind}', and a Qwen2.5-VL is wanted here"
+            )
         model = _whole(
             Qwen2_5_VLForConditionalGeneration,
             source,
@@ -68,6 +74,7 @@ def load_policy(
             tokenizer,
             chat_template=tokenizer.chat_template,
         )
+    _check_vocabulary(model, processor, name_or_path)
     return model.to(device).eval(), processor
 
 
@@ -119,7 +126,35 @@ def _whole(kind: Any, source: str, name: str | Path, **options: Any) -> Any:
             f"{name}: {len(missing)} weights are missing, {missing[0]} among them; copy the whole "
             "model folder, or export the checkpoint again"
         )
+    for key, weight in model.named_parameters():
+        # NaN is the least and the greatest of whatever it stands among; no copy is made.
+        if weight.is_floating_point() and not all(map(torch.isfinite, torch.aminmax(weight))):
+            narrow = weight.dtype == torch.float16
+            hint = "; float16 may be too narrow for it: try bfloat16" if narrow else ""
+            raise UserError(f"{name}: {key} holds values that are not finite{hint}")
     return model
+
+
+def _check_vocabulary(model: Any, processor: Any, name: str | Path) -> None:
+    """Refuse a tokenizer of another model, as far as it can be told.
+
+    Raises:
+        UserError: it has tokens that the model does not have, or another token for pictures.
+    """
+    tokenizer, config = processor.tokenizer, model.config
+    rows = model.get_input_embeddings().num_embeddings
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= rows:
+        raise UserError(
+            f"{name}: the tokenizer has a token {highest} and the model {rows} rows; the files are "
+            "of different models, so copy the whole folder again"
+        )
+    picture = tokenizer.convert_tokens_to_ids(processor.image_token)
+    if picture != config.image_token_id:
+        raise UserError(
+            f"{name}: {processor.image_token} is token {picture} of the tokenizer and "
+            f"{config.image_token_id} in config.json; the files are of different models"
+        )
 
 
 def _pinned(revision: str | None) -> dict[str, Any]:
@@ -131,8 +166,12 @@ def _readable(name: str | Path) -> Iterator[None]:
     """Say in one line why a model can't be loaded."""
     try:
         yield
-    except (OSError, SafetensorError, ValueError, ImportError) as error:
-        raise UserError(f"{name}: can't be loaded as a model ({_first_line(error)})") from None
+    except UserError:
+        raise
+    # What transformers raises for a damaged file is whatever it met first, from KeyError to
+    # ZeroDivisionError, and tokenizers raises a bare Exception: no shorter list is complete.
+    except Exception as error:
+        raise UserError(f"{name}: can't be loaded as a model ({_first_line(error)})") from error
 
 
 def model_world(path: str | Path, world: World) -> None:
@@ -141,9 +180,9 @@ def model_world(path: str | Path, world: World) -> None:
     Raises:
         UserError: the checkpoint has a world of its own and it is another one.
     """
-    file = Path(model_source(path)) / WORLD_FILE
-    if not file.is_file():
+    if not of_small_world(path):
         return
+    file = Path(model_source(path)) / WORLD_FILE
     own = world_from_dict(read_json(file), str(file)).as_dict()
     differing = [key for key, value in world.as_dict().items() if own[key] != value]
     if differing:
@@ -153,18 +192,20 @@ def model_world(path: str | Path, world: World) -> None:
         )
 
 
+def of_small_world(path: str | Path) -> bool:
+    """Whether a model folder says which world it was trained on."""
+    return (Path(model_source(path)) / WORLD_FILE).is_file()
+
+
 def model_source(name_or_path: str | Path) -> str:
     """A local folder if there is one, else the name as the hub knows it.
 
     Raises:
-        UserError: no such folder, or one without config or safetensors.
+        UserError: no such folder, or one that `check_folder` refuses.
     """
     for folder in (Path(name_or_path), ROOT / name_or_path):
         if folder.is_dir():
-            if not (folder / "config.json").is_file():
-                raise UserError(f"{folder}: no config.json; this is not a model folder")
-            if not list(folder.glob("*.safetensors")):
-                raise UserError(f"{folder}: no *.safetensors; the weights of the model are missing")
+            check_folder(folder)
             return str(folder)
     if Path(name_or_path).is_absolute() or str(name_or_path).count("/") != 1:
         raise UserError(f"{name_or_path}: no such model folder")
@@ -172,4 +213,5 @@ def model_source(name_or_path: str | Path) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    told = str(error).strip().partition("\n")[0]
+    return shortened(told, 300) if told else type(error).__name__

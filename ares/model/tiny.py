@@ -18,6 +18,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from ares.errors import UserError
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.world.cards import CARD
 from ares.world.settings import World
@@ -134,3 +135,25 @@ def build_model(
         eos_token_id=ids[END], pad_token_id=ids[PAD], do_sample=True, temperature=1.0, top_k=0
     )
     return model
+
+
+def check_processor(processor: TorchvisionFreeProcessor, world: World, where: str) -> None:
+    """Refuse a tokenizer, chat template or image processor that is not the world's own.
+
+    A model would answer all the same, to other words and other pictures than were meant.
+
+    Raises:
+        UserError: names what differs.
+    """
+    own = build_processor(world)
+    pairs = {
+        "tokenizer": [p.tokenizer.backend_tokenizer.to_str() for p in (processor, own)],
+        "chat template": [p.chat_template for p in (processor, own)],
+        "image processor": [p.image_processor.to_dict() for p in (processor, own)],
+    }
+    differing = [name for name, (found, expected) in pairs.items() if found != expected]
+    if differing:
+        raise UserError(
+            f"{where}: its {' and '.join(differing)} is not that of the world it was trained on; "
+            "copy the whole folder again"
+        )

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from ares.model.load import load_policy, model_world
+from ares.model.load import load_policy, model_world, of_small_world
+from ares.model.tiny import check_processor
 from ares.sampling.rollouts import Sampling
 from ares.world.settings import World, load_world
 
@@ -25,6 +26,8 @@ def load(config: dict[str, Any]) -> tuple[Any, Any, World]:
     model_world(config["model"], world)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model, processor = load_policy(config["model"], device=device)
+    if of_small_world(config["model"]):
+        check_processor(processor, world, config["model"])
     return model, processor, world
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from ares.errors import UserError
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts
 from ares.seeds import row_seed
@@ -54,6 +55,41 @@ def tasks_from_table(table: pd.DataFrame, look: int) -> list[Task]:
         Task(Problem(tuple(int(n) for n in numbers), int(target)), level, presentation, look)
         for numbers, target, level, presentation in zip(*columns, strict=True)
     ]
+
+
+def check_tasks(tasks: Sequence[Task], world: World, where: str) -> None:
+    """Refuse problems that this world can't state: they are of another one.
+
+    Args:
+        where: the table they come from, for the message.
+
+    Raises:
+        UserError: names the problem.
+    """
+    (low, high), (least, most) = world.numbers, world.values
+    for task in tasks:
+        numbers, target = task.problem.numbers, task.problem.target
+        stated = low <= min(numbers) and max(numbers) <= high and least <= target <= most
+        if not stated or world.levels.get(task.level) != len(numbers):
+            raise UserError(
+                f"{where}: problem {task.problem.id}, level {task.level}: is none of this world; "
+                "give the config that the table was made with, or make it again"
+            )
+
+
+def check_tokens(rollouts: pd.DataFrame, model, where: str) -> None:
+    """Refuse rollouts with tokens that the model does not have.
+
+    Raises:
+        UserError: names the rollout.
+    """
+    size = model.config.text_config.vocab_size
+    for row in rollouts.itertuples():
+        if max(row.token_ids) >= size:
+            raise UserError(
+                f"{where}: rollout {row.rollout_id} holds token {max(row.token_ids)}, and the "
+                f"model has {size}: it comes from another model, so sample again"
+            )
 
 
 def encode(

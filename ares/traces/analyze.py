@@ -6,27 +6,17 @@ import gc
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from ares.errors import UserError
-from ares.io import atomic_path, temporary_folder, write_table, write_text
+from ares.io import temporary_folder, write_text
 from ares.method.lexicon import Lexicon
 from ares.traces.figures import draw_difficulty, draw_words
 from ares.traces.measure import Definition, Measured, measure
 from ares.traces.page import page
-from ares.traces.read import Trace, read_traces
+from ares.traces.read import read_traces
 from ares.traces.sample import PageSample
 from ares.traces.spelling import clean
 from ares.traces.spool import Spool
-
-#: Columns of the table of traces, in their order.
-COLUMNS = (
-    *("trace", "id", "problem", "benchmark", "difficulty", "correct", "finish", "n_tokens"),
-    *("entropy", "hwe", "hwe_validated", "max_window", "top_k", "unlisted"),
-)
-
 
 #: Words of a large model, for the bound on what is not listed.
 VOCABULARY = 150_000
@@ -59,17 +49,10 @@ def analyze(
     folder.mkdir(parents=True, exist_ok=True)
     sample = PageSample(page_traces)
     with temporary_folder(folder / "spool") as scratch:
-        spool, facts = _read(path, scratch / "tokens.parquet", lexicon, sample)
-        with atomic_path(folder / "tokens.parquet") as temporary:
-            measured = measure(spool, how, temporary)
-    traces = pd.concat([facts, measured.traces], axis=1)
-    traces["trace"] = range(len(traces))
-    traces = traces[list(COLUMNS)]
-    for ending in ("csv", "parquet"):
-        write_table(folder / f"traces.{ending}", traces)
-    about = list(_numbers(path, how, traces, measured))
+        measured = measure(_read(path, scratch, lexicon, sample), how, folder)
+    about = list(_numbers(path, how, measured))
     yield from about
-    yield from _figures(traces, measured, how, folder)
+    yield from _figures(measured, how, folder)
     if page_traces:
         yield _page(path, folder, how, sample, lexicon, about)
     yield f"tables: {folder / 'tokens.parquet'}, {folder / 'traces.csv'}"
@@ -96,88 +79,68 @@ def _page(
     return f"page: {folder / 'index.html'} ({len(shown):,} of {total:,} traces)"
 
 
-def _read(
-    path: str | Path, spooled: Path, lexicon: Lexicon, sample: PageSample
-) -> tuple[Spool, pd.DataFrame]:
-    """All traces to the spool, some to the page; what the file says of each as a table."""
-    facts: list[tuple[Any, ...]] = []
+def _read(path: str | Path, scratch: Path, lexicon: Lexicon, sample: PageSample) -> Spool:
+    """All traces to the spool, some to the page."""
     # A line is thousands of small objects: without this the collector would look through all
     # loaded modules again and again, which takes longer than reading.
     gc.freeze()
     try:
-        with Spool(spooled, lexicon) as spool:
+        with Spool(scratch, lexicon) as spool:
             for trace in read_traces(path, progress="reading"):
                 sample.add(spool.traces, trace)
                 spool.add(trace)
-                facts.append(_facts(trace))
     finally:
         gc.unfreeze()
-    if not facts:
+    if not spool.traces:
         raise UserError(f"{path}: no trace in it; one JSON object per line is wanted")
-    names = ["id", "problem", "benchmark", "difficulty", "correct", "finish", "top_k"]
-    table = pd.DataFrame(facts, columns=names)
-    return spool, table.astype({"correct": "boolean", "top_k": "Int64"})
+    return spool
 
 
-def _facts(trace: Trace) -> tuple[Any, ...]:
-    return (
-        *(trace.id, trace.problem, trace.benchmark, trace.difficulty, trace.correct),
-        *(trace.finish, trace.top_k),
-    )
-
-
-def _numbers(
-    path: str | Path, how: Definition, traces: pd.DataFrame, measured: Measured
-) -> Iterator[str]:
+def _numbers(path: str | Path, how: Definition, measured: Measured) -> Iterator[str]:
     """What was measured, and how far it can be trusted."""
-    tokens = int(traces["n_tokens"].sum())
-    yield f"{path}: {len(traces):,} traces, {tokens:,} tokens"
-    weights = traces["n_tokens"] / tokens
-    mean = (traces["entropy"].fillna(0) * weights).sum()
-    estimated = traces["top_k"].notna() & (traces["n_tokens"] > 0)
-    if estimated.any():
-        unlisted = (traces["unlisted"].fillna(0) * weights)[estimated].sum()
-        unlisted /= weights[estimated].sum()
+    sums = measured.sums
+    yield f"{path}: {sums.traces:,} traces, {sums.tokens:,} tokens"
+    mean = sums.entropy / sums.tokens
+    if sums.estimated:
+        unlisted = sums.unlisted / sums.estimated_tokens
         yield (
-            f"entropy: {mean:.3f} nats per token; a lower bound in {estimated.sum():,} traces, "
-            f"from the {int(traces['top_k'].min())} most probable tokens and the rest as one more; "
+            f"entropy: {mean:.3f} nats per token; a lower bound in {sums.estimated:,} traces, "
+            f"from the {sums.top_k} most probable tokens and the rest as one more; "
             f"the rest has {unlisted:.2%} of the probability, which over {VOCABULARY:,} words is "
             f"worth at most {unlisted * math.log(VOCABULARY):.3f} nats more"
         )
     else:
         yield f"entropy: {mean:.3f} nats per token, exact as the file gives it"
-    hwe, validated = int(traces["hwe"].sum()), int(traces["hwe_validated"].sum())
     yield (
         f"threshold: {measured.theta:.4f} nats ({how.threshold}, percentile {how.percentile:g}, "
         f"windows of {how.window})"
     )
     yield (
-        f"HWE tokens: {hwe:,} ({hwe / tokens:.1%}), {hwe / len(traces):.1f} per trace; "
-        f"{validated:,} of them are reasoning triggers"
+        f"HWE tokens: {sums.hwe:,} ({sums.hwe / sums.tokens:.1%}), "
+        f"{sums.hwe / sums.traces:.1f} per trace; "
+        f"{sums.validated:,} of them are reasoning triggers"
     )
     if not (measured.words["category"] != "").any():
         yield "no token is in the lexicon: are the tokens words of its language?"
 
 
-def _figures(
-    traces: pd.DataFrame, measured: Measured, how: Definition, folder: Path
-) -> Iterator[str]:
+def _figures(measured: Measured, how: Definition, folder: Path) -> Iterator[str]:
     """Draw what can be drawn; say what can't."""
     if (measured.words["high"] > 0).any():
         draw_words(measured.words, how.percentile, folder)
         yield f"words of high entropy: {folder / 'wordcloud.png'}"
     else:
         yield "no word cloud: no token of high entropy has a letter"
+    sums = measured.sums
     missing = [
         name
-        for name, known in (
-            ("correct", traces["correct"].notna()),
-            ("difficulty", traces["difficulty"] != ""),
-        )
-        if not known.any()
+        for name, known in (("correct", sums.correct), ("difficulty", sums.difficulty))
+        if not known
     ]
     if missing:
         yield f"no figure of difficulty: the file does not say {' and '.join(missing)}"
-        return
-    draw_difficulty(traces, folder)
-    yield f"entropy and difficulty (Fig. 4b): {folder / 'difficulty.png'}"
+    elif not sums.both:
+        yield "no figure of difficulty: the file says correct and difficulty of different traces"
+    else:
+        draw_difficulty(folder / "traces.parquet", folder)
+        yield f"entropy and difficulty (Fig. 4b): {folder / 'difficulty.png'}"

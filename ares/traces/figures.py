@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 
 from ares.analysis.difficulty import figure4
@@ -19,8 +20,9 @@ from ares.plotting import ARMS, PAGE, PAIR, interval_bars, note, save_figure, us
 
 #: Words drawn, and letters of one; the table beside the figure has them all.
 WORDS, LETTERS = 150, 30
-#: Resamples x problems that are held at a time.
-DRAWS = 20_000_000
+#: Questions of a difficulty that are drawn one by one; more of them are drawn in so many groups,
+#: which bounds the memory and leaves the variance of a mean what it is.
+UNITS = 2000
 COVERAGE, RESAMPLES, SEED = 0.95, 1000, 1
 PANELS = {
     "i": "accuracy, by HWE count",
@@ -45,6 +47,8 @@ def draw_words(words: pd.DataFrame, percentile: float, folder: Path) -> None:
     for row in shown.itertuples():
         # A word of hundreds of letters, as a trace may hold, has no place in a picture.
         name = row.word if len(row.word) <= LETTERS else row.word[: LETTERS - 1] + "…"
+        # Line ends within a word can't be laid out, other controls have no shape.
+        name = "".join(sign if sign.isprintable() else "\ufffd" for sign in name)
         colour[name] = hues.get(row.category, _other(row.category))
         weights[name] = weights.get(name, 0.0) + row.high
     fig, ax = plt.subplots(figsize=(PAGE, 3.9))
@@ -63,33 +67,21 @@ def _other(category: str) -> str:
     return "#0072B2" if category else "#8A8A8A"
 
 
-def draw_difficulty(traces: pd.DataFrame, folder: Path) -> None:
-    """Write difficulty.png, .pdf and .csv: Fig. 4b, with 95 % intervals over problems.
+def draw_difficulty(path: Path, folder: Path) -> None:
+    """Write difficulty.png, .pdf and .csv: Fig. 4b, with 95 % intervals over questions.
 
     Args:
-        traces: the table of traces; rows that lack correctness or difficulty take no part.
+        path: traces.parquet (`ares.traces.totals`), with at least one row that says correctness
+            and difficulty; rows that lack one of them take no part.
 
     Raises:
-        UserError: a problem has two difficulties.
+        UserError: a question has two difficulties.
     """
     use_style()
-    table = traces[traces["correct"].notna() & (traces["difficulty"] != "")]
-    table = table.assign(
-        problem_id=table["problem"],
-        bucket=table["difficulty"],
-        right=table["correct"].astype(float),
-        hwe_count=table["hwe"],
-        length=table["n_tokens"].astype(float),
-    )
-    problems = table.drop_duplicates(["problem", "difficulty"])
-    twice = problems[problems["problem"].duplicated()]
-    if len(twice):
-        raise UserError(
-            f"{twice['problem'].iloc[0]}: traces of one id have two difficulties; give the "
-            "difficulty of the question"
-        )
-    resamples = int(np.clip(DRAWS // len(problems), 50, RESAMPLES))
-    resampler = Resampler(table["problem_id"], table["bucket"], resamples, COVERAGE, SEED)
+    table = _of_questions(path)
+    questions = int(table.pop("question").max()) + 1
+    strata = table["bucket"].astype(str)
+    resampler = Resampler(table["problem_id"], strata, RESAMPLES, COVERAGE, SEED)
     rows = figure4(table, resampler)
     fig, axes = plt.subplots(1, 4, figsize=(PAGE, 2.3))
     for ax, (panel, title) in zip(axes, PANELS.items(), strict=True):
@@ -97,11 +89,56 @@ def draw_difficulty(traces: pd.DataFrame, folder: Path) -> None:
         ax.set_title(f"({panel}) {title}")
     note(
         fig,
-        f"{len(table):,} traces of {len(problems):,} questions; {COVERAGE:.0%} intervals over "
+        f"{len(table):,} traces of {questions:,} questions; {COVERAGE:.0%} intervals over "
         "questions. (i): below and above the mean HWE count of a difficulty.",
     )
     save_figure(fig, rows, folder, "difficulty")
     plt.close(fig)
+
+
+def _of_questions(path: Path) -> pd.DataFrame:
+    """The traces that take part, as `figure4` wants them.
+
+    Returns:
+        question (numbered from 0), problem_id (the question, or where there are more than `UNITS`
+        of a difficulty, one of so many groups of them), bucket, correct, right, hwe_count, length.
+
+    Raises:
+        UserError: a question has two difficulties.
+    """
+    wanted = ["problem", "difficulty", "correct", "hwe", "n_tokens"]
+    parts = []
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, columns=wanted).to_pandas()
+            rows = rows[rows["correct"].notna() & (rows["difficulty"] != "")]
+            part = {
+                # The names themselves would be most of the memory.
+                "question": pd.util.hash_array(rows["problem"].to_numpy(object)),
+                "bucket": pd.Categorical(rows["difficulty"], BUCKETS),
+                "correct": rows["correct"].astype(bool),
+                "hwe_count": rows["hwe"].astype(np.int32),
+                "length": rows["n_tokens"].astype(np.int32),
+            }
+            parts.append(pd.DataFrame(part))
+    table = pd.concat(parts, ignore_index=True)
+    number, hashes = pd.factorize(table["question"])
+    first = table[~table["question"].duplicated()]
+    strange = (first["bucket"].cat.codes.to_numpy()[number] != table["bucket"].cat.codes).to_numpy()
+    if strange.any():
+        raise UserError(
+            f"{_name(path, hashes[number[strange.argmax()]])}: traces of one id have two "
+            "difficulties; give the difficulty of the question"
+        )
+    unit = first["bucket"].cat.codes.astype(np.int32) * UNITS
+    unit += first.groupby("bucket", observed=True).cumcount() % UNITS
+    return table.assign(question=number, problem_id=unit.to_numpy()[number], right=table["correct"])
+
+
+def _name(path: Path, hashed: int) -> str:
+    """The name of the question with this hash."""
+    names = pq.read_table(path, columns=["problem"])["problem"].to_numpy()
+    return names[pd.util.hash_array(names) == hashed][0]
 
 
 def _draw_panel(ax: Axes, rows: pd.DataFrame) -> None:

@@ -173,7 +173,8 @@ def _listed(top: Any, place: int, name: str) -> list[Alternative]:
         if isinstance(entry, Mapping):
             found += _pairs([entry], place)
         elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) == 2:
-            found.append((str(entry[0]), entry[1]))
+            name_or_id = entry[0]
+            found.append((str(name_or_id) if type(name_or_id) is int else name_or_id, entry[1]))
         else:
             found.append(("", entry))
     return found
@@ -190,12 +191,13 @@ def _vllm_output(output: Mapping[str, Any], entropy: Any) -> Raw:
         raise Malformed(f"{len(ids)} token_ids and {len(positions)} logprobs: one per token")
     tokens, alternatives, fewest = [], [], None
     for place, (number, listed) in enumerate(zip(ids, positions, strict=True)):
-        if not isinstance(listed, Mapping) or not isinstance(listed.get(str(number)), Mapping):
+        if not isinstance(listed, Mapping) or str(number) not in listed:
             raise Malformed(f"outputs.logprobs[{place}]: token {number} is not among its entries")
+        if not all(isinstance(entry, Mapping) for entry in listed.values()):
+            raise Malformed(f"outputs.logprobs[{place}]: an entry that is not an object")
         entries = {
             key: (_decoded(entry, key), entry.get("logprob"), entry.get("rank"))
             for key, entry in listed.items()
-            if isinstance(entry, Mapping)
         }
         tokens.append(entries[str(number)][0])
         alternatives.append([(token, logprob) for token, logprob, _ in entries.values()])
@@ -258,7 +260,7 @@ def _list(value: Any, name: str) -> Sequence[Any]:
 
 def _texts(value: Any, name: str) -> list[str]:
     tokens = list(_list(value, name))
-    if not all(isinstance(token, str) for token in tokens):
+    if not {*map(type, tokens)} <= {str}:
         raise Malformed(f"{name}: not a list of texts")
     return tokens
 

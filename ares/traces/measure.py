@@ -17,6 +17,7 @@ windows, and the lexicon is asked about the sampled token, not the most probable
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +29,14 @@ import pyarrow.parquet as pq
 import torch
 
 from ares.errors import UserError
+from ares.io import atomic_path
 from ares.method.lexicon import normalize_token
 from ares.method.thresholds import rollout_quantiles
 from ares.method.windows import hwe_mask, window_entropy
 from ares.traces.quantile import exact_quantile
 from ares.traces.spool import Piece, Spool
+from ares.traces.totals import Sums, TraceTable
+from ares.versions import numbered
 
 THRESHOLDS = ("batch", "main-text", "app-h", "released")
 
@@ -77,13 +81,12 @@ class Measured:
     """What a file of traces comes to.
 
     theta: threshold of HWE tokens; token_theta: percentile of single tokens' entropy; both nats.
-    traces: one row per trace: n_tokens, entropy, hwe, hwe_validated, max_window.
-    words: see `Words.table`.
+    sums: over all traces. words: see `Words.table`.
     """
 
     theta: float
     token_theta: float
-    traces: pd.DataFrame
+    sums: Sums
     words: pd.DataFrame
 
 
@@ -98,8 +101,8 @@ def threshold(spool: Spool, how: Definition) -> float:
         return exact_quantile(
             lambda: token_entropies(spool) if how.threshold == "app-h" else _windows(spool, how), q
         )
-    quantiles = []
-    for piece in spool.pieces(["position", "entropy"]):
+    quantiles = array("d")
+    for piece in spool.pieces(["position", "entropy"], progress="threshold"):
         for entropy_1T in piece.rows():
             values_1T, mask_1T = entropy_1T, torch.ones_like(entropy_1T, dtype=torch.bool)
             if how.threshold == "released":
@@ -114,38 +117,45 @@ def threshold(spool: Spool, how: Definition) -> float:
 
 def token_entropies(spool: Spool) -> Iterator[np.ndarray]:
     """The entropies of all tokens, in chunks."""
-    for piece in spool.pieces(["entropy"]):
+    for piece in spool.pieces(["entropy"], progress="percentile"):
         yield piece.column("entropy")
 
 
 def _windows(spool: Spool, how: Definition) -> Iterator[np.ndarray]:
     """All complete windows, in chunks."""
-    for piece in spool.pieces(["position", "entropy"]):
+    for piece in spool.pieces(["position", "entropy"], progress="threshold"):
         window = how.windows(piece)
         yield window[~np.isnan(window)]
 
 
-def measure(spool: Spool, how: Definition, tokens_out: Path) -> Measured:
-    """Mark the HWE tokens, count them, and write the table of tokens.
+def measure(spool: Spool, how: Definition, folder: Path) -> Measured:
+    """Mark the HWE tokens, count them, and write the tables of tokens and traces.
 
     Args:
         spool: closed.
-        tokens_out: receives trace, position, token, entropy, unlisted, window, hwe, lexicon.
+        folder: receives tokens.parquet (trace, position, token, entropy, unlisted, window, hwe,
+            lexicon), traces.parquet and traces.csv (`ares.traces.totals.COLUMNS`).
 
     Raises:
         UserError: no trace is as long as the window.
     """
     theta = threshold(spool, how)
     token_theta = exact_quantile(lambda: token_entropies(spool), how.percentile / 100)
-    words, traces = Words(spool.lexicon.category_of), _Totals(spool.traces)
-    with TokenTable(tokens_out) as table:
-        for piece in spool.pieces():
+    words = Words(spool.lexicon.category_of)
+    with (
+        atomic_path(folder / "tokens.parquet") as tokens_out,
+        atomic_path(folder / "traces.parquet") as traces_out,
+        atomic_path(folder / "traces.csv") as csv_out,
+        TokenTable(tokens_out) as tokens,
+        TraceTable(traces_out, csv_out) as traces,
+    ):
+        for piece, facts in zip(spool.pieces(progress="marking"), spool.facts(), strict=True):
             entropy, window = piece.column("entropy"), how.windows(piece)
             hwe = how.selected(entropy, window, theta)
-            table.write(piece, window, hwe)
-            traces.add(piece, window, hwe)
+            tokens.write(piece, window, hwe)
+            traces.write(piece, facts, window, hwe)
             words.add(piece, hwe, entropy >= token_theta)
-    return Measured(theta, token_theta, traces.table(), words.table())
+    return Measured(theta, token_theta, traces.sums, words.table())
 
 
 class TokenTable:
@@ -168,45 +178,13 @@ class TokenTable:
         table = piece.table.add_column(5, "window", pa.array(window))
         table = table.add_column(6, "hwe", pa.array(hwe))
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
-        self._writer.write_table(table, row_group_size=len(table))
-
-
-class _Totals:
-    """Sums per trace."""
-
-    def __init__(self, traces: int) -> None:
-        self.tokens, self.hwe, self.validated = np.zeros((3, traces), np.int64)
-        self.entropy, self.unlisted = np.zeros((2, traces))
-        self.highest = np.full(traces, np.nan, np.float32)
-
-    def add(self, piece: Piece, window: np.ndarray, hwe: np.ndarray) -> None:
-        starts = piece.starts
-        chosen = piece.column("trace")[starts]
-        validated = hwe & piece.triggers
-        for total, values in (
-            (self.tokens, np.ones(len(hwe), np.int64)),
-            (self.hwe, hwe.astype(np.int64)),
-            (self.validated, validated.astype(np.int64)),
-            (self.entropy, piece.column("entropy").astype(np.float64)),
-            (self.unlisted, piece.column("unlisted").astype(np.float64)),
-        ):
-            total[chosen] = np.add.reduceat(values, starts)
-        self.highest[chosen] = np.fmax.reduceat(window, starts)
-
-    def table(self) -> pd.DataFrame:
-        number = np.where(self.tokens, self.tokens, 1)
-        known = self.tokens > 0
-        return pd.DataFrame(
-            {
-                "n_tokens": self.tokens,
-                "entropy": np.where(known, self.entropy / number, np.nan),
-                "hwe": self.hwe,
-                "hwe_validated": self.validated,
-                "max_window": self.highest,
-                "unlisted": np.where(known, self.unlisted / number, np.nan),
-            }
-        )
+            schema = numbered(table).schema
+            # Entropies hardly ever repeat: a dictionary of them would take half the time.
+            repeated = ["trace", "position", "token", "lexicon"]
+            self._writer = pq.ParquetWriter(
+                self.path, schema, compression="zstd", use_dictionary=repeated
+            )
+        self._writer.write_table(table, row_group_size=max(1, len(table)))
 
 
 @dataclass
@@ -214,20 +192,20 @@ class Words:
     """Counts per word; spellings that `normalize_token` makes alike are one word."""
 
     category: Mapping[str, str]
-    found: dict[str, np.ndarray] = field(default_factory=dict)
+    # Row of `_sums` of every spelling: a vocabulary is small against the tokens.
+    _row: dict[str, int] = field(default_factory=dict)
+    _sums: np.ndarray = field(default_factory=lambda: np.zeros((1024, 4)))
 
     def add(self, piece: Piece, hwe: np.ndarray, high: np.ndarray) -> None:
         """Count the tokens of a piece."""
         column = piece.table["token"].combine_chunks()
         code, names = column.indices.to_numpy(), column.dictionary.to_pylist()
-        sums = [
-            np.bincount(code, weights, len(names))
-            for weights in (None, high, hwe, piece.column("entropy"))
-        ]
-        for name, *values in zip(names, *sums, strict=True):
-            word = normalize_token(name)
-            if any(map(str.isalpha, word)):
-                self.found[word] = self.found.get(word, 0) + np.array(values)
+        rows = [self._row.setdefault(name, len(self._row)) for name in names]
+        if len(self._row) > len(self._sums):
+            more = np.zeros((2 * len(self._row) - len(self._sums), 4))
+            self._sums = np.concatenate([self._sums, more])
+        for column_of, weights in enumerate((None, high, hwe, piece.column("entropy"))):
+            self._sums[rows, column_of] += np.bincount(code, weights, len(names))
 
     def table(self) -> pd.DataFrame:
         """One row per word with a letter, those most often of high entropy first.
@@ -235,9 +213,14 @@ class Words:
         Columns: word, count, high (tokens whose own entropy reaches the percentile), hwe (HWE
         tokens), entropy (mean, nats), category (of the lexicon, "" for none).
         """
+        found: dict[str, np.ndarray] = {}
+        for name, row in self._row.items():
+            word = normalize_token(name)
+            if any(map(str.isalpha, word)):
+                found[word] = found.get(word, 0) + self._sums[row]
         rows = [
             (word, int(n), int(high), int(hwe), total / n, self.category.get(word, ""))
-            for word, (n, high, hwe, total) in self.found.items()
+            for word, (n, high, hwe, total) in found.items()
         ]
         rows.sort(key=lambda row: (-row[2], -row[3], row[0]))
         return pd.DataFrame(rows, columns=["word", "count", "high", "hwe", "entropy", "category"])

@@ -27,10 +27,13 @@ from ares.method.entropy import topk_entropy
 from ares.traces.formats import Alternative, Malformed, Raw, responses
 from ares.traces.spelling import clean, spelled
 
-#: Bytes of one line. 32,000 tokens with 20 alternatives each are about 50 MB.
-LONGEST_LINE = 512 * 2**20
+#: Bytes of one line. 32,000 tokens with 20 alternatives each are about 50 MB. As Python objects a
+#: hostile line takes more than 20 times its bytes.
+LONGEST_LINE = 128 * 2**20
 #: A log-probability may be this far above 0 by rounding.
 _ROUNDING = 1e-3
+#: Nats of a token: the entropy of more words (e^32) than any vocabulary has.
+_MOST = 32.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,9 @@ def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:
             for raw in responses(value):
                 yield _trace(raw, value, number)
         except Malformed as error:
-            raise UserError(f"{where}: {error}") from None
+            raise UserError(f"{where}: {str(error)[:_LONGEST_MESSAGE]}") from None
+        except RecursionError:
+            raise UserError(f"{where}: lists within lists, too many of them") from None
 
 
 def _lines(path: str | Path, progress: str) -> Iterator[tuple[int, bytes]]:
@@ -155,7 +160,7 @@ def _trace(raw: Raw, line: Mapping[str, Any], number: int) -> Trace:
     tokens = spelled(raw.tokens, raw.text, _known_bytes(raw))
     entropy, unlisted = _entropy(raw)
     benchmark = _text(line, "benchmark")
-    problem = next((str(line[key]) for key in _NAMES if line.get(key) is not None), "")
+    problem = _problem(line)
     name = clean(problem) or f"line {number}"
     for part in (line.get("sample"), raw.number):
         if isinstance(part, int):
@@ -178,8 +183,20 @@ def _trace(raw: Raw, line: Mapping[str, Any], number: int) -> Trace:
     )
 
 
+#: Characters of a message: it may repeat what the file holds.
+_LONGEST_MESSAGE = 500
 #: Keys that name a response, in the order in which they are looked for.
 _NAMES = ("id", "custom_id", "request_id")
+
+
+def _problem(line: Mapping[str, Any]) -> str:
+    for key in _NAMES:
+        value = line.get(key)
+        if isinstance(value, str | int | float):
+            return str(value)
+        if value is not None:
+            raise Malformed(f"{key}: neither a text nor a number")
+    return ""
 
 
 def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray]:
@@ -189,10 +206,10 @@ def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray]:
         given = _numbers(raw.entropy, "entropy")
         if given.shape != (length,):
             raise Malformed(f"{length} tokens and {given.size} entropies: give one per token")
-        wrong = ~(np.isfinite(given) & (given > -_ROUNDING))
+        wrong = ~((given > -_ROUNDING) & (given < _MOST))
         if wrong.any():
             at = int(wrong.argmax())
-            raise Malformed(f"entropy of token {at} is {given[at]}: give nats, 0 or more")
+            raise Malformed(f"entropy of token {at} is {given[at]}: give nats, from 0 to {_MOST:g}")
         given = given.clip(0.0).astype(np.float32)
     zeros = np.zeros(length, np.float32)
     if raw.alternatives is None or not length:

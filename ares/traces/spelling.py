@@ -46,18 +46,27 @@ def spelled(
     >>> spelled(["Ġ", "x"], text="Ġx")
     ['Ġ', 'x']
     """
-    if text is not None and "".join(tokens) == text:
-        return [clean(token) for token in tokens]
+    whole = "".join(tokens)
+    if whole == text:
+        return _cleaned(tokens, whole)
     if text is not None and not any(token[:1].isspace() for token in tokens):
         parted = _spaced(tokens, text)
         if parted is not None:
             return [clean(token) for token in parted]
     if token_bytes is not None and len(token_bytes) == len(tokens):
         return decoded(token_bytes)
-    if any(token[:1] in ("Ġ", "Ċ") for token in tokens):
+    # Most texts have none of these signs, and one look at the whole is faster than at every token.
+    if ("Ġ" in whole or "Ċ" in whole) and any(token[:1] in ("Ġ", "Ċ") for token in tokens):
         return decoded(_from_letters(token) for token in tokens)
-    if any(token[:1] == "▁" for token in tokens):
+    if "▁" in whole and any(token[:1] == "▁" for token in tokens):
         return decoded(_from_pieces(token) for token in tokens)
+    return _cleaned(tokens, whole)
+
+
+def _cleaned(tokens: Sequence[str], whole: str) -> list[str]:
+    """The tokens without lone surrogates; `whole` is all of them."""
+    if _SURROGATES.search(whole) is None:
+        return list(tokens)
     return [clean(token) for token in tokens]
 
 

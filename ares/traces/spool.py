@@ -1,7 +1,8 @@
-"""The tokens of all traces on disk, in pieces that fit into memory.
+"""All traces on disk, in pieces that fit into memory.
 
 Traces are parsed once, which is most of the work; whatever needs all tokens (a threshold) and then
-every token again (the marks) sweeps over this file instead. A piece holds whole traces.
+every token again (the marks) sweeps over these files instead. A piece holds whole traces: their
+tokens in one file, what is said of each trace (its facts) in another.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ares.method.lexicon import Lexicon, normalize_token
 from ares.method.windows import window_entropy
 from ares.traces.read import Trace
 
-#: Tokens from which on a piece is written.
+#: Tokens and traces, added up, from which on a piece is written.
 PIECE = 2**18
 _WORD = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -33,11 +34,19 @@ SCHEMA = pa.schema(
         ("lexicon", _WORD),
     ]
 )
+FACTS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "problem", "benchmark", "difficulty")),
+        ("correct", pa.bool_()),
+        ("finish", pa.string()),
+        ("top_k", pa.int64()),
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """The tokens of some whole traces, one after another."""
+    """The tokens of some whole traces, one after another; none if those traces are empty."""
 
     table: pa.Table
 
@@ -49,7 +58,7 @@ class Piece:
     def triggers(self) -> np.ndarray:
         """Which tokens are in the lexicon."""
         column = self.table["lexicon"].combine_chunks()
-        named = np.array([name != "" for name in column.dictionary.to_pylist()])
+        named = np.array([name != "" for name in column.dictionary.to_pylist()], bool)
         return named[column.indices.to_numpy()]
 
     @property
@@ -71,6 +80,8 @@ class Piece:
         incomplete, so the values are those of the traces by themselves, to the last bit.
         """
         entropy = self.column("entropy")
+        if not len(entropy):
+            return np.zeros(0, np.float32)
         place = np.arange(len(entropy)) + np.cumsum(self.column("position") == 0) - 1
         values = torch.zeros(1, place[-1] + 1)
         mask = torch.zeros(1, place[-1] + 1, dtype=torch.bool)
@@ -79,22 +90,27 @@ class Piece:
 
 
 class Spool:
-    """Writes traces to a Parquet file, and gives them back in pieces as often as wanted."""
+    """Writes traces to two Parquet files, and gives them back in pieces as often as wanted."""
 
-    def __init__(self, path: Path, lexicon: Lexicon) -> None:
-        """Start an empty file; `lexicon` says which tokens are triggers."""
-        self.path, self.lexicon, self.traces, self.tokens = path, lexicon, 0, 0
-        self._category: dict[str, str] = {}
+    def __init__(self, folder: Path, lexicon: Lexicon) -> None:
+        """Start empty files in `folder`; `lexicon` says which tokens are triggers."""
+        self.lexicon, self.traces, self.tokens = lexicon, 0, 0
+        self._files = folder / "tokens.parquet", folder / "facts.parquet"
         # Without their alternatives, which would be most of the memory.
         self._waiting: list[tuple[int, list[str], np.ndarray, np.ndarray]] = []
+        self._facts: list[tuple] = []
         self._size = 0
-        self._writer = pq.ParquetWriter(path, SCHEMA, compression="lz4")
+        self._writers = [
+            pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=["token", "lexicon"])
+            for path, schema in zip(self._files, (SCHEMA, FACTS), strict=True)
+        ]
 
     def add(self, trace: Trace) -> None:
         """Take in the next trace."""
         self._waiting.append((self.traces, trace.tokens, trace.entropy, trace.unlisted))
+        self._facts.append(tuple(getattr(trace, name) for name in FACTS.names))
         self.traces += 1
-        self._size += len(trace.tokens)
+        self._size += len(trace.tokens) + 1
         if self._size >= PIECE:
             self._write()
 
@@ -102,7 +118,8 @@ class Spool:
         """Write what is left; after this the spool is read only."""
         if self._size:
             self._write()
-        self._writer.close()
+        for writer in self._writers:
+            writer.close()
 
     def __enter__(self) -> Spool:
         return self
@@ -110,33 +127,61 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def pieces(self, columns: list[str] | None = None) -> Iterator[Piece]:
-        """All tokens in order, piece by piece; `columns` names those that are wanted."""
-        with pq.ParquetFile(self.path, read_dictionary=["token", "lexicon"]) as file:
+    def pieces(self, columns: list[str] | None = None, progress: str = "") -> Iterator[Piece]:
+        """All tokens in order, piece by piece.
+
+        Args:
+            columns: those that are wanted; None for all.
+            progress: what the progress bar is called; "" for none.
+        """
+        from tqdm import tqdm
+
+        bar = tqdm(
+            desc=progress, total=self.tokens, unit="token", unit_scale=True,
+            disable=not progress, leave=False,
+        )  # fmt: skip
+        with bar, pq.ParquetFile(self._files[0], read_dictionary=["token", "lexicon"]) as file:
             for group in range(file.num_row_groups):
-                yield Piece(file.read_row_group(group, columns=columns))
+                piece = Piece(file.read_row_group(group, columns=columns))
+                yield piece
+                bar.update(len(piece.table))
+
+    def facts(self) -> Iterator[pa.Table]:
+        """What is said of every trace (`FACTS`), in the same pieces."""
+        with pq.ParquetFile(self._files[1]) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
 
     def _write(self) -> None:
         numbers, texts, entropies, unlisted = zip(*self._waiting, strict=True)
         lengths = [len(tokens) for tokens in texts]
-        tokens = [token for part in texts for token in part]
+        tokens = pa.array([token for part in texts for token in part], pa.string())
+        words = tokens.dictionary_encode()
         columns = [
             np.repeat(np.array(numbers, np.int32), lengths),
             np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
-            pa.array(tokens, pa.string()).dictionary_encode(),
+            words,
             np.concatenate(entropies),
             np.concatenate(unlisted),
-            pa.array(map(self._category_of, tokens), pa.string()).dictionary_encode(),
+            self._categories(words),
         ]
         table = pa.Table.from_arrays(list(map(pa.array, columns)), schema=SCHEMA)
-        self._writer.write_table(table, row_group_size=len(table))
+        facts = [pa.array(column) for column in zip(*self._facts, strict=True)]
+        facts = [column.cast(field.type) for column, field in zip(facts, FACTS, strict=True)]
+        for writer, rows in zip(
+            self._writers, (table, pa.Table.from_arrays(facts, schema=FACTS)), strict=True
+        ):
+            writer.write_table(rows, row_group_size=max(1, len(rows)))
         self.tokens += len(table)
-        self._waiting, self._size = [], 0
+        self._waiting, self._facts, self._size = [], [], 0
 
-    def _category_of(self, token: str) -> str:
-        # A vocabulary is small against the tokens: every spelling is looked up once.
-        found = self._category.get(token)
-        if found is None:
-            found = self.lexicon.category_of.get(normalize_token(token), "")
-            self._category[token] = found
-        return found
+    def _categories(self, words: pa.DictionaryArray) -> pa.DictionaryArray:
+        """The lexicon's category of every token, "" for none; every spelling is looked up once."""
+        category_of = self.lexicon.category_of
+        found = [
+            category_of.get(normalize_token(word), "") for word in words.dictionary.to_pylist()
+        ]
+        of_word = pa.array(found, pa.string()).dictionary_encode()
+        return pa.DictionaryArray.from_arrays(
+            of_word.indices.take(words.indices), of_word.dictionary
+        )

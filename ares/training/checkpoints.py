@@ -11,18 +11,25 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ares.errors import UserError
 from ares.io import read_json, told_refusals, write_json
 from ares.locks import held
+from ares.versions import KEY, SCHEMA, check
 
 MARKER = "complete.json"
 #: Held by the process that trains with a folder of states.
 LOCK = "lock"
 #: Seconds to wait for another process there: workers of one that was killed live on for a moment.
 WAIT_S = 60.0
+
+
+#: What torch.save says when it can't write: it depends on where in the file that happens.
+_TORCH_REFUSED = ("PytorchStreamWriter failed writing", "unexpected pos", "iostream error")
 
 
 @contextmanager
@@ -50,11 +57,16 @@ def _told_by_torch(state: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "PytorchStreamWriter failed writing" not in str(error):
+        if not any(words in str(error) for words in _TORCH_REFUSED):
             raise
         raise UserError(
             f"{state}: a state could not be written: disk full? the state before is intact, and "
             "the same command goes on from there"
+        ) from error
+    except UnpicklingError as error:  # transformers loads states as numbers only
+        raise UserError(
+            f"{state}: a state there is damaged, or holds more than numbers, and was not loaded; "
+            "remove the newest checkpoint, or the folder if it is not yours"
         ) from error
 
 
@@ -67,26 +79,51 @@ def mark_complete(folder: str | Path) -> None:
             with path.open("rb+") as handle:
                 os.fsync(handle.fileno())
             sizes[str(path.relative_to(folder))] = path.stat().st_size
-    write_json(folder / MARKER, {"files": sizes})
+    write_json(folder / MARKER, {KEY: SCHEMA, "files": sizes})
 
 
 def is_complete(folder: str | Path) -> bool:
-    """Whether a checkpoint has its marker and every file the marker names, at its size."""
+    """Whether a checkpoint has its marker and every file the marker names, at its size.
+
+    Raises:
+        UserError: the marker is damaged.
+    """
     folder = Path(folder)
     if not (folder / MARKER).is_file():
         return False
-    sizes = read_json(folder / MARKER)["files"]
+    sizes = _marked(folder)["files"]
     return all(
         (folder / name).is_file() and (folder / name).stat().st_size == size
         for name, size in sizes.items()
     )
 
 
+def _marked(folder: Path) -> dict[str, Any]:
+    """What the marker says.
+
+    Raises:
+        UserError: it is damaged. No state is removed for that: its weights may be whole.
+    """
+    content = read_json(folder / MARKER)
+    if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
+        raise UserError(
+            f"{folder / MARKER}: damaged; remove {folder}, then training goes on from the state "
+            "before"
+        )
+    return content
+
+
 def last_complete(output_dir: str | Path) -> str | None:
-    """The newest whole checkpoint of a run, or None; what a killed process left is removed."""
+    """The newest whole checkpoint of a run, or None; what a killed process left is removed.
+
+    Raises:
+        UserError: a checkpoint of another version.
+    """
     whole = []
     for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         if is_complete(folder):
+            advice = f"remove {output_dir}, then training starts again"
+            check(_marked(folder).get(KEY), folder, advice)
             whole.append(folder)
         else:
             shutil.rmtree(folder)

@@ -290,5 +290,16 @@ class AEPOTrainer(Resumable, DrawingTrainer):
         write_json(folder / STATE, self.state_dict())
 
     def read_state(self, folder: Path) -> None:
-        """Go on from the `state_dict` of a checkpoint."""
-        self.load_state_dict(read_json(folder / STATE))
+        """Go on from the `state_dict` of a checkpoint.
+
+        Raises:
+            UserError: it is damaged, or was written with other settings.
+        """
+        state = read_json(folder / STATE)
+        try:
+            self.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"{folder / STATE}: damaged ({error!r}); remove {folder}, then training goes on "
+                "from the state before"
+            ) from error

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     from ares.errors import UserError
     from ares.sampling.policy import load, sampling_of
     from ares.sampling.rollouts import Task, roll_out
-    from ares.world.cards import read_picture
+    from ares.world.cards import check_shape, read_picture
     from ares.world.problem import Problem, check_problem
     from ares.world.settings import load_world
 
@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
         if not options.picture.is_file():
             raise UserError(f"{options.picture}: no such picture")
         shown = read_picture(options.picture.read_bytes(), str(options.picture))
+        check_shape(shown, str(options.picture))
     presentation = "image" if options.image or shown else "text"
     model, processor, world = load(config)
     task = Task(problem, "", presentation, config["seed"], shown)

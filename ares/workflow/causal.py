@@ -24,20 +24,26 @@ def run(options: argparse.Namespace) -> None:
 
     from ares.analysis.causal import Intervention, causal_table
     from ares.config import SMALL_WORLD, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.sampling.policy import load, sampling_of
-    from ares.sampling.rollouts import evenly_spaced, tasks_from_table
+    from ares.sampling.rollouts import check_tasks, check_tokens, evenly_spaced, tasks_from_table
+    from ares.tables import check_shard, read_form
 
     config = load_config(options.config, SMALL_WORLD)
     causal = config["causal"]
+    check_shard(options.shard, causal["shards"])
     # One rollout per problem and presentation, evenly spaced over the table.
-    firsts = read_table(options.rollouts).query("sample == 0")
+    rollouts = read_form(options.rollouts, "rollouts", "token_ids", "entropy")
+    firsts = rollouts.query("sample == 0")
     chosen = evenly_spaced(len(firsts), causal["rollouts"])
     mine = firsts.iloc[chosen[options.shard :: causal["shards"]]]
     model, processor, world = load(config)
+    tasks = tasks_from_table(mine, look=config["seed"])
+    check_tasks(tasks, world, options.rollouts)
+    check_tokens(mine, model, options.rollouts)
     table = causal_table(
         mine,
-        tasks_from_table(mine, look=config["seed"]),
+        tasks,
         model,
         processor,
         world,

@@ -21,11 +21,15 @@ def run(options: argparse.Namespace) -> None:
 
     from ares.coldstart.curate import CURATIONS, curate, with_pass_rates
     from ares.config import SMALL_WORLD, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
+    from ares.tables import check_samples, read_form
 
     config = load_config(options.config, SMALL_WORLD)
     settings = config["adacs"]
-    traces = with_pass_rates(read_table(options.pool), read_table(options.pass_rates))
+    pool = read_form(options.pool, "pool", "numbers", "target", "text")
+    pass_rates = read_form(options.pass_rates, "pass_rates")
+    check_samples(pass_rates, settings["samples"], options.pass_rates)
+    traces = with_pass_rates(pool, pass_rates)
     found = [
         curate(traces, curation, settings["size"], settings["samples"], config["seed"])
         for curation in CURATIONS

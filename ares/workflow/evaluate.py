@@ -26,12 +26,13 @@ def run(options: argparse.Namespace) -> None:
     """Write one row per test problem and presentation, and say where a level has too few."""
     from ares.analysis.evaluation import Yardstick, evaluate, evaluation_sampling, evaluation_tasks
     from ares.config import SMALL_WORLD, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.sampling.policy import load
+    from ares.tables import read_form
 
     config = load_config(options.config, SMALL_WORLD)
     threshold_from = options.threshold_from
-    yardstick = Yardstick.of(read_table(threshold_from)) if threshold_from else None
+    yardstick = Yardstick.of(read_form(threshold_from, "evaluation")) if threshold_from else None
     model, processor, world = load({**config, "model": options.model})
     tasks = evaluation_tasks(config, world)
     for line in shortages(config, tasks):

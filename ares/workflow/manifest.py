@@ -49,9 +49,12 @@ def write_manifest(options: argparse.Namespace) -> None:
     Raises:
         UserError: a timed file that is neither among the tables nor among the figures.
     """
+    from ares.analysis.agreement import promise
     from ares.config import load_config
+    from ares.energy import joules
     from ares.errors import UserError
     from ares.io import write_json
+    from ares.versions import KEY, SCHEMA
 
     strange = sorted(set(options.timed) - {*options.tables, *options.figures})
     if strange:
@@ -59,11 +62,15 @@ def write_manifest(options: argparse.Namespace) -> None:
     write_json(
         options.out,
         {
+            KEY: SCHEMA,
             "config": load_config(options.config),
             "commit": commit(),
             "machine": machine(),
+            **promise(),
             "packages": {name: version(name) for name in PACKAGES},
             "job_seconds": job_seconds(Path(options.benchmarks)),
+            "wall_seconds": wall_seconds(Path(options.benchmarks)),
+            "energy_joules": joules(Path(options.benchmarks) / "energy.json"),
             # Wall times differ from run to run, and so do the bytes of what holds them, executed
             # notebooks among it: no hashes.
             "tables": fingerprints(options.tables, options.timed),
@@ -77,12 +84,13 @@ def print_summary(options: argparse.Namespace) -> None:
     """Print what the last complete run of a scale made, and where.
 
     Raises:
-        UserError: unknown scale, or the scale has not been run.
+        UserError: unknown scale, or the scale has not been run, or by another version of ares.
     """
     from ares import paths
     from ares.config import load_config
     from ares.errors import UserError
     from ares.io import read_json
+    from ares.versions import check_manifest
 
     scale = load_config(options.scale)["scale"]
     path = paths.RESULTS / scale / "manifest.json"
@@ -91,7 +99,17 @@ def print_summary(options: argparse.Namespace) -> None:
             f"scale '{scale}' has not been run to its end: snakemake --cores all "
             f"--config scale={options.scale}"
         )
-    print("\n".join(summary_lines(read_json(path), path.relative_to(paths.ROOT))))
+    manifest, shown = read_json(path), path.relative_to(paths.ROOT)
+    if not isinstance(manifest, dict):
+        raise UserError(f"{shown}: damaged; run the workflow again")
+    check_manifest(manifest, shown.parent)
+    try:
+        lines = summary_lines(manifest, shown)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise UserError(f"{shown}: damaged; run the workflow again") from None
+    print("\n".join(lines))
+    if (path.parent / "report" / "index.html").is_file():
+        print(f"  findings   {shown.parent}/report/index.html: open it in a browser")
 
 
 def summary_lines(manifest: dict[str, Any], path: Path) -> list[str]:
@@ -145,6 +163,20 @@ def job_seconds(folder: Path) -> dict[str, float]:
     return seconds
 
 
+def wall_seconds(folder: Path) -> float:
+    """Return in how many seconds at least one job ran: pauses between runs do not count.
+
+    Snakemake writes the benchmark file of a job when the job ends.
+    """
+    ends = {path.stem: path.stat().st_mtime for path in folder.glob("*.tsv")}
+    spans = sorted((ends[name] - took, ends[name]) for name, took in job_seconds(folder).items())
+    total, done = 0.0, 0.0
+    for start, end in spans:
+        total += max(0.0, end - max(start, done))
+        done = max(done, end)
+    return round(total, 2)
+
+
 def commit() -> dict[str, Any] | None:
     """Return the commit of the repository and whether files differ from it; None without git."""
     head, status = git("rev-parse", "HEAD"), git("status", "--porcelain")
@@ -169,6 +201,15 @@ def machine() -> dict[str, Any]:
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
+
+
+def processor() -> str:
+    """Return the processor's name, as Linux tells it; what Python knows elsewhere."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text(encoding="utf-8").splitlines() if cpus.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

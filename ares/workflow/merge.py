@@ -24,6 +24,9 @@ def run(options: argparse.Namespace) -> None:
     from ares.errors import UserError
     from ares.io import read_table, write_table
 
+    twice = next((path for path in options.shards if options.shards.count(path) > 1), None)
+    if twice:
+        raise UserError(f"{twice}: is named twice; its rows would count twice")
     tables = [read_table(path) for path in options.shards]
     columns = list(tables[0].columns)
     for path, table in zip(options.shards, tables, strict=True):
@@ -34,4 +37,10 @@ def run(options: argparse.Namespace) -> None:
             )
     # A table without rows has lost the types of its columns and would blur those of the others.
     filled = [table for table in tables if len(table)] or tables[:1]
+    for path, table in zip(options.shards, tables, strict=True):
+        if len(table) and not table.dtypes.equals(filled[0].dtypes):
+            raise UserError(
+                f"{path}: its columns have other types than those of the shards before; remove "
+                "the shards and run again"
+            )
     write_table(options.out, pd.concat(filled, ignore_index=True))

@@ -86,7 +86,16 @@ def copy(source, target) -> None:
 
 
 def compact(name: str, table):
-    """Return a table without what the notebooks do not read, its numbers shortened."""
+    """Return a table without what the notebooks do not read, its numbers shortened.
+
+    Raises:
+        UserError: it lacks a column of those.
+    """
+    from ares.errors import UserError
+
+    lacking = {*_LEFT_OUT.get(name, []), *_SHORTENED.get(name, [])} - set(table.columns)
+    if lacking:
+        raise UserError(f"{name}: has no column {', '.join(sorted(lacking))}; make the table again")
     table = table.drop(columns=_LEFT_OUT.get(name, []))
     for column in _SHORTENED.get(name, []):
         table[column] = shorten(table[column].to_numpy())
@@ -113,14 +122,15 @@ def write_compact(path, table, shortened: list[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from ares.io import atomic_path
+    from ares.io import PARQUET, atomic_path
+    from ares.versions import numbered
 
     plain = {"position", *shortened}
     with atomic_path(path) as temporary:
         pq.write_table(
-            pa.Table.from_pandas(table, preserve_index=False),
+            numbered(pa.Table.from_pandas(table, preserve_index=False)),
             temporary,
-            compression="zstd",
+            **PARQUET,
             compression_level=19,
             use_dictionary=[column for column in table.columns if column not in plain],
             use_byte_stream_split=shortened,

@@ -22,18 +22,22 @@ def run(options: argparse.Namespace) -> None:
     import numpy as np
 
     from ares.config import SMALL_WORLD, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.sampling.policy import load, sampling_of
-    from ares.sampling.rollouts import roll_out, tasks_from_table
+    from ares.sampling.rollouts import check_tasks, roll_out, tasks_from_table
+    from ares.tables import check_shard, read_form
 
     config = load_config(options.config, SMALL_WORLD)
-    problems = read_table(options.problems)
+    check_shard(options.shard, config["rollouts"]["shards"])
+    problems = read_form(options.problems, "problems")
     mine = np.arange(options.shard, len(problems), config["rollouts"]["shards"])
     model, processor, world = load(config)
+    tasks = tasks_from_table(problems.iloc[mine], look=config["seed"])
+    check_tasks(tasks, world, options.problems)
     table = roll_out(
         model,
         processor,
-        tasks_from_table(problems.iloc[mine], look=config["seed"]),
+        tasks,
         world,
         sampling_of(config),
         progress=f"rollouts {options.shard}",

@@ -21,10 +21,10 @@ def run(options: argparse.Namespace) -> None:
 
     from ares.config import SMALL_WORLD, load_config
     from ares.errors import UserError
-    from ares.io import read_table
+    from ares.tables import read_form
 
     config = load_config(options.config, SMALL_WORLD)
-    selection = read_table(options.selection)
+    selection = read_form(options.selection, "selection")
     chosen = selection[selection["curation"] == options.curation]
     if chosen.empty:
         raise UserError(
@@ -35,8 +35,10 @@ def run(options: argparse.Namespace) -> None:
     from ares.coldstart.tune import fine_tune
     from ares.model.save import publish
     from ares.sampling.policy import load
+    from ares.sampling.rollouts import check_tasks, tasks_from_table
 
     model, processor, world = load(config)
+    check_tasks(tasks_from_table(chosen, look=config["seed"]), world, options.selection)
     steps = fine_tune(model, processor, chosen, config["adacs"], config["seed"], world.values)
     publish(model, processor, world, Path(options.out))
     first, last = steps.iloc[0], steps.iloc[-1]

@@ -22,17 +22,21 @@ def run(options: argparse.Namespace) -> None:
     """Write the token table and the table of top log-probabilities."""
     from ares.analysis.tokens import Scoring, token_tables
     from ares.config import SMALL_WORLD, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.method.lexicon import load_lexicon
     from ares.sampling.policy import load
-    from ares.sampling.rollouts import tasks_from_table
+    from ares.sampling.rollouts import check_tasks, check_tokens, tasks_from_table
+    from ares.tables import read_form
 
     config = load_config(options.config, SMALL_WORLD)
-    rollouts = read_table(options.rollouts)
+    rollouts = read_form(options.rollouts, "rollouts", "token_ids", "entropy", "logprob")
     model, processor, world = load(config)
+    tasks = tasks_from_table(rollouts, look=config["seed"])
+    check_tasks(tasks, world, options.rollouts)
+    check_tokens(rollouts, model, options.rollouts)
     tokens, top = token_tables(
         rollouts,
-        tasks_from_table(rollouts, look=config["seed"]),
+        tasks,
         model,
         processor,
         world,

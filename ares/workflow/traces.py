@@ -44,14 +44,17 @@ def run(options: argparse.Namespace) -> None:
 
     from ares.coldstart.pool import build_pool
     from ares.config import SMALL_WORLD, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.sampling.policy import load
-    from ares.sampling.rollouts import tasks_from_table
+    from ares.sampling.rollouts import check_tasks, tasks_from_table
+    from ares.tables import read_form
 
     config = load_config(options.config, SMALL_WORLD)
     _, processor, world = load(config)
+    tasks = tasks_from_table(read_form(options.pass_rates, "pass_rates"), look=config["seed"])
+    check_tasks(tasks, world, options.pass_rates)
     pool = build_pool(
-        tasks_from_table(read_table(options.pass_rates), look=config["seed"]),
+        tasks,
         _source(options, config, world),
         processor.tokenizer,
         world,

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
 from ares.errors import UserError
+from ares.pictures import TooLarge, decode
 
 #: Edge of a card in pixels: 2 x 2 patches of 14, which Qwen2.5-VL merges into one visual token.
 CARD = 28
 #: Largest picture that is read, in pixels.
 LARGEST = 4096 * 4096
+#: Most that a picture may be longer than it is wide (`smart_resize` of transformers).
+NARROWEST = 200
 FACES = (
     "DejaVuSans.ttf",
     "DejaVuSans-Bold.ttf",
@@ -58,22 +59,28 @@ def draw_cards(numbers: tuple[int, ...], seed: int) -> Image.Image:
 
 
 def read_picture(data: bytes, where: str) -> Image.Image:
-    """Decode a picture (any format and mode that Pillow reads) to RGB.
+    """Decode a picture to RGB; see `ares.pictures` for formats and what is done to them.
 
     Raises:
         UserError: it is no picture, is damaged, or has more than `LARGEST` pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data))
-            if picture.width * picture.height > LARGEST:
-                raise UserError(
-                    f"{where}: {picture.width} x {picture.height} pixels; at most {LARGEST} are "
-                    "read, so make the picture smaller"
-                )
-            return picture.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        return decode(data, LARGEST)
+    except TooLarge as error:
+        raise UserError(f"{where}: {error}, so make the picture smaller") from None
+    except ValueError as error:
         raise UserError(f"{where}: not a readable picture ({error})") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(f"{where}: picture too large ({error})") from None
+
+
+def check_shape(picture: Image.Image, where: str) -> None:
+    """Refuse a picture that a Qwen2.5-VL does not take.
+
+    Raises:
+        UserError: it is more than `NARROWEST` times as long as it is wide.
+    """
+    short, long = sorted(picture.size)
+    if long > NARROWEST * short:
+        raise UserError(
+            f"{where}: {picture.width} x {picture.height} pixels; a Qwen2.5-VL takes pictures at "
+            f"most {NARROWEST} times as long as they are wide, so cut it"
+        )

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ares import paths
-from ares.analysis import ablation, levels
+from ares.analysis import ablation, ablation_words, levels
 from ares.analysis.findings import Run, load_rules
 from ares.analysis.findings.evaluation import test_difference as found_difference
 from ares.errors import UserError
@@ -116,7 +116,7 @@ def test_table5_has_every_cell_and_differences_to_grpo(tested):
     assert ("grpo", "difference", "average") not in table.index
     of_start = table.loc[("adacs", "difference", "average")]
     assert of_start["value"] == pytest.approx(-0.05) and of_start["low"] <= of_start["high"]
-    printed = ablation.printed(table.reset_index(), 2).set_index("arm")
+    printed = ablation_words.printed(table.reset_index(), 2).set_index("arm")
     assert printed.loc["paper", "difference"] == "-0.05 [none]"
     assert printed.loc["grpo", "difference"] == ""
 
@@ -134,7 +134,7 @@ def test_parts_are_those_whose_models_there_are(tested):
 
 
 def test_the_order_of_the_arms(tested):
-    assert ablation.order(tested, "length", ["ares", "dapo", "grpo"]) == "grpo > ares"
+    assert ablation_words.order(tested, "length", ["ares", "dapo", "grpo"]) == "grpo > ares"
 
 
 def test_what_rl_changes_by_level(tested):

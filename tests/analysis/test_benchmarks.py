@@ -8,15 +8,9 @@ import pandas as pd
 import pytest
 
 from ares import paths
-from ares.analysis import (
-    benchmarks,
-    paper_audit,
-    paper_beside,
-    paper_claims,
-    paper_figures,
-    paper_text,
-)
+from ares.analysis import benchmarks, paper_audit, paper_beside, paper_claims, paper_panels
 from ares.errors import UserError
+from ares.figures import beside, text_table
 from ares.io import write_table
 
 CONFIG = {"bootstrap": {"resamples": 200, "level": 0.95}, "seed": 1}
@@ -196,10 +190,10 @@ def test_table_1_names_what_can_be_loaded():
 
 
 def test_the_overview_has_every_open_model_and_the_averages():
-    found = paper_beside.overview()
+    found = paper_panels.overview()
     assert found.groupby("size")["model"].nunique().to_dict() == {"3B": 4, "7B": 9}
     assert found.groupby("role")["model"].nunique().to_dict() == {"ARES": 2, "other": 9, "start": 2}
-    named = paper_beside.named(found, small=False)
+    named = paper_panels.named(found, small=False)
     assert {"Avg, Table 2", "Avg, Table 3", "GPQA"} <= set(named["name"])
 
 
@@ -345,16 +339,16 @@ def test_table_5_recomputes_the_papers_differences_and_gives_ours(small, scored)
 
 
 def test_ends_of_fig_6_are_over_what_all_models_answered(small, scored):
-    ends = paper_beside.ends(small).set_index(["source", "arm", "quantity"])
+    ends = paper_panels.ends(small).set_index(["source", "arm", "quantity"])
     assert ends.loc[("paper", "ares", "length"), ["start", "end"]].tolist() == [5490, 4040]
     assert ends.loc[("paper", "grpo", "accuracy"), ["start", "end"]].tolist() == [43, 66]
     assert ends.loc[("ours", "ares", "length"), ["start", "end"]].tolist() == pytest.approx(
         [45, 55]
     )
-    ends = paper_beside.ends(scored).set_index(["source", "arm", "quantity"])
+    ends = paper_panels.ends(scored).set_index(["source", "arm", "quantity"])
     assert ends.loc[("ours", "ares", "accuracy"), ["start", "end"]].tolist() == [60, 67]
     without = benchmarks.from_scores(SCORES[SCORES["model"] != "adacs"])
-    assert set(paper_beside.ends(without)["source"]) == {"paper"}
+    assert set(paper_panels.ends(without)["source"]) == {"paper"}
 
 
 def test_our_table_has_its_average_before_what_the_paper_lacks(small, scored):
@@ -404,13 +398,13 @@ def test_tables_become_text_with_marks():
     table = pd.DataFrame(
         {"model": ["a", "b"], "Avg": [1.25, math.nan], "recomputed": [2.0, -0.001]}
     )
-    cells = paper_text.as_text(table, {("a", "Avg"): "*", ("b", "Avg"): "*", ("a", "none"): "*"})
+    cells = text_table.as_text(table, {("a", "Avg"): "*", ("b", "Avg"): "*", ("a", "none"): "*"})
     assert cells.to_numpy().tolist() == [["a", "1.2*", "2.00"], ["b", "", "0.00"]]
     assert paper_beside.with_interval({"ours": -0.01, "low": -1.0, "high": 0.5}, "ours") == (
         "0.0 [-1.0, 0.5]"
     )
-    page = paper_text.html(cells, "caption", "name").to_html()
-    assert page == paper_text.html(cells, "caption", "name").to_html() and "caption" in page
+    page = text_table.html(cells, "caption", "name").to_html()
+    assert page == text_table.html(cells, "caption", "name").to_html() and "caption" in page
 
 
 def test_panels_of_nothing_say_so():
@@ -418,8 +412,8 @@ def test_panels_of_nothing_say_so():
 
     fig, axes = plt.subplots(1, 2)
     empty = paper_beside.table4(benchmarks.from_scores(SCORES)).assign(ours=math.nan)
-    paper_figures.by_benchmark(axes[0], empty, "cell", "ours")
-    paper_figures.movements(axes[1], pd.DataFrame(columns=["arm", "end"]), ["ares"], "ours")
+    beside.by_benchmark(axes[0], empty, "cell", "ours")
+    beside.movements(axes[1], pd.DataFrame(columns=["arm", "end"]), ["ares"], "ours")
     assert [ax.texts[0].get_text() for ax in axes] == [
         "none of these was measured",
         "not measured",

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from ares import plotting
+from ares import paths, plotting
 
 
 @pytest.fixture
@@ -22,6 +22,17 @@ def test_a_figure_is_bitmap_vector_picture_and_data(figure, tmp_path):
     plotting.save_figure(figure, pd.DataFrame({"x": [1.5]}), tmp_path, "name")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["name.csv", "name.pdf", "name.png"]
     assert (tmp_path / "name.csv").read_text() == "x\n1.5\n"
+
+
+def test_a_reader_of_somebody_elses_copy_sees_figures(figure, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(paths, "NOTEBOOK_FIGURES", tmp_path / "notebooks")
+    monkeypatch.setattr(paths, "may_write", lambda folder: asked.append(folder))
+    plotting.save_figure(figure, pd.DataFrame(), tmp_path / "notebooks", "name")
+    assert asked == [tmp_path / "notebooks"] and not asked[0].exists()
+    assert "not yours to write: the figure is shown, not kept" in capsys.readouterr().out
+    plotting.save_figure(figure, pd.DataFrame({"x": [1.5]}), tmp_path / "elsewhere", "name")
+    assert (tmp_path / "elsewhere/name.png").exists()
 
 
 def test_the_same_figure_gives_the_same_bytes(figure, tmp_path):

@@ -163,7 +163,7 @@ def _state(folder: Path) -> Progress:
 
 def test_a_state_of_an_earlier_version_is_refused(tmp_path) -> None:
     save_file({}, tmp_path / "text.safetensors", {"step": "3", "seconds": "1.0"})
-    with pytest.raises(UserError, match="of an earlier version; remove it"):
+    with pytest.raises(UserError, match=r"of no schema version .* remove it"):
         Trainer(TINY, WORLD, tmp_path)._stage("text")
 
 

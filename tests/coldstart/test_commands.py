@@ -8,7 +8,7 @@ import yaml
 from ares.cli import main
 from ares.io import read_table
 from ares.model.load import load_policy
-from ares.paths import CONFIG
+from ares.paths import CONFIG, REFERENCE
 
 
 @pytest.fixture
@@ -46,17 +46,15 @@ def test_from_pass_rates_to_a_model(config, tmp_path, capsys):
 
 
 def test_an_unknown_curation_is_named(config, tmp_path, capsys):
-    table = tmp_path / "selection.csv"
-    table.write_text("curation,text\nadacs,x\n")
-    arguments = ["--selection", str(table), "--curation", "vanilla", "--out", str(tmp_path / "m")]
+    table = str(REFERENCE / "selection.parquet")
+    arguments = ["--selection", table, "--curation", "vanilla", "--out", str(tmp_path / "m")]
     assert main(["sft", "--config", config, *arguments]) == 2
-    assert "no curation 'vanilla'; it holds adacs" in capsys.readouterr().err
+    assert "no curation 'vanilla'; it holds adacs, cs-vanilla" in capsys.readouterr().err
 
 
 def test_an_endpoint_needs_the_name_of_its_model(config, tmp_path, capsys):
-    table = tmp_path / "rates.csv"
-    table.write_text("numbers,target,level,presentation\n")
-    arguments = ["--pass-rates", str(table), "--out", str(tmp_path / "pool.parquet")]
+    table = str(REFERENCE / "pass_rates.parquet")
+    arguments = ["--pass-rates", table, "--out", str(tmp_path / "pool.parquet")]
     endpoint = ["--endpoint", "http://127.0.0.1:9/v1"]
     assert main(["traces", "--config", config, *arguments, *endpoint]) == 2
     assert "--endpoint and --teacher belong together" in capsys.readouterr().err

@@ -163,7 +163,8 @@ def test_a_place_that_is_no_folder_is_one_line(tmp_path, capsys):
 
     (tmp_path / "file").write_text("")
     assert main(["problems", "--config", "smoke", "--out", str(tmp_path / "file/a.parquet")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    told = f"ares: error: {tmp_path}/file: is a file, not a folder; write elsewhere\n"
+    assert capsys.readouterr().err == told
 
 
 def test_two_trainings_never_share_a_folder_of_states(tmp_path, holder):

@@ -6,12 +6,24 @@ import json
 import re
 
 import pytest
+import yaml
 
 from ares import paths
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
-#: Lines of a code cell.
-LONGEST = 28
+#: Lines of a code cell, blank ones not counted.
+LONGEST = 12
+#: The sections, in this order. Measurement and figure may come in several pairs, one per topic.
+BEFORE = ["Question", "What the paper says", "Method"]
+PAIR = ["Measurement", "Figure"]
+AFTER = ["What we conclude", "What we can't conclude"]
+#: Ends of a sentence: not the point of an abbreviation, nor that of a number.
+SENTENCE_END = re.compile(
+    r"(?<!\bFig)(?<!\bFigs)(?<!\beq)(?<!\bTab)(?<!\bAlg)(?<!\bApp)(?<!i\.e)(?<!e\.g)[.!?](?=\s|$)"
+)
+#: A figure's name where it is saved.
+SAVED = re.compile(r'save_figure\((?:[^()]|\([^()]*\))*"(\w+)"\)')
+LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -37,15 +49,84 @@ def test_one_cell_of_parameters_with_literal_values(cells):
         assert re.match(r'\w+ = ("[^"{}]*"|\d+(\.\d+)?)\s*(#|$)', line), line
 
 
-def test_it_opens_with_its_question_and_says_what_the_paper_says(cells):
-    first = "".join(cells[0]["source"])
-    assert cells[0]["cell_type"] == "markdown" and first.startswith("# ")
-    assert "**Question.**" in first and re.search(r"\*\*What the \w+ says?\.\*\*", first)
+def sections(cells: list[dict]) -> list[tuple[str, str, list[dict]]]:
+    """Heading, text and code cells of every section."""
+    found: list[tuple[str, str, list[dict]]] = []
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            found and found[-1][2].append(cell)
+            continue
+        before, *parts = re.split(r"^## ", "".join(cell["source"]), flags=re.MULTILINE)
+        if found:
+            heading, text, own = found[-1]
+            found[-1] = (heading, text + "\n" + before, own)
+        for part in parts:
+            heading, _, text = part.partition("\n")
+            found.append((heading, text, []))
+    return found
+
+
+def test_it_opens_with_its_title(cells):
+    assert cells[0]["cell_type"] == "markdown"
+    assert "".join(cells[0]["source"]).startswith("# ")
+
+
+def test_it_has_the_sections_of_all_notebooks_in_their_order(cells):
+    headings = [heading for heading, _, _ in sections(cells)]
+    assert headings[:3] == BEFORE and headings[-2:] == AFTER
+    between = [heading.split(":")[0] for heading in headings[3:-2]]
+    assert between and between == PAIR * (len(between) // 2)
+
+
+def test_every_section_has_something_in_it(cells):
+    empty = [name for name, text, own in sections(cells) if not text.strip() and not own]
+    assert empty == []
+
+
+def test_the_method_is_told_in_two_sentences(cells):
+    (method,) = [text for heading, text, _ in sections(cells) if heading == "Method"]
+    assert len(SENTENCE_END.findall(method)) == 2
+
+
+def test_a_measurement_prints_and_a_figure_draws(cells):
+    for heading, _, own in sections(cells):
+        kinds = {kind for cell in own for o in cell["outputs"] for kind in o.get("data", {})}
+        if heading.split(":")[0] == "Measurement":
+            assert any(o["output_type"] == "stream" for c in own for o in c["outputs"]), heading
+        if heading.split(":")[0] == "Figure":
+            assert "image/png" in kinds, heading
+
+
+def test_what_we_conclude_is_computed(cells):
+    (own,) = [own for heading, _, own in sections(cells) if heading == "What we conclude"]
+    assert own or "| as stated |" in "".join("".join(c["source"]) for c in cells)
 
 
 def test_cells_are_short(cells):
-    lengths = {cell["id"]: len("".join(cell["source"]).splitlines()) for cell in code(cells)}
+    lengths = {
+        cell["id"]: len([line for line in "".join(cell["source"]).splitlines() if line.strip()])
+        for cell in code(cells)
+    }
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_nothing_is_defined_in_it(cells):
+    defined = [
+        line for cell in code(cells) for line in cell["source"] if re.match(r"(def|class) ", line)
+    ]
+    assert defined == []
+
+
+def test_its_figures_are_those_it_is_listed_with(request, cells):
+    saved = {name for cell in code(cells) for name in SAVED.findall("".join(cell["source"]))}
+    name = request.node.callspec.params["cells"].stem
+    assert saved == set(LISTED[name]["figures"])
+
+
+def test_no_widgets_are_stored(request, cells):
+    notebook = json.loads(request.node.callspec.params["cells"].read_text(encoding="utf-8"))
+    assert "widgets" not in notebook["metadata"]
+    assert "jupyter.widget" not in json.dumps(cells)
 
 
 def test_every_cell_was_run_without_errors_and_in_order(cells):

@@ -16,6 +16,7 @@ from ares.benchmarks.load import items
 from ares.benchmarks.run import Answered
 from ares.config import load_config
 from ares.errors import UserError
+from ares.io import write_table
 from ares.paperscale.backends import sampling_choice, teacher_choice
 from ares.paperscale.curate import known_only, select, selected
 from ares.paperscale.pass_rates import measure
@@ -189,7 +190,7 @@ def test_traces_of_problems_without_a_pass_rate_are_left_out():
 
 
 def test_an_absent_curation_is_told(tmp_path):
-    pd.DataFrame({"curation": ["adacs"]}).to_parquet(tmp_path / "selection.parquet")
+    write_table(tmp_path / "selection.parquet", pd.DataFrame({"curation": ["adacs"]}))
     assert len(selected(tmp_path / "selection.parquet", "adacs")) == 1
     with pytest.raises(UserError, match="no curation 'cs-vanilla'; it holds adacs"):
         selected(tmp_path / "selection.parquet", "cs-vanilla")

@@ -18,7 +18,7 @@ from ares.answers.grader import Grader
 from ares.benchmarks.load import items
 from ares.config import load_config
 from ares.errors import UserError
-from ares.io import read_table
+from ares.io import read_table, write_table
 from ares.model.load import load_policy
 from ares.paperscale.problems import ChosenItems, choose, data_sets
 from ares.paperscale.processor import load_processor
@@ -194,7 +194,7 @@ def test_two_processes_train_and_write_once(scale, parts, tmp_path):
     """The command under torchrun, as the launcher of eight GPUs starts it."""
     config = scale(**{"aepo.pictures": "both"})
     loaded = load_config(config)
-    prompts_of(loaded, ["cards", "numbers"]).to_parquet(tmp_path / "prompts.parquet")
+    write_table(tmp_path / "prompts.parquet", prompts_of(loaded, ["cards", "numbers"]))
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
          "-m", "--", "ares", "paper-train", "--config", str(config),

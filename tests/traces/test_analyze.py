@@ -15,6 +15,7 @@ import pytest
 from ares.analysis.difficulty import figure4
 from ares.analysis.stats import Resampler
 from ares.cli import main
+from ares.traces import figures
 from ares.traces import sample as sampling
 from ares.traces.measure import THRESHOLDS
 from ares.traces.read import Trace, read_traces
@@ -74,6 +75,27 @@ def test_figure_4_has_the_numbers_of_the_analysis(finished):
     row = drawn.query("panel == 'iii' and difficulty == 'easy' and condition == 'right'")
     assert row["value"].item() == pytest.approx(easy["hwe"].mean(), rel=1e-5)
     assert row["rollouts"].item() == len(easy)
+
+
+def test_many_questions_are_drawn_in_groups(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "UNITS", 2)
+    table = figures._of_questions(finished[2] / "traces.parquet")
+    groups = table.groupby("bucket", observed=True)["problem_id"]
+    assert groups.nunique().tolist() == [2, 2, 2] and table["question"].nunique() == 12
+    assert (table.groupby("question")["problem_id"].nunique() == 1).all()
+    figures.draw_difficulty(finished[2] / "traces.parquet", tmp_path)
+    one_by_one = pd.read_csv(finished[2] / "difficulty.csv")
+    grouped = pd.read_csv(tmp_path / "difficulty.csv")
+    assert grouped["value"].tolist() == one_by_one["value"].tolist()
+    assert grouped["low"].tolist() != one_by_one["low"].tolist()
+
+
+def test_correct_and_difficulty_of_different_traces_make_no_figure(tmp_path, write_traces, capsys):
+    lines = made_up(8, seed=2)
+    for number, line in enumerate(lines):
+        line["correct" if number % 2 else "difficulty"] = None
+    said = run(capsys, write_traces(lines), tmp_path / "out", "--page-traces", "0")
+    assert "the file says correct and difficulty of different traces" in said
 
 
 def test_what_can_not_be_drawn_is_said(tmp_path, write_traces, capsys):

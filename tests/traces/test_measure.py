@@ -23,12 +23,13 @@ from tests.traces.conftest import made_up
 
 
 def measured(tmp_path, path, how=Definition(), lexicon=None):  # noqa: B008 - frozen
-    """What `measure` returns, and the table of tokens."""
-    with Spool(tmp_path / "spool.parquet", lexicon or load_lexicon()) as spool:
+    """What `measure` returns, and the tables of tokens and of traces."""
+    with Spool(tmp_path, lexicon or load_lexicon()) as spool:
         for trace in read_traces(path):
             spool.add(trace)
-    out = tmp_path / "tokens.parquet"
-    return measure(spool, how, out), pd.read_parquet(out)
+    out = tmp_path / "out"
+    found = measure(spool, how, out)
+    return found, pd.read_parquet(out / "tokens.parquet"), pd.read_parquet(out / "traces.parquet")
 
 
 def expected(lines, how):
@@ -58,31 +59,35 @@ def test_whatever_the_pieces_the_numbers_are_the_methods(
 ):
     monkeypatch.setattr(spooling, "PIECE", piece)
     lines, how = made_up(30, seed=1), Definition(window, 80.0, threshold)
-    found, tokens = measured(tmp_path, write_traces(lines), how)
+    found, tokens, traces = measured(tmp_path, write_traces(lines), how)
     theta, hwe_BT, window_BT, mask_BT = expected(lines, how)
     assert found.theta == pytest.approx(theta, rel=1e-12)
     np.testing.assert_array_equal(tokens["window"], window_BT[mask_BT].numpy())
     np.testing.assert_array_equal(tokens["hwe"], hwe_BT[mask_BT].numpy())
-    assert found.traces["hwe"].tolist() == [0, *count_hwe(hwe_BT).tolist()]
+    assert traces["hwe"].tolist() == [0, *count_hwe(hwe_BT).tolist()]
     assert tokens["token"].tolist() == [word for line in lines for word in line["tokens"]]
-    assert found.traces["n_tokens"].tolist() == [len(line["tokens"]) for line in lines]
+    assert traces["n_tokens"].tolist() == [len(line["tokens"]) for line in lines]
+    assert traces["trace"].tolist() == list(range(30))
+    assert traces["id"].tolist() == [f"{line['id']}#{line['sample']}" for line in lines]
+    assert found.sums.traces == 30 and found.sums.hwe == int(hwe_BT.sum())
     means = [np.float32(line["entropy"]).mean(dtype=float) for line in lines[1:]]
-    assert found.traces["entropy"].tolist()[1:] == pytest.approx(means)
-    assert np.isnan(found.traces["entropy"][0]) and np.isnan(found.traces["max_window"][0])
+    assert traces["entropy"].tolist()[1:] == pytest.approx(means)
+    assert np.isnan(traces["entropy"][0]) and np.isnan(traces["max_window"][0])
+    assert found.sums.entropy == pytest.approx(tokens["entropy"].astype(float).sum())
 
 
 def test_a_trace_worked_out_by_hand(tmp_path, write_traces):
     line = {"id": "q", "tokens": [" so", " it", " is", " thus"], "entropy": [1.0, 3.0, 5.0, 1.0]}
     path = write_traces([line])
-    found, tokens = measured(tmp_path, path, Definition(2, 50.0))
+    found, tokens, traces = measured(tmp_path, path, Definition(2, 50.0))
     # Windows 2, 4, 3, none; their median is 3.
     assert found.theta == 3.0
     assert tokens["window"].tolist()[:3] == [2.0, 4.0, 3.0] and np.isnan(tokens["window"][3])
     assert tokens["hwe"].tolist() == [False, True, True, False]
     assert tokens["lexicon"].tolist() == ["conclude", "", "", "conclude"]
-    assert found.traces.loc[0, ["hwe", "hwe_validated", "max_window"]].tolist() == [2, 0, 4.0]
-    own, _ = measured(tmp_path, path, Definition(2, 50.0), Lexicon({"user": ("it", "thus")}))
-    assert own.traces.loc[0, ["hwe", "hwe_validated"]].tolist() == [2, 1]
+    assert traces.loc[0, ["hwe", "hwe_validated", "max_window"]].tolist() == [2, 0, 4.0]
+    own = measured(tmp_path, path, Definition(2, 50.0), Lexicon({"user": ("it", "thus")}))[2]
+    assert own.loc[0, ["hwe", "hwe_validated"]].tolist() == [2, 1]
 
 
 def test_words_are_counted_over_spellings_and_pieces(tmp_path, write_traces, monkeypatch):
@@ -91,7 +96,7 @@ def test_words_are_counted_over_spellings_and_pieces(tmp_path, write_traces, mon
         {"tokens": [" Wait", "12"], "entropy": [2.0, 2.0]},
         {"tokens": ["wait", " the"], "entropy": [0.0, 1.0]},
     ]
-    found, _ = measured(tmp_path, write_traces(lines), Definition(1, 75.0))
+    found, *_ = measured(tmp_path, write_traces(lines), Definition(1, 75.0))
     assert found.token_theta == 2.0
     assert found.words.to_dict("list") == {
         "word": ["wait", "the"],

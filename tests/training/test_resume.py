@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ares.errors import UserError
-from ares.io import read_json
+from ares.io import read_json, write_json
 from ares.training import checkpoints
 
 ARMS = ("ares", "paper")
@@ -125,8 +125,20 @@ def test_half_a_checkpoint_is_removed_and_the_one_before_counts(tmp_path, damage
 def test_the_marker_names_every_file_and_its_size(tmp_path):
     made = checkpoint(tmp_path, 2)
     assert read_json(made / checkpoints.MARKER) == {
-        "files": {"model.safetensors": 7, "part/rng.pth": 5}
+        "schema": 1,
+        "files": {"model.safetensors": 7, "part/rng.pth": 5},
     }
+
+
+@pytest.mark.parametrize("number", [None, 0], ids=["of before", "of another version"])
+def test_a_checkpoint_of_another_version_is_refused(number, tmp_path):
+    made = checkpoint(tmp_path, 2)
+    of_before = {"files": {"model.safetensors": 7}} | ({} if number is None else {"schema": number})
+    write_json(made / checkpoints.MARKER, of_before)
+    version = "no schema version" if number is None else "schema version 0"
+    told = f"checkpoint-2: of {version}.* version 1: remove {tmp_path}"
+    with pytest.raises(UserError, match=told):
+        checkpoints.last_complete(tmp_path)
 
 
 def test_a_checkpoint_of_another_preset_is_refused_by_name(scenes, killed, lively_folder, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ares.cli import main
-from ares.io import read_table
+from ares.io import read_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_models_are_tested_on_the_same_prompts_with_one_threshold(place) -> None
 
 def test_a_threshold_of_other_prompts_is_one_line(place, capsys) -> None:
     base = evaluated(place, "base", "base", 0)
-    base.iloc[:-1].to_parquet(place / "fewer.parquet")
+    write_table(place / "fewer.parquet", base.iloc[:-1])
     model = ["--model", str(place / "model"), "--arm", "ares", "--seed", "1"]
     tables = ["--threshold-from", str(place / "fewer.parquet"), "--out", str(place / "x.parquet")]
     assert main(["evaluate", "--config", str(place / "try.yaml"), *model, *tables]) == 2
@@ -136,7 +136,7 @@ def test_a_level_with_too_few_test_problems_is_said(place, tmp_path, capsys) -> 
 def test_rollouts_of_another_model_are_refused(place, capsys) -> None:
     changed = read_table(place / "rollouts.parquet")
     changed["entropy"] = [entropy + 0.1 for entropy in changed["entropy"]]
-    changed.to_parquet(place / "changed.parquet")
+    write_table(place / "changed.parquet", changed)
     arguments = ["--rollouts", str(place / "changed.parquet"), "--out", str(place / "x.parquet"),
                  "--top-out", str(place / "y.parquet")]  # fmt: skip
     assert main(["tokens", "--config", str(place / "try.yaml"), *arguments]) == 2

@@ -1,66 +1,188 @@
-"""The same seed gives the same bytes, on one core and on two (`make test-slow`).
+"""Whether two runs made the same: what `ares compare` finds, and what it lets pass.
 
-Trained models are among them. What holds wall times is not compared: it differs in every run.
+The runs themselves are compared by `tests/workflow/two_clones.py`, a step of `make test`.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
+import dataclasses
+import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
-import yaml
+import torch
 
-from ares.paths import CONFIG, FIGURES, RESULTS, ROOT
+from ares import cli
+from ares.analysis import agreement
+from ares.config import load_config
+from ares.io import write_json, write_table
+from ares.paths import ROOT
+from ares.sampling.policy import load, sampling_of
+from ares.sampling.rollouts import roll_out, tasks_from_table
+from ares.versions import KEY, SCHEMA
+from ares.workflow.manifest import fingerprint
+from tests.workflow.two_clones import copy_repository
 
-COMPARED = (".parquet", ".csv", ".png", ".pdf", ".safetensors")
-TIMED = ("timings", "training_cost")
-
-
-def made(scale: str) -> dict[str, bytes]:
-    """Name -> bytes of every table, figure and model of a scale, without the scale's own name."""
-    return {
-        f"{folder.name}/{path.relative_to(folder / scale)}": content(path, scale)
-        for folder in (RESULTS, FIGURES)
-        for path in sorted((folder / scale).rglob("*"))
-        if path.suffix in COMPARED and path.stem not in TIMED
-    }
+STEPS = pd.DataFrame({"step": [1, 2, 3], "reward": [0.1, 0.2, 0.3], "arm": ["a", "b", "c"]})
 
 
-def content(path: Path, scale: str) -> bytes:
-    """The bytes of a file; the findings name the scale in every row."""
-    whole = path.read_bytes()
-    return whole.replace(scale.encode(), b"") if path.name == "findings.csv" else whole
+def make_run(folder: Path, reproducible: str = "bytes", **tables: pd.DataFrame) -> Path:
+    """What a run of a scale leaves: tables, a figure, a model, times, and the manifest of it."""
+    results = folder / "results/made-up"
+    for name, table in {"steps": STEPS, **tables}.items():
+        write_table(results / f"{name}.parquet", table)
+    for name, content in (("model.safetensors", b"weights"), ("timings.parquet", bytes(folder))):
+        (results / "models/grpo-s1").mkdir(parents=True, exist_ok=True)
+        path = results / "models/grpo-s1" / name if name[0] == "m" else results / name
+        path.write_bytes(content)
+    (folder / "figures/made-up").mkdir(parents=True)
+    (folder / "figures/made-up/f.png").write_bytes(b"picture")
+    return write_manifest(folder, reproducible)
 
 
-def run(scale: str, cores: int, folder: Path) -> dict[str, bytes]:
-    """Run the whole workflow of a small config under another name; remove what it made."""
-    config = yaml.safe_load((CONFIG / "smoke.yaml").read_text())
-    config["problems"]["per_level"] = 2
-    path = folder / f"{scale}.yaml"
-    path.write_text(yaml.safe_dump({**config, "scale": scale}))
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", str(cores), "--config", f"scale={path}"],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return made(scale)
-    finally:
-        shutil.rmtree(RESULTS / scale, ignore_errors=True)
-        shutil.rmtree(FIGURES / scale, ignore_errors=True)
+def write_manifest(folder: Path, reproducible: str = "bytes") -> Path:
+    found = {}
+    for kind in ("results", "figures"):
+        found[kind] = {
+            str(path.relative_to(folder)): None if path.stem == "timings" else fingerprint(path)
+            for path in sorted((folder / kind / "made-up").iterdir())
+            if path.suffix in (".parquet", ".png")
+        }
+    out = folder / "results/made-up/manifest.json"
+    promised = {"tables": found["results"], "figures": found["figures"]}
+    write_json(out, {KEY: SCHEMA, "reproducible": reproducible, **promised})
+    return out
 
 
-@pytest.mark.slow
-def test_one_core_and_two_make_the_same_bytes(tmp_path) -> None:
-    one, two = run("one-core", 1, tmp_path), run("two-cores", 2, tmp_path)
-    assert len(one) > 100 and one.keys() == two.keys()
-    assert {Path(name).stem for name in one} >= {"model", "steps", "evaluation", "findings"}
-    assert [name for name in one if one[name] != two[name]] == []
+def compare(capsys, *manifests: Path) -> tuple[int, str]:
+    status = cli.main(["compare", *map(str, manifests)])
+    said = capsys.readouterr()
+    return status, said.out + said.err
+
+
+def test_two_equal_runs_are_the_same_whatever_their_times(tmp_path, capsys):
+    runs = [make_run(tmp_path / name) for name in ("one", "another")]
+    status, said = compare(capsys, *runs)
+    assert status == 0
+    assert said == "the same: 3 files, by bytes; not compared, as they hold times: 1\n"
+
+
+def test_a_table_that_differs_is_named_with_its_column(tmp_path, capsys):
+    changed = STEPS.assign(reward=[0.1, 0.25, 0.3])
+    one, other = make_run(tmp_path / "one"), make_run(tmp_path / "other", steps=changed)
+    status, said = compare(capsys, one, other)
+    assert status == 2
+    assert "steps.parquet: column reward in 1 of 3 rows, first in row 1: 0.2 and 0.25" in said
+    assert "1 of 3 files differ" in said
+
+
+@pytest.mark.parametrize(
+    "name", ["models/grpo-s1/model.safetensors", "../../figures/made-up/f.png"]
+)
+def test_a_model_and_a_figure_are_compared_by_bytes(tmp_path, capsys, name):
+    one, other = make_run(tmp_path / "one"), make_run(tmp_path / "other")
+    (other.parent / name).write_bytes(b"others")
+    write_manifest(tmp_path / "other")
+    status, said = compare(capsys, one, other)
+    assert status == 2 and f"{Path(name).name}: other bytes" in said
+
+
+def test_what_only_one_of_them_made_is_named(tmp_path, capsys):
+    one, other = make_run(tmp_path / "one", extra=STEPS), make_run(tmp_path / "other")
+    for pair in ((one, other), (other, one)):
+        status, said = compare(capsys, *pair)
+        assert status == 2 and f"extra.parquet: only in {one.parent}" in said
+
+
+def test_a_manifest_without_a_promise_is_refused(tmp_path, capsys):
+    one = make_run(tmp_path / "one")
+    manifest = json.loads(one.read_text(encoding="utf-8"))
+    del manifest["reproducible"]
+    one.write_text(json.dumps(manifest), encoding="utf-8")
+    status, said = compare(capsys, one, one)
+    assert status == 2 and "run the scale again" in said
+
+
+def test_the_promise_is_bytes_on_a_cpu_and_a_tolerance_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert agreement.promise()["reproducible"] == "bytes"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    promise = agreement.promise()
+    assert promise["device"] == "cuda" and promise["reproducible"] == "tolerance"
+    assert promise["tolerance"]["rows"]["rollouts"] == 0.1
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """Samples responses of the shipped base model, with noise on every logit if wanted."""
+    config = load_config("smoke")
+    model, processor, world = load(config)
+    problems = pd.read_parquet(ROOT / "data/reference/problems.parquet").groupby("level").head(1)
+    tasks = tasks_from_table(problems, look=1)
+
+    def draw(noise: float = 0.0, **changes: int) -> pd.DataFrame:
+        generator = torch.Generator().manual_seed(7)
+
+        def blur(module, inputs, logits):
+            return logits + noise * torch.randn(logits.shape, generator=generator)
+
+        settings = dataclasses.replace(sampling_of(config), **changes)
+        hook = model.lm_head.register_forward_hook(blur)
+        try:
+            return roll_out(model, processor, tasks, world, settings)
+        finally:
+            hook.remove()
+
+    return draw
+
+
+def test_what_rounding_changes_passes_and_another_seed_does_not(sample):
+    exact = sample()
+    # As on a GPU: sums in another order, and other sums as the batch is another.
+    for name, other in (("noise", sample(noise=1e-6)), ("batch", sample(batch_prompts=5))):
+        assert agreement.table_difference("rollouts", exact, other) == "", name
+    told = agreement.table_difference("rollouts", exact, sample(seed=2))
+    assert float(told.split("%")[0]) > 60 and told.endswith("of the rows differ, allowed 10%")
+    # A model that is hardly another one: noise of a tenth of a nat.
+    assert agreement.table_difference("rollouts", exact, sample(noise=0.1))
+
+
+def test_a_row_that_has_moved_and_a_last_digit_are_no_difference():
+    one = pd.DataFrame({"token": ["a", "b", "c"], "entropy": np.float32([0.5, 3e-7, 12.0])})
+    other = one.assign(entropy=np.float32([0.5000001, 1e-7, 12.00001]))[::-1]
+    assert agreement.shared_rows(one, other) == 1.0
+    assert agreement.shared_rows(one, one.assign(entropy=[0.5, 0.002, 12.0])) == pytest.approx(
+        2 / 3
+    )
+    lists = pd.DataFrame({"top_logprobs": [np.float32([-0.1, -2.0]), np.float32([-1.0])]})
+    noisy = lists.assign(top_logprobs=lists["top_logprobs"].map(lambda it: it + np.float32(1e-6)))
+    assert agreement.shared_rows(lists, noisy) == 1.0
+
+
+def test_means_of_trained_models_are_compared_by_their_errors():
+    rng = np.random.default_rng(1)
+    one, other = (pd.DataFrame({"length": rng.normal(60, 20, 400)}) for _ in range(2))
+    assert agreement.table_difference("evaluation", one, other) == ""
+    longer = other.assign(length=other["length"] + 12)
+    assert agreement.table_difference("evaluation", one, longer).startswith("column length: means ")
+    constant = pd.DataFrame({"steps": [10.0] * 5})
+    assert agreement.table_difference("steps", constant, constant) == ""
+    assert "steps" in agreement.table_difference("steps", constant, constant + 1)
+
+
+def test_a_copy_holds_what_a_clone_would(tmp_path):
+    source = tmp_path / "source"
+    for name in ("ares/a.py", "figures/reference/f.png", "figures/smoke/f.png", "figures/README.md",
+                 "results/smoke/t.parquet", ".venv/bin/python", "ares/__pycache__/a.pyc",
+                 "data/reference/t.parquet", ".git/HEAD", ".ci/run"):  # fmt: skip
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("")
+    (source / ".gitignore").write_text((ROOT / ".gitignore").read_text(encoding="utf-8"))
+    copy_repository(tmp_path / "copy", source)
+    found = {str(p.relative_to(tmp_path / "copy")) for p in (tmp_path / "copy").rglob("*.*")}
+    files = {name for name in found if (tmp_path / "copy" / name).is_file()}
+    assert files == {"ares/a.py", "figures/reference/f.png", "figures/README.md",
+                     "data/reference/t.parquet", ".gitignore"}  # fmt: skip
+    assert (tmp_path / "copy/.ci/run").is_file()

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tomllib
 from importlib.metadata import metadata
+from pathlib import Path
 
 import pytest
 import yaml
@@ -76,7 +77,7 @@ def test_the_packages_whose_internals_we_use_are_pinned(package):
 def test_conda_installs_the_same_lock():
     environment = yaml.safe_load((paths.ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert environment["dependencies"] == [
-        "python=3.11",
+        f"python{PROJECT['requires-python']}",
         "pip",
         {"pip": ["-r requirements.lock", "-e ."]},
     ]
@@ -108,3 +109,8 @@ def test_an_unsuitable_python_is_refused_with_a_remedy(tmp_path):
     assert done.returncode != 0
     assert "ares needs Python 3.11 or 3.12, and 'false' is not one" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_a_folder_to_be_made_can_be_written_where_its_parent_can(tmp_path):
+    assert paths.may_write(tmp_path / "not/yet/there")
+    assert not paths.may_write(Path("/proc/1/not-there"))

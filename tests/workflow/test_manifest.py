@@ -1,10 +1,11 @@
 """The manifest and the summary: what was made, where, in what time."""
 
+import os
 from pathlib import Path
 
 from ares import cli, paths
 from ares.io import read_json
-from ares.workflow.manifest import fingerprint, job_seconds, summary_lines
+from ares.workflow.manifest import fingerprint, job_seconds, summary_lines, wall_seconds
 
 #: SHA-256 of the three bytes "abc", from FIPS 180-2.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -22,6 +23,16 @@ def test_job_seconds_reads_snakemakes_benchmarks(tmp_path):
     assert job_seconds(tmp_path) == {"causal-0": 61.25, "tokens": 1.5}
 
 
+def test_wall_time_counts_what_ran_side_by_side_once_and_no_pause(tmp_path):
+    # From 940 to 1000, from 970 to 1030, and after a long pause from 4990 to 5000.
+    for name, end, seconds in [("a", 1000, 60), ("b", 1030, 60), ("c", 5000, 10)]:
+        file = tmp_path / f"{name}.tsv"
+        file.write_text(f"s\n{seconds}\n")
+        os.utime(file, (end, end))
+    assert wall_seconds(tmp_path) == 100
+    assert wall_seconds(tmp_path / "none") == 0
+
+
 def test_manifest_holds_hashes_config_and_times(tmp_path):
     table, figure, out = tmp_path / "t.parquet", tmp_path / "f.png", tmp_path / "manifest.json"
     table.write_bytes(b"abc")
@@ -37,7 +48,7 @@ def test_manifest_holds_hashes_config_and_times(tmp_path):
     assert manifest["figures"][str(figure)]["bytes"] == 0
     assert manifest["notebooks"] == ["n.ipynb"]
     assert manifest["config"]["scale"] == "smoke"
-    assert manifest["job_seconds"] == {"tokens": 90}
+    assert manifest["job_seconds"] == {"tokens": 90} and manifest["wall_seconds"] == 90
     assert manifest["packages"]["torch"].startswith("2.13.0")
     assert manifest["machine"]["cores"] >= 1
 

@@ -49,6 +49,8 @@ from pathlib import Path
 
 words = sys.argv[1:]
 time.sleep(float(os.environ.get("STAND_IN_S", 0)))
+while not Path(os.environ.get("STAND_IN_UNTIL", ".")).exists():
+    time.sleep(0.05)
 if Path(sys.argv[0]).name == "papermill":
     import json
     parameters = json.loads(Path(words[words.index("-f") + 1]).read_text())
@@ -72,7 +74,7 @@ with open("calls.txt", "a") as calls:
     calls.write(" ".join(words) + "\\n")
 """
 #: What follows every new test of a model.
-AFTER_A_TEST = {"evaluation": 1, "findings": 1, "manifest": 1, "all": 1} | {
+AFTER_A_TEST = {"evaluation": 1, "findings": 1, "manifest": 1, "findings_page": 1, "all": 1} | {
     f"notebook_{name}": 1
     for name in ("08_cold_start", "09_training", "10_ablation", "11_benchmarks")
 }
@@ -91,19 +93,24 @@ def place(tmp_path_factory) -> Path:
 
 def make_stand_in(folder: Path) -> None:
     """Copy the repository into `folder`, with stand-ins for what its jobs call."""
+    copy_repository(folder)
+    listed = yaml.safe_load((folder / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
+    figures = {name: spec["figures"] for name, spec in listed.items()}
+    (folder / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
+    for name in ("ares", "papermill"):
+        (folder / "bin" / name).write_text(STAND_IN.format(python=os.path.realpath(sys.executable)))
+        (folder / "bin" / name).chmod(0o755)
+
+
+def copy_repository(folder: Path) -> None:
+    """Copy what the workflow needs into `folder`, and make its bin/python."""
     for name in ("ares", "config", "data", "notebooks", "profiles", "workflow"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     shutil.copy(ROOT / "Snakefile", folder)
-    listed = yaml.safe_load((folder / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
-    figures = {name: spec["figures"] for name, spec in listed.items()}
-    (folder / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
     # The commands that jobs start are those beside the Python that runs Snakemake.
     (folder / "bin").mkdir()
     (folder / "bin/python").symlink_to(os.path.realpath(sys.executable))
-    for name in ("ares", "papermill"):
-        (folder / "bin" / name).write_text(STAND_IN.format(python=os.path.realpath(sys.executable)))
-        (folder / "bin" / name).chmod(0o755)
 
 
 def write_config(folder: Path, **changes: object) -> None:
@@ -129,16 +136,18 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{folder}:{sysconfig.get_paths()['purelib']}"}
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+def snakemake(
+    folder: Path, *arguments: str, scale: str = "stand-in"
+) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command_line(folder, *arguments),
+        command_line(folder, *arguments, scale=scale),
         cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=250,
     )  # fmt: skip
 
 
-def planned(folder: Path) -> dict[str, int]:
+def planned(folder: Path, scale: str = "stand-in", *targets: str) -> dict[str, int]:
     """How often each rule would run."""
-    done = snakemake(folder, "-n")
+    done = snakemake(folder, "-n", *targets, scale=scale)
     assert done.returncode == 0, done.stderr
     if "Job stats:" not in done.stdout:
         assert "Nothing to be done" in done.stdout + done.stderr
@@ -172,7 +181,7 @@ def test_a_changed_arm_is_trained_again_alone(place):
 #: Another value for one key, and what it reaches.
 CHANGES = {
     "aepo.lr": (1e-4, {"train": 4, "evaluate": 4, "run_table": 4, **AFTER_A_TEST}),
-    "aepo.checkpoint_every": (3, {"manifest": 1, "all": 1}),
+    "aepo.checkpoint_every": (3, {"manifest": 1, "findings_page": 1, "all": 1}),
     "evaluation.samples": (3, {"evaluate": 7, **AFTER_A_TEST}),
     # The run that starts from the base model does not see the cold start.
     "adacs.size": (
@@ -182,14 +191,14 @@ CHANGES = {
     "causal.continuations": (
         4,
         {"causal_shard": 1, "causal": 1, "findings": 1, "notebook_02_windows": 1}
-        | {"manifest": 1, "all": 1},
+        | {"manifest": 1, "findings_page": 1, "all": 1},
     ),
     "bootstrap.resamples": (
         99,
         {"findings": 1, "notebook_01_world": 1, "notebook_02_windows": 1}
         | {"notebook_03_difficulty": 1, "notebook_04_hwe_length": 1, "notebook_06_paper_vs_code": 1}
         | {"notebook_08_cold_start": 1, "notebook_09_training": 1, "notebook_10_ablation": 1}
-        | {"notebook_11_benchmarks": 1, "manifest": 1, "all": 1},
+        | {"notebook_11_benchmarks": 1, "manifest": 1, "findings_page": 1, "all": 1},
     ),
 }
 

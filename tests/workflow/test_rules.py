@@ -13,6 +13,7 @@ import yaml
 
 from ares import cli, paths
 from ares.config import SMALL_WORLD, load_config, scales
+from ares.report.page import Commands
 from ares.workflow import reference
 
 LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
@@ -128,7 +129,7 @@ def test_every_model_is_tested_with_the_threshold_of_the_base(smoke_plan):
     assert sum("--threshold-from" not in line for line in tested) == 1
 
 
-@pytest.mark.parametrize("command", ["pass-rates", "traces", "curate", "sft", "findings"])
+@pytest.mark.parametrize("command", ["pass-rates", "traces", "curate", "sft", "findings", "report"])
 def test_the_commands_of_the_rules_are_commands_of_ares(smoke_plan, command):
     lines = commands(smoke_plan, command)
     assert len(lines) == {"sft": 2}.get(command, 1)
@@ -152,6 +153,12 @@ def test_every_table_of_the_workflow_is_kept_for_the_reference(smoke_plan):
     tables = cli.build_parser().parse_args(shlex.split(line.split(" > ")[0])[1:]).tables
     kept = {f"results/smoke/{name}.parquet" for name in reference.TABLES}
     assert set(tables) == kept | {"results/smoke/findings.csv"}
+
+
+def test_the_commands_on_the_findings_page_name_files_that_rules_make(smoke_plan):
+    made, given = set(smoke_plan.split()), Commands("smoke", "smoke")
+    for command in [given.findings(), *map(given.notebook, LISTED)]:
+        assert shlex.split(command)[3] in made
 
 
 @pytest.mark.parametrize("name", LISTED)

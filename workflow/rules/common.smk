@@ -69,7 +69,10 @@ os.makedirs(".snakemake/incomplete", exist_ok=True)
 
 onstart:
     # Not run by a dry run, --lint, --report, --unlock and by the jobs themselves.
+    from ares.energy import measure
+
     start_alone()
+    measure(Path(f"{RESULTS}/benchmarks/energy.json"))
 
 
 def start_alone() -> None:
@@ -78,6 +81,7 @@ def start_alone() -> None:
     The locks are held until this process ends, and a mistake ends it with one line.
     """
     from ares.io import sweep
+    from ares.versions import check_results
 
     busy = f"{RESULTS}: {{owner}} is making the results of this scale; wait for it, or end it"
     own = (f"{RESULTS}/", f"{FIGURES}/")
@@ -92,6 +96,7 @@ def start_alone() -> None:
         end_jobs(JOBS_LOCK, lambda line: print(f"ares: {line}", file=sys.stderr, flush=True))
         for folder in (RESULTS, FIGURES):
             sweep(folder, all_of_them=True)
+        check_results(RESULTS)
     except UserError as error:
         sys.exit(f"ares: error: {error}")
 
@@ -219,6 +224,22 @@ def figure_files(notebook: str, only: str = "figures") -> list[str]:
     ]
 
 
+def reported_figures(notebook: str) -> list[str]:
+    """Return what a notebook writes, its bitmaps with what `snakemake --report` says of them."""
+    files = figure_files(notebook)
+    return [reported(file, notebook) if file.endswith(".png") else file for file in files]
+
+
+def reported(file: str, notebook: str) -> str:
+    """Return a bitmap with its caption, and the findings that it shows."""
+    figure = Path(file).stem
+    shown_by = NOTEBOOKS[notebook].get("findings", {})
+    findings = [finding for finding, figures in shown_by.items() if figure in figures]
+    labels = {"figure": figure, "findings": ", ".join(findings) or "none"}
+    category = f"Notebook {notebook}"
+    return report(file, caption=f"../report/{figure}.rst", category=category, labels=labels)
+
+
 def notebook_parameters(notebook: str) -> str:
     """Return the parameters of a notebook, as JSON.
 
@@ -259,7 +280,8 @@ def sources_of(files: list[Path]) -> list[str]:
         if file not in seen:
             seen.add(file)
             waiting += imported_files(file.read_text(encoding="utf-8"))
-    data = {path for file in seen for path in file.parent.glob("*.json")}
+    beside = ("*.json", "*.html", "*.css", "*.js")
+    data = {path for file in seen for kind in beside for path in file.parent.glob(kind)}
     return sorted(str(path) for path in seen | data)
 
 

@@ -1,4 +1,4 @@
-"""From tables to figures: every notebook run by papermill, then the manifest.
+"""From tables to figures: every notebook run by papermill, the manifest, the findings page.
 
 A notebook runs into the log folder, so that the executed copy is still there when a cell fails.
 """
@@ -14,7 +14,7 @@ for NOTEBOOK in NOTEBOOKS:
             data=NOTEBOOKS[NOTEBOOK].get("data", []),
             sources=notebook_sources(f"notebooks/{NOTEBOOK}.ipynb"),
         output:
-            figures=figure_files(NOTEBOOK),
+            figures=reported_figures(NOTEBOOK),
             notebook=f"{RESULTS}/notebooks/{NOTEBOOK}.ipynb",
         log:
             notebook=f"{RESULTS}/logs/notebooks/{NOTEBOOK}.ipynb",
@@ -34,7 +34,8 @@ for NOTEBOOK in NOTEBOOKS:
             "printf '%s\\n' {params.parameters:q} > {log.parameters};"
             " papermill -f {log.parameters} --kernel python3 --start-timeout 300 --no-progress-bar"
             " {input.notebook} {log.notebook} > {log.text} 2>&1"
-            " && cp {log.notebook} {output.notebook}.part && mv {output.notebook}.part {output.notebook}"
+            " && cp {log.notebook} {output.notebook}.part && sync {output.notebook}.part"
+            " && mv {output.notebook}.part {output.notebook}"
 
 
 rule manifest:
@@ -66,3 +67,30 @@ rule manifest:
         "ares manifest --config {params.config} --benchmarks {params.benchmarks} --out {output}"
         " --tables {input.tables} {input.findings} --figures {input.figures}"
         " --notebooks {input.notebooks} --timed {params.timed} > {log} 2>&1"
+
+
+rule findings_page:
+    """Write the findings page: every claim, our numbers, the verdicts and the figures, in one file."""
+    input:
+        findings=f"{RESULTS}/findings.csv",
+        manifest=f"{RESULTS}/manifest.json",
+        figures=[file for notebook in NOTEBOOKS for file in figure_files(notebook)],
+        notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS],
+        captions=sorted(str(path) for path in Path("workflow/report").glob("*.rst")),
+        listed="workflow/notebooks.yaml",
+        rules="config/findings.yaml",
+        paper=sorted(str(path) for path in Path("data/paper").glob("*.csv")),
+        sources=module_sources("ares.workflow.report"),
+    output:
+        directory(f"{RESULTS}/report"),
+    log:
+        f"{RESULTS}/logs/report.txt",
+    conda:
+        "../envs/ares.yaml"
+    threads: 1
+    params:
+        config=CONFIG_FILE,
+    message:
+        "writing the findings page"
+    shell:
+        "ares report {params.config} --out {output} 2>&1 | tee {log}"

@@ -355,7 +355,7 @@ rule paper_notebook:
         data=NOTEBOOKS[NOTEBOOK].get("data", []),
         sources=notebook_sources(f"notebooks/{NOTEBOOK}.ipynb"),
     output:
-        figures=figure_files(NOTEBOOK),
+        figures=reported_figures(NOTEBOOK),
         notebook=f"{RESULTS}/notebooks/{NOTEBOOK}.ipynb",
     log:
         notebook=f"{RESULTS}/logs/notebooks/{NOTEBOOK}.ipynb",
@@ -374,7 +374,8 @@ rule paper_notebook:
         "printf '%s\\n' {params.parameters:q} > {log.parameters};"
         " papermill -f {log.parameters} --kernel python3 --start-timeout 300 --no-progress-bar"
         " {input.notebook} {log.notebook} > {log.text} 2>&1"
-        " && cp {log.notebook} {output.notebook}.part && mv {output.notebook}.part {output.notebook}"
+        " && cp {log.notebook} {output.notebook}.part && sync {output.notebook}.part"
+        " && mv {output.notebook}.part {output.notebook}"
 
 
 rule paper_manifest:

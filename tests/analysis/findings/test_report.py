@@ -11,6 +11,7 @@ import pytest
 from ares.analysis.findings import judge, one, per_seed, table
 from ares.cli import main
 from ares.errors import UserError
+from ares.forms import LEVELS
 from ares.io import read_table, write_table
 
 COLUMNS = [
@@ -90,7 +91,27 @@ def write_run(folder, planted) -> None:
     # In the file, tokens know their rollout only.
     tables["tokens"] = tables["tokens"].drop(columns=["problem_id", "level", "presentation"])
     for name, content in tables.items():
-        write_table(folder / f"{name}.parquet", content)
+        write_table(folder / f"{name}.parquet", whole(name, content))
+
+
+def whole(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A table with the columns of its form that no finding looks at."""
+    if name == "rollouts":
+        numbers = [[1, 2 + LEVELS.index(level)] for level in table["level"]]
+        target = table["problem_id"].str.rpartition("-")[2].astype(int) + 1
+        ids = [f"{n[0]}-{n[1]}={t}" for n, t in zip(numbers, target, strict=True)]
+        said = np.where(table["correct"], "correct", "wrong result")
+        table = table.assign(numbers=numbers, target=target, problem_id=ids, verdict=said)
+        return table.assign(k=2, text="", finished=True)
+    if name == "tokens":
+        return table.assign(
+            token="", slot="", lexicon_top1=table["lexicon"], class_entropy=table["entropy"]
+        )
+    if name == "causal":
+        return table.assign(alternatives=2, effect=0.1)
+    if name == "evaluation":
+        return table.assign(k=2, finished=100, entropy=0.1, hwe_threshold=1.0)
+    return table
 
 
 def test_the_command_writes_all_verdicts_and_the_same_bytes_again(tmp_path, planted, rules, capsys):

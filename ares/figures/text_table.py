@@ -1,7 +1,14 @@
-"""Tables as text: strings for a page, and the same as a figure."""
+"""Tables as text: the paper's and ours, on the page and in figures.
+
+Numbers are strings with the digits that they are known to; a sign behind one says what is odd.
+In a figure, a table that is wider than its panel gets broken heads and broken lines before its
+type gets smaller.
+"""
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +30,9 @@ PRECISE = (RECOMPUTED, "recomputed", "difference", "tolerance")
 MARKS = SLIP, GAP = ("\u2020", "\u2021")
 MARKED = "#B34700"
 #: Of a table that is drawn: inches a line, points of its type, inches between columns.
-LINE, TYPE, GUTTER = 0.135, 6.5, 0.13
+LINE, TYPE, GUTTER = 0.135, 6.5, 0.1
+#: Where a head can be broken: after a blank or hyphen, and before a capital inside a name.
+BREAKS = re.compile(r"(?<=[ -])|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def as_text(
@@ -75,31 +84,66 @@ def table_figure(
     Args:
         parts: title, table and the rows that a line stands above, of each.
     """
-    per_row = [parts[start : start + columns] for start in range(0, len(parts), columns)]
-    lines = [max(_lines(table) + 1.6 for _, table, _ in row) for row in per_row]
+    fitted = [(title, fit(table, PAGE / columns), rules) for title, table, rules in parts]
+    per_row = [fitted[start : start + columns] for start in range(0, len(fitted), columns)]
+    lines = [max(sum(_heights(table)) + 1.6 for _, table, _ in row) for row in per_row]
     fig, axes = plt.subplots(
         len(per_row),
         columns,
-        figsize=(PAGE, LINE * sum(lines) + 0.3),
+        figsize=(PAGE, LINE * sum(lines) + 0.5),
         squeeze=False,
         height_ratios=lines,
     )
-    for number, (title, table, rules) in enumerate(parts):
+    for number, (title, table, rules) in enumerate(fitted):
         ax, beside = axes.flat[number], per_row[number // columns]
-        text_table(ax, table, rules, PAGE / columns, max(_lines(other) for _, other, _ in beside))
+        room = max(sum(_heights(other)) for _, other, _ in beside)
+        text_table(ax, table, rules, PAGE / columns, room)
         ax.set_title(title, loc="left", weight="bold", pad=3)
     for ax in axes.flat[len(parts) :]:
         ax.axis("off")
     return fig
 
 
-def _lines(table: pd.DataFrame) -> int:
-    return len(table) + _heads(table)
+def fit(cells: pd.DataFrame, inches: float) -> pd.DataFrame:
+    """The table with heads, then its longest texts, in several lines, if it is too wide."""
+    cells = cells.astype(str)
+    if _width(cells) > inches:
+        cells = cells.rename(columns=_broken)
+    for characters in range(60, 20, -5):
+        if _width(cells) <= inches:
+            break
+        cells = cells.map(lambda text, width=characters: textwrap.fill(text, width))
+    return cells
 
 
-def _heads(table: pd.DataFrame) -> int:
-    """Lines of the heads."""
-    return max(str(name).count("\n") + 1 for name in table.columns)
+def _broken(head: str) -> str:
+    """A head in two lines, broken where they come out most alike.
+
+    >>> [_broken(head) for head in ("MathVerse-V", "WeMath", "GPQA", "to start")]
+    ['Math\\nVerse-V', 'We\\nMath', 'GPQA', 'to\\nstart']
+    """
+    places = [] if "\n" in head else [m.start() for m in BREAKS.finditer(head)]
+    halves = [(head[:place].rstrip(), head[place:]) for place in places if 0 < place < len(head)]
+    return "\n".join(min(halves, key=lambda pair: max(map(len, pair)))) if halves else head
+
+
+def _heights(cells: pd.DataFrame) -> list[int]:
+    """Lines of the heads, then of every row."""
+    rows = [cells.columns, *cells.to_numpy().tolist()]
+    return [max(str(text).count("\n") + 1 for text in row) for row in rows]
+
+
+def _widths(cells: pd.DataFrame) -> list[float]:
+    """Inches of every column in the type of tables."""
+    bold = ["ARES" in text for text in cells.iloc[:, 0]]
+    return [
+        max(_inches(str(name), True), *map(_inches, cells.iloc[:, column], bold))
+        for column, name in enumerate(cells.columns)
+    ]
+
+
+def _width(cells: pd.DataFrame) -> float:
+    return sum(_widths(cells)) + GUTTER * len(cells.columns)
 
 
 def text_table(
@@ -113,35 +157,28 @@ def text_table(
     Args:
         lines: that the panel has room for.
     """
-    heads = [str(name) for name in cells.columns]
-    rows = [heads, *cells.astype(str).to_numpy().tolist()]
-    bold = [True, *("ARES" in row[0] for row in rows[1:])]
+    rows = [[str(name) for name in cells.columns], *cells.to_numpy().tolist()]
     right = [_numbers(cells[name]) for name in cells.columns]
-    widths = [
-        max(_inches(row[column], strong) for row, strong in zip(rows, bold, strict=True))
-        for column in range(len(heads))
-    ]
-    shrink = min(1.0, 0.99 * inches / (sum(widths) + GUTTER * len(widths)))
+    shrink = min(1.0, 0.99 * inches / _width(cells))
     # In parts of the panel, so that a narrow table does not spread over the page.
-    edges = np.cumsum([0.0, *(width + GUTTER for width in widths)]) * shrink / inches
-    gap = GUTTER / 2 * shrink / inches
-    first = _heads(cells)
-    for number, (row, strong) in enumerate(zip(rows, bold, strict=True)):
-        middle = first / 2 if number == 0 else first + number - 0.5
+    ends = np.cumsum([width + GUTTER for width in _widths(cells)]) * shrink / inches
+    edges, gap = np.concatenate([[0.0], ends]), GUTTER / 2 * shrink / inches
+    below = np.cumsum([0, *_heights(cells)])
+    for number, row in enumerate(rows):
+        bold = number == 0 or "ARES" in row[0]
+        middle = (below[number] + below[number + 1]) / 2
         for column, text in enumerate(row):
-            look: dict[str, Any] = {
-                "fontsize": TYPE * shrink,
-                "weight": "bold" if strong else "normal",
-            }
-            look |= {"ha": "right" if right[column] else "left", "va": "center"}
-            look |= {"color": MARKED if text.endswith(MARKS) else "black", "parse_math": False}
+            look: dict[str, Any] = {"fontsize": TYPE * shrink, "va": "center"}
+            look |= {"weight": "bold" if bold else "normal", "parse_math": False}
+            look |= {"ha": "right", "multialignment": "right"} if right[column] else {"ha": "left"}
+            look |= {"color": MARKED if text.endswith(MARKS) else "black"}
             inner = edges[column] + (gap if column else 0.0)
             ax.text(edges[column + 1] - gap if right[column] else inner, middle, text, **look)
-    bottom = first + len(cells)
-    for place in (0, first, bottom, *(first + rule for rule in rules)):
-        thick = 0.9 if place in (0, first, bottom) else 0.4
+    frame = (0, below[1], below[-1])
+    for place in (*frame, *(below[1 + rule] for rule in rules)):
+        thick = 0.9 if place in frame else 0.4
         ax.plot([0, edges[-1]], [place, place], color="black", linewidth=thick)
-    ax.set(xlim=(0, 1), ylim=(max(lines, bottom) + 0.1, -0.1))
+    ax.set(xlim=(0, 1), ylim=(max(lines, below[-1]) + 0.1, -0.1), xticks=[], yticks=[])
     ax.axis("off")
 
 

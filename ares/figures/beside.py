@@ -1,4 +1,4 @@
-"""Panels that set the paper's numbers and ours side by side.
+"""Notebook 11: panels that set the paper's numbers and ours side by side.
 
 The paper's points are hollow, ours are filled; an arm has the same colour in both.
 """
@@ -49,7 +49,7 @@ def overview(ax: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
     """Models of one size on every benchmark (percent): the start, ARES, and all others small.
 
     Args:
-        rows: of `paper_beside.overview`, one size, with the column `name`, as in `names`.
+        rows: of `paper_panels.overview`, one size, with the column `name`, as in `names`.
     """
     place = {name: number for number, name in enumerate(names)}
     for role, own in rows.groupby("role"):
@@ -115,7 +115,7 @@ def radar(ax: PolarAxes, table: pd.DataFrame, styles: Mapping[str, Mapping[str, 
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
         text = f"{value} %" if value == 100 else f"{value}"
         place: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 5}
-        ax.text(between, value, text, fontsize=5.5, color="#444444", bbox=box, **place)
+        ax.text(between, value, text, fontsize=6, color="#444444", bbox=box, **place)
     ax.spines["polar"].set_color("#BBBBBB")
 
 

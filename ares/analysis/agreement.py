@@ -1,0 +1,121 @@
+"""Whether two tables are the same: to the byte, or within what a GPU leaves open.
+
+On a GPU sums are rounded in an order that differs from run to run. A rounding error changes the
+last digits of an entropy, and now and then the token that is drawn, and all of that response from
+there on. So where one given model answers, rows are compared as they stand: rounded, few may
+differ (`ROWS`). A training carries such a change on: two runs of it are two draws of the same
+quantity, and what has to agree is the mean of every column (`ERRORS`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+#: Tables made by the base model: share of rows that may differ after rounding to `DIGITS`.
+ROWS = {
+    "problems": 0.0,
+    "rollouts": 0.1,
+    "tokens": 0.1,
+    "top_k": 0.1,
+    "causal": 0.1,
+    "pass_rates": 0.1,
+    "pool": 0.1,
+    "selection": 0.1,
+}
+#: Digits of what is compared row by row: after the point below 1, else after the first one.
+DIGITS = 3
+#: All other tables are made by trained models: standard errors by which means may differ.
+ERRORS = 6.0
+
+
+def promise() -> dict[str, Any]:
+    """What the tables of a run on this machine promise: for its manifest.
+
+    Returns:
+        device: "cpu" or "cuda". reproducible: "bytes" or "tolerance". tolerance: None where bytes
+        are promised, else the shares of rows, by table, and the standard errors of all others.
+    """
+    if not torch.cuda.is_available():
+        return {"device": "cpu", "reproducible": "bytes", "tolerance": None}
+    tolerance = {"rows": ROWS, "digits": DIGITS, "standard_errors": ERRORS}
+    return {"device": "cuda", "reproducible": "tolerance", "tolerance": tolerance}
+
+
+def first_difference(one: pd.DataFrame, other: pd.DataFrame) -> str:
+    """Say where two tables differ first: the column, the row, the values."""
+    if list(one) != list(other):
+        return f"columns {', '.join(sorted(set(one) ^ set(other))) or 'in another order'}"
+    if len(one) != len(other):
+        return f"{len(one)} rows and {len(other)}"
+    for name in one:
+        unequal = [
+            str(a) != str(b) for a, b in zip(one[name].tolist(), other[name].tolist(), strict=True)
+        ]
+        if any(unequal):
+            at = unequal.index(True)
+            return (
+                f"column {name} in {sum(unequal)} of {len(one)} rows, first in row {at}: "
+                f"{one[name].iloc[at]} and {other[name].iloc[at]}"
+            )
+    return "other bytes, the same values"
+
+
+def table_difference(kind: str, one: pd.DataFrame, other: pd.DataFrame) -> str:
+    """Say what is beyond the tolerance in a table of this kind; nothing if all is within."""
+    if list(one) != list(other):
+        return f"columns {', '.join(sorted(set(one) ^ set(other))) or 'in another order'}"
+    if kind in ROWS:
+        share = 1 - shared_rows(one, other)
+        allowed = ROWS[kind]
+        return "" if share <= allowed else f"{share:.1%} of the rows differ, allowed {allowed:.0%}"
+    for name in one.select_dtypes(["number", "bool"]):
+        errors = standard_errors(one[name].to_numpy(float), other[name].to_numpy(float))
+        if errors > ERRORS:
+            return f"column {name}: means {errors:.1f} standard errors apart, allowed {ERRORS:g}"
+    return ""
+
+
+def shared_rows(one: pd.DataFrame, other: pd.DataFrame) -> float:
+    """Return the share of rows that both tables hold, wherever they stand.
+
+    Numbers are rounded to `DIGITS`; a response that is longer in one of the
+    tables moves the rows below it, so the order does not count.
+    """
+    counts = [
+        pd.util.hash_pandas_object(rounded(t), index=False).value_counts() for t in (one, other)
+    ]
+    together = pd.concat(counts, axis=1, keys=["one", "other"]).fillna(0)
+    return float(together.min(axis=1).sum() / max(len(one), len(other), 1))
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Round fractions, also those in lists, as text then."""
+    table = table.copy()
+    for name, column in table.items():
+        if column.dtype.kind == "f":
+            table[name] = _rounded(column.to_numpy(float))
+        elif column.dtype == object:
+            table[name] = [str(_rounded(np.asarray(numbers, float)).tolist()) for numbers in column]
+    return table
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    # Below 1 the absolute error counts: an entropy near 0 has hardly a correct digit.
+    size = np.floor(np.log10(np.maximum(np.abs(values), 1.0)))
+    scale = 10.0 ** (DIGITS - size)
+    return np.rint(values * scale) / scale + 0.0  # no -0.0
+
+
+def standard_errors(one: Any, other: Any) -> float:
+    """Return by how many standard errors the means of two columns differ; NaN is left out."""
+    columns = [column[np.isfinite(column)] for column in (one, other)]
+    if not all(map(len, columns)):
+        return 0.0 if not any(map(len, columns)) else float("inf")
+    apart = abs(columns[0].mean() - columns[1].mean())
+    spread = sum(column.var() / len(column) for column in columns) ** 0.5
+    # Columns that do not vary are equal to the last digits or not at all.
+    return float(apart / max(spread, 1e-6 * max(1.0, abs(columns[0].mean()))))

@@ -1,0 +1,242 @@
+"""The forms of a run's tables: columns, what their values are, and what holds between columns.
+
+Columns that a form does not name may stand in a table: the full tables of a run and the compact
+ones of the repository have the same forms. `ares.tables` checks tables against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+LEVELS, PRESENTATIONS = ("easy", "medium", "hard"), ("text", "image")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the values of a column are.
+
+    kind: text, flag, integer, number, or a list of one of the last two ("integers", "numbers").
+    low, high: bounds, themselves allowed. among: the texts there are, () for any.
+    gaps: whether NaN may stand there.
+    """
+
+    kind: str
+    low: float = -np.inf
+    high: float = np.inf
+    among: tuple[str, ...] = ()
+    gaps: bool = False
+
+
+@dataclass(frozen=True)
+class Form:
+    """Columns, those that tell one row from another, and what must hold between columns.
+
+    empty: whether there may be no rows.
+    """
+
+    columns: Mapping[str, Column]
+    key: tuple[str, ...]
+    rules: tuple[Callable[[pd.DataFrame], str], ...] = ()
+    empty: bool = False
+
+
+def _rule(what: str, holds: Callable[[pd.DataFrame], np.ndarray]) -> Callable[[pd.DataFrame], str]:
+    """A rule between columns: `holds` says for every row whether it does."""
+
+    def check(table: pd.DataFrame) -> str:
+        wrong = ~np.asarray(holds(table), dtype=bool)
+        return f"row {int(wrong.argmax())}: {what}" if wrong.any() else ""
+
+    return check
+
+
+def _named(table: pd.DataFrame) -> np.ndarray:
+    """Whether a problem is named after its numbers and its target."""
+    ids = [
+        "-".join(map(str, sorted(numbers.tolist()))) + f"={target}"
+        for numbers, target in zip(table["numbers"], table["target"], strict=True)
+    ]
+    return table["problem_id"].to_numpy() == np.array(ids, dtype=object)
+
+
+def _one_level(table: pd.DataFrame) -> np.ndarray:
+    return table.groupby("problem_id")["level"].transform("nunique").to_numpy() == 1
+
+
+#: Columns with a value per token.
+_LISTS = ("token_ids", "entropy", "logprob")
+NAMED = _rule("problem_id is not that of its numbers and target", _named)
+ONE_LEVEL = _rule("its problem has another level elsewhere", _one_level)
+AS_MANY = _rule("k is not how many numbers there are", lambda t: t["numbers"].map(len) == t["k"])
+AT_MOST = _rule("more correct than samples", lambda t: t["correct"] <= t["samples"])
+SHARE = _rule(
+    "pass_rate is not correct / samples",
+    lambda t: np.isclose(t["pass_rate"], t["correct"] / t["samples"], rtol=0, atol=1e-9),
+)
+VERDICT = _rule(
+    "correct and verdict contradict each other",
+    lambda t: t["correct"] == t["verdict"].isin(["correct", "cut: correct"]),
+)
+
+LENGTHS = _rule(
+    "its lists are not n_tokens long",
+    lambda t: np.logical_and.reduce(
+        [t[name].map(len) == t["n_tokens"] for name in _LISTS if name in t] or [t["n_tokens"] > 0]
+    ),
+)
+
+_COUNT, _NATURAL = Column("integer", low=1), Column("integer", low=0)
+_TEXT, _FLAG, _SHARE = Column("text"), Column("flag"), Column("number", 0, 1)
+_LENGTH, _NATS = Column("number", low=0), Column("number", low=-1e-3, high=100)
+_PROMPT = {
+    "problem_id": _TEXT,
+    "level": Column("text", among=LEVELS),
+    "k": Column("integer", low=2),
+    "presentation": Column("text", among=PRESENTATIONS),
+}
+_PROBLEM = {**_PROMPT, "numbers": Column("integers", low=1), "target": Column("integer", low=1)}
+_PROBLEM_RULES = (AS_MANY, NAMED, ONE_LEVEL)
+_RUN = {"arm": _TEXT, "seed": _NATURAL, "step": _NATURAL}
+_ONE = ("problem_id", "presentation")
+
+FORMS: dict[str, Form] = {
+    "problems": Form({**_PROBLEM, "split": _TEXT}, _ONE, _PROBLEM_RULES),
+    "rollouts": Form(
+        {
+            "rollout_id": _NATURAL,
+            **_PROBLEM,
+            "sample": _NATURAL,
+            "text": _TEXT,
+            "n_tokens": _COUNT,
+            "finished": _FLAG,
+            "correct": _FLAG,
+            "verdict": _TEXT,
+        },
+        ("rollout_id",),
+        (*_PROBLEM_RULES, VERDICT, LENGTHS),
+    ),
+    "tokens": Form(
+        {
+            "rollout_id": _NATURAL,
+            "position": _NATURAL,
+            "token": _TEXT,
+            "entropy": _NATS,
+            "lexicon": _FLAG,
+            "lexicon_top1": _FLAG,
+            "decision": _TEXT,
+            "slot": _TEXT,
+            "class_entropy": _NATS,
+        },
+        ("rollout_id", "position"),
+    ),
+    "top_k": Form(
+        {
+            "rollout_id": _NATURAL,
+            "position": _NATURAL,
+            "entropy": _NATS,
+            "sampled_logprob": Column("number", high=1e-3),
+            "top_logprobs": Column("numbers", high=1e-3),
+        },
+        ("rollout_id", "position"),
+    ),
+    "causal": Form(
+        {
+            "rollout_id": _NATURAL,
+            "position": _NATURAL,
+            "alternatives": _NATURAL,
+            "effect": Column("number", 0, 0.5),
+            "causal": _FLAG,
+        },
+        ("rollout_id", "position"),
+    ),
+    "pass_rates": Form(
+        {
+            **_PROBLEM,
+            "samples": _COUNT,
+            "correct": _NATURAL,
+            "pass_rate": _SHARE,
+            "n_tokens": _LENGTH,
+        },
+        _ONE,
+        (*_PROBLEM_RULES, AT_MOST, SHARE),
+    ),
+    "pool": Form(
+        {**_PROMPT, "habit": _TEXT, "trace": _NATURAL, "n_tokens": _COUNT},
+        (*_ONE, "habit", "trace"),
+        (ONE_LEVEL,),
+    ),
+    "selection": Form(
+        {
+            "curation": _TEXT,
+            **_PROBLEM,
+            "pass_rate": _SHARE,
+            "bracket": _SHARE,
+            "target_tokens": Column("number", low=0, gaps=True),
+            "habit": _TEXT,
+            "text": _TEXT,
+            "n_tokens": _COUNT,
+        },
+        ("curation", *_ONE, "habit", "text"),
+        _PROBLEM_RULES,
+    ),
+    "steps": Form(
+        {**_RUN, "metric": _TEXT, "bucket": _TEXT, "value": Column("number")},
+        ("arm", "seed", "step", "metric", "bucket"),
+    ),
+    "timings": Form({**_RUN, "phase": _TEXT, "seconds": _LENGTH}, ("arm", "seed", "step", "phase")),
+    "validation": Form(
+        {
+            **_RUN,
+            "level": _TEXT,
+            "presentation": _TEXT,
+            "responses": _COUNT,
+            "accuracy": _SHARE,
+            "n_tokens": _LENGTH,
+            "finished": _SHARE,
+        },
+        ("arm", "seed", "step", "level", "presentation"),
+    ),
+    "trees": Form(
+        {
+            **_RUN,
+            "prompt_index": _NATURAL,
+            "rollout": _NATURAL,
+            "parent": Column("integer", low=-1),
+            "branch_at": _NATURAL,
+            "n_tokens": _COUNT,
+            "correct": _FLAG,
+            "text": _TEXT,
+        },
+        ("arm", "seed", "step", "prompt_index", "rollout"),
+        empty=True,
+    ),
+    "evaluation": Form(
+        {
+            "arm": _TEXT,
+            "seed": _NATURAL,
+            **_PROMPT,
+            "samples": _COUNT,
+            "correct": _NATURAL,
+            "n_tokens": _LENGTH,
+            "finished": _NATURAL,
+            "entropy": _NATS,
+            "hwe": _LENGTH,
+            "hwe_threshold": Column("number"),
+        },
+        ("arm", "seed", *_ONE),
+        (ONE_LEVEL, AT_MOST),
+    ),
+}
+#: Columns that only a run's own tables have.
+FULL = {
+    "token_ids": Column("integers", low=0),
+    "entropy": Column("numbers", low=-1e-3, high=100),
+    "logprob": Column("numbers", high=1e-3),
+    "numbers": Column("integers", low=1),
+    "target": Column("integer", low=1),
+    "text": _TEXT,
+}

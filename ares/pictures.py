@@ -1,0 +1,77 @@
+"""Pictures of others: decoded within bounds, or refused with a reason.
+
+1. Only the formats of `FORMATS` are read. Pillow knows more, and some of those run a program
+   (Ghostscript, for EPS) or are seldom read and seldom tested.
+2. A picture is turned as its EXIF data say, as transformers and datasets do.
+3. Transparent parts are white, as qwen-vl-utils has it: a black drawing on nothing would turn black
+   on black.
+4. 16-bit grey levels are scaled to 8 bits; Pillow would cut them off at 255.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
+#: Encoded pictures of more bytes are not looked at: 256 MiB.
+MOST_BYTES = 2**28
+
+#: What Pillow raises for a damaged file; the later ones are those of its TIFF reader.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, struct.error, OverflowError, MemoryError),
+    *(KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError),
+)
+
+
+class TooLarge(ValueError):
+    """More pixels than are read."""
+
+
+def decode(data: bytes, most: int) -> Image.Image:
+    """An RGB picture, whole in memory: at most 16 bytes a pixel meanwhile, 3 in the end.
+
+    Args:
+        most: pixels that are read; known from the header, before anything is decoded.
+
+    Raises:
+        TooLarge: it has more.
+        ValueError: damaged, or of no format that is read.
+    """
+    if len(data) > MOST_BYTES:
+        raise TooLarge(f"{len(data)} bytes, and at most {MOST_BYTES} are read")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damage that Pillow can live with
+            picture: Image.Image = Image.open(BytesIO(data), formats=FORMATS)
+            if picture.width * picture.height > most:
+                raise TooLarge(
+                    f"{picture.width} x {picture.height} pixels, and at most {most} are read"
+                )
+            picture.load()
+            return _rgb(ImageOps.exif_transpose(picture))
+    except TooLarge:
+        raise
+    except Image.DecompressionBombError as error:
+        raise TooLarge(str(error)) from None
+    except _DAMAGE as error:
+        told = str(error) or type(error).__name__
+        if "cannot identify image file" in told:
+            told = f"its bytes are none of {', '.join(FORMATS)}"
+        raise ValueError(told) from None
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):
+        level = np.asarray(picture)
+        return Image.fromarray((level // 257).astype(np.uint8)).convert("RGB")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    picture = picture.convert("RGBA")
+    page = Image.new("RGB", picture.size, "white")
+    page.paste(picture, mask=picture.getchannel("A"))
+    return page

@@ -1,0 +1,213 @@
+"""The real workflow in a copy of the repository, with notes of what runs, to kill it and look.
+
+The copy has an `ares` and a `papermill` of its own: the real ones, which note when they start and
+end. What Snakemake takes for finished is read from its own records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.workflow.test_reruns import command_line, copy_repository, environment
+
+SCALE = "tiny"
+#: What a run makes that is the same bytes in every run, and what holds wall times and is not.
+COMPARED = (".parquet", ".csv", ".png", ".pdf", ".safetensors")
+TIMED = ("timings", "training_cost")
+#: Every stage at a size that takes seconds; the training keeps three states.
+CONFIG = {
+    "scale": SCALE,
+    "problems": {"per_level": 2},
+    "rollouts": {"batch_prompts": 16, "shards": 2, "samples": 4},
+    "causal": {"rollouts": 1, "alternatives": 2, "continuations": 2, "shards": 1},
+    "windows": {"percentiles": [50, 90]},
+    "bootstrap": {"resamples": 50},
+    "adacs": {"per_level": 4, "samples": 4, "traces": 1, "size": 16, "epochs": 1, "batch": 8},
+    "aepo": {
+        "steps": 3,
+        "prompts": 2,
+        "updates": 1,
+        "per_level": 8,
+        "refill_rounds": 1,
+        "checkpoint_every": 1,
+        "max_new_tokens": 64,
+        "validation": {"per_level": 1, "samples": 2, "every": 1},
+        "arms": {"ares": {"seeds": [1]}},
+    },
+    "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 64},
+}
+#: One notebook without tables and two with stand for all.
+NOTEBOOKS = ("04_hwe_length", "07_entropy_reward", "10_ablation")
+#: Where a job notes `run event time process kind output`.
+NOTES = "jobs.txt"
+#: A job of a kind in HOLD waits at its end until this is there.
+RELEASE = "release"
+RECORDER = """#!{python}
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+program, words = Path(sys.argv[0]).name, sys.argv[1:]
+if program == "papermill":
+    kind = "notebook"
+    output = words[-1].replace("/logs/", "/")
+else:
+    option = "--model-out" if "--model-out" in words else "--out"
+    output = words[words.index(option) + 1]
+    kind = f"merge:{{Path(output).stem}}" if words[0] == "merge" else words[0]
+
+
+def note(event):
+    with open("jobs.txt", "a") as notes:
+        line = (os.environ.get("RUN", 0), event, time.time(), os.getpid(), kind, output)
+        notes.write(" ".join(map(str, line)) + "\\n")
+
+
+note("start")
+if "JOB_MEMORY" in os.environ:
+    room = int(os.environ["JOB_MEMORY"])
+    resource.setrlimit(resource.RLIMIT_AS, (room, room))
+if program == "papermill":
+    from papermill.__main__ import papermill as main
+else:
+    from ares.cli import main
+try:
+    status = main()
+except SystemExit as end:
+    status = end.code
+if not status:
+    if kind in os.environ.get("HOLD", "").split():
+        note("hold")
+        while not Path("release").exists():
+            time.sleep(0.05)
+    note("end")
+sys.exit(status)
+"""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of the notes."""
+
+    run: int
+    event: str
+    at: float
+    process: int
+    kind: str
+    output: str
+
+
+def make_place(folder: Path, scales: tuple[str, ...] = ()) -> Path:
+    """A copy of the repository with the recording commands, and the same config by each name."""
+    copy_repository(folder)
+    for name in ("ares", "papermill"):
+        (folder / "bin" / name).write_text(RECORDER.format(python=folder / "bin/python"))
+        (folder / "bin" / name).chmod(0o755)
+    listed = folder / "workflow/notebooks.yaml"
+    every = yaml.safe_load(listed.read_text(encoding="utf-8"))
+    listed.write_text(yaml.safe_dump({name: every[name] for name in NOTEBOOKS}))
+    for scale in (SCALE, *scales):
+        text = yaml.safe_dump({**CONFIG, "scale": scale})
+        (folder / f"config/{scale}.yaml").write_text(text)
+    return folder
+
+
+def start(
+    place: Path,
+    scale: str = SCALE,
+    cores: int = 2,
+    *targets: str,
+    log: str = "workflow.log",
+    **settings: object,
+) -> subprocess.Popen:
+    """Start the workflow in a process group of its own; what it says goes to a file.
+
+    A pipe would not do: jobs that outlive a killed Snakemake keep it open.
+
+    Args:
+        settings: of the commands that its jobs call, as variables of the environment.
+    """
+    variables = {name: str(value) for name, value in settings.items()}
+    with open(place / log, "a") as out:
+        return subprocess.Popen(
+            command_line(place, *targets, "--cores", str(cores), scale=scale),
+            cwd=place,
+            env={**environment(place), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+
+
+def notes(place: Path) -> list[Note]:
+    """All that jobs have noted so far."""
+    file = place / NOTES
+    lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+    return [
+        Note(int(run), event, float(at), int(pid), kind, output)
+        for run, event, at, pid, kind, output in lines
+    ]
+
+
+def running(place: Path, run: int) -> dict[int, Note]:
+    """The newest note of every job of a run that has not ended, by its process."""
+    found: dict[int, Note] = {}
+    for note in notes(place):
+        if note.run == run:
+            found[note.process] = note
+    return {pid: note for pid, note in found.items() if note.event != "end" and is_alive(pid)}
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs, and is no mere entry that its parent has yet to read."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def hashes(place: Path, scale: str = SCALE) -> dict[str, str]:
+    """Name -> hash of every table, figure and model that a scale has made.
+
+    The scale's own name, which rows of the findings end with, is left out.
+    """
+    return {
+        str(path.relative_to(place)): hashlib.sha256(
+            path.read_bytes().replace(f",{scale}\n".encode(), b",\n")
+        ).hexdigest()
+        for top in ("results", "figures")
+        for path in sorted((place / top / scale).rglob("*"))
+        if path.suffix in COMPARED
+        and path.stem not in TIMED
+        and not path.name.startswith(".")
+        and "states" not in path.parts
+    }
+
+
+def finished(place: Path) -> set[str]:
+    """The outputs that Snakemake takes for finished: recorded, and not marked as under way."""
+    records, under_way = (
+        {urlsafe_b64decode(path.name).decode() for path in (place / ".snakemake" / name).iterdir()}
+        for name in ("metadata", "incomplete")
+    )
+    return {name for name in records - under_way if (place / name).exists()}
+
+
+def temporaries(place: Path) -> list[Path]:
+    """What looks like a half-written file in the folders of results."""
+    return [
+        path
+        for top in ("results", "figures")
+        for path in (place / top).rglob("*")
+        if ".tmp" in path.name or path.name.endswith(".part")
+    ]

@@ -1,0 +1,388 @@
+"""The grader against hostile answers: it never raises, hangs or calls a wrong number right.
+
+Values are known from plain arithmetic with fractions: expressions are made together with their
+value, so an equal one must be right and another one must not be.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ares.answers.base import RIGHT, STATUSES, UNGRADABLE, WRONG, Question
+from ares.answers.grader import Grader
+from ares.boxed import last_boxed
+from ares.method.grading import follows_format, is_correct
+from ares.world.parse import decision_starts
+from ares.world.problem import Problem
+from ares.world.prompts import VALUES
+from ares.world.settings import load_world
+from ares.world.verify import steps_right, verify
+from tests.fuzz.cases import cases
+
+#: Seconds for one comparison of hostile expressions by algebra, and what a case may take around
+#: it on a busy machine (the worker may have to start again).
+LIMIT_S, AROUND_S = 1.0, 60.0
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    """For hostile answers, of which some take for ever."""
+    with Grader(time_limit_s=LIMIT_S) as grader:
+        yield grader
+
+
+@pytest.fixture(scope="module")
+def grader():
+    """For answers that must be decided, however busy the machine is."""
+    with Grader(time_limit_s=60.0) as grader:
+        yield grader
+
+
+# ------------------------------------------------------------------------ values that are known
+
+
+@st.composite
+def known(draw, depth: int = 3) -> tuple[str, Fraction, int]:
+    """LaTeX, its value, and how tightly it binds: 0 a sum, 1 a product, 2 a power, 3 an atom."""
+    kind = draw(st.sampled_from("ndf+-*/F^m")) if depth else draw(st.sampled_from("ndf"))
+    if kind == "n":
+        number = draw(st.integers(0, 120))
+        return str(number), Fraction(number), 3
+    if kind == "d":
+        whole, part = draw(st.integers(0, 20)), draw(st.integers(0, 99))
+        return f"{whole}.{part:02}", Fraction(100 * whole + part, 100), 3
+    if kind == "f":
+        top, low = draw(st.integers(0, 20)), draw(st.integers(1, 20))
+        name = draw(st.sampled_from(["frac", "dfrac", "tfrac"]))
+        return rf"\{name}{{{top}}}{{{low}}}", Fraction(top, low), 3
+    one, a, tight = draw(known(depth - 1))
+    if kind == "m":
+        return f"-{within(draw, one, tight, 1)}", -a, 0
+    if kind == "^":
+        power = draw(st.integers(1, 4))
+        base = one if one.isdigit() else within(draw, one, 0, 1)
+        return f"{base}^{{{power}}}", a**power, 2
+    other, b, also = draw(known(depth - 1))
+    if kind in "/F" and b == 0:
+        return one, a, tight
+    if kind == "F":
+        return rf"\frac{{{one}}}{{{other}}}", a / b, 3
+    if kind in "+-":
+        sign = draw(st.sampled_from([f" {kind} ", kind] + ["−"] * (kind == "-")))
+        return f"{one}{sign}{within(draw, other, also, 1)}", (a + b if kind == "+" else a - b), 0
+    left, right = within(draw, one, tight, 1), within(draw, other, also, 3)
+    if kind == "/":
+        return f"{left}/{right}", a / b, 1
+    return left + draw(st.sampled_from([r" \cdot ", r" \times ", "*", "×"])) + right, a * b, 1
+
+
+def within(draw, text: str, tight: int, needed: int) -> str:
+    if tight >= needed:
+        return text
+    return draw(st.sampled_from(["({})", r"\left({}\right)"])).format(text)
+
+
+DRESS = ["{}", "${}$", r"\({}\)", "**{}**", "{}.", "x = {}", " {} ", r"\displaystyle {}"]
+SPELLED = [
+    "{0.numerator}/{0.denominator}",
+    r"\frac{{{0.numerator}}}{{{0.denominator}}}",
+    r"\dfrac{{{0.numerator}}}{{{0.denominator}}}",
+]
+
+
+def grade(grader: Grader, gold: str, answer: str, kind: str, choices: tuple[str, ...] = ()):
+    start, limit = time.monotonic(), grader._worker.time_limit_s
+    found = grader.grade(rf"<think> so </think> \boxed{{{answer}}}", Question(gold, kind, choices))
+    assert time.monotonic() - start < limit + AROUND_S
+    assert found.status in STATUSES and len(found.extracted) <= 500 and len(found.note) < 200
+    return found
+
+
+@cases(quick=40, long=2000)
+@given(
+    made=known(),
+    spelled=st.sampled_from(SPELLED),
+    dress=st.sampled_from(DRESS),
+    shift=st.sampled_from(
+        [Fraction(1), Fraction(-1), Fraction(1, 100), Fraction(10**6), Fraction(1, 10**9)]
+    ),
+    kind=st.sampled_from(["number", "expression"]),
+    swapped=st.booleans(),
+)
+def test_equal_values_are_right_and_others_are_not(
+    grader, made, spelled, dress, shift, kind, swapped
+):
+    text, value, _ = made
+    assume(max(abs(value.numerator), value.denominator) < 10**25)
+    same, other = spelled.format(value), spelled.format(value + shift)
+    answers = (same, other, text) if swapped else (text, text, same)
+    golds = (text, text, other) if swapped else (same, other, other)
+    verdicts = [
+        grade(grader, g, dress.format(a), kind) for g, a in zip(golds, answers, strict=True)
+    ]
+    assert verdicts[0].status == RIGHT
+    assert verdicts[1].status == WRONG and verdicts[2].status == WRONG
+
+
+# ------------------------------------------------------------------------------ hostile answers
+
+LATEX = (
+    r"\frac \sqrt \sum_{i=1}^{n} \int_0^1 \lim_{x\to0} \binom { } ( ) [ ] | \left( \right) ^ _ ! %"
+    r" \% = < > \le \ne \in \cup \{ \} + - * / \cdot \times \pm x y e i \pi \infty \text{ \mathrm{"
+    r" \sin \log_ \begin{pmatrix} \end{pmatrix} & \\ 0 1 7 0.5 99999999 9^9^9 1e9 , ; ' $ ^\circ"
+    r" f(x) \mathbb{R} \emptyset \boxed{ ½ ² √ ∞ <think> </think> <answer> __import__('os')"
+    r" (lambda:0) x.__class__ {{7*7}} \input{/etc/passwd} cm km/h \overline{3} \vec \hat \det ,,"
+    " 3= == \x00"
+)
+PIECES = [*LATEX.split(" "), " ", "\n", "\ud800", "\u202e", "\ufdfa", "٣", "answer is", "or", "and"]
+VALID = [
+    *(r"\frac{1}{2}", "x^2+2x+1", r"\sqrt{12}", r"\{1,2\}", "(0,1)", "x=5", "x>3", "3+4i", "|x|"),
+    *(r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"2\sin x\cos x", r"\sum_{i=1}^{3} i", "5!"),
+    *(r"(-\infty,3]", r"\log_2 8", r"\int_0^1 x dx", "y=2x+1", r"90^\circ", r"5\%", "10^{-20}"),
+    *("f(x)=x^2", r"\binom{5}{2}", "1<x<2", r"x \in (0,1)", "101_2", "B", "London"),
+]
+
+
+@st.composite
+def hostile(draw) -> str:
+    """Pieces of LaTeX in any order, or an expression with some of them in it."""
+    if draw(st.booleans()):
+        return "".join(draw(st.lists(st.sampled_from(PIECES), max_size=12)))
+    text = draw(st.sampled_from(VALID))
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(text)))
+        piece = draw(st.sampled_from(["", *PIECES]))
+        text = text[:start] + piece + text[start + draw(st.integers(0, 3)) :]
+    return text
+
+
+KINDS = st.sampled_from(["number", "expression", "choice", "text", "countdown"])
+CHOICES = ("London", "12", r"\frac{1}{2}", "0.5 cm")
+#: Gold answers that no answer made of the pieces above can equal.
+FAR = {
+    "number": "73214",
+    "expression": r"\sqrt{7301}+q",
+    "choice": "D",
+    "text": "zinc oxide",
+    "countdown": "numbers 3 8 5 target 19",
+}
+
+
+@cases(quick=40, long=1200, seconds=30.0)
+@given(gold=hostile(), answer=st.one_of(hostile(), st.text(max_size=60)), kind=KINDS)
+def test_any_gold_and_answer_are_graded(hasty, gold, answer, kind):
+    grade(hasty, gold, answer, kind, CHOICES)
+
+
+@cases(quick=40, long=1200, seconds=30.0)
+@given(answer=st.one_of(hostile(), st.text(max_size=60)), kind=KINDS)
+def test_hostile_answers_are_not_right(hasty, answer, kind):
+    assert grade(hasty, FAR[kind], answer, kind, ("a", "b", "c", "zinc")).status != RIGHT
+
+
+@cases(quick=15, long=300, seconds=30.0)
+@given(
+    unit=st.sampled_from(
+        [*PIECES, "a", "9", "(", "{{", "1,", "((", r"\frac{", r"\sqrt{", "<think>"]
+    ),
+    times=st.sampled_from([100, 900, 30_000, 100_000]),
+    kind=KINDS,
+    closed=st.booleans(),
+)
+def test_long_answers_are_graded_in_bounded_time(hasty, unit, times, kind, closed):
+    body = (unit * (times // len(unit) + 1))[:times] + ("}" * min(times, 1000) if closed else "")
+    start = time.process_time()
+    for response in (rf"\boxed{{{body}}}", body, rf"<think> {body} </think> \boxed{{1}}"):
+        found = hasty.grade(response, Question(FAR[kind], kind, ("a", "b", "c", "zinc")))
+        assert found.status != RIGHT
+    last_boxed(body), follows_format(f"<think>{body}"), is_correct(body, "1"), steps_right(body)
+    assert time.process_time() - start < 5.0
+
+
+# ------------------------------------------------------------------- choices, texts, countdown
+
+
+@cases(quick=15, long=600)
+@given(data=st.data())
+def test_another_letter_is_never_right(grader, data):
+    words = ["red", "green", "blue", "12", "13", "London", "0.5", r"\frac{3}{4}"]
+    choices = tuple(data.draw(st.permutations(words))[:4])
+    gold, said = data.draw(st.permutations("ABCD"))[:2]
+    dress = data.draw(
+        st.sampled_from(["{0}", "({0})", "{0}.", r"\text{{{0}}}", "{0}. {1}", "Option {0}", "{1}"])
+    )
+    right = dress.format(gold, choices["ABCD".index(gold)])
+    wrong = dress.format(said, choices["ABCD".index(said)])
+    assert grade(grader, gold, right, "choice", choices).status == RIGHT
+    assert grade(grader, gold, wrong, "choice", choices).status == WRONG
+    mixed = f"{gold}. {choices['ABCD'.index(said)]}"
+    assert grade(grader, gold, mixed, "choice", choices).status == WRONG
+
+
+WORDS = ["zinc", "lead", "tin", "3", "7.5", "-2", "C++", "x^2"]
+
+
+@cases(quick=15, long=500)
+@given(
+    words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=4),
+    more=st.sampled_from(["oxide", "4", "+"]),
+)
+def test_another_word_is_never_right(grader, words, more):
+    gold = " ".join(words)
+    assert grade(grader, gold, f"The {gold.upper()}.", "text").status == RIGHT
+    assert grade(grader, gold, f"{gold} {more}", "text").status == WRONG
+
+
+def reachable(numbers: tuple[int, ...]) -> set[int]:
+    """All values that some order of steps leaves alone: an oracle that knows no verifier."""
+    if len(numbers) == 1:
+        return set(numbers)
+    found: set[int] = set()
+    for i, j in itertools.permutations(range(len(numbers)), 2):
+        rest = tuple(n for k, n in enumerate(numbers) if k not in (i, j))
+        for value in (
+            numbers[i] + numbers[j],
+            numbers[i] - numbers[j],
+            numbers[i] * numbers[j],
+        ):
+            if VALUES[0] <= value <= VALUES[1]:
+                found |= reachable((*rest, value))
+    return found
+
+
+RUBBISH = [
+    "1",
+    "8 + 3 = 11",
+    "+",
+    "x",
+    "=",
+    ",",
+    "none",
+    r"\boxed{",
+    "}",
+    "½",
+    "٣",
+    "999999",
+    "1e9",
+]
+
+
+@cases(quick=40, long=1500)
+@given(
+    numbers=st.lists(st.integers(1, 12), min_size=2, max_size=3).map(tuple),
+    target=st.integers(1, 40),
+    steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("+-x*×−"), st.integers(0, 3))),
+    noise=st.lists(st.sampled_from(RUBBISH), max_size=2),
+    aims=st.booleans(),
+)
+def test_the_verifier_takes_only_what_can_be_reached(numbers, target, steps, noise, aims):
+    """Steps drawn blindly; half of the targets are what the steps come to; rubbish at the end."""
+    left, written = list(numbers), []
+    for i, sign, j in steps[:3]:
+        a, b = left[i % len(left)], left[j % len(left)]
+        value = {"+": a + b, "-": a - b, "−": a - b}.get(sign, a * b)
+        written.append(f"{a} {sign} {b} = {value}")
+        left = [n for n in left if n not in (a, b)] + [value]
+    text = rf"\boxed{{{' , '.join(written)}{' '.join(noise)}}}"
+    target = left[0] if aims else target
+    problem = Problem(numbers, target)
+    if verify(problem, text, VALUES).correct:
+        assert target in reachable(numbers)
+        assert not verify(Problem(numbers, target + 1), text, VALUES).correct
+    decision_starts(text, load_world().language)
+
+
+# --------------------------------------------------------- what fuzzing and thought found wrong
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        # differences below 1e-15 counted as none
+        ("10^{-20}", "10^{-21}"),
+        (r"\frac{\sqrt{2}}{10^{20}}", r"\frac{\sqrt{3}}{10^{20}}"),
+        ("e^{-50}", "e^{-51}"),
+        (r"\begin{pmatrix}10^{-20}\end{pmatrix}", r"\begin{pmatrix}10^{-21}\end{pmatrix}"),
+        # capital letters were small ones
+        ("R^2-r^2", "r^2-R^2"),
+        ("R+r", "2r"),
+        (r"\Delta - \delta", r"\delta - \Delta"),
+        # equations without a real solution were all alike
+        ("x^2+1=0", "x^2+2=0"),
+        ("e^{x}=0", "2^{x}=0"),
+        # an interval was the pair of its ends
+        ("1<x<2", r"\{1,2\}"),
+        (r"\{1,2\}", "1<x<2"),
+        # bases of numbers were left out
+        ("2516_8", "2516_7"),
+        ("101_2", "101_{10}"),
+        # names of values were left out
+        ("x=1, y=2", "2, 1"),
+        ("1, 2", "y=2, x=1"),
+        # a double factorial was taken for an emphasis
+        ("5", "5!!"),
+    ],
+)
+def test_wrong_answers_that_were_right(grader, gold, answer):
+    assert grade(grader, gold, answer, "expression").status == WRONG
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("3/10", "0.1+0.2"),
+        ("-19/10", "8 - 9.90"),
+        ("10^{-20}", r"\frac{1}{10^{20}}"),
+        ("R^2-r^2", "(R-r)(R+r)"),
+        ("x^2+1=0", "2x^2+2=0"),
+        ("x=1, y=2", "1, 2"),
+        ("x=1, y=2", "y=2, x=1"),
+        ("2, 1", r"x = 1 \text{ or } x = 2"),
+        ("11_2", "3_{10}"),
+        ("2516_8", "2516"),
+        ("15", "3 \\cdot 5"),
+        ("V/2", "v/2"),
+    ],
+)
+def test_right_answers_stay_right(grader, gold, answer):
+    assert grade(grader, gold, answer, "expression").status == RIGHT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "9**9**9**9",
+        "9^{9^{9^{9}}}",
+        "1000000!!!",
+        r"\frac{" * 25 + "1" + "}{2}" * 25 + "!" * 5,
+        r"\sqrt{" * 25 + "2" + "}" * 25,
+        r"\sum_{i=1}^{10^{12}} \sin i",
+        "(x+1)^{99999}",
+    ],
+)
+def test_towers_end(hasty, answer):
+    assert grade(hasty, "5", answer, "expression").status in (WRONG, UNGRADABLE)
+
+
+def test_the_released_rule_makes_no_number_of_a_billion_digits():
+    start = time.process_time()
+    assert not is_correct(r"\boxed{1e999999999}", "5")
+    assert not is_correct(r"\boxed{5}", "1e-999999999")
+    assert is_correct(r"\boxed{1e3}", "1000")
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "response",
+    ["<think>" + "</think>\\boxed{" * 6000, " " * 100_000 + "x", "<think>" + " " * 100_000 + "x"],
+)
+def test_the_format_of_a_hostile_response_is_found_at_once(response):
+    start = time.process_time()
+    assert not follows_format(response)
+    assert time.process_time() - start < 1

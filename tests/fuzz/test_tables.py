@@ -1,0 +1,323 @@
+"""Spoiled tables: one line that names the file, or what the table said before it was spoiled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ares import paths
+from ares.analysis.tables import read_tokens
+from ares.cli import main
+from ares.errors import UserError
+from ares.forms import FORMS, Column
+from ares.io import read_json, read_table, write_json, write_table
+from ares.tables import check_shard, read_form
+from ares.versions import numbered
+from tests.fuzz.cases import cases, within
+from tests.fuzz.mutations import STRANGE, outcome, spoiled_bytes, spoiled_value
+
+ROWS = 12
+#: The first rows of every table of the reference run.
+TABLES = {
+    name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS) for name in sorted(FORMS)
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tables")
+    for name, table in TABLES.items():
+        write_table(folder / f"{name}.parquet", table)
+    return folder
+
+
+def allowed(table: pd.DataFrame, name: str) -> None:
+    """What every table that is read must be, said by other means than `ares.tables` uses."""
+    form = FORMS[name]
+    seen = set()
+    for row in table.to_dict("records"):
+        key = tuple(row[column] for column in form.key)
+        assert key not in seen
+        seen.add(key)
+        for column, what in form.columns.items():
+            assert fits(row[column], what), (column, row[column])
+
+
+def fits(value: object, what: Column) -> bool:
+    if what.kind in ("integers", "numbers"):
+        return all(fits(each, Column(what.kind[:-1], what.low, what.high)) for each in value)
+    if what.kind == "text":
+        return isinstance(value, str) and (not what.among or value in what.among)
+    if what.kind == "flag":
+        return isinstance(value, bool | np.bool_)
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if what.kind == "integer" and not whole:
+        return False
+    if what.gaps and np.isnan(value):
+        return True
+    return what.low <= float(value) <= what.high and abs(float(value)) < float("inf")
+
+
+def spoil(draw, table: pd.DataFrame) -> pd.DataFrame:
+    """One change: a column or row that is gone, twice, elsewhere or something else."""
+    table = table.copy()
+    act = draw(
+        st.sampled_from(["cell", "drop", "rename", "cast", "row", "order", "empty", "scale"])
+    )
+    column = draw(st.sampled_from(list(table)))
+    row = draw(st.integers(0, len(table) - 1)) if len(table) else 0
+    if act == "cell" and len(table):
+        values = table[column].astype(object).tolist()
+        values[row] = draw(st.sampled_from(STRANGE) | st.integers(-3, 300) | st.floats())
+        return table.assign(**{column: pd.Series(values, index=table.index)})
+    if act == "drop":
+        return table.drop(columns=column)
+    if act == "rename":
+        return table.rename(columns={column: draw(st.sampled_from(["x", column.upper(), "text"]))})
+    if act == "cast":
+        kind = draw(st.sampled_from(["float32", "float16", "int8", "str", "bool", "category"]))
+        try:
+            return table.assign(**{column: table[column].astype(kind)})
+        except (ValueError, TypeError):
+            return table
+    if act == "row":
+        return pd.concat([table, table.iloc[[row] if len(table) else []]])
+    if act == "order":
+        return table.sample(frac=1, random_state=draw(st.integers(0, 9)))
+    if act == "scale" and table[column].dtype.kind in "if":
+        return table.assign(**{column: table[column] * draw(st.sampled_from([-1, 0, 1e3, 1e6]))})
+    return table.head(0) if act == "empty" else table
+
+
+def write(path: Path, table: pd.DataFrame) -> bool:
+    """Write a table, whatever it holds; False where parquet has no form for it."""
+    try:
+        arrow = pa.Table.from_pandas(table, preserve_index=False)
+        pq.write_table(numbered(arrow), path)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return False
+    return True
+
+
+@cases(quick=80, long=3000)
+@given(st.data())
+def test_spoiled_tables(folder, data):
+    name = data.draw(st.sampled_from(sorted(FORMS)))
+    table = TABLES[name]
+    for _ in range(data.draw(st.integers(1, 2))):
+        table = spoil(data.draw, table)
+    path = folder / "spoiled.parquet"
+    if not write(path, table):
+        return
+    found = outcome(lambda: read_form(path, name), path)
+    if found is not None:
+        allowed(found, name)
+        shared = [column for column in FORMS[name].columns if table[column].dtype != object]
+        pd.testing.assert_frame_equal(
+            found[shared], table[shared].reset_index(drop=True), check_dtype=False
+        )
+
+
+@cases(quick=60, long=2500)
+@given(st.data())
+def test_spoiled_bytes_of_a_table(folder, data):
+    name = data.draw(st.sampled_from(sorted(FORMS)))
+    path = folder / "spoiled.parquet"
+    path.write_bytes(data.draw(spoiled_bytes((folder / f"{name}.parquet").read_bytes())))
+    found = outcome(lambda: read_form(path, name), path)
+    if found is not None:
+        columns = [column for column in TABLES[name] if column in found]
+        pd.testing.assert_frame_equal(found[columns], TABLES[name][columns])
+
+
+@cases(quick=20, long=800)
+@given(st.data())
+def test_spoiled_csv(folder, data):
+    whole = (paths.DATA / "paper" / "table5_ablation.csv").read_bytes()
+    path = folder / "spoiled.csv"
+    path.write_bytes(data.draw(spoiled_bytes(whole)))
+    found = outcome(lambda: read_table(path), path)
+    if found is not None:  # another reader counts the same rows and fields
+        lines = path.read_text("utf-8").splitlines()
+        assert len(found) <= len(lines) - 1
+        assert found.columns.is_unique
+
+
+@cases(quick=20, long=700)
+@given(st.data())
+def test_spoiled_json(folder, data):
+    value = {"files": {"a": 1, "b": [1.5, None, {"c": "d"}]}, "schema": 1}
+    path = folder / "spoiled.json"
+    if data.draw(st.booleans()):
+        value = data.draw(spoiled_value(value))
+        path.write_text(json.dumps(value))
+        found = outcome(lambda: read_json(path), path)
+        assert found is None or found == value
+    else:
+        path.write_bytes(data.draw(spoiled_bytes(json.dumps(value).encode())))
+        found = outcome(lambda: read_json(path), path)
+        json.dumps(found, allow_nan=False)
+
+
+# ---------------------------------------------------------------------- one by one
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("rollouts", lambda t: t.drop(columns="correct"), "has no column 'correct', so it"),
+        ("rollouts", lambda t: t.assign(correct=t.correct.astype(int)), "int64 where flag"),
+        ("rollouts", lambda t: t.assign(n_tokens=t.n_tokens * 1.0), "float64 where integer"),
+        ("rollouts", lambda t: t.assign(rollout_id=0), "row 1 has the rollout_id of an"),
+        ("rollouts", lambda t: t.assign(target=t.target + 1), "row 0: problem_id is not that of"),
+        ("rollouts", lambda t: t.assign(k=9), "row 0: k is not how many numbers there are"),
+        ("rollouts", lambda t: t.assign(correct=~t.correct), "row 0: correct and verdict"),
+        ("rollouts", lambda t: t.assign(level="esay"), "column 'level': row 0 holds 'esay'"),
+        ("rollouts", lambda t: t.head(0), "has no rows"),
+        ("evaluation", lambda t: t.assign(correct=t.samples + 1), "row 0: more correct than"),
+        ("evaluation", lambda t: t.assign(entropy=np.nan), "column 'entropy': row 0 holds 'nan'"),
+        ("pass_rates", lambda t: t.assign(pass_rate=0.51), "row 0: pass_rate is not correct"),
+        ("tokens", lambda t: pd.concat([t, t]), "row 12 has the rollout_id, position of an"),
+    ],
+)  # fmt: skip
+def test_tables_that_are_refused(tmp_path, name, change, message):
+    path = tmp_path / f"{name}.parquet"
+    write_table(path, change(TABLES[name]))
+    with pytest.raises(UserError, match=message) as caught:
+        read_form(path, name)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_byte_that_flipped_on_the_disk_is_noticed(tmp_path):
+    path = tmp_path / "evaluation.parquet"
+    write_table(path, TABLES["evaluation"])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 8] ^= 1  # inside a page
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"evaluation\.parquet: not a readable table"):
+        read_table(path)
+
+
+def test_a_table_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.parquet"  # some kilobytes that unfold to 80 MB
+    pq.write_table(numbered(pa.table({"x": np.zeros(10**7, np.int64)})), path, compression="zstd")
+    assert path.stat().st_size < 50_000
+    monkeypatch.setattr("ares.io.MOST_BYTES", 2**20)
+    with within(5, 64), pytest.raises(UserError, match="takes more than 1048576 bytes in memory"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no name, or one twice"),
+        ("a,a\n1,2\n", "no name, or one twice"),
+        ("a,b\n1,2\n3\n", "line 3 has 1 of 2 fields"),
+        ("a,b\n1,2\n3,4", "its last line has no end"),
+        ("a,b\n1,\"2\n", "line 2: unexpected end of data"),
+        ("a\n\xff\n", "not a readable table"),
+    ],
+)  # fmt: skip
+def test_csv_files_that_are_refused(tmp_path, content, message):
+    path = tmp_path / "x.csv"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=message):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": NaN}', "NaN is no number"),
+        ('{"a": 1, "a": 2}', "a key stands twice"),
+        ("[" * 100_000, "not valid JSON"),
+        ("9" * 5000, "not valid JSON"),
+    ],
+)
+def test_json_files_that_are_refused(tmp_path, content, message):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_folder_is_no_table(tmp_path):
+    for name in ("x.parquet", "x.csv"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(UserError, match=f"{name}: not a table but a folder"):
+            read_table(tmp_path / name)
+
+
+def test_a_shard_that_there_is_not():
+    check_shard(1, 2)
+    for shard in (-1, 2):
+        with pytest.raises(UserError, match=f"--shard {shard}: there are 2, from 0"):
+            check_shard(shard, 2)
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "change", "message"),
+    [
+        ("rollouts --shard 2 --problems", "problems", lambda t: t, "--shard 2: there are 2, from"),
+        (
+            "rollouts --shard 0 --problems", "problems",
+            lambda t: t.assign(
+                numbers=[[1, 99]] * len(t), k=2, target=1, problem_id="1-99=1", level="easy",
+                presentation=["text", "image"] + ["x"] * (len(t) - 2),
+            ).head(2),
+            "problem 1-99=1, level easy: is none of this world",
+        ),
+        ("tokens --top-out x --rollouts", "rollouts", lambda t: t, "has no column 'token_ids'"),
+    ],
+)  # fmt: skip
+def test_the_commands_refuse_them(tmp_path, capsys, command, name, change, message):
+    path = tmp_path / f"{name}.parquet"
+    write_table(path, change(TABLES[name]))
+    arguments = [*command.split(), str(path), "--config", "smoke", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_pass_rates_of_another_number_of_samples(tmp_path, capsys):
+    rates = str(paths.REFERENCE / "pass_rates.parquet")
+    pool = tmp_path / "pool.parquet"
+    bare = TABLES["pool"]
+    write_table(pool, bare.assign(numbers=[[1, 2]] * ROWS, target=3, text="a"))
+    arguments = ["--pass-rates", rates, "--pool", str(pool), "--out", str(tmp_path / "out.parquet")]
+    assert main(["curate", "--config", "smoke", *arguments]) == 2
+    assert "of 8 samples a problem, and the config says 4" in capsys.readouterr().err
+
+
+def test_shards_that_do_not_belong_together(tmp_path, capsys):
+    one, other = str(tmp_path / "0.parquet"), str(tmp_path / "1.parquet")
+    write_table(one, pd.DataFrame({"x": [1]}))
+    write_table(other, pd.DataFrame({"x": [1.5]}))
+    out = ["merge", "--out", str(tmp_path / "out.parquet")]
+    assert main([*out, one, one]) == 2
+    assert "is named twice; its rows would count twice" in capsys.readouterr().err
+    assert main([*out, one, other]) == 2
+    assert "1.parquet: its columns have other types than" in capsys.readouterr().err
+
+
+def test_tokens_out_of_order(tmp_path):
+    rollouts = TABLES["rollouts"].head(1)
+    tokens = read_table(paths.REFERENCE / "tokens.parquet")
+    tokens = tokens[tokens["rollout_id"] == rollouts["rollout_id"].iloc[0]]
+    write_table(tmp_path / "rollouts.parquet", rollouts)
+    write_table(tmp_path / "tokens.parquet", tokens)
+    assert len(read_tokens(tmp_path)) == len(tokens)
+    write_table(tmp_path / "tokens.parquet", tokens.iloc[::-1])
+    with pytest.raises(UserError, match="does not follow the one before"):
+        read_tokens(tmp_path)
+
+
+def test_write_json_is_read_again(tmp_path):
+    write_json(tmp_path / "x.json", {"a": [1, 2.5, None]})
+    assert read_json(tmp_path / "x.json") == {"a": [1, 2.5, None]}

@@ -1,0 +1,364 @@
+"""Broken files of traces: the right numbers, or one line that says what is wrong; never both.
+
+A file has a line of every format. One line is broken at random. The others must come out with the
+entropies that are computed here by plain arithmetic, up to the line that is refused; what comes
+out of the broken line itself must be the entropy of the alternatives that the trace then shows.
+"""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ares.cli import main
+from ares.errors import UserError
+from ares.traces.read import read_traces
+from tests.fuzz.cases import cases
+
+TOKENS = [" wait", " so", "."]
+#: Of every token: alternatives and their log-probabilities, the sampled one first.
+LISTED = [
+    {" wait": -0.4, " but": -1.6, " hm": -3.0},
+    {" so": -1.2, " then": -0.5},
+    {".": -0.01, "!": -5.0, "?": -6.0, ",": -7.5},
+]
+
+
+def entropy_of(logprobs) -> float:
+    """Entropy in nats, what is not listed taken as one more word."""
+    rest = 1.0 - math.fsum(math.exp(value) for value in logprobs)
+    tail = -rest * math.log(rest) if rest > 1e-12 else 0.0
+    return tail - math.fsum(math.exp(value) * value for value in logprobs)
+
+
+EXPECTED = [entropy_of(listed.values()) for listed in LISTED]
+
+
+def records() -> list[dict]:
+    return [
+        {
+            "token": token,
+            "logprob": listed[token],
+            "bytes": list(token.encode()),
+            "top_logprobs": [{"token": t, "logprob": v} for t, v in listed.items()],
+        }
+        for token, listed in zip(TOKENS, LISTED, strict=True)
+    ]
+
+
+def vllm_position(place: int) -> dict:
+    return {
+        str(10 * place + rank): {"logprob": value, "rank": rank + 1, "decoded_token": token}
+        for rank, (token, value) in enumerate(LISTED[place].items())
+    }
+
+
+TEXT = "".join(TOKENS)
+CHOICE = {
+    "index": 0,
+    "message": {"role": "assistant", "content": TEXT},
+    "finish_reason": "stop",
+    "logprobs": {"content": records()},
+}
+LEGACY = {
+    "text": TEXT,
+    "finish_reason": "length",
+    "logprobs": {
+        "tokens": TOKENS,
+        "token_logprobs": [listed[t] for t, listed in zip(TOKENS, LISTED, strict=True)],
+        "top_logprobs": LISTED,
+    },
+}
+VALID = [
+    {"id": "chat", "choices": [CHOICE]},
+    {"id": "legacy", "choices": [LEGACY]},
+    {"custom_id": "batch", "response": {"status_code": 200, "body": {"choices": [CHOICE]}}},
+    {
+        "request_id": "vllm",
+        "prompt": "2 + 3?",
+        "outputs": [
+            {
+                "text": TEXT,
+                "token_ids": [0, 10, 20],
+                "logprobs": [vllm_position(place) for place in range(3)],
+                "finish_reason": "stop",
+            }
+        ],
+    },
+    {
+        "id": "ours",
+        "sample": 1,
+        "benchmark": "sums",
+        "text": TEXT,
+        "correct": True,
+        "difficulty": "hard",
+        "finish": "stop",
+        "logprobs": {"content": records()},
+    },
+    {"id": "plain", "tokens": TOKENS, "top_logprobs": LISTED},
+    {"id": "pairs", "tokens": TOKENS, "top_logprobs": [list(d.items()) for d in LISTED]},
+    {"id": "given", "tokens": TOKENS, "entropy": EXPECTED, "correct": 0, "difficulty": "easy"},
+]
+
+
+def deep(levels: int) -> str:
+    """Stands for a list within a list within a list ..., see `as_json`."""
+    return f"<{levels} levels>"
+
+
+HOSTILE = [
+    *(None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63), 10**300, 10**400, -(10**4000)),
+    *(0.5, -0.5, 1e-3, 1e308, -1e308, 5e-324, math.nan, math.inf, -math.inf),
+    *("", "x", "\x00", "\ud800", "\u202e", "\x1b[2J", "\n\r", "nan", "-1.0", "x" * 10_000),
+    *([], {}, [[]], [None], [math.nan], {"": None}, {"token": 1}, {"token": "a", "logprob": "b"}),
+    *([-1.0] * 3, [0.0] * 3, ["a"] * 3, [{}] * 3, deep(50), deep(900), deep(5000)),
+    *({"token": "a", "logprob": -0.1}, [["a", -0.1]], {"a": -0.1}, {"a": math.nan}, {"\ud800": -1}),
+]
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """The path of every value within."""
+    inner: list = []
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    return [path, *(p for key, part in inner for p in places(part, (*path, key)))]
+
+
+def at(value, path: tuple):
+    for key in path:
+        value = value[key]
+    return value
+
+
+@st.composite
+def broken_value(draw) -> object:
+    """A valid line with some of its values replaced, removed, renamed, repeated or exchanged."""
+    line = copy.deepcopy(draw(st.sampled_from(VALID)))
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(line)))
+        if not path:
+            return copy.deepcopy(draw(st.sampled_from(HOSTILE)))
+        parent, key = at(line, path[:-1]), path[-1]
+        kind = draw(st.sampled_from(["replace", "remove", "rename", "repeat", "exchange"]))
+        if kind == "remove":
+            del parent[key]
+        elif kind == "rename" and isinstance(parent, dict):
+            name = draw(st.sampled_from(["logprobs", "tokens", "entropy", "id", "choices", "x"]))
+            parent[name] = parent.pop(key)
+        elif kind == "repeat" and isinstance(parent, list):
+            parent.insert(key, copy.deepcopy(parent[key]))
+        elif kind == "exchange":
+            parent[key] = copy.deepcopy(at(line, draw(st.sampled_from(places(line)))))
+        else:
+            parent[key] = copy.deepcopy(draw(st.sampled_from(HOSTILE)))
+        if not isinstance(line, dict) or not line:
+            break
+    return line
+
+
+def as_json(value: object) -> bytes:
+    """JSON, with the lists that are nested deeper than Python's own writer can follow."""
+    text = json.dumps(value)
+    for levels in (50, 900, 5000):
+        text = text.replace(json.dumps(deep(levels)), "[" * levels + "1" + "]" * levels)
+    return text.encode()
+
+
+@st.composite
+def broken_bytes(draw) -> bytes:
+    """A valid line with some of its bytes changed, lost or cut off."""
+    data = bytearray(json.dumps(draw(st.sampled_from(VALID))).encode())
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        kind = draw(st.sampled_from(["put", "lose", "cut", "flip"]))
+        if kind == "put":
+            piece = st.sampled_from(
+                [
+                    *(b"\xff", b"\xc3", b"\x00", b"\n", b"\xed\xa0\x80", b"\xef\xbb\xbf"),
+                    *(b'"', b"{", b"]", b",", b"-", b"1e999", b"NaN", b"9" * 5000),
+                    *(b"\\ud800", b"\\u0000"),
+                ]
+            )
+            data[start:start] = draw(piece)
+        elif kind == "lose":
+            del data[start : start + draw(st.integers(1, 30))]
+        elif kind == "cut":
+            del data[start:]
+        elif data:
+            data[min(start, len(data) - 1)] ^= 1 << draw(st.integers(0, 7))
+    return bytes(data)
+
+
+def own_entropies(trace) -> list[float]:
+    return [entropy_of([value for _, value in listed]) for listed in trace.listed]
+
+
+def check_trace(trace) -> None:
+    """Whatever was read is consistent in itself, and no number of it is none."""
+    assert trace.entropy.shape == trace.unlisted.shape == (len(trace.tokens),)
+    assert np.isfinite(trace.entropy).all() and (trace.entropy >= 0).all()
+    assert ((trace.unlisted >= 0) & (trace.unlisted <= 1)).all()
+    for text in (trace.id, trace.problem, trace.finish, trace.answer, *trace.tokens):
+        text.encode()  # no lone surrogates
+    if trace.top_k is not None:
+        assert trace.entropy.tolist() == pytest.approx(own_entropies(trace), abs=2e-3)
+    if trace.listed is not None:
+        assert len(trace.listed) == len(trace.tokens)
+
+
+def read_broken(path, line: bytes, before: int) -> None:
+    """Read the valid lines with `line` among them, and look at all that comes out."""
+    valid = [json.dumps(one).encode() for one in VALID]
+    path.write_bytes(b"\n".join([*valid[:before], line, *valid[before:]]) + b"\n")
+    found, message = [], ""
+    try:
+        for trace in read_traces(path):
+            found.append(trace)
+    except UserError as error:
+        message = str(error)
+    names = [next(one[k] for k in ("id", "custom_id", "request_id") if k in one) for one in VALID]
+    names[names.index("ours")] = "ours#1"
+    for trace in found[:before]:
+        assert trace.entropy.tolist() == pytest.approx(EXPECTED, abs=1e-5)
+    assert [trace.id for trace in found[:before]] == names[:before]
+    after = len(VALID) - before
+    if message:
+        assert message.startswith(f"{path}, line ") and len(message) < 1000
+        # A broken line with a line feed in it is several; none before the first is lost.
+        assert int(message.split("line ")[1].split(":")[0]) > before
+        assert len(found) >= before
+    else:
+        for trace in found[len(found) - after :]:
+            assert trace.entropy.tolist() == pytest.approx(EXPECTED, abs=1e-5)
+        assert [trace.id for trace in found[len(found) - after :]] == names[before:]
+    for trace in found:
+        check_trace(trace)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("traces") / "broken.jsonl"
+
+
+@cases(quick=60, long=2500)
+@given(line=broken_value().map(as_json), before=st.integers(0, len(VALID)))
+def test_broken_values(path, line, before):
+    read_broken(path, line, before)
+
+
+@cases(quick=40, long=1500)
+@given(line=broken_bytes(), before=st.integers(0, len(VALID)))
+def test_broken_bytes(path, line, before):
+    read_broken(path, line, before)
+
+
+@cases(quick=20, long=500)
+@given(data=st.data())
+def test_broken_compressed_files(path, data):
+    whole = bytearray(gzip.compress("\n".join(map(json.dumps, VALID)).encode()))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(whole) - 1))
+        whole[place] ^= data.draw(st.integers(1, 255))
+    packed = path.with_suffix(".jsonl.gz")
+    packed.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    try:
+        for trace in read_traces(packed):
+            check_trace(trace)
+    except UserError as error:
+        assert str(error).startswith(str(packed))
+
+
+@cases(quick=5, long=100, seconds=30.0)
+@given(line=st.one_of(broken_value().map(as_json), broken_bytes()))
+def test_the_whole_command(path, line):
+    """Tables with the right means or exit status 2 with one line; the page is made as well."""
+    whole = path.with_name("whole.jsonl")
+    whole.write_bytes(json.dumps(VALID[0]).encode() + b"\n" + line + b"\n")
+    folder = path.with_name("out")
+    status = main(["analyze", str(whole), "--out", str(folder), "--window", "1"])
+    assert status in (0, 2)
+    if status == 0:
+        rows = (folder / "traces.csv").read_text("utf-8").splitlines()
+        assert rows[1].startswith("0,chat,")
+        assert float(rows[1].split(",")[8]) == pytest.approx(np.mean(EXPECTED), abs=1e-4)
+
+
+# ------------------------------------------------------------------- what fuzzing and thought found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        # Was infinite after rounding to float32, and so was every mean.
+        ({"tokens": ["a"], "entropy": [1e300]}, "from 0 to 32"),
+        ({"tokens": ["a"], "entropy": [33.0]}, "from 0 to 32"),
+        # Alternatives that are no objects were left out without a word.
+        (
+            {"outputs": [{"token_ids": [1], "logprobs": [{"1": {"logprob": -1.0}, "2": None}]}]},
+            "an entry that is not an object",
+        ),
+        ({"id": deep(900), "tokens": [], "entropy": []}, "id: neither a text nor a number"),
+        ({"tokens": ["a"], "top_logprobs": [[[[["a"]], -1.0]]]}, "a token that is not a text"),
+        ({"x" * 10_000: 1}, "no known format"),
+    ],
+)
+def test_refused(tmp_path, change, message):
+    file = tmp_path / "t.jsonl"
+    file.write_bytes(as_json(change))
+    with pytest.raises(UserError, match=message) as caught:
+        list(read_traces(file))
+    assert len(str(caught.value)) < 700
+
+
+def test_a_message_that_repeats_a_file_does_not_steer_the_terminal(tmp_path, capsys):
+    file = tmp_path / "t.jsonl"
+    file.write_text(json.dumps({"\x1b[2J\x07\n" + "y" * 5000: 1}))
+    assert main(["analyze", str(file), "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert "\x1b" not in told and "\x07" not in told and told.count("\n") == 1 and len(told) < 2100
+
+
+BOMBS = {
+    # 3 MB that unpack to 3 GB without a line feed.
+    "zeros.jsonl.gz": "gzip.compress(bytes(300 * 2**20)) * 10",
+    # A line of the greatest length that is all empty lists, and one with a text of that length.
+    "lists.jsonl": "b'{\"tokens\": [' + b'[],' * (40 * 2**20) + b'1]}'",
+    "text.jsonl": "b'{\"tokens\": [\"' + b'x' * (100 * 2**20) + b'\"], \"entropy\": [1.0]}'",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_stay_within_bounds(tmp_path, name):
+    """4 GiB of memory and two minutes are enough for anything that a line may be."""
+    code = f"""
+import gzip, resource, pathlib
+from ares.errors import UserError
+from ares.traces.read import read_traces
+path = pathlib.Path({str(tmp_path / name)!r})
+path.write_bytes({BOMBS[name]})
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    print(len(list(read_traces(path))), "read")
+except UserError as error:
+    print("refused", str(error)[:100])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "MiB")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True
+    )
+    outcome, peak = done.stdout.strip().splitlines()
+    assert ("1 read" in outcome) if name == "text.jsonl" else ("refused" in outcome)
+    assert int(peak.split()[0]) < 4096, done.stdout

@@ -1,0 +1,160 @@
+"""An API key reaches no file and no message, whatever the server does with it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ares.backends.wire import told, without_key
+from ares.cli import main
+from tests.backends.stub import Answer, Stub, Trouble, http, name_of, said, status
+
+#: Of a form that no pattern for keys knows.
+KEY = "correct-horse-battery-4711"
+PASSWORD = "hunter2-hunter2"
+
+REDIRECT = Trouble(
+    http(302, KEY.encode(), {"Location": f"http://127.0.0.1:9/v1?key={KEY}", "X-Key": KEY})
+)
+TROUBLES = {
+    "q0": status(500, f"your key {KEY} has no quota"),
+    "q1": REDIRECT,
+    "q2": said(f'{{"error": {{"message": "Bearer {KEY} is not allowed here"}}}}', 400),
+    "q3": said(f"<html>{KEY}</html>"),
+    "q4": Trouble(f"HTTP/1.1 400 {KEY}\r\nContent-Length: 0\r\n\r\n".encode()),
+    "q5": Trouble(f"{KEY} is no HTTP\r\n\r\n".encode(), end="close"),
+}
+
+
+def repeats(body) -> Answer:
+    """An answer that quotes the key, as a server in debug mode may."""
+    return Answer(rf"you said Authorization: Bearer {KEY}, \boxed{{5}}", reasoning=f"key {KEY}")
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("http_proxy", "")
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """All bytes that were written, those in the store unpacked."""
+    found = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for path in folder.rglob("*.sqlite"):
+        rows = sqlite3.connect(path).execute("SELECT key, response FROM responses").fetchall()
+        assert rows
+        found |= {f"{path} {n}": zlib.decompress(blob) for n, (_, blob) in enumerate(rows)}
+    return found
+
+
+def assert_nowhere(folder: Path, capfd, secrets=(KEY,)) -> str:
+    out, err = capfd.readouterr()
+    for place, data in {
+        **everything(folder),
+        "stdout": out.encode(),
+        "stderr": err.encode(),
+    }.items():
+        for secret in secrets:
+            assert secret.encode() not in data, f"the key is in {place}"
+    return out + err
+
+
+def registry(folder: Path, number: int) -> Path:
+    rows = [{"id": f"q{n}", "question": f"q{n}", "answer": "5"} for n in range(number)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    entry = {
+        "path": "rows.jsonl",
+        "columns": {"id": "id", "question": "question", "answer": "answer"},
+        "answer": "number",
+        "prompt": "{question}",
+    }
+    (folder / "own.yaml").write_text(yaml.safe_dump({"benchmarks": {"own": entry}}))
+    return folder / "own.yaml"
+
+
+def benchmark(folder: Path, url: str, *options: str) -> list[str]:
+    return [
+        *("benchmark", "--registry", str(registry(folder, 9)), "--benchmarks", "own"),
+        *("--backend", "server", "--url", url, "--model", "stub", "--wait", "0.01"),
+        *("--attempts", "2", "--max-tokens", "50", "--top-logprobs", "3"),
+        *("--store", str(folder / "store.sqlite"), "--scores-out", str(folder / "scores.csv")),
+        *("--responses-out", str(folder / "responses.parquet")),
+        *("--traces-out", str(folder / "traces.jsonl"), "--max-failures", "9", *options),
+    ]
+
+
+def test_an_evaluation_writes_no_key(tmp_path, capfd):
+    def trouble(body, time):
+        return TROUBLES.get(name_of(body).partition("#")[0])
+
+    with Stub(repeats, trouble, api_key=KEY) as server:
+        assert main(benchmark(tmp_path, server.url)) == 0
+        assert any(asked.headers["authorization"] == f"Bearer {KEY}" for asked in server.requests)
+    told_by_us = assert_nowhere(tmp_path, capfd)
+    assert "failed" in told_by_us or "without" in told_by_us
+    traces = (tmp_path / "traces.jsonl").read_text()
+    assert "[key]" in traces, "the answers that quote it are there"
+    out = tmp_path / "analysis"
+    assert main(["analyze", str(tmp_path / "traces.jsonl"), "--out", str(out)]) in (0, 2)
+    assert_nowhere(tmp_path, capfd)
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 429, 500, 503])
+def test_an_end_of_an_evaluation_tells_no_key(tmp_path, capfd, code):
+    with Stub(repeats, lambda body, time: status(code, f"key {KEY}")) as server:
+        assert main(benchmark(tmp_path, server.url, "--max-failures", "0")) == 2
+    out, err = capfd.readouterr()
+    assert KEY not in out + err and "Traceback" not in err
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(KEY.encode() in path.read_bytes() for path in files)
+
+
+# Those that are not tried again, which takes long.
+@pytest.mark.parametrize("trouble", [None, *map(TROUBLES.get, ["q1", "q2", "q4"])])
+def test_a_single_question_tells_no_key(capfd, trouble):
+    with Stub(repeats, lambda body, time: trouble) as server:
+        question = ["infer", "--question", "2 + 3?", "--url", server.url, "--model", "stub"]
+        assert main(question) in (0, 2)
+    out, err = capfd.readouterr()
+    assert KEY not in out + err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://me:{PASSWORD}@127.0.0.1:9/v1",
+        f"http://{PASSWORD}@127.0.0.1:9/v1",
+        f"http://127.0.0.1:9/v1?key={PASSWORD}",
+        f"http://127.0.0.1:9/v1#{PASSWORD}",
+    ],
+)
+@pytest.mark.parametrize("command", ["benchmark", "infer"])
+def test_an_address_with_a_secret_is_refused_and_not_repeated(tmp_path, capfd, url, command):
+    arguments = {
+        "benchmark": benchmark(tmp_path, url),
+        "infer": ["infer", "--question", "2", "--url", url, "--model", "stub"],
+    }[command]
+    assert main(arguments) == 2
+    out, err = capfd.readouterr()
+    assert PASSWORD not in out + err and "environment variable" in err
+
+
+def test_the_password_of_a_proxy_is_not_told(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://me:{PASSWORD}@127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    assert main(benchmark(tmp_path, "http://example.invalid/v1", "--attempts", "1")) in (0, 2)
+    out, err = capfd.readouterr()
+    assert PASSWORD not in out + err
+
+
+def test_what_is_masked():
+    assert told(f"see http://me:{PASSWORD}@proxy:1 and Bearer abc", "") == (
+        "see http://[key]@proxy:1 and Bearer [key]"
+    )
+    assert without_key(b'{"a": "correct-horse"}', "correct-horse") == b'{"a": "[key]"}'
+    assert without_key(b"a - b, EMPTY", "-") == b"a - b, EMPTY", "words that servers take as a key"

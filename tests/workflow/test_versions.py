@@ -1,0 +1,143 @@
+"""Results of another version are told in one line, wherever they are met."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ares import cli, paths
+from ares.analysis.tables import read
+from ares.errors import UserError
+from ares.io import read_table, write_json, write_table
+from ares.versions import SCHEMA, check_results
+from tests.workflow.test_reruns import make_stand_in, snakemake, write_config
+
+#: Columns of the tables of version 1. Whoever changes them writes the next number here and in
+#: `ares.versions`, so that results of before are told apart.
+COLUMNS = {
+    "causal": "rollout_id position alternatives effect causal",
+    "evaluation": (
+        "arm seed problem_id level k presentation samples correct n_tokens finished entropy "
+        "hwe hwe_threshold"
+    ),
+    "pass_rates": (
+        "problem_id level k presentation numbers target samples correct pass_rate n_tokens"
+    ),
+    "pool": "problem_id level k presentation habit trace n_tokens",
+    "problems": "problem_id level k numbers target presentation split",
+    "rollouts": (
+        "rollout_id problem_id level k presentation numbers target sample text n_tokens "
+        "finished correct verdict"
+    ),
+    "selection": (
+        "curation problem_id level k presentation numbers target pass_rate bracket "
+        "target_tokens habit text n_tokens"
+    ),
+    "steps": "arm seed step metric bucket value",
+    "timings": "arm seed step phase seconds",
+    "tokens": (
+        "rollout_id position token entropy lexicon lexicon_top1 decision slot class_entropy "
+        "p_filler p_plan p_next p_contrast p_back p_check p_conclude p_guess"
+    ),
+    "top_k": "rollout_id position entropy sampled_logprob top_logprobs",
+    "trees": "arm seed step prompt_index rollout parent branch_at n_tokens correct text",
+    "validation": "arm seed step level presentation responses accuracy n_tokens finished",
+}
+#: A table as it was written before there were numbers, and one of another version.
+OLD = {"none": (None, "no schema version"), "another": (b"7", "schema version 7")}
+
+
+def write_old(path, number: bytes | None, table: pd.DataFrame | None = None) -> None:
+    """Write a table as ares did before the numbering, or as one of another version does."""
+    found = pa.Table.from_pandas(pd.DataFrame({"x": [1]}) if table is None else table)
+    if number is not None:
+        found = found.replace_schema_metadata({**found.schema.metadata, b"ares_schema": number})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(found, path)
+
+
+def test_the_reference_has_the_columns_of_our_version():
+    assert SCHEMA == 1
+    tables = sorted(paths.REFERENCE.glob("*.parquet"))
+    found = {path.stem: " ".join(pq.read_schema(path).names) for path in tables}
+    assert found == COLUMNS
+
+
+def test_a_written_table_says_its_version(tmp_path):
+    write_table(tmp_path / "t.parquet", pd.DataFrame({"x": [1]}))
+    assert pq.read_schema(tmp_path / "t.parquet").metadata[b"ares_schema"] == b"1"
+    shutil.copy(tmp_path / "t.parquet", tmp_path / "copy.parquet")
+    assert read_table(tmp_path / "copy.parquet")["x"].tolist() == [1]
+
+
+@pytest.mark.parametrize("old", OLD)
+def test_an_old_table_is_refused_by_name(old, tmp_path):
+    number, version = OLD[old]
+    write_old(tmp_path / "rollouts.parquet", number)
+    with pytest.raises(UserError) as told:
+        read(tmp_path, "rollouts")
+    assert str(told.value).startswith(f"{tmp_path}/rollouts.parquet: of {version}")
+    assert "this ares has version 1: move its folder away and make it again" in str(told.value)
+
+
+@pytest.mark.parametrize("place", ["problems.parquet", "rollouts/3.parquet"])
+@pytest.mark.parametrize("old", OLD)
+def test_an_old_results_folder_is_refused_by_name(old, place, tmp_path):
+    number, version = OLD[old]
+    check_results(tmp_path / "none")
+    write_table(tmp_path / "a.parquet", pd.DataFrame({"x": [1]}))
+    check_results(tmp_path)
+    write_old(tmp_path / place, number)
+    with pytest.raises(UserError, match=rf"^{tmp_path} \({place}\): of {version}.*make clean"):
+        check_results(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["merge", "curate", "findings", "reference"])
+def test_commands_that_read_an_old_table_end_with_one_line(command, tmp_path, capsys):
+    tables, out = tmp_path / "old", tmp_path / "out"
+    shutil.copytree(paths.REFERENCE, tables)
+    for path in tables.glob("*.parquet"):
+        write_old(path, None, pq.read_table(path).to_pandas())
+    arguments = {
+        "merge": [str(tables / "steps.parquet"), "--out", str(out / "all.parquet")],
+        "curate": ["--config", "smoke", "--pool", str(tables / "pool.parquet"), "--pass-rates",
+                   str(tables / "pass_rates.parquet"), "--out", str(out / "all.parquet")],
+        "findings": ["--config", "smoke", "--tables", str(tables), "--out", str(out / "f.csv")],
+        "reference": ["--results", str(tables), "--out", str(out)],
+    }  # fmt: skip
+    assert cli.main([command, *arguments[command]]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ares: error: {tables}/") and "of no schema version" in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("number", "version"), [({}, "no schema"), ({"schema": 0}, "schema")])
+def test_summary_of_an_old_run(number, version, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    write_json(tmp_path / "results/smoke/manifest.json", {"made": "otherwise", **number})
+    assert cli.main(["summary", "smoke"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ares: error: results/smoke: of {version} version")
+    assert line.endswith("(mv results/smoke results/smoke-old) or remove all results (make clean)")
+
+
+def test_the_workflow_does_not_start_on_old_results(tmp_path):
+    make_stand_in(tmp_path)
+    write_config(tmp_path)
+    write_old(tmp_path / "results/stand-in/problems.parquet", None)
+    before = (tmp_path / "results/stand-in/problems.parquet").read_bytes()
+    done = snakemake(tmp_path, "--cores", "1")
+    assert done.returncode != 0
+    assert (
+        "ares: error: results/stand-in (problems.parquet): of no schema version (older than the "
+        "numbering, or not made by ares); this ares has version 1: move the folder away (mv "
+        "results/stand-in results/stand-in-old) or remove all results (make clean)"
+    ) in done.stderr.splitlines()
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "calls.txt").exists()
+    assert (tmp_path / "results/stand-in/problems.parquet").read_bytes() == before
