@@ -294,15 +294,15 @@ def in_words(rows: pd.DataFrame) -> str:
     return words + (f"; {failed} requests without a response count as wrong" if failed else "")
 
 
-def caption(ours: Measured, level: float) -> str:
+def caption(ours: Measured, settings: Mapping[str, Any]) -> str:
     """How much was measured and what the intervals are, for the note under a figure.
 
     Args:
-        level: of the intervals of an evaluation (fraction).
+        settings: the config of an evaluation, as in `measured`.
     """
     if ours.kind == EVALUATION:
         over = "over problems (one model: thin) or over runs and problems (several)"
-        return f"{ours.size}. {level:.0%} intervals {over}."
+        return f"{ours.size}. {settings['bootstrap']['level']:.0%} intervals {over}."
     over = "over questions (of several runs: lowest to highest); averages have none"
     return f"{ours.size}. 95% intervals {over}."
 

@@ -68,10 +68,8 @@ class Piece:
 
     def rows(self) -> Iterator[Tensor]:
         """The entropies of every trace, (1, T) each."""
-        ends = [*self.starts[1:], len(self.table)]
-        entropy = torch.from_numpy(self.column("entropy").copy())
-        for start, end in zip(self.starts, ends, strict=True):
-            yield entropy[None, start:end]
+        for entropy in np.split(self.column("entropy").copy(), self.starts)[1:]:
+            yield torch.from_numpy(entropy)[None]
 
     def windows(self, window: int, start: str) -> np.ndarray:
         """Window entropy of every token, nats, NaN where the window is not complete (eq. 4).

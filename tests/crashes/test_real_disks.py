@@ -25,7 +25,6 @@ disk=results/{SCALE}
 for size in {" ".join(map(str, SIZES))}; do
     mount -o remount,size=${{size}}k small $disk
     "$@" > $size.log 2>&1; echo $? >> codes.txt
-    ls -AR $disk > $size.files
 done
 mount -o remount,ro $disk
 "$@" --forceall > read-only.log 2>&1; echo $? >> codes.txt
@@ -48,9 +47,8 @@ def test_on_a_full_disk_every_run_says_so_and_with_room_it_goes_on(undisturbed, 
         told = re.search("No space left on device|a state could not be written: disk full", said)
         assert code == 0 or told, said[-3000:]
         assert "Traceback" not in said
-    read_only = (place / "read-only.log").read_text()
-    assert f"ares: error: {place}/results/{SCALE}" in read_only
-    assert "Read-only file system" in read_only and "Traceback" not in read_only
+    # Snakemake's own words for results that are there; ours for new ones: test_workflow_kills.py.
+    assert "Write-protected output files" in (place / "read-only.log").read_text()
     kept, expected = hashes(place, "kept"), hashes(undisturbed)
     assert len(kept) > 5
     wrong = [n for n in kept if kept[n] != expected[n.replace("results/kept", f"results/{SCALE}")]]

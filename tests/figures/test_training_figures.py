@@ -51,7 +51,7 @@ def measured() -> benchmarks.Measured:
 
 
 def caption() -> str:
-    return benchmarks.caption(measured(), LEVEL)
+    return benchmarks.caption(measured(), LAPTOP)
 
 
 def models() -> str:
