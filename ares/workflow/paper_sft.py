@@ -31,11 +31,11 @@ def run(options: argparse.Namespace) -> None:
     from ares.model.load import load_policy
     from ares.paperscale.curate import selected
     from ares.paperscale.problems import ChosenItems, data_sets
-    from ares.training.resuming import train_or_resume
     from ares.paperscale.save import save_plain
     from ares.paperscale.sft import build_trainer, losses
     from ares.paths import resolve
     from ares.training.checkpoints import alone
+    from ares.training.resuming import train_or_resume
 
     config = load_config(options.config, PAPER)
     chosen = selected(options.selection, options.curation)

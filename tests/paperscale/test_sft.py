@@ -17,10 +17,10 @@ from ares.config import load_config
 from ares.errors import UserError
 from ares.model.load import load_policy
 from ares.paperscale.problems import ChosenItems, choose, data_sets
-from ares.training.resuming import train_or_resume
 from ares.paperscale.save import in_precision, save_plain, side_files
 from ares.paperscale.sft import build_trainer, losses, training_order
 from ares.training import checkpoints
+from ares.training.resuming import train_or_resume
 
 SETTINGS = {
     "epochs": 2, "batch": 4, "micro_batch": 2, "max_length": 99, "lr": 1e-3, "warmup": 0.5,
