@@ -13,6 +13,8 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# Files of tests side by side, each file in one process.
+SIDE_BY_SIDE := -n $(if $(filter all,$(CORES)),auto,$(CORES)) --dist loadfile
 
 # One thread per process: several processes share the cores, and sums are the same everywhere.
 export OMP_NUM_THREADS := 1
@@ -40,8 +42,8 @@ figures: install  ## make every figure of a scale (default: laptop) and the page
 	@echo; $(BIN)/ares summary $(SCALE)
 
 test: lint browser  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke, twice
-	$(BIN)/pytest
-	$(BIN)/pytest --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
+	$(BIN)/pytest $(SIDE_BY_SIDE)
+	$(BIN)/pytest $(SIDE_BY_SIDE) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
 		--nbval-cell-timeout 300 $(NOTEBOOKS)
 	$(SNAKEMAKE) --config scale=smoke
 	$(BIN)/python tests/workflow/two_clones.py smoke --here $(CORES)

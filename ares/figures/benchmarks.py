@@ -160,7 +160,11 @@ def table1(table: pd.DataFrame) -> Figure:
         ],
         columns=2,
     )
-    note(fig, "As printed: counts of samples, no interval. Entry: in config/training-data.yaml.")
+    note(
+        fig,
+        f"n = {len(table)} sources; counts of samples as printed, no interval. Entry: in "
+        "config/training-data.yaml.",
+    )
     return fig
 
 

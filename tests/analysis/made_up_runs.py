@@ -129,7 +129,7 @@ def evaluation_of(arm: str, seed: int, per_level: int, samples: int) -> pd.DataF
                     "n_tokens": length * stretch + rng.normal(0, 6, per_level),
                     "finished": samples,
                     "entropy": 0.25,
-                    "hwe": hwe * stretch + rng.normal(0, 0.4, per_level),
+                    "hwe": np.clip(hwe * stretch + rng.normal(0, 0.4, per_level), 0, None),
                     "hwe_threshold": 0.8,
                 }
             )
