@@ -109,14 +109,16 @@ base: install  ## train the base model again into results/base (data/base, the s
 	$(SNAKEMAKE) base
 	@echo; echo "made results/base"
 
-reference: figures  ## make data/reference, figures/reference, docs/findings.html and the notebooks' outputs again
+reference: figures  ## make data/reference, figures/reference, the docs of the run and the notebooks' outputs again
 	$(BIN)/ares reference --results results/$(SCALE) --out data/reference
 	rm -rf figures/notebooks
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
 	rm -rf figures/reference && cp -R figures/notebooks figures/reference
 	$(BIN)/ares report --reference
-	@echo; echo "made data/reference, figures/reference, docs/findings.html and the outputs in notebooks/"
+	$(BIN)/python -m ares.report.record > docs/reproducibility.md
+	$(BIN)/python -m ares.analysis.paper_vs_code > docs/paper-vs-code.md
+	@echo; echo "made data/reference, figures/reference, pages in docs/ and the outputs in notebooks/"
 
 reference-page: install  ## make docs/findings.html again from data/reference and figures/reference
 	$(BIN)/ares report --reference

@@ -34,12 +34,20 @@ def test_rows_out_of_order_are_refused(make_tokens):
 
 
 def test_tokens_get_their_problem_and_must_fit_the_rollouts(tmp_path, make_tokens):
-    tokens = make_tokens([1.0, 2.0], [3.0]).drop(columns="problem_id")
-    rollouts = pd.DataFrame({"rollout_id": [0, 1], "problem_id": ["a", "b"], "n_tokens": [2, 1]})
-    rollouts = rollouts.assign(level="easy", presentation="text")
+    tokens = (
+        make_tokens([1.0, 2.0], [3.0])
+        .drop(columns="problem_id")
+        .assign(
+            token="a", lexicon=False, lexicon_top1=False, decision="", slot="", class_entropy=0.0
+        )
+    )
+    rollouts = pd.DataFrame({"rollout_id": [0, 1], "problem_id": ["2-3=5", "2-4=6"]}).assign(
+        numbers=[[2, 3], [2, 4]], target=[5, 6], level="easy", presentation="text", k=2, sample=0,
+        text="", n_tokens=[2, 1], finished=True, correct=True, verdict="correct",
+    )  # fmt: skip
     write_table(tmp_path / "tokens.parquet", tokens)
     write_table(tmp_path / "rollouts.parquet", rollouts)
-    assert tables.read_tokens(tmp_path)["problem_id"].tolist() == ["a", "a", "b"]
+    assert tables.read_tokens(tmp_path)["problem_id"].tolist() == ["2-3=5"] * 2 + ["2-4=6"]
     write_table(tmp_path / "rollouts.parquet", rollouts.assign(n_tokens=[2, 2]))
     with pytest.raises(UserError, match="different runs"):
         tables.read_tokens(tmp_path)

@@ -16,12 +16,12 @@ from ares.answers.base import RIGHT, UNGRADABLE, Question
 from ares.answers.grader import Grader
 from ares.errors import UserError
 
-HANGING = ["9^{9^{9^{9}}}", "x^{99999}-1"]
+HANGING = ["9^{9^{9^{9}}}", "(x+1)^{3000}(x-1)^{3000}"]
 
 
 @pytest.mark.parametrize("answer", HANGING)
 def test_an_answer_that_hangs_is_ungradable_and_the_next_is_graded(answer):
-    gold = "(x-1)^{9999}" if "x" in answer else "5"
+    gold = "(x^2-1)^{3000}" if "x" in answer else "5"
     with Grader(time_limit_s=0.5) as grader:
         grader.grade(r"\boxed{1+1}", Question("2", "number"))  # the start is not on the clock
         start = time.monotonic()

@@ -277,10 +277,10 @@ def command(server, tmp_path, model_folder, monkeypatch) -> list[str]:
     settings = yaml.safe_load((CONFIG / "smoke.yaml").read_text())
     settings |= {"model": str(model_folder), "scale": "taught"}
     (tmp_path / "taught.yaml").write_text(yaml.safe_dump(settings))
-    rates = {"numbers": [[2, 3]] * 2, "target": [5] * 2, "level": ["easy"] * 2}
-    write_table(
-        tmp_path / "rates.parquet", pd.DataFrame({**rates, "presentation": ["text", "image"]})
-    )
+    rates = {"problem_id": "2-3=5", "level": "easy", "k": 2, "target": 5, "samples": 4}
+    rates |= {"correct": 2, "pass_rate": 0.5, "n_tokens": 20.0}
+    table = pd.DataFrame({"presentation": ["text", "image"], "numbers": [[2, 3]] * 2, **rates})
+    write_table(tmp_path / "rates.parquet", table)
     return [
         *("traces", "--config", str(tmp_path / "taught.yaml")),
         *("--pass-rates", str(tmp_path / "rates.parquet")),
