@@ -204,8 +204,9 @@ def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> Par
             features = Features({name: Value("string") for name in header})
             more = {"features": features, "keep_default_na": False}
         table = load_dataset(kind, data_files=str(path), split="train", **more)
-    except (DatasetsError, OSError, ValueError, TypeError) as error:
-        reason = str(error.__cause__ or error).strip().split("\n")[0]
+    except (DatasetsError, OSError, ValueError, TypeError, StopIteration) as error:
+        # A file without anything in it ends in a bare StopIteration.
+        reason = str(error.__cause__ or error).strip().split("\n")[0] or "it is empty"
         raise UserError(f"{where}: not readable as {kind} ({reason})") from None
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -34,7 +34,8 @@ def _spoil(draw: st.DrawFn, value: Any) -> Any:
     """One change, somewhere inside."""
     inside = isinstance(value, dict | list) and len(value) > 0
     if not inside or draw(st.integers(0, 9)) == 0:
-        return draw(st.sampled_from(STRANGE) | st.integers() | st.floats() | st.text(max_size=8))
+        strange = st.sampled_from(STRANGE) | st.integers() | st.floats() | st.text(max_size=8)
+        return copy.deepcopy(draw(strange))  # a list of STRANGE would be changed by the next
     places = list(value) if isinstance(value, dict) else list(range(len(value)))
     place = draw(st.sampled_from(places))
     if draw(st.integers(0, 3)) > 0:

@@ -92,14 +92,15 @@ def load_rules(path: Path = BOOK, paper: Path = paths.DATA / "paper") -> Rules:
         parts = []
         for written in entry["parts"]:
             part = with_defaults(written, part_rules)
-            number = paper_number(part["paper"], paper) if "paper" in part else float("nan")
+            spec = part.get("paper")
+            number = paper_number(spec, paper, shown(path)) if spec else float("nan")
             parts.append(Part(**{**part, "paper": number}))
         findings.append(Finding(**{**entry, "parts": tuple(parts)}))
     _check(findings, shown(path))
     return Rules(book["level"], Minimum(**book["minimum"]), tuple(findings))
 
 
-def paper_number(spec: Mapping[str, Any], folder: Path) -> float:
+def paper_number(spec: Mapping[str, Any], folder: Path, book: str) -> float:
     """The paper's number: factor * (sum of the means of `plus` rows - the same of `minus` rows).
 
     Raises:
@@ -108,20 +109,21 @@ def paper_number(spec: Mapping[str, Any], folder: Path) -> float:
     table = read_table(folder / spec["file"])
 
     def total(conditions: Sequence[Mapping[str, Any]]) -> float:
-        return sum(_mean(table, spec["column"], where, spec["file"]) for where in conditions)
+        named = f"{book}: data/paper/{spec['file']}"
+        return sum(_mean(table, spec["column"], where, named) for where in conditions)
 
     return spec["factor"] * (total(spec["plus"]) - total(spec["minus"]))
 
 
-def _mean(table: pd.DataFrame, column: str, where: Mapping[str, Any], file: str) -> float:
+def _mean(table: pd.DataFrame, column: str, where: Mapping[str, Any], named: str) -> float:
     unknown = {column, *where} - set(table.columns)
     if unknown:
-        raise UserError(f"findings: data/paper/{file} has no column {', '.join(sorted(unknown))}")
+        raise UserError(f"{named} has no column {', '.join(sorted(unknown))}")
     chosen = table
     for name, value in where.items():
         chosen = chosen[chosen[name] == value]
     if chosen.empty:
-        raise UserError(f"findings: data/paper/{file} has no row with {dict(where)}")
+        raise UserError(f"{named} has no row with {dict(where)}")
     return float(chosen[column].mean())
 
 

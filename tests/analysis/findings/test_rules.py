@@ -120,11 +120,13 @@ def test_a_finding_needs_a_part_that_decides(tmp_path):
 def test_a_number_that_the_papers_tables_do_not_have_is_refused(tmp_path):
     shutil.copy(paths.DATA / "paper" / "figure6_training_curves.csv", tmp_path)
     spec = {"file": "figure6_training_curves.csv", "column": "accuracy", "factor": 1, "minus": []}
-    assert paper_number({**spec, "plus": [{"arm": "GRPO", "step": 0}]}, tmp_path) == 0.43
+    assert (
+        paper_number({**spec, "plus": [{"arm": "GRPO", "step": 0}]}, tmp_path, "book.yaml") == 0.43
+    )
     with pytest.raises(UserError, match="no row with"):
-        paper_number({**spec, "plus": [{"arm": "PPO"}]}, tmp_path)
+        paper_number({**spec, "plus": [{"arm": "PPO"}]}, tmp_path, "book.yaml")
     with pytest.raises(UserError, match="no column model"):
-        paper_number({**spec, "plus": [{"model": "GRPO"}]}, tmp_path)
+        paper_number({**spec, "plus": [{"model": "GRPO"}]}, tmp_path, "book.yaml")
 
 
 def test_an_unknown_quantity_and_another_unit_are_refused(rules):
