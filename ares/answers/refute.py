@@ -13,6 +13,8 @@ from typing import Any
 #: Relative difference from which on two numbers, computed to 30 digits, are not the same.
 _GAP = 1e-20
 _DIGITS = 30
+#: sympy computes a zero that it does not see, such as (2 - 2)^2, to something like 1e-279.
+_NOTHING = 1e-100
 #: Sets of values for the symbols.
 _POINTS = 3
 
@@ -70,7 +72,7 @@ def _number(expression: Any) -> Any:
     parts = value.as_real_imag()
     if not all(part.is_Float or part.is_Rational for part in parts):
         return None
-    uncertain = any(part.is_Float and part._prec <= 1 for part in parts)
+    uncertain = any(part.is_Float and (part._prec <= 1 or abs(part) < _NOTHING) for part in parts)
     return None if uncertain else value
 
 

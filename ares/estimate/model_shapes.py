@@ -180,7 +180,9 @@ def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
     """
     kind = config.get("model_type") if isinstance(config, Mapping) else None
     if kind != "qwen2_5_vl":
-        raise UserError(f"{name}: model_type is {kind!r}; the formulas are those of qwen2_5_vl")
+        raise UserError(
+            f"{name}: model_type is {kind!r:.100}; the formulas are those of qwen2_5_vl"
+        )
     try:
         shape = _shape_of(config, name)
     except (KeyError, TypeError) as error:
@@ -192,7 +194,9 @@ def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
         for field, value in asdict(part).items():
             # True is an integer to Python, and 0 layers of full attention are possible.
             if not isinstance(value, int) or (value < 1 and field not in ("tied", "full_layers")):
-                raise UserError(f"{name}: {field} is {value!r} in its config.json: a size is 1 up")
+                raise UserError(
+                    f"{name}: {field} is {value!r:.100} in its config.json: a size is 1 up"
+                )
     return shape
 
 

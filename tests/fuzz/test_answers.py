@@ -388,3 +388,9 @@ def test_the_format_of_a_hostile_response_is_found_at_once(response):
     start = time.process_time()
     assert not follows_format(response)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("zero", ["(2-2)^2", "(1 - 1)^{1}", r"(3-3)^{1} \cdot 5"])
+def test_a_zero_in_disguise_is_zero(grader, zero):
+    assert grade(grader, "0", zero, "number").status == RIGHT
+    assert grade(grader, "1", zero, "number").status == WRONG
