@@ -24,7 +24,6 @@ from ares.plotting import ARMS, STARTS
 MAIN = ("ares", "ares-no-kl", "ares-no-entropy", "dapo", "grpo")
 #: What a batch of rollouts passes through, in this order; validation happens between batches.
 PHASES = ("sampling", "scoring", "update", "validation")
-BAND = ["value", "low", "high", "runs"]
 
 
 def arms_of(table: pd.DataFrame, among: Sequence[str] | None = None) -> list[str]:
