@@ -13,11 +13,11 @@ import pandas as pd
 
 from ares.io import read_json, read_table
 from ares.method.presets import preset
-from ares.paths import DATA
+from ares.paths import DATA, REFERENCE
+from ares.report.run_facts import by_kind
 
 TEMPLATE = Path(__file__).with_name("record.md")
 BASE_CARD = DATA / "base" / "README.md"
-REFERENCE = DATA / "reference"
 
 
 def render(folder: Path = REFERENCE, template: Path = TEMPLATE) -> str:
@@ -27,7 +27,7 @@ def render(folder: Path = REFERENCE, template: Path = TEMPLATE) -> str:
     findings = read_table(folder / "findings.csv")
     evaluated, aepo = config["evaluation"], config["aepo"]
     seeds = sorted({seed for arm in aepo["arms"].values() for seed in arm["seeds"]})
-    jobs = _jobs(manifest["job_seconds"])
+    seconds = manifest["job_seconds"]
     packages = ("torch", "transformers", "numpy", "pandas", "matplotlib")
     machine = manifest["machine"]
     return template.read_text(encoding="utf-8").format(
@@ -40,18 +40,17 @@ def render(folder: Path = REFERENCE, template: Path = TEMPLATE) -> str:
         seed=config["seed"],
         seeds=", ".join(map(str, seeds)),
         runs=sum(len(arm["seeds"]) for arm in aepo["arms"].values()),
-        evaluations=sum(name.startswith("evaluate-") for name in manifest["job_seconds"]),
+        evaluations=sum(name.startswith("evaluate-") for name in seconds),
         problems=evaluated["per_level"],
         samples=evaluated["samples"],
         resamples=f"{config['bootstrap']['resamples']:,}",
         machine=f"{machine['system']}, {machine['architecture']}, {machine['cores']} cores, "
         f"Python {machine['python']}",
         packages=", ".join(f"{name} {manifest['packages'][name]}" for name in packages),
-        minutes=round(jobs["seconds"].sum() / 60),
+        minutes=round(sum(seconds.values()) / 60),
         base=_base_minutes(),
         jobs="\n".join(
-            f"| {kind} | {row['count']:.0f} | {row['seconds'] / 60:.1f} |"
-            for kind, row in jobs.iterrows()
+            f"| {kind} | {len(spent)} | {sum(spent) / 60:.1f} |" for kind, spent in by_kind(seconds)
         ),
         tables="\n".join(_table_rows(folder)),
     )
@@ -70,14 +69,6 @@ def _finding_rows(findings: pd.DataFrame) -> list[str]:
         held = f"{row['ours']:.0f} {row['unit']}"
         rows.append(f"| {row['id']} | {row['verdict']} | {held} | {row['claim']} |")
     return rows
-
-
-def _jobs(seconds: dict[str, float]) -> pd.DataFrame:
-    """Number and seconds of jobs by kind, which is the first word of a job's name."""
-    table = pd.Series(seconds, name="seconds").to_frame()
-    kinds = table.groupby(table.index.str.partition("-").get_level_values(0))["seconds"]
-    summed = kinds.agg(count="size", seconds="sum").sort_values("seconds", ascending=False)
-    return summed.rename(index={"pass": "pass-rates"})
 
 
 def _base_minutes() -> str:

@@ -96,13 +96,18 @@ def _disk(manifest: Mapping[str, Any]) -> str:
 _KIND = re.compile(r"[a-z]+(-(?=rates|records)[a-z]+)?")
 
 
-def times(job_seconds: Mapping[str, float]) -> list[tuple[str, int, str, str]]:
-    """Every kind of job, the dearest first: its name, how many, total and longest time."""
+def by_kind(job_seconds: Mapping[str, float]) -> list[tuple[str, list[float]]]:
+    """Every kind of job, the dearest first, with the seconds of its jobs."""
     kinds: dict[str, list[float]] = {}
     for name, seconds in job_seconds.items():
         found = _KIND.match(name)
         kinds.setdefault(found[0] if found else name, []).append(seconds)
+    return sorted(kinds.items(), key=lambda entry: -sum(entry[1]))
+
+
+def times(job_seconds: Mapping[str, float]) -> list[tuple[str, int, str, str]]:
+    """Every kind of job, the dearest first: its name, how many, total and longest time."""
     return [
         (kind, len(spent), words.duration(sum(spent)), words.duration(max(spent)))
-        for kind, spent in sorted(kinds.items(), key=lambda entry: -sum(entry[1]))
+        for kind, spent in by_kind(job_seconds)
     ]

@@ -3,8 +3,8 @@
 import hashlib
 import shutil
 
-from ares.paths import ROOT
-from ares.report.record import REFERENCE, render
+from ares.paths import REFERENCE, ROOT
+from ares.report.record import render
 
 
 def test_the_committed_page_is_the_generated_one():
