@@ -51,7 +51,7 @@ def test_the_response_of_the_last_level_with_the_length_asked_for():
 
 
 def test_moving_a_control_draws_the_figure_of_its_value(tokens):
-    drawn = []
+    drawn, open_before = [], plt.get_fignums()
 
     def draw(window: int = 4):
         fig = trace.panels(one_trace.under(tokens, 0, [(window, 50)]))
@@ -64,7 +64,7 @@ def test_moving_a_control_draws_the_figure_of_its_value(tokens):
     for value in (2, 32):
         slider.value = value
     assert [title.split(",")[0] for title in drawn] == ["window 4", "window 2", "window 32"]
-    assert plt.get_fignums() == []  # the figures are closed when they have been shown
+    assert plt.get_fignums() == open_before  # the figures are closed when they have been shown
 
 
 def test_all_settings_of_the_sliders_can_be_drawn(tokens):

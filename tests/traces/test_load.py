@@ -1,4 +1,4 @@
-"""Six times the traces: no more memory, no more than six times the time (`make test-load`: 1e6)."""
+"""Sixteen times the traces: hardly more memory, no more than linear time (in large: test-load)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from ares.paths import ROOT
 from benchmarks.bench_load import Load, exponent, write_traces
 
-FEW, MANY = 4_000, 24_000
+FEW, MANY = 4_000, 64_000
 #: Runs the analysis of both files in one process. Buffers that fill up to a bound are made so small
 #: that both files fill them; what is left to grow is what grows without a bound.
 SCRIPT = """
@@ -42,8 +42,9 @@ def test_memory_stays_and_time_grows_with_the_file(tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     (few_s, few_mib, few_page), (many_s, many_mib, many_page) = json.loads(done.stdout)
-    # As Python objects, what is said of 20,000 traces more takes 20 MiB; as it is, 9.5.
-    assert many_mib - few_mib < 15
+    # As Python objects, what is said of 60,000 traces more takes 60 MiB; as it is, 8, and the
+    # allocator adds up to 14 MiB of its own, as it likes.
+    assert many_mib - few_mib < 40
     assert many_s / few_s < 1.5 * MANY / FEW
     assert many_page < 1.2 * few_page
     for step in ("reading", "threshold", "percentile", "marking"):
