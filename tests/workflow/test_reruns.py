@@ -133,7 +133,12 @@ def command_line(folder: Path, *arguments: str, scale: str = "stand-in") -> list
 
 def environment(folder: Path) -> dict[str, str]:
     """What Snakemake in the copy needs to find the package and its own packages."""
-    return {**os.environ, "PYTHONPATH": f"{folder}:{sysconfig.get_paths()['purelib']}"}
+    installed = sysconfig.get_paths()
+    return {
+        **os.environ,
+        "PYTHONPATH": f"{folder}:{installed['purelib']}",
+        "JUPYTER_PATH": f"{installed['data']}/share/jupyter",
+    }
 
 
 def snakemake(
