@@ -15,11 +15,15 @@ from collections.abc import Sequence
 
 import ares
 import ares.workflow
-from ares.errors import UserError, refusal
+from ares.errors import UserError, is_memory, refusal
 from ares.terminal import printable
 
 #: Characters of a message: it may repeat what a file holds.
 LONGEST_MESSAGE = 2_000
+NO_MEMORY = (
+    "out of memory: run fewer jobs side by side (snakemake --cores), make the scale's batches "
+    "smaller, or take a larger machine; the same command goes on from what is finished"
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,7 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status.
 
-    0: done. 2: a mistake in what the user gave, or a disk that refuses, told in one line.
+    0: done. 2: a mistake in what the user gave, a disk that refuses, or too little memory, told in
+    one line.
     130: interrupted.
     """
     options = build_parser().parse_args(arguments)
@@ -50,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if told is None:
             raise
         print("ares: error:", told, file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory(error):
+            raise
+        print("ares: error:", NO_MEMORY, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ares: interrupted", file=sys.stderr)

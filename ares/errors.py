@@ -26,6 +26,20 @@ class UserError(Exception):
     """
 
 
+def is_memory(error: BaseException) -> bool:
+    """Whether memory was short; on a CPU torch raises a plain RuntimeError then.
+
+    >>> is_memory(MemoryError()), is_memory(RuntimeError("shapes differ"))
+    (True, False)
+    """
+    # By name, as this module loads no torch.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 def refusal(error: OSError, path: str | Path) -> UserError | None:
     """What the disk or its access rights refused, as a message; None if that is not what it was.
 

@@ -82,6 +82,31 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+@contextmanager
+def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `folder` if all goes well, or vanishes.
+
+    Raises:
+        UserError: something is there already, and `replace` is off; the disk is full or refuses.
+    """
+    folder = Path(folder)
+    if not replace and folder.exists():
+        raise UserError(f"{folder}: is there already; move it away or give another folder")
+    with temporary_folder(folder) as scratch:
+        made = scratch / "made"
+        made.mkdir()
+        yield made
+        os.umask(mask := os.umask(0))
+        for path in made.rglob("*"):
+            if path.is_file():
+                path.chmod(0o666 & ~mask)  # safetensors makes files that only their owner reads
+                with path.open("rb+") as handle:
+                    os.fsync(handle.fileno())
+        if folder.is_dir() and not folder.is_symlink() and replace:
+            folder.rename(scratch / OLD)  # goes with the scratch folder
+        made.rename(folder)
+
+
 def _prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from ares.backends.drawing import Draw, Record, StopTexts
 from ares.backends.encoding import Encoder, Prompt, collate
 from ares.backends.token_texts import Rivals, token_texts
 from ares.backends.weights import weights_of
-from ares.errors import UserError
+from ares.errors import UserError, is_memory
 from ares.model.load import load_model
 
 #: Parameters up to which a model is small.
@@ -127,7 +127,7 @@ class LocalBackend:
         try:
             answers: list[Response | Failure] = self._batch(prompts)
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not is_memory(error):
                 raise
             answers = []
         if answers:
@@ -248,8 +248,3 @@ def _ends(model: Any, tokenizer: Any) -> list[int]:
             "never end"
         )
     return list(ends) if isinstance(ends, list) else [ends]
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    # On a CPU torch raises a plain RuntimeError.
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 
 from ares.base.train import STAGES, Trainer
-from ares.io import write_json, write_table, write_text
+from ares.io import whole_folder, write_json, write_table, write_text
 from ares.model.load import WORLD_FILE, load_policy
-from ares.model.save import save_processor, whole_folder
+from ares.model.save import save_processor
 from ares.paths import ROOT
 from ares.sampling.rollouts import Sampling, Task, roll_out
 from ares.world.problem import draw_problems

@@ -16,9 +16,9 @@ import torch
 from safetensors import safe_open
 
 from ares.errors import UserError
-from ares.io import read_json
+from ares.io import read_json, whole_folder
 from ares.model.load import WORLD_FILE, load_model
-from ares.model.save import save_processor, whole_folder
+from ares.model.save import save_processor
 
 #: What our trainer writes last into a checkpoint: its files and their sizes.
 MARKER = "complete.json"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import ProcessorMixin
 
-from ares.errors import UserError
-from ares.io import OLD, read_json, temporary_folder, write_json
+from ares.io import read_json, whole_folder, write_json
 from ares.model.load import WORLD_FILE
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.world.settings import World
@@ -68,28 +64,3 @@ def _rename_tokenizer(folder: Path, more: dict[str, Any]) -> None:
     for how_it_was_loaded in ("is_local", "local_files_only"):
         settings.pop(how_it_was_loaded, None)
     write_json(folder / "tokenizer_config.json", settings)
-
-
-@contextmanager
-def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of `folder` if all goes well, or vanishes.
-
-    Raises:
-        UserError: something is there already, and `replace` is off; the disk is full or refuses.
-    """
-    folder = Path(folder)
-    if not replace and folder.exists():
-        raise UserError(f"{folder}: is there already; move it away or give another folder")
-    with temporary_folder(folder) as scratch:
-        made = scratch / "made"
-        made.mkdir()
-        yield made
-        os.umask(mask := os.umask(0))
-        for path in made.rglob("*"):
-            if path.is_file():
-                path.chmod(0o666 & ~mask)  # safetensors makes files that only their owner reads
-                with path.open("rb+") as handle:
-                    os.fsync(handle.fileno())
-        if folder.is_dir() and not folder.is_symlink() and replace:
-            folder.rename(scratch / OLD)  # goes with the scratch folder
-        made.rename(folder)

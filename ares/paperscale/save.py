@@ -16,8 +16,8 @@ from huggingface_hub import snapshot_download
 from torch import Tensor
 from transformers import AutoConfig
 
+from ares.io import whole_folder
 from ares.model.load import model_source
-from ares.model.save import whole_folder
 
 #: Files of a model that are no weights.
 SIDE_FILES = ("*.json", "*.txt", "*.jinja", "*.model")

@@ -11,7 +11,7 @@ from ares import paths
 from ares.analysis.findings.rules import load_rules
 from ares.config import read_yaml
 from ares.errors import UserError
-from ares.io import temporary_folder, write_text
+from ares.io import whole_folder, write_text
 from ares.report.notebooks import rendered
 from ares.report.page import Links, Source, environment, page, style
 
@@ -56,17 +56,14 @@ def write_run(scale: str, given: str, out: Path) -> Path:
     notebooks = [results / "notebooks" / f"{name}.ipynb" for name in listed]
     data = [source.findings, source.manifest, *figure_files(listed, figures, "csv")]
     check_there([*data, *figure_files(listed, figures, "png"), *notebooks])
-    with temporary_folder(out) as scratch:
-        write_text(scratch / "index.html", page(source, OF_RUN, load_rules(), listed))
+    with whole_folder(out, replace=True) as made:
+        write_text(made / "index.html", page(source, OF_RUN, load_rules(), listed))
         for path in notebooks:
             html = rendered(path, environment(), style())
-            write_text(scratch / "notebooks" / f"{path.stem}.html", html)
-        (scratch / "data").mkdir()
+            write_text(made / "notebooks" / f"{path.stem}.html", html)
+        (made / "data").mkdir()
         for path in data:
-            shutil.copyfile(path, scratch / "data" / path.name)
-        if out.exists():
-            shutil.rmtree(out)
-        scratch.rename(out)
+            shutil.copyfile(path, made / "data" / path.name)
     return out / "index.html"
 
 

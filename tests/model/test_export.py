@@ -24,10 +24,10 @@ from transformers import (
 
 from ares.cli import main
 from ares.errors import UserError
-from ares.io import read_json, write_json
+from ares.io import read_json, whole_folder, write_json
 from ares.model.export import export
 from ares.model.load import load_model, load_policy
-from ares.model.save import publish, whole_folder
+from ares.model.save import publish
 from ares.world.problem import Problem
 from ares.world.prompts import messages, picture
 from ares.world.settings import load_world

@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from ares import cli
@@ -47,6 +48,18 @@ def test_a_message_of_several_lines_becomes_one(monkeypatch, capsys):
 def test_an_interrupt_is_status_130_without_traceback(monkeypatch, capsys):
     assert run_with(monkeypatch, lambda: fail(KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == "ares: interrupted\n"
+
+
+@pytest.mark.parametrize("ask", [lambda: bytearray(2**60), lambda: torch.empty(2**50)])
+def test_too_little_memory_is_one_line(monkeypatch, capsys, ask):
+    assert run_with(monkeypatch, ask) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("ares: error: out of memory: run fewer jobs") and told.count("\n") == 1
+
+
+def test_another_error_of_torch_keeps_its_traceback(monkeypatch):
+    with pytest.raises(RuntimeError, match="size"):
+        run_with(monkeypatch, lambda: torch.zeros(2) + torch.zeros(3))
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
