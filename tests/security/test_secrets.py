@@ -7,11 +7,16 @@ import sqlite3
 import zlib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
+from ares.backends.judge import EndpointJudge
 from ares.backends.wire import told, without_key
 from ares.cli import main
+from ares.errors import UserError
+from ares.io import read_table, write_table
+from ares.paths import CONFIG
 from tests.backends.stub import Answer, Stub, Trouble, http, name_of, said, status
 
 #: Of a form that no pattern for keys knows.
@@ -64,22 +69,22 @@ def assert_nowhere(folder: Path, capfd, secrets=(KEY,)) -> str:
     return out + err
 
 
-def registry(folder: Path, number: int) -> Path:
+def registry(folder: Path, number: int, answer: str) -> Path:
     rows = [{"id": f"q{n}", "question": f"q{n}", "answer": "5"} for n in range(number)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     entry = {
         "path": "rows.jsonl",
         "columns": {"id": "id", "question": "question", "answer": "answer"},
-        "answer": "number",
+        "answer": answer,
         "prompt": "{question}",
     }
     (folder / "own.yaml").write_text(yaml.safe_dump({"benchmarks": {"own": entry}}))
     return folder / "own.yaml"
 
 
-def benchmark(folder: Path, url: str, *options: str) -> list[str]:
+def benchmark(folder: Path, url: str, *options: str, answer: str = "number") -> list[str]:
     return [
-        *("benchmark", "--registry", str(registry(folder, 9)), "--benchmarks", "own"),
+        *("benchmark", "--registry", str(registry(folder, 9, answer)), "--benchmarks", "own"),
         *("--backend", "server", "--url", url, "--model", "stub", "--wait", "0.01"),
         *("--attempts", "2", "--max-tokens", "50", "--top-logprobs", "3"),
         *("--store", str(folder / "store.sqlite"), "--scores-out", str(folder / "scores.csv")),
@@ -101,6 +106,69 @@ def test_an_evaluation_writes_no_key(tmp_path, capfd):
     assert "[key]" in traces, "the answers that quote it are there"
     out = tmp_path / "analysis"
     assert main(["analyze", str(tmp_path / "traces.jsonl"), "--out", str(out)]) in (0, 2)
+    assert_nowhere(tmp_path, capfd)
+
+
+def test_a_judge_of_answers_leaves_no_key(tmp_path, capfd, monkeypatch):
+    other = "battery-staple-0815"
+    monkeypatch.setenv("JUDGE_KEY", other)
+    with (
+        Stub(lambda body: rf"so {KEY} it is \boxed{{the sum of them}}", api_key=KEY) as server,
+        Stub(lambda body: f"your key is {other}", api_key=other) as judge,
+    ):
+        judged = ["--judge", "judge", "--judge-url", judge.url, "--judge-key-variable", "JUDGE_KEY"]
+        assert main(benchmark(tmp_path, server.url, *judged, answer="text")) == 0
+        assert judge.requests
+        assert all(one.headers["authorization"] == f"Bearer {other}" for one in judge.requests)
+    assert_nowhere(tmp_path, capfd, (KEY, other))
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [None, said(f"<b>{KEY}</b>", 401), said(json.dumps({"error": {"message": KEY}}), 503)],
+)
+def test_a_judge_of_words_tells_no_key(trouble):
+    with Stub(lambda body: f"{KEY}?", lambda body, time: trouble) as server:
+        judge = EndpointJudge(server.url, "judge", attempts=2, wait_s=0.0)
+        with pytest.raises(UserError) as caught:
+            judge("so")
+    assert KEY not in str(caught.value)
+
+
+def test_a_teacher_of_the_cold_start_leaves_no_key(tmp_path, model_folder, capfd):
+    settings = yaml.safe_load((CONFIG / "smoke.yaml").read_text())
+    settings |= {"model": str(model_folder), "scale": "taught"}
+    (tmp_path / "taught.yaml").write_text(yaml.safe_dump(settings))
+    rates = {"problem_id": "2-3=5", "level": "easy", "k": 2, "target": 5, "samples": 4}
+    rates |= {"correct": 2, "pass_rate": 0.5, "n_tokens": 20.0, "numbers": [[2, 3]] * 2}
+    table = pd.DataFrame({"presentation": ["text", "image"], **rates})
+    write_table(tmp_path / "rates.parquet", table)
+
+    def command(url: str) -> list[str]:
+        return [
+            *("traces", "--config", str(tmp_path / "taught.yaml")),
+            *("--pass-rates", str(tmp_path / "rates.parquet")),
+            *("--out", str(tmp_path / "pool.parquet"), "--store", str(tmp_path / "s.sqlite")),
+            *("--endpoint", url, "--teacher", "m", "--effort", "low", "high"),
+        ]
+
+    asked = []
+
+    def trouble(body, time):
+        asked.append(body)
+        return REDIRECT if len(asked) == 3 else None
+
+    def answer(body):
+        thought = KEY if len(asked) % 2 else "guess"
+        return Answer(r"\boxed{ 3 + 2 = 5 }", reasoning=thought)
+
+    with Stub(answer, trouble, api_key=KEY) as server:
+        statuses = [main(command(server.url)) for _ in range(2)]
+    assert statuses[-1] == 0 and len(asked) > 3, "the second run asks what the first did not get"
+    # A thought that quoted the key is no word of this model's any more, and was left out.
+    assert set(read_table(tmp_path / "pool.parquet")["text"]) == {
+        "<think> guess </think> \\boxed{ 3 + 2 = 5 }"
+    }
     assert_nowhere(tmp_path, capfd)
 
 
