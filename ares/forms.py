@@ -102,6 +102,14 @@ _PROBLEM = {**_PROMPT, "numbers": Column("integers", low=1), "target": Column("i
 _PROBLEM_RULES = (AS_MANY, NAMED, ONE_LEVEL)
 _RUN = {"arm": _TEXT, "seed": _NATURAL, "step": _NATURAL}
 _ONE = ("problem_id", "presentation")
+_ITEM = {
+    "source": _TEXT,
+    "row": _NATURAL,
+    "problem_id": _TEXT,
+    "prompt_tokens": _COUNT,
+    "pictures": _NATURAL,
+}
+_TRACE = {"habit": _TEXT, "trace": _NATURAL, "text": _TEXT, "n_tokens": _COUNT}
 
 FORMS: dict[str, Form] = {
     "problems": Form({**_PROBLEM, "split": _TEXT}, _ONE, _PROBLEM_RULES),
@@ -229,6 +237,33 @@ FORMS: dict[str, Form] = {
         },
         ("arm", "seed", *_ONE),
         (ONE_LEVEL, AT_MOST),
+    ),
+    # Of a paper scale, whose problems are rows of data sets.
+    "paper_problems": Form(_ITEM, ("source", "row")),
+    "paper_pass_rates": Form(
+        {
+            "source": _TEXT,
+            "problem_id": _TEXT,
+            "prompt_tokens": _COUNT,
+            "samples": _COUNT,
+            "correct": _NATURAL,
+            "pass_rate": _SHARE,
+            "n_tokens": Column("number", low=0, gaps=True),
+        },
+        ("source", "problem_id"),
+        (AT_MOST, SHARE),
+    ),
+    "paper_pool": Form({**_ITEM, **_TRACE}, ("source", "row", "habit", "trace")),
+    "paper_selection": Form(
+        {
+            "curation": _TEXT,
+            **_ITEM,
+            "pass_rate": _SHARE,
+            "bracket": _SHARE,
+            "target_tokens": Column("number", low=0, gaps=True),
+            **_TRACE,
+        },
+        ("curation", "source", "row", "habit", "trace"),
     ),
 }
 #: Columns that only a run's own tables have.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ares.coldstart.curate import CURATIONS, curate, equal_quotas
 from ares.errors import UserError
-from ares.io import read_table
+from ares.tables import read_form
 
 SELECTION = (
     *("curation", "source", "row", "problem_id", "prompt_tokens", "pictures"),
@@ -17,9 +17,18 @@ SELECTION = (
 
 
 def known_only(pool: pd.DataFrame, pass_rates: pd.DataFrame) -> pd.DataFrame:
-    """The traces of problems that have a pass rate; one of which a request failed has none."""
+    """The traces of problems that have a pass rate; one of which a request failed has none.
+
+    Raises:
+        UserError: there is no such trace.
+    """
     keys = ["source", "problem_id"]
-    return pool.merge(pass_rates[keys], on=keys, how="inner", validate="m:1")
+    known = pool.merge(pass_rates[keys], on=keys, how="inner", validate="m:1")
+    if known.empty:
+        raise UserError(
+            "no trace of the pool is of a problem with a pass rate: are both tables of one run?"
+        )
+    return known
 
 
 def select(
@@ -45,9 +54,9 @@ def selected(path: str | Path, curation: str) -> pd.DataFrame:
     """The rows of one curation of a selection.
 
     Raises:
-        UserError: it is not there.
+        UserError: it is not there, or the table is no selection.
     """
-    table = read_table(path)
+    table = read_form(path, "paper_selection")
     chosen = table[table["curation"] == curation].reset_index(drop=True)
     if chosen.empty:
         held = ", ".join(sorted(table["curation"].unique())) or "none"

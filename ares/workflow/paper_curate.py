@@ -21,13 +21,14 @@ def run(options: argparse.Namespace) -> None:
     """Write both curations into one table and print what every bracket gave."""
     from ares.coldstart.curate import with_pass_rates
     from ares.config import PAPER, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.paperscale.curate import known_only, select
+    from ares.tables import read_form
 
     config = load_config(options.config, PAPER)
     part = config["cold_start"]
-    pass_rates = read_table(options.pass_rates)
-    pool = known_only(read_table(options.pool), pass_rates)
+    pass_rates = read_form(options.pass_rates, "paper_pass_rates")
+    pool = known_only(read_form(options.pool, "paper_pool"), pass_rates)
     table, report = select(
         with_pass_rates(pool, pass_rates, "source"), part["size"], part["samples"], config["seed"]
     )

@@ -26,14 +26,17 @@ def run(options: argparse.Namespace) -> None:
     from ares.backends.store import Kept, Store
     from ares.benchmarks.run import answered
     from ares.config import PAPER, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.paperscale.backends import sampling_choice
     from ares.paperscale.pass_rates import measure
     from ares.paperscale.problems import ChosenItems, data_sets, shard_of
+    from ares.tables import read_form
 
     config = load_config(options.config, PAPER)
     part = config["cold_start"]
-    problems = shard_of(read_table(options.problems), options.shard, part["shards"])
+    problems = shard_of(
+        read_form(options.problems, "paper_problems"), options.shard, part["shards"]
+    )
     chosen = ChosenItems(problems, data_sets(config, problems["source"].unique().tolist()))
     decoding = Decoding(
         max_tokens=part["max_new_tokens"], temperature=part["temperature"], top_p=part["top_p"]

@@ -19,13 +19,15 @@ def register(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write one row per trace that is right and fits, and tell what was left out."""
     from ares.config import PAPER, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.paperscale.problems import ChosenItems, data_sets, shard_of
     from ares.paperscale.processor import load_processor
     from ares.paperscale.traces import collect
+    from ares.tables import read_form
 
     config = load_config(options.config, PAPER)
-    problems = shard_of(read_table(options.problems), options.shard, config["cold_start"]["shards"])
+    chosen = read_form(options.problems, "paper_problems")
+    problems = shard_of(chosen, options.shard, config["cold_start"]["shards"])
     items = ChosenItems(problems, data_sets(config, problems["source"].unique().tolist()))
     tokenizer = load_processor(config["model"]).tokenizer
     table, left_out = collect(config, problems, items, tokenizer, options.store)

@@ -30,9 +30,10 @@ def run(options: argparse.Namespace) -> None:
 
     from ares.answers.grader import Grader
     from ares.config import PAPER, load_config
-    from ares.io import read_table, write_table
+    from ares.io import write_table
     from ares.paperscale.train import PaperRun
     from ares.paths import resolve
+    from ares.tables import read_form
     from ares.training.checkpoints import alone
     from ares.training.run import Arm
 
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
             config,
             Arm.of(config, options.arm),
             options.seed,
-            read_table(options.prompts),
+            read_form(options.prompts, "paper_problems"),
             options.start,
             state,
             grader,

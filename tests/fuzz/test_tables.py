@@ -25,9 +25,29 @@ from tests.fuzz.cases import cases, within
 from tests.fuzz.mutations import STRANGE, outcome, spoiled_bytes, spoiled_value
 
 ROWS = 12
-#: The first rows of every table of the reference run.
+ITEMS = pd.DataFrame(
+    {
+        "source": ["cards", "cards", "numbers"],
+        "row": [0, 7, 7],
+        "problem_id": ["a", "b", "a"],
+        "prompt_tokens": [12, 300, 9],
+        "pictures": [1, 2, 0],
+    }
+)
+TRACES = {"habit": "data set", "trace": 0, "text": "so \\boxed{5}", "n_tokens": [9, 8, 7]}
+RATES = {"samples": 8, "correct": [0, 8, 3], "pass_rate": [0, 1, 0.375]}
+#: The first rows of every table of the reference run, and those of a paper scale, which it lacks.
 TABLES = {
-    name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS) for name in sorted(FORMS)
+    "paper_problems": ITEMS,
+    "paper_pass_rates": ITEMS.assign(**RATES, n_tokens=[8.5, np.nan, 20]),
+    "paper_pool": ITEMS.assign(**TRACES),
+    "paper_selection": ITEMS.assign(
+        curation="adacs", pass_rate=RATES["pass_rate"], bracket=0.25, target_tokens=9.5, **TRACES
+    ),
+}
+TABLES |= {
+    name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS)
+    for name in sorted(FORMS.keys() - TABLES.keys())
 }
 
 
@@ -185,6 +205,10 @@ def test_spoiled_json(folder, data):
         ("rollouts", lambda t: t.assign(correct=~t.correct), "row 0: correct and verdict"),
         ("rollouts", lambda t: t.assign(level="esay"), "column 'level': row 0 holds 'esay'"),
         ("rollouts", lambda t: t.head(0), "has no rows"),
+        ("paper_problems", lambda t: t.assign(row=7), "row 1 has the source, row of an earlier"),
+        ("paper_pass_rates", lambda t: t.assign(correct=9), "row 0: more correct than samples"),
+        ("paper_pool", lambda t: t.drop(columns="text"), "has no column 'text', so it is no table"),
+        ("paper_selection", lambda t: t.assign(bracket=2.0), "column 'bracket': row 0 holds"),
         ("evaluation", lambda t: t.assign(correct=t.samples + 1), "row 0: more correct than"),
         ("evaluation", lambda t: t.assign(entropy=np.nan), "column 'entropy': row 0 holds 'nan'"),
         ("pass_rates", lambda t: t.assign(pass_rate=0.51), "row 0: pass_rate is not correct"),

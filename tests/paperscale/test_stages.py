@@ -12,7 +12,7 @@ import yaml
 
 from ares import cli
 from ares.benchmarks.registry import TRAINING_DATA
-from ares.io import read_table
+from ares.io import read_table, write_table
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
 
@@ -108,6 +108,25 @@ def test_both_curations_select(done):
     adacs = selection["curation"] == "adacs"
     assert selection.loc[adacs, "target_tokens"].notna().all()
     assert selection.loc[~adacs, "target_tokens"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("pass_rates", "pool", "told"),
+    [
+        ("pool", "pool", "pool.parquet: has no column 'samples', so it is no table of paper_pass"),
+        ("rates", "rates", "rates.parquet: has no column 'row', so it is no table of paper_pool"),
+        ("rates", "others", "no trace of the pool is of a problem with a pass rate"),
+    ],
+)
+def test_a_curation_of_other_tables_is_one_line(done, capsys, pass_rates, pool, told):
+    other = read_table(done / "pool.parquet").assign(source=lambda t: "not " + t["source"])
+    write_table(done / "others.parquet", other)
+    given = ["--pass-rates", done / f"{pass_rates}.parquet", "--pool", done / f"{pool}.parquet"]
+    words = ["--config", done / "paper-small.yaml", *given, "--out", done / "never.parquet"]
+    assert cli.main(["paper-curate", *map(str, words)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("ares: error: ") and told in error
+    assert not (done / "never.parquet").exists()
 
 
 def test_the_cold_start_trains_the_language_model_only(done):
