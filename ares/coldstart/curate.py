@@ -1,4 +1,4 @@
-"""Curation: which traces of the pool the cold start learns from (METHOD.md section 2).
+"""Curation: which traces of the pool the cold start learns from (section 3).
 
 AdaCS takes, in every pass-rate bracket of every source, the traces whose length is nearest to
 L_target(p) = (1 - p) L(0) + p L(1). CS-Vanilla takes as many per bracket, blind to length.

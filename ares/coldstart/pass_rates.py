@@ -56,7 +56,7 @@ def measure(
 
 
 def summarise(rollouts: pd.DataFrame) -> pd.DataFrame:
-    """Pass rate p (METHOD.md section 2) of every problem and presentation, in their order."""
+    """Pass rate p (section 3) of every problem and presentation, in their order."""
     groups = rollouts.groupby(["problem_id", "presentation"], sort=False)
     table = groups.agg(
         level=("level", "first"),

@@ -1,4 +1,4 @@
-"""Pass rates of the base model on the problems of the cold start (METHOD: 8 samples each)."""
+"""Pass rates of the base model on the problems of the cold start (the paper: 8 samples each)."""
 
 from __future__ import annotations
 

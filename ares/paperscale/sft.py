@@ -1,4 +1,4 @@
-"""The cold start: supervised fine-tuning on a selection of traces (METHOD: 2 epochs, batch 256).
+"""The cold start: supervised fine-tuning on a selection of traces (the paper: 2 epochs, batch 256).
 
 The loss is on the trace alone and the vision tower stays as it is. What the paper leaves open:
 1. AdamW with a cosine after a warm-up.

@@ -1,4 +1,4 @@
-"""Branching rollouts: explore again from where a rollout was least sure (METHOD.md 3.2).
+"""Branching rollouts: explore again from where a rollout was least sure (Alg. 1).
 
 The paper: when the window entropy W_t of a rollout passes the threshold, additional trajectories
 branch from t. The released code has no branching. What is ours:

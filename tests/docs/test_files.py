@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,15 @@ def test_no_import_goes_up():
             if LAYERS.index(layer(module)) > LAYERS.index(own)
         ]
     assert upward == []
+
+
+def test_pages_that_the_code_refers_to_are_there():
+    pages = {path.name for path in [*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/**/*.md")]}
+    files = [path for part in ("ares", "tests", "workflow") for path in (ROOT / part).rglob("*")]
+    absent, found = [], 0
+    for path in files:
+        if path.suffix in (".py", ".smk", ".yaml"):
+            for name in re.findall(r"([\w-]+\.md)\b", path.read_text(encoding="utf-8")):
+                found += 1
+                absent += [f"{path.relative_to(ROOT)}: {name}"] if name not in pages else []
+    assert absent == [] and found > 50

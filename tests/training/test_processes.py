@@ -51,7 +51,7 @@ def ranks(lively_folder, tmp_path_factory) -> list[dict]:
 @pytest.mark.parametrize("name", ALIKE)
 def test_two_processes_equal_one(scenes, ranks, lively_folder, tmp_path, name):
     alone = scenes.outcome(name, lively_folder, tmp_path, processes=1)
-    # The release's controller looks at its own process alone (METHOD.md 3.4), and ours does not.
+    # The release's controller looks at its own process alone, and ours does not.
     local = {"controller"} if name == "released" else set()
     for two in (rank[name] for rank in ranks):
         pd.testing.assert_frame_equal(alone["records"], two["records"], rtol=0, atol=1e-5)
