@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import platform
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from ares.base.train import STAGES, Trainer
 from ares.io import whole_folder, write_json, write_table, write_text
 from ares.model.load import WORLD_FILE, load_policy
 from ares.model.save import save_processor
-from ares.paths import ROOT
+from ares.repository import git
 from ares.sampling.rollouts import Sampling, Task, roll_out
 from ares.world.problem import draw_problems
 from ares.world.prompts import PRESENTATIONS
@@ -153,7 +152,4 @@ def _machine(device: str) -> str:
 
 
 def _commit() -> str:
-    found = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
-    )
-    return found.stdout.strip() if found.returncode == 0 else "not a git checkout"
+    return git("rev-parse", "--short=12", "HEAD") or "not a git checkout"

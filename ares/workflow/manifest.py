@@ -7,7 +7,6 @@ import csv
 import hashlib
 import os
 import platform
-import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -179,21 +178,10 @@ def wall_seconds(folder: Path) -> float:
 
 def commit() -> dict[str, Any] | None:
     """Return the commit of the repository and whether files differ from it; None without git."""
+    from ares.repository import git
+
     head, status = git("rev-parse", "HEAD"), git("status", "--porcelain")
     return None if head is None else {"hash": head, "changed": bool(status)}
-
-
-def git(*arguments: str) -> str | None:
-    """Return what a git command prints, or None where there is no git or no repository."""
-    from ares import paths
-
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=paths.ROOT, capture_output=True, text=True, check=True
-        )
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def machine() -> dict[str, Any]:
