@@ -177,6 +177,8 @@ def _resolved(
         if "path" in checked:
             checked["path"] = str(file.parent / checked["path"])
         checked["prompt"] = _template(where, checked["prompt"], prompts)
+        _check_columns(where, checked["columns"])
+        _check_steps(where, checked["steps"])
         known[name] = found[name] = checked
     return found
 
@@ -218,14 +220,6 @@ def _moved(entry: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _benchmark(name: str, entry: Mapping[str, Any]) -> Benchmark:
     columns, steps, by = entry["columns"], entry["steps"], entry.get("answer_by", {})
-    for step in (*steps["question"], *steps["answer"], *steps["trace"]):
-        _check_step(name, step, TEXT_STEPS)
-    _check_step(name, steps["choices"], CHOICE_STEPS)
-    for tag in columns["tags"]:
-        if tag in _TAKEN:
-            raise UserError(f"benchmark {name}: the tag '{tag}' has the name of a column of tables")
-    if len(columns["trace"]) > 2 and not isinstance(columns["trace"], str):
-        raise UserError(f"benchmark {name}: trace: one column, or two: the thought and the answer")
     return Benchmark(
         name=name,
         columns=Columns(
@@ -264,12 +258,23 @@ _PLAIN = (
 )
 
 
-def _check_step(name: str, step: str, known: Mapping[str, Any]) -> None:
-    if step not in known:
-        raise UserError(
-            f"benchmark {name}: unknown step '{step}'{suggestion(step, known)}; there are: "
-            f"{', '.join(known)}"
-        )
+def _check_columns(where: str, columns: Mapping[str, Any]) -> None:
+    for tag in columns["tags"]:
+        if tag in _TAKEN:
+            raise UserError(f"{where}: the tag '{tag}' has the name of a column of tables")
+    if len(columns["trace"]) > 2 and not isinstance(columns["trace"], str):
+        raise UserError(f"{where}: trace: one column, or two: the thought and the answer")
+
+
+def _check_steps(where: str, steps: Mapping[str, Any]) -> None:
+    texts = (*steps["question"], *steps["answer"], *steps["trace"])
+    asked = [*((step, list(TEXT_STEPS)) for step in texts), (steps["choices"], list(CHOICE_STEPS))]
+    for step, known in asked:
+        if step not in known:
+            raise UserError(
+                f"{where}: unknown step '{step}'{suggestion(step, known)}; there are: "
+                f"{', '.join(known)}"
+            )
 
 
 def _template(where: str, prompt: str, prompts: Mapping[str, str]) -> str:

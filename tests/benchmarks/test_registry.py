@@ -191,6 +191,7 @@ def test_mistakes_are_named(tmp_path, change, message):
     with pytest.raises(UserError) as caught:
         load_registry(own(tmp_path, OWN.replace(*change)))
     assert message in str(caught.value)
+    assert "own.yaml" in str(caught.value)
 
 
 def test_a_name_twice_in_two_files_is_an_error(tmp_path):
