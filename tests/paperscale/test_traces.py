@@ -190,7 +190,10 @@ def test_traces_of_problems_without_a_pass_rate_are_left_out():
 
 
 def test_an_absent_curation_is_told(tmp_path):
-    write_table(tmp_path / "selection.parquet", pd.DataFrame({"curation": ["adacs"]}))
+    row = {"curation": "adacs", "source": "a", "row": 0, "problem_id": "1", "pictures": 0}
+    row |= {"pass_rate": 0.5, "bracket": 0.5, "target_tokens": 9.0, "habit": "", "trace": 0}
+    row |= {"text": "so", "n_tokens": 2, "prompt_tokens": 9}
+    write_table(tmp_path / "selection.parquet", pd.DataFrame([row]))
     assert len(selected(tmp_path / "selection.parquet", "adacs")) == 1
     with pytest.raises(UserError, match="no curation 'cs-vanilla'; it holds adacs"):
         selected(tmp_path / "selection.parquet", "cs-vanilla")
