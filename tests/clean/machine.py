@@ -115,8 +115,8 @@ def as_somebody_else(machine: Machine, python: str) -> None:
     Raises:
         Failed: something can't be read, or a run does not say why it can't be.
     """
-    # Snakemake keeps its own records to the owner.
-    private = "-path ./.venv/home -o -path ./.snakemake"
+    # Snakemake and hypothesis keep their own records to the owner.
+    private = "-path ./.venv/home -o -path ./.snakemake -o -path ./.hypothesis"
     closed = machine.output(rf"find . \( {private} \) -prune -o ! -type l ! -perm -o=r -print")
     if closed:
         raise Failed(f"others can't read {closed[:2000]}")
