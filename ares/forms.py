@@ -109,6 +109,12 @@ _ITEM = {
     "prompt_tokens": _COUNT,
     "pictures": _NATURAL,
 }
+_RATE = {"samples": _COUNT, "correct": _NATURAL, "pass_rate": _SHARE}
+_PLACE = {
+    "pass_rate": _SHARE,
+    "bracket": _SHARE,
+    "target_tokens": Column("number", low=0, gaps=True),
+}
 _TRACE = {"habit": _TEXT, "trace": _NATURAL, "text": _TEXT, "n_tokens": _COUNT}
 
 FORMS: dict[str, Form] = {
@@ -162,13 +168,7 @@ FORMS: dict[str, Form] = {
         ("rollout_id", "position"),
     ),
     "pass_rates": Form(
-        {
-            **_PROBLEM,
-            "samples": _COUNT,
-            "correct": _NATURAL,
-            "pass_rate": _SHARE,
-            "n_tokens": _LENGTH,
-        },
+        {**_PROBLEM, **_RATE, "n_tokens": _LENGTH},
         _ONE,
         (*_PROBLEM_RULES, AT_MOST, SHARE),
     ),
@@ -181,9 +181,7 @@ FORMS: dict[str, Form] = {
         {
             "curation": _TEXT,
             **_PROBLEM,
-            "pass_rate": _SHARE,
-            "bracket": _SHARE,
-            "target_tokens": Column("number", low=0, gaps=True),
+            **_PLACE,
             "habit": _TEXT,
             "text": _TEXT,
             "n_tokens": _COUNT,
@@ -245,9 +243,7 @@ FORMS: dict[str, Form] = {
             "source": _TEXT,
             "problem_id": _TEXT,
             "prompt_tokens": _COUNT,
-            "samples": _COUNT,
-            "correct": _NATURAL,
-            "pass_rate": _SHARE,
+            **_RATE,
             "n_tokens": Column("number", low=0, gaps=True),
         },
         ("source", "problem_id"),
@@ -255,14 +251,7 @@ FORMS: dict[str, Form] = {
     ),
     "paper_pool": Form({**_ITEM, **_TRACE}, ("source", "row", "habit", "trace")),
     "paper_selection": Form(
-        {
-            "curation": _TEXT,
-            **_ITEM,
-            "pass_rate": _SHARE,
-            "bracket": _SHARE,
-            "target_tokens": Column("number", low=0, gaps=True),
-            **_TRACE,
-        },
+        {"curation": _TEXT, **_ITEM, **_PLACE, **_TRACE},
         ("curation", "source", "row", "habit", "trace"),
     ),
 }

@@ -267,14 +267,17 @@ def _check_columns(where: str, columns: Mapping[str, Any]) -> None:
 
 
 def _check_steps(where: str, steps: Mapping[str, Any]) -> None:
-    texts = (*steps["question"], *steps["answer"], *steps["trace"])
-    asked = [*((step, list(TEXT_STEPS)) for step in texts), (steps["choices"], list(CHOICE_STEPS))]
-    for step, known in asked:
-        if step not in known:
-            raise UserError(
-                f"{where}: unknown step '{step}'{suggestion(step, known)}; there are: "
-                f"{', '.join(known)}"
-            )
+    for step in (*steps["question"], *steps["answer"], *steps["trace"]):
+        _check_step(where, step, TEXT_STEPS)
+    _check_step(where, steps["choices"], CHOICE_STEPS)
+
+
+def _check_step(where: str, step: str, known: Mapping[str, Any]) -> None:
+    if step not in known:
+        raise UserError(
+            f"{where}: unknown step '{step}'{suggestion(step, known)}; there are: "
+            f"{', '.join(known)}"
+        )
 
 
 def _template(where: str, prompt: str, prompts: Mapping[str, str]) -> str:

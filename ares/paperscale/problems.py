@@ -23,6 +23,7 @@ from ares.errors import UserError
 from ares.paperscale.chat import prompt_tokens
 from ares.paths import resolve
 from ares.seeds import row_seed
+from ares.tables import check_shard
 
 COLUMNS = ["source", "row", "problem_id", "prompt_tokens", "pictures"]
 
@@ -180,6 +181,5 @@ def shard_of(table: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
     Raises:
         UserError: there is no such shard.
     """
-    if not 0 <= shard < shards:
-        raise UserError(f"--shard {shard}: there are {shards}, from 0")
+    check_shard(shard, shards)
     return table.iloc[shard::shards].reset_index(drop=True)

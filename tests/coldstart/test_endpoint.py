@@ -7,7 +7,6 @@ import io
 import json
 import zlib
 
-import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -21,7 +20,7 @@ from ares.coldstart.endpoint import ChatEndpoint, EndpointTeacher, Manner, task_
 from ares.coldstart.pool import build_pool
 from ares.coldstart.teachers import SourceStopped, TeacherTrace
 from ares.errors import UserError
-from ares.io import read_table, write_table
+from ares.io import read_table
 from ares.model.tiny import build_tokenizer
 from ares.paths import CONFIG
 from ares.sampling.rollouts import Task
@@ -29,6 +28,7 @@ from ares.world.problem import Problem
 from ares.world.prompts import picture
 from ares.world.settings import load_world
 from tests.backends.stub import Body, Stub, Trouble, said
+from tests.coldstart.scenes import asking
 
 TASK = Task(Problem((2, 3), 5), "easy", "text")
 RIGHT = "<think> guess </think> \\boxed{ 3 + 2 = 5 }"
@@ -274,19 +274,7 @@ def test_no_more_than_so_many_are_under_way(server, endpoint, parallel):
 def command(server, tmp_path, model_folder, monkeypatch) -> list[str]:
     """`ares traces` with the server as the teacher, for a text and a picture of one problem."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    settings = yaml.safe_load((CONFIG / "smoke.yaml").read_text())
-    settings |= {"model": str(model_folder), "scale": "taught"}
-    (tmp_path / "taught.yaml").write_text(yaml.safe_dump(settings))
-    rates = {"problem_id": "2-3=5", "level": "easy", "k": 2, "target": 5, "samples": 4}
-    rates |= {"correct": 2, "pass_rate": 0.5, "n_tokens": 20.0}
-    table = pd.DataFrame({"presentation": ["text", "image"], "numbers": [[2, 3]] * 2, **rates})
-    write_table(tmp_path / "rates.parquet", table)
-    return [
-        *("traces", "--config", str(tmp_path / "taught.yaml")),
-        *("--pass-rates", str(tmp_path / "rates.parquet")),
-        *("--out", str(tmp_path / "pool.parquet"), "--store", str(tmp_path / "s.sqlite")),
-        *("--endpoint", server.url, "--teacher", "m", "--effort", "low", "high"),
-    ]
+    return asking(tmp_path, model_folder, server.url)
 
 
 def test_the_command_stops_at_its_budget_and_goes_on_from_there(server, command, tmp_path, capsys):

@@ -7,7 +7,6 @@ import sqlite3
 import zlib
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -15,9 +14,9 @@ from ares.backends.judge import EndpointJudge
 from ares.backends.wire import told, without_key
 from ares.cli import main
 from ares.errors import UserError
-from ares.io import read_table, write_table
-from ares.paths import CONFIG
+from ares.io import read_table
 from tests.backends.stub import Answer, Stub, Trouble, http, name_of, said, status
+from tests.coldstart.scenes import asking
 
 #: Of a form that no pattern for keys knows.
 KEY = "correct-horse-battery-4711"
@@ -136,22 +135,6 @@ def test_a_judge_of_words_tells_no_key(trouble):
 
 
 def test_a_teacher_of_the_cold_start_leaves_no_key(tmp_path, model_folder, capfd):
-    settings = yaml.safe_load((CONFIG / "smoke.yaml").read_text())
-    settings |= {"model": str(model_folder), "scale": "taught"}
-    (tmp_path / "taught.yaml").write_text(yaml.safe_dump(settings))
-    rates = {"problem_id": "2-3=5", "level": "easy", "k": 2, "target": 5, "samples": 4}
-    rates |= {"correct": 2, "pass_rate": 0.5, "n_tokens": 20.0, "numbers": [[2, 3]] * 2}
-    table = pd.DataFrame({"presentation": ["text", "image"], **rates})
-    write_table(tmp_path / "rates.parquet", table)
-
-    def command(url: str) -> list[str]:
-        return [
-            *("traces", "--config", str(tmp_path / "taught.yaml")),
-            *("--pass-rates", str(tmp_path / "rates.parquet")),
-            *("--out", str(tmp_path / "pool.parquet"), "--store", str(tmp_path / "s.sqlite")),
-            *("--endpoint", url, "--teacher", "m", "--effort", "low", "high"),
-        ]
-
     asked = []
 
     def trouble(body, time):
@@ -163,7 +146,7 @@ def test_a_teacher_of_the_cold_start_leaves_no_key(tmp_path, model_folder, capfd
         return Answer(r"\boxed{ 3 + 2 = 5 }", reasoning=thought)
 
     with Stub(answer, trouble, api_key=KEY) as server:
-        statuses = [main(command(server.url)) for _ in range(2)]
+        statuses = [main(asking(tmp_path, model_folder, server.url)) for _ in range(2)]
     assert statuses[-1] == 0 and len(asked) > 3, "the second run asks what the first did not get"
     # A thought that quoted the key is no word of this model's any more, and was left out.
     assert set(read_table(tmp_path / "pool.parquet")["text"]) == {
