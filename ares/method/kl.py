@@ -1,7 +1,7 @@
 """The KL budget (eq. 1, eq. 27): estimators, token weights (eq. 1) and two controllers.
 
 Deviations and choices:
-1. The paper gives no values for rho, beta_d, delta_d and the gain a. Ours stand in `presets`.
+1. The paper gives no values for rho, beta_d, delta_d and the gain a. Ours stand in presets.yaml.
 2. The window controller is fed with sums and counts, reduced over processes by the caller, so all
    processes hold the same coefficients; both controllers have a state_dict. The release does
    neither.

@@ -37,11 +37,8 @@ def python(folder: Path, code: str) -> str:
 
 def test_an_arm(tmp_path):
     shutil.copytree(ROOT / "ares", tmp_path / "ares", ignore=shutil.ignore_patterns("__pycache__"))
-    presets = tmp_path / "ares/method/presets.py"
-    head = "ARMS: dict[str, dict[str, Value]] = {\n"
-    before = presets.read_text(encoding="utf-8")
-    assert before.count(head) == 1
-    presets.write_text(before.replace(head, head + example("python", "ares-window-8")), "utf-8")
+    with (tmp_path / "ares/method/presets.yaml").open("a", encoding="utf-8") as presets:
+        presets.write(example("yaml", "  ares-window-8:\n"))
     config = (CONFIG / "smoke.yaml").read_text(encoding="utf-8")
     assert config.count("  arms:") == 1
     scale = tmp_path / "smoke.yaml"

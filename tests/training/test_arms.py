@@ -58,8 +58,9 @@ def settings_of(arm: str):
     return preset(ARMS[arm].get("preset", arm))
 
 
-def test_every_preset_has_an_arm():
-    assert {arm.get("preset", name) for name, arm in ARMS.items()} == set(PRESETS)
+def test_the_presets_are_tried():
+    tried = {arm.get("preset", name) for name, arm in ARMS.items()}
+    assert {"paper", "released", "ares", "ares-branch", "grpo", "dapo"} <= tried <= set(PRESETS)
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -280,7 +280,7 @@ def sources_of(files: list[Path]) -> list[str]:
         if file not in seen:
             seen.add(file)
             waiting += imported_files(file.read_text(encoding="utf-8"))
-    beside = ("*.json", "*.html", "*.css", "*.js")
+    beside = ("*.json", "*.yaml", "*.html", "*.css", "*.js")
     data = {path for file in seen for kind in beside for path in file.parent.glob(kind)}
     return sorted(str(path) for path in seen | data)
 
