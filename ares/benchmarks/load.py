@@ -22,12 +22,12 @@ from typing import Any, overload
 from PIL import Image
 
 from ares.answers.base import Question
-from ares.benchmarks.items import Item
 from ares.benchmarks.prompts import messages, with_choices
 from ares.benchmarks.registry import PLACES, Benchmark
 from ares.benchmarks.sources import ItemError, Part, parts
 from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS, shuffle_seed
 from ares.errors import UserError
+from ares.items import Item
 
 
 def items(benchmark: Benchmark, limit: int | None = None) -> Items:

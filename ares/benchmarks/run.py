@@ -18,7 +18,7 @@ from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.progress import watched
 from ares.backends.store import Kept
-from ares.benchmarks.items import Item
+from ares.items import Item
 from ares.seeds import row_seed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ares.benchmarks.items import Item
+from ares.items import Item
 
 
 def with_places(item: Item) -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ares.benchmarks.items import Item
 from ares.benchmarks.load import items
 from ares.benchmarks.registry import Benchmark, load_registry
 from ares.benchmarks.sources import ItemError
 from ares.config import suggestion
 from ares.errors import UserError
+from ares.items import Item
 from ares.paperscale.chat import prompt_tokens
 from ares.paths import resolve
 from ares.seeds import row_seed

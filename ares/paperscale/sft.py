@@ -19,8 +19,8 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from ares.benchmarks.items import Item
 from ares.errors import UserError
+from ares.items import Item
 from ares.paperscale.chat import with_places
 from ares.training.resuming import Resumable
 

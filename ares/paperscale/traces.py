@@ -22,8 +22,8 @@ from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Response
 from ares.backends.choose import Choice, open_backend
 from ares.backends.store import Kept, Store
-from ares.benchmarks.items import Item
 from ares.benchmarks.run import Answered, answered
+from ares.items import Item
 from ares.paperscale.backends import teacher_choice
 from ares.paperscale.problems import Selected
 

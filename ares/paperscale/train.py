@@ -16,8 +16,8 @@ from datasets import Dataset
 from transformers import PrinterCallback
 
 from ares.answers.grader import Grader
-from ares.benchmarks.items import Item
 from ares.errors import UserError
+from ares.items import Item
 from ares.method.presets import preset
 from ares.model.load import load_policy
 from ares.paperscale.chat import with_places

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from ares.answers.base import Question
-from ares.benchmarks.items import Item
 from ares.benchmarks.load import items
 from ares.config import load_config
 from ares.errors import UserError
+from ares.items import Item
 from ares.model.load import load_policy
 from ares.paperscale.chat import prompt_tokens, with_places
 from ares.paperscale.problems import (

@@ -11,12 +11,12 @@ import pytest
 
 from ares.answers.base import Grade, Question
 from ares.backends.base import Failure, Response
-from ares.benchmarks.items import Item
 from ares.benchmarks.load import items
 from ares.benchmarks.run import Answered
 from ares.config import load_config
 from ares.errors import UserError
 from ares.io import write_table
+from ares.items import Item
 from ares.paperscale.backends import sampling_choice, teacher_choice
 from ares.paperscale.curate import known_only, select, selected
 from ares.paperscale.pass_rates import measure

@@ -1,4 +1,4 @@
-"""One question of a benchmark, as the rest of the code sees it, whatever data set it came from."""
+"""A problem as it is put to a model and graded, whatever it came from: one concept for all."""
 
 from __future__ import annotations
 
