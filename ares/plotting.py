@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from cycler import cycler
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
@@ -303,12 +304,20 @@ def save_figure(fig: Figure, data: pd.DataFrame, folder: str | Path, name: str) 
 
 
 def show_numbers(numbers: Mapping[str, float]) -> None:
-    """Print named numbers in a column, three digits each."""
-    for name, value in numbers.items():
-        print(f"{name:60} {value:.3g}")
+    """Show named numbers as a table, three digits each."""
+    show_table(pd.DataFrame({"quantity": numbers.keys(), "value": numbers.values()}), "3g")
 
 
-def show_table(table: pd.DataFrame, digits: int = 3) -> None:
-    """Print a table without its index, floats rounded: key numbers that a test can compare."""
-    with pd.option_context("display.width", 200, "display.max_colwidth", 80):
-        print(table.to_string(index=False, float_format=lambda value: f"{value:.{digits}f}"))
+def show_table(table: pd.DataFrame, digits: int | str = 3) -> None:
+    """Show a table without its index, floats with so many digits (or in a format, as "3g").
+
+    The text of it is what nbval compares.
+    """
+    spec = f".{digits}f" if isinstance(digits, int) else f".{digits}"
+    with pd.option_context("display.max_colwidth", None):
+        look = {"index": False, "float_format": lambda value: format(value, spec)}
+        shown = {
+            "text/plain": table.to_string(**look),
+            "text/html": table.to_html(border=0, **look),
+        }
+    display(shown, raw=True)

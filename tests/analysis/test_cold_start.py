@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ares.analysis import cold_start
-from ares.analysis.stats import Resampler
+from ares.analysis.stats import Estimate, Resampler
 from ares.errors import UserError
 
 PROMPT = {"level": "easy", "presentation": "text"}
@@ -175,3 +175,16 @@ def test_tables_that_do_not_fit_are_refused():
 def test_one_bracket_has_no_slope():
     both = pd.DataFrame({"arm": ["adacs"], "pass_rate": [0.0], "taught": [10.0], "learned": [12.0]})
     assert cold_start.bracket_slopes(both)[["slope_taught", "slope_learned"]].isna().all(axis=None)
+
+
+def test_conclusions_are_made_of_the_numbers():
+    claims = {"F7": Estimate(3.0, 1.0, 5.0)}
+    both = pd.DataFrame(
+        {"arm": "adacs", "pass_rate": [0.0, 1.0], "taught": [30.0, 10.0], "learned": [50.0, 10.0]}
+    )
+    said = cold_start.in_words(claims, {"all": Estimate(-1.0, -2.0, 0.5)}, both)
+    assert said == [
+        "F7: holds, by 3.0 [1.0, 5.0] tokens per unit of pass rate",
+        "In proportion to its length AdaCS is steeper: undecided (-1.000 [-2.000, 0.500])",
+        "adacs was taught a slope of -20.0 tokens and has learned -40.0, 2.00 times as steep",
+    ]

@@ -66,6 +66,11 @@ def test_the_word_cloud_is_the_same_for_the_same_seed():
     assert (pictures[0] == pictures[1]).all()
 
 
-def test_tables_are_printed_rounded(capsys):
-    plotting.show_table(pd.DataFrame({"a": [1.23456], "b": ["x"]}), digits=2)
-    assert capsys.readouterr().out.split() == ["a", "b", "1.23", "x"]
+def test_tables_are_shown_rounded_as_text_and_as_html(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plotting, "display", lambda data, raw: shown.append(data))
+    plotting.show_table(pd.DataFrame({"a": [1.23456], "b": ["x" * 70]}), digits=2)
+    assert shown[0]["text/plain"].split() == ["a", "b", "1.23", "x" * 70]
+    assert "<td>1.23</td>" in shown[0]["text/html"] and "x" * 70 in shown[0]["text/html"]
+    plotting.show_numbers({"threshold (nats)": 0.66312})
+    assert shown[1]["text/plain"].split("\n")[1].split() == ["threshold", "(nats)", "0.663"]

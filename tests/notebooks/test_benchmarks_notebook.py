@@ -1,35 +1,16 @@
-"""The notebook of the paper's tables on tables that it was not stored with: scores, and gaps.
-
-Its cells run one after the other in this process, which is quicker than a kernel.
-"""
+"""The notebook of the paper's tables on tables that it was not stored with: scores, and gaps."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-import yaml
 
-from ares import paths
 from ares.io import read_table, write_table
+from tests.notebooks.running import LISTED, execute
 
 NAME = "11_benchmarks"
-LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
-
-
-def execute(**parameters: str) -> None:
-    """Run the code cells with other values of the parameters."""
-    cells = json.loads((paths.NOTEBOOKS / f"{NAME}.ipynb").read_text(encoding="utf-8"))["cells"]
-    names: dict = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
-            if "parameters" in cell["metadata"].get("tags", []):
-                names.update(parameters)
-    plt.close("all")
 
 
 def scores(*models: tuple[str, float]) -> pd.DataFrame:
@@ -55,7 +36,7 @@ def test_scores_of_real_models_stand_beside_the_papers(tmp_path, capsys):
     write_table(tmp_path / "scores.parquet", table)
     figures = tmp_path / "figures"
     common = {"config": "paper-7b", "tables": str(tmp_path), "figures": str(figures)}
-    execute(**common, measured="scores", size="7B")
+    execute(NAME, **common, measured="scores", size="7B")
     check_figures(figures)
     out = capsys.readouterr().out
     assert "F12: partly: of 15 benchmarks on which ARES-7B is best in the paper, 3 were" in out
@@ -72,6 +53,6 @@ def test_gaps_are_drawn_as_gaps(gap, tmp_path, capsys):
         table = scores(("ares-s1", 50.0)).query("benchmark == 'GPQA'")
     write_table(tmp_path / "own.parquet", table)
     figures = tmp_path / "figures"
-    execute(figures=str(figures), measured=str(tmp_path / "own.parquet"))
+    execute(NAME, figures=str(figures), measured=str(tmp_path / "own.parquet"))
     check_figures(figures)
     assert "F12: not testable" in capsys.readouterr().out

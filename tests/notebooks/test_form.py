@@ -1,4 +1,4 @@
-"""The form of the notebooks: they open by themselves, read on the web, and stay short."""
+"""The form of the notebooks: they open by themselves, answer first, and read on the web."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from ares import paths
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 #: Lines of a code cell, blank ones not counted.
-LONGEST = 12
-#: The sections, in this order. Measurement and figure may come in several pairs, one per topic.
+LONGEST = 40
+#: The sections, in this order. Measurements and figures may come several times, one per topic.
 BEFORE = ["Question", "What the paper says", "Method"]
+#: Stands after the question, computed from the tables.
+ANSWER = "Answer"
 PAIR = ["Measurement", "Figure"]
 AFTER = ["What we conclude", "What we can't conclude"]
 #: Ends of a sentence: not the point of an abbreviation, nor that of a number.
@@ -72,10 +74,10 @@ def test_it_opens_with_its_title(cells):
 
 
 def test_it_has_the_sections_of_all_notebooks_in_their_order(cells):
-    headings = [heading for heading, _, _ in sections(cells)]
+    headings = [heading for heading, _, _ in sections(cells) if heading != ANSWER]
     assert headings[:3] == BEFORE and headings[-2:] == AFTER
     between = [heading.split(":")[0] for heading in headings[3:-2]]
-    assert between and between == PAIR * (len(between) // 2)
+    assert between[0] == PAIR[0] and set(between) == set(PAIR)
 
 
 def test_every_section_has_something_in_it(cells):
@@ -88,13 +90,19 @@ def test_the_method_is_told_in_two_sentences(cells):
     assert len(SENTENCE_END.findall(method)) == 2
 
 
-def test_a_measurement_prints_and_a_figure_draws(cells):
+def kinds(cell: dict) -> set[str]:
+    """What a cell's outputs are: kinds of data, or stream."""
+    named = {kind for output in cell["outputs"] for kind in output.get("data", {})}
+    return named | {o["output_type"] for o in cell["outputs"] if "data" not in o}
+
+
+def test_a_measurement_shows_numbers_and_a_figure_draws(cells):
     for heading, _, own in sections(cells):
-        kinds = {kind for cell in own for o in cell["outputs"] for kind in o.get("data", {})}
+        shown = set().union(*map(kinds, own))
         if heading.split(":")[0] == "Measurement":
-            assert any(o["output_type"] == "stream" for c in own for o in c["outputs"]), heading
+            assert shown & {"stream", "text/html", "text/markdown"}, heading
         if heading.split(":")[0] == "Figure":
-            assert "image/png" in kinds, heading
+            assert "image/png" in shown, heading
 
 
 def test_what_we_conclude_is_computed(cells):
@@ -108,13 +116,6 @@ def test_cells_are_short(cells):
         for cell in code(cells)
     }
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
-
-
-def test_nothing_is_defined_in_it(cells):
-    defined = [
-        line for cell in code(cells) for line in cell["source"] if re.match(r"(def|class) ", line)
-    ]
-    assert defined == []
 
 
 def test_its_figures_are_those_it_is_listed_with(request, cells):
@@ -135,16 +136,16 @@ def test_every_cell_was_run_without_errors_and_in_order(cells):
     assert not [o for cell in code(cells) for o in cell["outputs"] if o["output_type"] == "error"]
 
 
-def test_checked_cells_print_something_and_draw_nothing(cells):
+def test_checked_cells_show_something_and_draw_nothing(cells):
     checked = tagged(cells, "nbval-check-output")
     assert checked
     for cell in checked:
         assert cell["outputs"], cell["id"]
-        assert all(output["output_type"] == "stream" for output in cell["outputs"]), cell["id"]
+        assert not kinds(cell) & {"image/png", "error"}, cell["id"]
 
 
 def test_a_figure_is_shown(cells):
-    assert any("image/png" in o.get("data", {}) for c in code(cells) for o in c["outputs"])
+    assert any("image/png" in kinds(cell) for cell in code(cells))
 
 
 def test_no_folder_of_one_machine_stands_in_it(cells):

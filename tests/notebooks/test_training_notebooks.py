@@ -1,26 +1,19 @@
-"""The notebooks of the training runs on made-up tables: of the smallest size, and with gaps.
-
-Their cells run one after the other in this process, which is quicker than a kernel; papermill and
-nbval run them for real elsewhere.
-"""
+"""The notebooks of the training runs on made-up tables: of the smallest size, and with gaps."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-import yaml
 
 from ares import paths
 from ares.io import write_table
+from tests.notebooks.running import LISTED, execute
 
-LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
 NOTEBOOKS = ["09_training", "10_ablation"]
 
 
@@ -32,18 +25,6 @@ def made_up() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def execute(name: str, **parameters: str) -> None:
-    """Run the code cells of a notebook with other values of its parameters."""
-    cells = json.loads((paths.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    names: dict = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
-            if "parameters" in cell["metadata"].get("tags", []):
-                names.update(parameters)
-    plt.close("all")
 
 
 def write(folder: Path, tables: dict[str, pd.DataFrame], change: Callable) -> None:
