@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ares.errors import UserError
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -28,6 +30,22 @@ class Decoding:
     top_k: int = 0
     top_logprobs: int = 0
     stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be drawn from.
+
+        Raises:
+            UserError: names the value.
+        """
+        for name, value, fits, wanted in (
+            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
+            ("temperature", self.temperature, self.temperature >= 0, "0 or more"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "it lies in (0, 1]"),
+            ("top_k", self.top_k, self.top_k >= 0, "0 (no limit) or more"),
+            ("stop", self.stop, "" not in self.stop, "an empty text would end every response"),
+        ):
+            if not fits:
+                raise UserError(f"{name} {value}: {wanted}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,8 +14,18 @@ from ares.estimate.model_shapes import ModelShape, load_shape
 from ares.estimate.timing import HOUR, cold_start_seconds, step_of
 
 
-def estimate(options: argparse.Namespace) -> tuple[ModelShape, Inputs, dict[str, str]]:
+def inputs_of(
+    config: str | None,
+    model: str | None,
+    gpu: str,
+    given: Mapping[str, Any],
+    changes: Sequence[str],
+) -> tuple[ModelShape, Inputs, dict[str, str]]:
     """Shape, inputs, and where each input that is no default is from.
+
+    Args:
+        config: a scale of the paper's kind. model: a shape; None: that of the config.
+        gpu: a key of `GPUS`. given: inputs by name, None where not given. changes: NAME=VALUE.
 
     Raises:
         UserError: neither a config nor a shape, an unknown assumption, impossible sizes.
@@ -27,20 +37,16 @@ def estimate(options: argparse.Namespace) -> tuple[ModelShape, Inputs, dict[str,
         values.update(found)
         sources.update(dict.fromkeys(found, source))
 
-    peak, bandwidth, memory = GPUS[options.gpu]
-    take(
-        {"peak": peak, "bandwidth": bandwidth, "gpu_memory": memory}, f"data sheet of {options.gpu}"
-    )
-    model = options.model_shape
-    if options.config:
-        config = load_config(options.config, PAPER)
-        take(from_config(config), options.config)
-        model = model or config["model"]
+    sheet = zip(("peak", "bandwidth", "gpu_memory"), GPUS[gpu], strict=True)
+    take(dict(sheet), f"data sheet of {gpu}")
+    if config:
+        scale = load_config(config, PAPER)
+        take(from_config(scale), config)
+        model = model or scale["model"]
     if model is None:
         raise UserError("say what to estimate: --config paper-7b, or --model-shape 7b")
-    given = {"gpus": options.gpus, "gpu_memory": options.gpu_memory}
     take({name: value for name, value in given.items() if value is not None}, "given")
-    take(dict(map(_assignment, options.set)), "given")
+    take(dict(map(_assignment, changes)), "given")
     return load_shape(model), Inputs(**values), sources
 
 

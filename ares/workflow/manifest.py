@@ -1,4 +1,4 @@
-"""`ares manifest` and `ares summary`: what a run made, from what, where and in what time."""
+"""`ares manifest`: what a run made, from what, where and in what time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = (
 
 
 def register(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommands `manifest` and `summary`."""
+    """Add the subcommand `manifest`."""
     parser = commands.add_parser("manifest", help="write down what a run of the workflow made")
     parser.add_argument("--config", required=True, metavar="SCALE")
     parser.add_argument("--benchmarks", required=True, metavar="FOLDER")
@@ -36,10 +36,6 @@ def register(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", required=True, metavar="FILE")
     parser.set_defaults(run=write_manifest)
-
-    parser = commands.add_parser("summary", help="tell what a run of the workflow made, and where")
-    parser.add_argument("scale", metavar="SCALE")
-    parser.set_defaults(run=print_summary)
 
 
 def write_manifest(options: argparse.Namespace) -> None:
@@ -77,66 +73,6 @@ def write_manifest(options: argparse.Namespace) -> None:
             "notebooks": list(options.notebooks),
         },
     )
-
-
-def print_summary(options: argparse.Namespace) -> None:
-    """Print what the last complete run of a scale made, and where.
-
-    Raises:
-        UserError: unknown scale, or the scale has not been run, or by another version of ares.
-    """
-    from ares import paths
-    from ares.config import load_config
-    from ares.errors import UserError
-    from ares.io import read_json
-    from ares.versions import check_manifest
-
-    scale = load_config(options.scale)["scale"]
-    path = paths.RESULTS / scale / "manifest.json"
-    if not path.is_file():
-        raise UserError(
-            f"scale '{scale}' has not been run to its end: snakemake --cores all "
-            f"--config scale={options.scale}"
-        )
-    manifest, shown = read_json(path), path.relative_to(paths.ROOT)
-    if not isinstance(manifest, dict):
-        raise UserError(f"{shown}: damaged; run the workflow again")
-    check_manifest(manifest, shown.parent)
-    try:
-        lines = summary_lines(manifest, shown)
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise UserError(f"{shown}: damaged; run the workflow again") from None
-    print("\n".join(lines))
-    if (path.parent / "report" / "index.html").is_file():
-        print(f"  findings   {shown.parent}/report/index.html: open it in a browser")
-
-
-def summary_lines(manifest: dict[str, Any], path: Path) -> list[str]:
-    """Return the summary of a manifest that lies at `path`."""
-    figures = sorted({Path(file).stem for file in manifest["figures"]})
-    endings = sorted({Path(file).suffix[1:] for file in manifest["figures"]})
-    commit = manifest["commit"]
-    state = "no git" if commit is None else commit["hash"][:10]
-    if commit is not None and commit["changed"]:
-        state += " with local changes"
-    minutes = sum(manifest["job_seconds"].values()) / 60
-    return [
-        f"made at scale {manifest['config']['scale']} ({state}), {minutes:.1f} minutes of jobs:",
-        f"  tables     {places(manifest['tables'])}: {names(manifest['tables'])}",
-        f"  figures    {places(manifest['figures'])}: {', '.join(figures)} ({', '.join(endings)})",
-        f"  notebooks  {places(manifest['notebooks'])}: {names(manifest['notebooks'])}",
-        f"  manifest   {path}",
-    ]
-
-
-def places(files: Iterable[str]) -> str:
-    """Return the folders the files lie in."""
-    return ", ".join(sorted({f"{Path(file).parent}/" for file in files}))
-
-
-def names(files: Iterable[str]) -> str:
-    """Return the names of the files, without their folders."""
-    return ", ".join(Path(file).name for file in files)
 
 
 def fingerprints(files: Iterable[str], timed: Iterable[str]) -> dict[str, Any]:

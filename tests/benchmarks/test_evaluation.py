@@ -66,7 +66,7 @@ def command(folder: Path, registry: Path, names: list[str], *options: str) -> li
     """The arguments of an evaluation that writes into `folder`."""
     folder.mkdir(exist_ok=True)
     return [
-        *("benchmark", "--registry", str(registry), "--benchmarks", *names),
+        *("benchmark", "--registry", str(registry), *names),
         *("--max-tokens", "200", "--store", str(folder / "store.sqlite")),
         *("--scores-out", str(folder / "scores.csv")),
         *("--responses-out", str(folder / "responses.parquet")),
@@ -309,12 +309,12 @@ def test_a_dry_run_counts_and_asks_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--benchmarks", "own-nubmer"], "unknown benchmark 'own-nubmer'; did you mean"),
-        (["--benchmarks", "own-number", "--backend", "sevrer"], "unknown backend 'sevrer'"),
-        (["--benchmarks", "own-number", "--backend", "server"], "--url and --backend server"),
-        (["--benchmarks", "own-number", "--limit", "0"], "limit 0"),
-        (["--benchmarks", "own-number", "--judge", "x"], "--judge and --judge-url belong together"),
-        ([], "--model and --benchmarks say what to test"),
+        (["own-nubmer"], "unknown benchmark 'own-nubmer'; did you mean"),
+        (["own-number", "--backend", "sevrer"], "Invalid value for '--backend'"),
+        (["own-number", "--backend", "server"], "--url and --backend server"),
+        (["own-number", "--limit", "0"], "Invalid value for '--limit'"),
+        (["own-number", "--judge", "x"], "--judge and --judge-url belong together"),
+        ([], "name benchmarks and a --model"),
     ],
 )
 def test_mistakes_are_told_in_one_line(tmp_path, capsys, options, told):

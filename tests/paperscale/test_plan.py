@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ares import cli, paths
+from ares import paths
 from ares.config import load_config
+from tests.commands import check_command
 
 MODELS = ["base", "adacs", "cs-vanilla", "grpo-s1", "dapo-s1", "ares-no-kl-s1"]
 MODELS += ["ares-no-entropy-s1", "ares-s1"]
@@ -95,7 +96,7 @@ def test_the_commands_are_commands_of_ares_behind_their_launcher(plan, command, 
     start = shlex.split(load_config(scale)["launch"][launcher]) if launcher else []
     for words in found:
         assert words[: len(start) + 1] == [*start, "ares"]
-        assert callable(cli.build_parser().parse_args(words[len(start) + 1 :]).run)
+        check_command(words[len(start) + 1 :])
 
 
 def test_arms_start_from_the_cold_start_and_keep_states_of_their_own(plan):

@@ -64,7 +64,7 @@ def done(parts, tmp_path_factory) -> Path:
     for name, model in (("base", BASE_MODEL), ("ares-s1", folder / "ares")):
         run("benchmark", "--model", model, "--name", name, "--backend", "transformers",
             "--registry", folder / "stand-ins/benchmarks.yaml",
-            "--benchmarks", "countdown-text", "countdown-cards", "--max-tokens", 48,
+            "countdown-text", "countdown-cards", "--max-tokens", 48,
             "--samples", 2, "--top-logprobs", 5, "--store", folder / f"{name}.sqlite",
             "--scores-out", folder / f"{name}-scores.parquet",
             "--responses-out", folder / f"{name}-responses.parquet",

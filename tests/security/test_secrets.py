@@ -83,7 +83,7 @@ def registry(folder: Path, number: int, answer: str) -> Path:
 
 def benchmark(folder: Path, url: str, *options: str, answer: str = "number") -> list[str]:
     return [
-        *("benchmark", "--registry", str(registry(folder, 9, answer)), "--benchmarks", "own"),
+        *("benchmark", "--registry", str(registry(folder, 9, answer)), "own"),
         *("--backend", "server", "--url", url, "--model", "stub", "--wait", "0.01"),
         *("--attempts", "2", "--max-tokens", "50", "--top-logprobs", "3"),
         *("--store", str(folder / "store.sqlite"), "--scores-out", str(folder / "scores.csv")),

@@ -11,16 +11,16 @@ from contextlib import redirect_stdout
 import numpy as np
 import pandas as pd
 import pytest
+from typer.main import get_command
 
 from ares.analysis.difficulty import figure4
 from ares.analysis.stats import Resampler
-from ares.cli import main
+from ares.cli import app, main
 from ares.traces import figures
 from ares.traces import sample as sampling
 from ares.traces.measure import THRESHOLDS
 from ares.traces.read import Trace, read_traces
 from ares.traces.sample import PageSample
-from ares.workflow import analyze as command
 from tests.traces.conftest import made_up
 
 OPTIONS = ["--percentile", "90", "--page-traces", "10"]
@@ -162,7 +162,8 @@ def test_two_difficulties_of_one_question_are_refused(tmp_path, write_traces, ca
 
 
 def test_the_command_lists_the_thresholds_there_are():
-    assert command.THRESHOLDS == THRESHOLDS
+    (choice,) = [p for p in get_command(app).commands["analyze"].params if p.name == "threshold"]
+    assert tuple(choice.type.choices) == THRESHOLDS
 
 
 def sampled(number: int, wanted: int, tokens: int = 3) -> list[int]:

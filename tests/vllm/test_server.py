@@ -57,7 +57,7 @@ def registry(tmp_path_factory) -> Path:
 def evaluate(python: Path, out: Path, registry: Path, *model: str) -> tuple[pd.DataFrame, list]:
     """Run the evaluation of the whole benchmark; the table of responses and the traces."""
     command = [
-        *(str(python), "-m", "ares", "benchmark", "--benchmarks", "Sums"),
+        *(str(python), "-m", "ares", "benchmark", "Sums"),
         *("--registry", str(registry), *model),
         *("--temperature", "0", "--max-tokens", "40", "--top-logprobs", "20"),
         *("--store", str(out / "store.sqlite"), "--scores-out", str(out / "scores.csv")),

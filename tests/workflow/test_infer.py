@@ -182,9 +182,9 @@ def test_a_failure_is_told_and_the_others_are_printed(capsys, monkeypatch) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--samples", "0"), "--samples 0"),
-        (("--top-p", "0"), "--top-p 0.0: it lies in (0, 1]"),
-        (("--temperature", "nan"), "--temperature nan: 0 or more"),
+        (("--samples", "0"), "'--samples'"),
+        (("--top-p", "0"), "top_p 0.0: it lies in (0, 1]"),
+        (("--temperature", "nan"), "'--temperature'"),
         (("--window", "4"), "--window goes with --entropy"),
         (("--image", "none.png"), "--image none.png: no such picture"),
         (("--question", ""), "--question is empty"),

@@ -15,6 +15,7 @@ from ares import cli, paths
 from ares.config import SMALL_WORLD, load_config, scales
 from ares.report.page import Commands
 from ares.workflow import reference
+from tests.commands import check_command
 
 LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
 
@@ -135,7 +136,7 @@ def test_the_commands_of_the_rules_are_commands_of_ares(smoke_plan, command):
     assert len(lines) == {"sft": 2}.get(command, 1)
     for line in lines:
         words = shlex.split(line.split(" 2>&1")[0])[1:]
-        assert callable(cli.build_parser().parse_args(words).run)
+        check_command(words)
 
 
 def test_tables_and_figures_of_times_are_told_to_the_manifest(smoke_plan):

@@ -22,7 +22,8 @@ from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_multi_gpu_env
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from ares import __version__, cli, paths
+from ares import __version__, paths
+from tests.commands import check_command
 
 CONFIGS = sorted((paths.CONFIG / "accelerate").glob("*.yaml"))
 SCRIPTS = sorted((paths.CONFIG / "slurm").glob("*.sh"))
@@ -261,8 +262,7 @@ def test_the_commands_of_the_page_are_commands_of_ares():
     found = ares_arguments()
     assert len(found) >= 4
     for arguments in found:
-        options = cli.build_parser().parse_args(arguments)
-        assert callable(options.run)
+        check_command(arguments)
 
 
 def test_the_files_that_the_commands_name_exist():

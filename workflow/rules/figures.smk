@@ -80,7 +80,7 @@ rule findings_page:
         listed="workflow/notebooks.yaml",
         rules="config/findings.yaml",
         paper=sorted(str(path) for path in Path("data/paper").glob("*.csv")),
-        sources=module_sources("ares.workflow.report"),
+        sources=module_sources("ares.cli.runs"),
     output:
         directory(f"{RESULTS}/report"),
     log:

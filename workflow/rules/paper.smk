@@ -252,7 +252,7 @@ rule paper_benchmark:
     input:
         registries=REGISTRIES["benchmarks"],
         model=tested_files,
-        sources=module_sources("ares.workflow.benchmark"),
+        sources=module_sources("ares.cli.benchmark"),
     output:
         scores=f"{RESULTS}/scores/{{model}}/{{benchmark}}.parquet",
         responses=f"{RESULTS}/responses/{{model}}/{{benchmark}}.parquet",
@@ -272,7 +272,7 @@ rule paper_benchmark:
     message:
         "testing {wildcards.model} on {wildcards.benchmark}"
     shell:
-        "{params.launch} ares benchmark {params.options} --benchmarks {wildcards.benchmark}"
+        "{params.launch} ares benchmark {params.options} {wildcards.benchmark}"
         " --store {params.store} --scores-out {output.scores} --responses-out {output.responses}"
         " 2>&1 | tee {log}"
 
@@ -304,7 +304,7 @@ rule paper_token_records:
     input:
         registries=REGISTRIES["benchmarks"],
         model=files_of(ANALYSIS["model"]),
-        sources=module_sources("ares.workflow.benchmark"),
+        sources=module_sources("ares.cli.benchmark"),
     output:
         f"{RESULTS}/traces.jsonl",
     log:
@@ -331,7 +331,7 @@ rule paper_analyze:
     """Find windows of high entropy in the responses, and what they go with."""
     input:
         traces=f"{RESULTS}/traces.jsonl",
-        sources=module_sources("ares.workflow.analyze"),
+        sources=module_sources("ares.cli.analyze"),
     output:
         directory(f"{RESULTS}/analysis"),
     log:

@@ -88,7 +88,7 @@ def analysed_options(wildcards) -> str:
     name = ANALYSIS["model"]
     return (
         f"{backend_options(model_folder(name), name)}"
-        f" --benchmarks {' '.join(ANALYSIS['benchmarks'])} --limit {ANALYSIS['limit']}"
+        f" {' '.join(ANALYSIS['benchmarks'])} --limit {ANALYSIS['limit']}"
         f" --samples {ANALYSIS['samples']} --top-logprobs {ANALYSIS['top_logprobs']}"
     )
 

@@ -12,52 +12,39 @@ Figures and findings are computed from the tables on a CPU: they are the same wh
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from typer import Argument
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommand `compare`."""
-    parser = commands.add_parser(
-        "compare",
-        help="compare what two runs of a scale made",
-        description="Compare two runs of a scale by their manifests: hashes where bytes are "
-        "promised (a CPU), tables within a tolerance where they are not (a GPU).",
-    )
-    parser.add_argument("one", type=Path, metavar="MANIFEST", help="results/<scale>/manifest.json")
-    parser.add_argument("other", type=Path, metavar="MANIFEST")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Print how many files were compared.
-
-    Raises:
-        UserError: files differ (told line by line before), or a manifest can't be read.
-    """
+def compare(
+    one: Annotated[Path, Argument(metavar="MANIFEST", help="results/<scale>/manifest.json")],
+    other: Annotated[Path, Argument(metavar="MANIFEST", help="of the other run")],
+) -> None:
+    """Compare two runs of a scale: hashes where bytes are promised, else tables in a tolerance."""
     from ares.errors import UserError
     from ares.io import read_json
     from ares.versions import check_manifest
 
-    manifests = [read_json(path) for path in (options.one, options.other)]
-    for path, manifest in zip((options.one, options.other), manifests, strict=True):
+    paths = one, other
+    manifests = [read_json(path) for path in paths]
+    for path, manifest in zip(paths, manifests, strict=True):
         check_manifest(manifest, path.parent)
         if "reproducible" not in manifest:
             raise UserError(f"{path}: does not say what it promises: run the scale again")
     promises = {manifest["reproducible"] for manifest in manifests}
     promise = "bytes" if promises == {"bytes"} else "tolerance"
-    compare = same_bytes if promise == "bytes" else within_tolerance
-    one, other = manifests
-    compared, differences = compare(one, other, options.one, options.other)
+    differ = same_bytes if promise == "bytes" else within_tolerance
+    compared, differences = differ(*manifests, *paths)
     for line in differences:
         print(line)
     if differences:
         raise UserError(
-            f"{len(differences)} of {compared} files differ between {options.one} and "
-            f"{options.other}; promised: {promise}"
+            f"{len(differences)} of {compared} files differ between {one} and {other}; "
+            f"promised: {promise}"
         )
-    timed = sum(known is None for known in listed(one).values())
+    timed = sum(known is None for known in listed(manifests[0]).values())
     print(f"the same: {compared} files, by {promise}; not compared, as they hold times: {timed}")
 
 

@@ -1,0 +1,123 @@
+"""The command `ares`, for people; every command is a function of a module in this folder.
+
+The heavy imports (torch, transformers, pandas) belong inside the functions, so that `ares --help`
+and mistakes on the command line are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+import ares
+import ares.workflow
+from ares.cli.analyze import analyze
+from ares.cli.ask import ask
+from ares.cli.benchmark import benchmark, countdown
+from ares.cli.compare import compare
+from ares.cli.infer import infer
+from ares.cli.models import estimate, export
+from ares.cli.runs import config, report, summary
+from ares.errors import UserError, is_memory, refusal
+from ares.terminal import printable
+
+#: Characters of a message: it may repeat what a file holds.
+LONGEST_MESSAGE = 2_000
+NO_MEMORY = (
+    "out of memory: run fewer jobs side by side (snakemake --cores), make the scale's batches "
+    "smaller, or take a larger machine; the same command goes on from what is finished"
+)
+COMMANDS = {
+    "Ask a model": (ask, infer),
+    "Evaluate": (benchmark, countdown, analyze),
+    "Runs of the workflow": (config, summary, report, compare),
+    "Models": (estimate, export),
+}
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+for _panel, _functions in COMMANDS.items():
+    for _function in _functions:
+        app.command(rich_help_panel=_panel)(_function)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"ares {ares.__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=ares.__doc__)
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    pass
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the workflow's steps, the modules of `ares.workflow`."""
+    parser = argparse.ArgumentParser(prog="ares")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in _steps():
+        importlib.import_module(f"ares.workflow.{name}").register(commands)
+    return parser
+
+
+def _steps() -> list[str]:
+    return sorted(found.name for found in pkgutil.iter_modules(ares.workflow.__path__))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status; see `status_of`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0].replace("-", "_") in _steps():
+        options = build_parser().parse_args(given)
+        return status_of(lambda: options.run(options))
+    return status_of(lambda: app(given, prog_name="ares", standalone_mode=False))
+
+
+def status_of(action: Callable[[], int | None]) -> int:
+    """Run an action; what a user can mend is told in one line.
+
+    0: done. 1: nobody reads the output any more. 2: a mistake in what the user gave, a disk that
+    refuses, or too little memory. 130: interrupted.
+    """
+    try:
+        status = action() or 0
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        # Python would complain about the rest of the output when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (typer.TyperException, UserError, OSError, MemoryError, RuntimeError) as error:
+        told = _told(error)
+        if told is None:
+            raise
+        told_in_one_line = printable(" ".join(told.split()))[:LONGEST_MESSAGE]
+        print("ares: error:", told_in_one_line, file=sys.stderr)
+        return 2
+    if status == 130:
+        print("ares: interrupted", file=sys.stderr)
+    return status
+
+
+def _told(error: Exception) -> str | None:
+    """What to tell the user about an error; None where it is a mistake in the program."""
+    if isinstance(error, typer.TyperException):
+        return error.format_message()
+    if isinstance(error, OSError):
+        refused = refusal(error, error.filename) if error.filename else None
+        return None if refused is None else str(refused)
+    if isinstance(error, UserError):
+        return str(error)
+    return NO_MEMORY if is_memory(error) else None

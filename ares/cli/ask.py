@@ -1,0 +1,49 @@
+"""`ares ask`: put one problem of the small world to a model and read what it answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from ares.cli.options import Config, Samples
+
+
+def ask(
+    numbers: Annotated[list[int], Argument(metavar="NUMBER", help="that may be used")],
+    target: Annotated[int, Option(help="that is to be reached")],
+    config: Config = "laptop",
+    image: Annotated[bool, Option("--image", help="show the numbers as drawn cards")] = False,
+    picture: Annotated[
+        Path | None, Option(metavar="FILE", help="show this picture of the cards")
+    ] = None,
+    samples: Samples = 4,
+) -> None:
+    """Put one problem to a model, as text or as a picture."""
+    from dataclasses import replace
+
+    from ares.config import SMALL_WORLD, load_config
+    from ares.errors import UserError
+    from ares.sampling.policy import load, sampling_of
+    from ares.sampling.rollouts import Task, roll_out
+    from ares.world.cards import check_shape, read_picture
+    from ares.world.problem import Problem, check_problem
+    from ares.world.settings import load_world
+
+    settings = load_config(config, SMALL_WORLD)
+    problem = Problem(tuple(numbers), target)
+    check_problem(problem, load_world(settings["world"]))
+    shown = None
+    if picture is not None:
+        if not picture.is_file():
+            raise UserError(f"{picture}: no such picture")
+        shown = read_picture(picture.read_bytes(), str(picture))
+        check_shape(shown, str(picture))
+    presentation = "image" if image or shown else "text"
+    model, processor, world = load(settings)
+    task = Task(problem, "", presentation, settings["seed"], shown)
+    sampling = replace(sampling_of(settings), samples=samples)
+    for row in roll_out(model, processor, [task], world, sampling).itertuples():
+        print(f"[{row.verdict}; {row.n_tokens} tokens, mean entropy {row.entropy.mean():.2f} nats]")
+        print(row.text, end="\n\n")

@@ -1,0 +1,394 @@
+"""`ares benchmark`: how right and how long a model answers benchmarks, through any backend.
+
+`ares countdown` writes the small world's problems as benchmarks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Argument, Option
+
+from ares.cli.options import (
+    PLACE,
+    RESPONSES,
+    Config,
+    KeyVariable,
+    Revision,
+    Temperature,
+    TopK,
+    TopP,
+    Url,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ares.answers.grader import Grader
+    from ares.answers.judge import ModelJudge
+    from ares.backends.base import Decoding
+    from ares.backends.store import Kept, Store
+    from ares.benchmarks.registry import Benchmark
+
+SERVER, JUDGE, OUTPUT = "Server, with --backend server", "Judge", "Output"
+
+
+def benchmark(
+    names: Annotated[list[str] | None, Argument(metavar="BENCHMARK", help="see --list")] = None,
+    show: Annotated[bool, Option("--list", help="print the benchmarks there are")] = False,
+    registry: Annotated[
+        list[Path] | None,
+        Option(metavar="FILE", help="benchmarks of your own; may be repeated"),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="questions of each, spread over it, variants together"),
+    ] = None,
+    model: Annotated[
+        str, Option(help="folder, name on the hub or on the server", rich_help_panel=PLACE)
+    ] = "",
+    name: Annotated[str, Option(help="of the model in the tables", rich_help_panel=PLACE)] = "",
+    backend: Annotated[
+        Literal["vllm", "server", "transformers"],
+        Option(help="what runs it", rich_help_panel=PLACE),
+    ] = "vllm",
+    parallel: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="requests or prompts at a time", rich_help_panel=PLACE),
+    ] = None,
+    revision: Revision = None,
+    tensor_parallel: Annotated[
+        int, Option(min=1, metavar="GPUS", help="that share it (vllm)", rich_help_panel=PLACE)
+    ] = 1,
+    max_model_len: Annotated[
+        int | None,
+        Option(
+            min=1, metavar="TOKENS", help="of prompt and response (vllm)", rich_help_panel=PLACE
+        ),
+    ] = None,
+    dtype: Weights = None,
+    url: Url = None,
+    key_variable: KeyVariable = "OPENAI_API_KEY",
+    attempts: Annotated[
+        int, Option(min=1, metavar="N", help="per request", rich_help_panel=SERVER)
+    ] = 6,
+    wait: Annotated[
+        float,
+        Option(
+            min=0, metavar="S", help="before the first retry; then doubled", rich_help_panel=SERVER
+        ),
+    ] = 2.0,
+    timeout: Annotated[
+        float, Option(min=0, metavar="S", help="of an attempt", rich_help_panel=SERVER)
+    ] = 600.0,
+    extra_body: Annotated[
+        Any,
+        Option(
+            parser=json.loads,
+            metavar="JSON",
+            help="further fields of every request",
+            rich_help_panel=SERVER,
+        ),
+    ] = "{}",
+    samples: Annotated[
+        int | None,
+        Option(
+            min=1,
+            metavar="N",
+            help="responses per question, instead of the benchmark's own",
+            rich_help_panel=RESPONSES,
+        ),
+    ] = None,
+    temperature: Temperature = 1.0,
+    top_p: TopP = 1.0,
+    top_k: TopK = 0,
+    max_tokens: Annotated[
+        int, Option(min=1, metavar="N", help="of a response", rich_help_panel=RESPONSES)
+    ] = 16384,
+    top_logprobs: Annotated[
+        int,
+        Option(min=0, metavar="K", help="per token, for `ares analyze`", rich_help_panel=RESPONSES),
+    ] = 0,
+    seed: Annotated[int, Option(metavar="N", help="of the run", rich_help_panel=RESPONSES)] = 1,
+    judge: Annotated[
+        str,
+        Option(metavar="MODEL", help="that grades what rules can't settle", rich_help_panel=JUDGE),
+    ] = "",
+    judge_url: Annotated[
+        str, Option(metavar="URL", help="of its server, ends in /v1", rich_help_panel=JUDGE)
+    ] = "",
+    judge_key_variable: Annotated[
+        str, Option(metavar="NAME", help="as --key-variable", rich_help_panel=JUDGE)
+    ] = "OPENAI_API_KEY",
+    store: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="answers are kept here and not asked for again; default: in results/benchmarks/",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    scores_out: Annotated[
+        Path | None, Option(metavar="TABLE", help="one row per metric", rich_help_panel=OUTPUT)
+    ] = None,
+    responses_out: Annotated[
+        Path | None, Option(metavar="TABLE", help="one row per response", rich_help_panel=OUTPUT)
+    ] = None,
+    traces_out: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="JSON Lines for `ares analyze`", rich_help_panel=OUTPUT),
+    ] = None,
+    max_failures: Annotated[
+        int, Option(min=0, metavar="N", help="more of them are an error", rich_help_panel=OUTPUT)
+    ] = 0,
+    dry_run: Annotated[
+        bool,
+        Option("--dry-run", help="count requests and tokens, ask nothing", rich_help_panel=OUTPUT),
+    ] = False,
+    tokenizer: Annotated[
+        str, Option(metavar="MODEL", help="counts tokens of a dry run", rich_help_panel=OUTPUT)
+    ] = "",
+) -> None:
+    """Test any model on benchmarks: ask, grade, write scores with intervals."""
+    from ares.backends.base import Decoding
+    from ares.backends.choose import Choice, open_backend
+    from ares.backends.store import Kept, Store
+    from ares.benchmarks.registry import REGISTRY, load_registry
+
+    known = load_registry(REGISTRY, *(registry or ()))
+    if show:
+        for entry in known.values():
+            print(f"{entry.name:<16} {entry.answer:<11} {entry.metric:<13} {entry.level or '-'}")
+        return
+    plan = Plan(
+        chosen(names or [], known, model),
+        limit,
+        samples,
+        Decoding(max_tokens, temperature, top_p, top_k, top_logprobs),
+        seed,
+    )
+    choice = Choice(
+        kind=backend,
+        model=model,
+        url=url,
+        parallel=parallel,
+        key_variable=key_variable,
+        revision=revision,
+        tensor_parallel=tensor_parallel,
+        max_model_len=max_model_len,
+        dtype=dtype,
+        attempts=attempts,
+        wait_s=wait,
+        timeout_s=timeout,
+        extra_body=extra_body,
+    )
+    shown = name or model
+    with Store(store or store_file(shown)) as answers:
+        asked = Kept(open_backend(choice), answers)
+        if dry_run:
+            print(plan.told(asked, tokenizer))
+            return
+        judging = judge_of(judge, judge_url, judge_key_variable, answers)
+        responses, scores = plan.carried_out(asked, judging, traces_out)
+    for frame, path in ((responses, responses_out), (scores, scores_out)):
+        frame.insert(0, "model", shown)
+        if path:
+            from ares.io import write_table
+
+            write_table(path, frame)
+    print(told(scores))
+    report_failures(responses, max_failures)
+
+
+def countdown(
+    out: Annotated[Path, Option(metavar="FOLDER", help="receives questions and registry file")],
+    config: Config = "laptop",
+    per_level: Annotated[
+        int | None, Option(min=1, metavar="N", help="problems, instead of the scale's own")
+    ] = None,
+) -> None:
+    """Write the small world's test problems as benchmarks."""
+    from ares.benchmarks.countdown import NAMES, write_countdown
+    from ares.config import SMALL_WORLD, load_config
+    from ares.world.settings import load_world
+
+    scale = load_config(config, SMALL_WORLD)
+    registry = write_countdown(
+        out,
+        load_world(scale["world"]),
+        scale["problems"]["levels"],
+        per_level or scale["evaluation"]["per_level"],
+        scale["seed"],
+    )
+    print(f"wrote {registry}; ares benchmark --registry {registry}", *NAMES.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked: questions of benchmarks, `limit` of each, and how responses are drawn."""
+
+    benchmarks: list[Benchmark]
+    limit: int | None
+    samples: int | None
+    decoding: Decoding
+    seed: int
+
+    def told(self, backend: Kept, tokenizer: str) -> str:
+        """How many requests and tokens an evaluation would take; asks nothing."""
+        import pandas as pd
+
+        from ares.benchmarks.load import items
+        from ares.benchmarks.run import Requests
+        from ares.benchmarks.tokens import TokenCounter
+
+        tokens = TokenCounter.of(tokenizer) if tokenizer else TokenCounter()
+        rows = []
+        for benchmark in self.benchmarks:
+            samples = self.samples or benchmark.samples
+            found = items(benchmark, self.limit)
+            requests = Requests(found, samples, self.decoding, self.seed)
+            missing = [backend.key(request) not in backend.store for request in requests]
+            prompt = sum(tokens(asked.messages) for asked in compress(requests, missing))
+            rows.append((benchmark.name, len(found), samples, sum(missing), prompt))
+        columns = ["benchmark", "questions", "samples", "requests", "prompt tokens"]
+        table = pd.DataFrame(rows, columns=columns)
+        table["response tokens, at most"] = table["requests"] * self.decoding.max_tokens
+        kept = int((table["questions"] * table["samples"] - table["requests"]).sum())
+        return (
+            f"{table.to_string(index=False)}\n{table['requests'].sum()} requests to ask, {kept} "
+            f"answers are in {backend.store.path}; prompt tokens {tokens.how}"
+        )
+
+    def carried_out(
+        self, backend: Kept, judge: ModelJudge | None, traces_out: Path | None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Ask and grade; the table of responses and that of scores."""
+        import pandas as pd
+
+        from ares.answers.grader import Grader
+        from ares.benchmarks.load import items
+        from ares.benchmarks.metrics import scores
+
+        tables, scored = [], []
+        with Grader(judge=judge) as grader, trace_file(traces_out) as write_trace:
+            for benchmark in self.benchmarks:
+                found = items(benchmark, self.limit)
+                rows = self._rows(benchmark, found, backend, grader, write_trace)
+                tables.append(pd.DataFrame(rows))
+                source = " ".join(found.origins)
+                scored.append(scores(tables[-1], benchmark).assign(source=source))
+        return pd.concat(tables, ignore_index=True), pd.concat(scored, ignore_index=True)
+
+    def _rows(
+        self,
+        benchmark: Benchmark,
+        found: Any,
+        backend: Kept,
+        grader: Grader,
+        write_trace: Callable[[dict[str, Any]], object],
+    ) -> Iterator[dict[str, Any]]:
+        from ares.benchmarks.report import by_item, row, traces
+        from ares.benchmarks.run import answered
+
+        samples = self.samples or benchmark.samples
+        answers = answered(
+            found, backend, grader, self.decoding, samples, self.seed, progress=benchmark.name
+        )
+        for of_item in by_item(answers):
+            for line in traces(of_item, benchmark.level):
+                write_trace(line)
+            yield from map(row, of_item)
+
+
+def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Benchmark]:
+    """The benchmarks that the command line names.
+
+    Raises:
+        UserError: none, an unknown one, no model.
+    """
+    from ares.config import suggestion
+    from ares.errors import UserError
+
+    if not model or not names:
+        raise UserError("name benchmarks and a --model; --list shows the benchmarks there are")
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"unknown benchmark '{name}'{suggestion(name, known)}; --list shows them all"
+            )
+    return [known[name] for name in names]
+
+
+def judge_of(model: str, url: str, key_variable: str, store: Store) -> ModelJudge | None:
+    """The judge that the command line names; its verdicts are kept with the answers.
+
+    Raises:
+        UserError: half of a judge.
+    """
+    from ares.answers.judge import ModelJudge
+    from ares.backends.server import ServerBackend
+    from ares.backends.store import Kept
+    from ares.errors import UserError
+
+    if bool(model) != bool(url):
+        raise UserError("--judge and --judge-url belong together: give both or neither")
+    if not model:
+        return None
+    return ModelJudge(Kept(ServerBackend(url, model, key_variable=key_variable), store))
+
+
+def store_file(name: str) -> Path:
+    """Where the answers of a model are kept unless told: under results/benchmarks/."""
+    from ares.paths import RESULTS
+
+    return RESULTS / "benchmarks" / f"{name.strip('/').replace('/', '--')}.sqlite"
+
+
+@contextmanager
+def trace_file(path: Path | None) -> Iterator[Callable[[dict[str, Any]], object]]:
+    """A function that writes one trace; what it wrote appears whole at the end, or not at all."""
+    from ares.io import atomic_path
+
+    if path is None:
+        yield lambda trace: None
+        return
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        yield lambda trace: file.write(json.dumps(trace, ensure_ascii=False) + "\n")
+
+
+def told(table: pd.DataFrame) -> str:
+    """The scores as lines for the terminal."""
+    shown = ["benchmark", "metric", "score", "ci_low", "ci_high", "n_items", "samples", "n_tokens"]
+    return table[shown].to_string(index=False, float_format=lambda value: f"{value:.1f}")
+
+
+def report_failures(responses: pd.DataFrame, allowed: int) -> None:
+    """Print what has no response, and what could not be graded.
+
+    Raises:
+        UserError: more of the former than allowed.
+    """
+    from ares.errors import UserError
+
+    for status, reason in (("ungradable", "note"), ("failed", "failure")):
+        found = responses[responses["status"] == status]
+        for line in found.head(10).itertuples():
+            print(f"{status}: {line.benchmark}/{line.id}#{line.sample}: {getattr(line, reason)}")
+        if len(found) > 10:
+            print(f"... and {len(found) - 10} more {status}")
+    failed = int((responses["status"] == "failed").sum())
+    if failed > allowed:
+        raise UserError(
+            f"{failed} of {len(responses)} requests have no response; scores count them as not "
+            "right; run again to ask for these only, or allow them with --max-failures"
+        )

@@ -1,0 +1,269 @@
+"""`ares infer`: put one question to any model and read what it answers, and how sure it was."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Option
+
+from ares.cli.options import (
+    PLACE,
+    RESPONSES,
+    KeyVariable,
+    Revision,
+    Samples,
+    Temperature,
+    TopK,
+    TopP,
+    Url,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ares.backends.base import Request, Response
+
+SHOWN = "What is shown"
+#: Most probable tokens that are asked for where they are kept or an entropy is estimated from them.
+_RIVALS = 20
+#: Response tokens unless told; half the context of a model whose context is short.
+_LIMIT = 8192
+
+
+def infer(
+    model: Annotated[str, Option(help="folder, name on the hub, or what the server calls it")],
+    question: Annotated[str, Option(metavar="TEXT", help="'-' reads it from standard input")],
+    image: Annotated[
+        list[Path] | None,
+        Option(metavar="FILE", help="may be repeated; <image> in the question marks its place"),
+    ] = None,
+    prompt: Annotated[str | None, Option(metavar="TEXT|FILE", help="system prompt")] = None,
+    samples: Samples = 1,
+    temperature: Temperature = 1.0,
+    top_p: TopP = 1.0,
+    top_k: TopK = 0,
+    max_tokens: Annotated[
+        int | None,
+        Option(
+            min=1,
+            metavar="N",
+            help=f"of a response; default: {_LIMIT}, or half of a short context",
+            rich_help_panel=RESPONSES,
+        ),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        Option(metavar="TEXT", help="ends a response; may be repeated", rich_help_panel=RESPONSES),
+    ] = None,
+    seed: Annotated[
+        int,
+        Option(
+            min=0,
+            metavar="S",
+            help="of the first response; then S + 1, ...",
+            rich_help_panel=RESPONSES,
+        ),
+    ] = 0,
+    max_pixels: Annotated[
+        int | None, Option(min=784, metavar="N", help="shrink larger pictures to this many pixels")
+    ] = None,
+    entropy: Annotated[
+        bool,
+        Option(
+            "--entropy",
+            help="every token with its entropy: a colour on a terminal, else a number in a table",
+            rich_help_panel=SHOWN,
+        ),
+    ] = False,
+    window: Annotated[
+        int,
+        Option(
+            min=1,
+            metavar="W",
+            help="with --entropy: mean of W tokens (eq. 4)",
+            rich_help_panel=SHOWN,
+        ),
+    ] = 1,
+    color: Annotated[
+        Literal["auto", "always", "never"],
+        Option(help="NO_COLOR is heeded", rich_help_panel=SHOWN),
+    ] = "auto",
+    json: Annotated[
+        bool,
+        Option("--json", help="one line per response, for `ares analyze`", rich_help_panel=SHOWN),
+    ] = False,
+    url: Url = None,
+    key_variable: KeyVariable = "OPENAI_API_KEY",
+    device: Annotated[
+        str | None,
+        Option(help="cpu, cuda, cuda:1; default: a GPU if there is one", rich_help_panel=PLACE),
+    ] = None,
+    dtype: Weights = None,
+    revision: Revision = None,
+    batch: Annotated[
+        int, Option(min=1, metavar="N", help="responses at a time", rich_help_panel=PLACE)
+    ] = 8,
+) -> None:
+    """Put one question, with pictures or without, to a model folder, a hub model or a server."""
+    from ares.backends.base import Decoding, Failure, Request
+    from ares.errors import UserError
+    from ares.terminal import colours_wanted, legend, printable
+
+    if window > 1 and not entropy:
+        raise UserError("--window goes with --entropy: add that")
+    if url and (device or dtype or revision):
+        raise UserError(
+            "--device, --dtype and --revision are the server's to choose: leave them out, or --url"
+        )
+    question = (sys.stdin.read() if question == "-" else question).strip()
+    messages = _messages(question, [_picture(file, max_pixels) for file in image or ()], prompt)
+    context = 2 * _LIMIT
+    if url:
+        from ares.backends.server import ServerBackend
+
+        backend: Any = ServerBackend(url, model, key_variable=key_variable, parallel=batch)
+    else:
+        from transformers.utils import logging
+
+        from ares.backends.local import LocalBackend
+
+        logging.disable_progress_bar()  # of the weights; it would mix with the answer
+        backend = LocalBackend(model, batch=batch, device=device, dtype=dtype, revision=revision)
+        context = backend.context
+    decoding = Decoding(
+        max_tokens=max_tokens or min(_LIMIT, context // 2),
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        # A model in this process gives exact entropies; of a server's an estimate is made.
+        top_logprobs=_RIVALS if json or (entropy and url) else int(entropy),
+        stop=tuple(stop or ()),
+    )
+    name = _name(messages)
+    asked = [Request(name, messages, decoding, seed + sample) for sample in range(samples)]
+    coloured = colours_wanted(color, sys.stdout)
+    if entropy and coloured and not json:
+        print(legend("entropy" if window == 1 else f"mean entropy of {window} tokens"), end="\n\n")
+    failed = 0
+    for request, answer in backend.generate(asked):
+        sample = request.seed - seed
+        if isinstance(answer, Failure):
+            failed += 1
+            print(f"ares: response {sample + 1}: {printable(answer.reason)}", file=sys.stderr)
+        elif json:
+            print(_line(request, sample, answer, question, model), flush=True)
+        else:
+            print(_head(answer, sample, samples, request.seed))
+            text = _tokens(answer, window, coloured) if entropy else printable(answer.full_text)
+            print(text, end="\n\n", flush=True)
+    if failed:
+        raise UserError(f"{failed} of {samples} responses failed, see above")
+
+
+def _messages(
+    question: str, pictures: Sequence[Image.Image], prompt: str | None
+) -> list[dict[str, Any]]:
+    """The chat messages; pictures stand where the question marks them, or before it."""
+    from ares.benchmarks.prompts import messages
+    from ares.errors import UserError
+
+    if not question:
+        raise UserError("--question is empty: ask something")
+    system = "" if prompt is None else _text_or_file(prompt)
+    try:
+        return messages(question, dict(enumerate(pictures, start=1)), "{question}", system)
+    except ValueError as error:
+        raise UserError(f"--question: {error}; give it with --image") from None
+
+
+def _text_or_file(given: str) -> str:
+    """A text as it is, or what a file of that name holds."""
+    import os
+
+    from ares.errors import UserError
+
+    if not os.path.isfile(given):  # (Path.is_file refuses a text that is too long for a name)
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--prompt {given}: not a readable text file ({error})") from None
+
+
+def _picture(file: Path, most: int | None) -> Image.Image:
+    from PIL import Image
+
+    from ares.errors import UserError
+    from ares.world.cards import read_picture
+
+    if not file.is_file():
+        raise UserError(f"--image {file}: no such picture")
+    picture = read_picture(file.read_bytes(), str(file))
+    if most is None or picture.width * picture.height <= most:
+        return picture
+    scale = (most / (picture.width * picture.height)) ** 0.5
+    size = max(int(picture.width * scale), 1), max(int(picture.height * scale), 1)
+    return picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def _name(messages: list[dict[str, Any]]) -> str:
+    """The id of a question, whatever the seed."""
+    import hashlib
+
+    from ares.backends.messages import digest, parts, pictures
+
+    texts = [part["text"] for part in parts(messages) if part["type"] == "text"]
+    known = "\0".join([*texts, *map(digest, pictures(messages))])
+    return "q-" + hashlib.sha256(known.encode()).hexdigest()[:12]
+
+
+def _line(request: Request, sample: int, answer: Response, question: str, model: str) -> str:
+    """A response as a line of a trace file, in ASCII: nothing in it acts on a terminal."""
+    from json import dumps
+
+    logprobs = None if answer.logprobs is None else {"content": answer.logprobs}
+    return dumps(
+        {
+            "id": request.id,
+            "benchmark": "infer",
+            "sample": sample,
+            "prompt": question,
+            "text": answer.full_text,
+            "finish": answer.finish,
+            "n_tokens": answer.tokens,
+            "correct": None,
+            "difficulty": None,
+            "logprobs": logprobs,
+            "entropy": answer.entropy,
+            "model": model,
+            "temperature": request.decoding.temperature,
+            "seed": request.seed,
+        }
+    )
+
+
+def _head(answer: Response, sample: int, samples: int, seed: int) -> str:
+    """What stands above a response."""
+    told = [f"{sample + 1} of {samples}", answer.finish]
+    if answer.tokens is not None:
+        told.append(f"{answer.tokens} tokens")
+    if answer.entropy:
+        told.append(f"mean entropy {sum(answer.entropy) / len(answer.entropy):.2f} nats")
+    return f"[{', '.join(told)}, seed {seed}]"
+
+
+def _tokens(answer: Response, window: int, in_colour: bool) -> str:
+    """A response token by token, with entropies."""
+    from ares.backends.uncertainty import token_entropies, window_entropies
+    from ares.terminal import coloured, table
+
+    tokens, values, listed = token_entropies(answer)
+    told = "[entropies at temperature 1, estimated from the {} most probable tokens]\n"
+    windows = window_entropies(values, window)
+    columns = {"entropy": values} | ({"window": windows} if window > 1 else {})
+    shown = coloured(tokens, windows) if in_colour else "\n".join(table(tokens, columns))
+    return (told.format(listed) if listed else "") + shown

@@ -1,0 +1,126 @@
+"""`ares config`, `ares summary`, `ares report`: what a scale means, and what its run made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from ares.cli.options import Scale
+
+
+def config(scale: Scale) -> None:
+    """Check a config and print it, defaults included."""
+    import yaml
+
+    from ares.config import load_config
+
+    print(yaml.safe_dump(load_config(scale), sort_keys=False), end="")
+
+
+def summary(scale: Scale) -> None:
+    """Tell what the last complete run of a scale made, and where."""
+    from ares import paths
+    from ares.config import load_config
+    from ares.errors import UserError
+    from ares.io import read_json
+    from ares.versions import check_manifest
+
+    path = _finished(load_config(scale)["scale"], scale)
+    manifest, shown = read_json(path), path.relative_to(paths.ROOT)
+    if not isinstance(manifest, dict):
+        raise UserError(f"{shown}: damaged; run the workflow again")
+    check_manifest(manifest, shown.parent)
+    try:
+        lines = summary_lines(manifest, shown)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise UserError(f"{shown}: damaged; run the workflow again") from None
+    print("\n".join(lines))
+    if (path.parent / "report" / "index.html").is_file():
+        print(f"  findings   {shown.parent}/report/index.html: open it in a browser")
+
+
+def report(
+    scale: Annotated[
+        str | None, Argument(metavar="SCALE", help="its last complete run is shown")
+    ] = None,
+    reference: Annotated[
+        bool,
+        Option("--reference", help="the run in data/reference instead, as docs/findings.html"),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        Option(
+            metavar="FOLDER",
+            help="receives index.html, notebooks/ and data/; default: results/SCALE/report",
+        ),
+    ] = None,
+) -> None:
+    """Write the findings page of a run: claims, numbers, verdicts, figures."""
+    from ares import paths
+    from ares.config import SMALL_WORLD, config_path, load_config, shown
+    from ares.errors import UserError
+    from ares.report import folder
+
+    if (scale is None) != reference:
+        raise UserError("give a scale, or --reference")
+    if scale is None:
+        if out:
+            raise UserError("--out: the page of the reference run is docs/findings.html")
+        written = folder.write_reference()
+    else:
+        name, path = load_config(scale, SMALL_WORLD)["scale"], config_path(scale)
+        made = _finished(name, scale)
+        given = name if path.parent == paths.CONFIG else shown(path)
+        written = folder.write_run(
+            name, given, paths.resolve(out) if out else made.parent / "report"
+        )
+    print(f"made {shown(written)}")
+
+
+def _finished(name: str, given: str) -> Path:
+    """The manifest of a run that ended.
+
+    Raises:
+        UserError: there is none.
+    """
+    from ares import paths
+    from ares.errors import UserError
+
+    path = paths.RESULTS / name / "manifest.json"
+    if not path.is_file():
+        raise UserError(
+            f"scale '{name}' has not been run to its end: snakemake --cores all "
+            f"--config scale={given}"
+        )
+    return path
+
+
+def summary_lines(manifest: dict[str, Any], path: Path) -> list[str]:
+    """Return the summary of a manifest that lies at `path`."""
+    figures = sorted({Path(file).stem for file in manifest["figures"]})
+    endings = sorted({Path(file).suffix[1:] for file in manifest["figures"]})
+    commit = manifest["commit"]
+    state = "no git" if commit is None else commit["hash"][:10]
+    if commit is not None and commit["changed"]:
+        state += " with local changes"
+    minutes = sum(manifest["job_seconds"].values()) / 60
+    return [
+        f"made at scale {manifest['config']['scale']} ({state}), {minutes:.1f} minutes of jobs:",
+        f"  tables     {places(manifest['tables'])}: {names(manifest['tables'])}",
+        f"  figures    {places(manifest['figures'])}: {', '.join(figures)} ({', '.join(endings)})",
+        f"  notebooks  {places(manifest['notebooks'])}: {names(manifest['notebooks'])}",
+        f"  manifest   {path}",
+    ]
+
+
+def places(files: Iterable[str]) -> str:
+    """Return the folders the files lie in."""
+    return ", ".join(sorted({f"{Path(file).parent}/" for file in files}))
+
+
+def names(files: Iterable[str]) -> str:
+    """Return the names of the files, without their folders."""
+    return ", ".join(Path(file).name for file in files)
