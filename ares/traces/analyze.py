@@ -44,8 +44,6 @@ def analyze(
     Raises:
         UserError: the file can't be read, or there is nothing to measure.
     """
-    if page_traces < 0:
-        raise UserError(f"--page-traces {page_traces}: give the number of traces, 0 for no page")
     folder.mkdir(parents=True, exist_ok=True)
     sample = PageSample(page_traces)
     with temporary_folder(folder / "spool") as scratch:

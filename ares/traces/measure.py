@@ -52,15 +52,6 @@ class Definition:
     percentile: float = 95.0
     threshold: str = "batch"
 
-    def __post_init__(self) -> None:
-        """Raise UserError for values that mean nothing."""
-        if self.window < 1:
-            raise UserError(f"window {self.window}: a window holds at least 1 token")
-        if not 0 <= self.percentile <= 100:
-            raise UserError(f"percentile {self.percentile}: give a number from 0 to 100")
-        if self.threshold not in THRESHOLDS:
-            raise UserError(f"threshold {self.threshold!r}: choose from {', '.join(THRESHOLDS)}")
-
     @property
     def start(self) -> str:
         """Where a window starts, as `ares.method.windows` calls it."""

@@ -111,7 +111,7 @@ def test_every_model_meets_every_benchmark(plan):
     scale, text = plan
     config = load_config(scale)
     tested = [words for words in commands(text, "benchmark") if "--scores-out" in words]
-    assert {(option(w, "name"), option(w, "benchmarks")) for w in tested} == {
+    assert {(option(w, "name"), w[w.index("benchmark") + 1]) for w in tested} == {
         (model, name) for model in MODELS for name in config["evaluation"]["benchmarks"]
     }
     for words in tested:

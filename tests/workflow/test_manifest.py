@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from ares import cli, paths
+from ares.cli.runs import summary_lines
 from ares.io import read_json
-from ares.workflow.manifest import fingerprint, job_seconds, summary_lines, wall_seconds
+from ares.workflow.manifest import fingerprint, job_seconds, wall_seconds
 
 #: SHA-256 of the three bytes "abc", from FIPS 180-2.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -272,7 +272,7 @@ rule paper_benchmark:
     message:
         "testing {wildcards.model} on {wildcards.benchmark}"
     shell:
-        "{params.launch} ares benchmark {params.options} {wildcards.benchmark}"
+        "{params.launch} ares benchmark {wildcards.benchmark} {params.options}"
         " --store {params.store} --scores-out {output.scores} --responses-out {output.responses}"
         " 2>&1 | tee {log}"
 

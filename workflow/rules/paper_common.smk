@@ -72,8 +72,8 @@ def backend_options(model: str, name: str) -> str:
     if BACKEND["parallel"]:
         given["--parallel"] = BACKEND["parallel"]
     words = [word for option, value in given.items() for word in (option, str(value))]
-    registry = ["--registry", *SCALE["benchmarks"]] if SCALE["benchmarks"] else []
-    return shlex.join(words + registry)
+    registries = [word for file in SCALE["benchmarks"] for word in ("--registry", file)]
+    return shlex.join(words + registries)
 
 
 def tested_options(wildcards) -> str:
