@@ -1,4 +1,4 @@
-"""Figure 5's numbers and F7 on tables small enough to check by hand."""
+"""F7 on tables small enough to check by hand."""
 
 from __future__ import annotations
 
@@ -7,27 +7,10 @@ import pandas as pd
 import pytest
 
 from ares.analysis import cold_start
-from ares.analysis.stats import Estimate, Resampler
+from ares.analysis.stats import Resampler
 from ares.errors import UserError
 
 PROMPT = {"level": "easy", "presentation": "text"}
-
-
-def three_sets() -> pd.DataFrame:
-    """Pool: lengths 10, 20, 60 at pass rate 1 and 100, 200 at 0; adacs took 20 and 100."""
-    pool = pd.DataFrame(
-        {
-            "problem_id": ["a", "a", "a", "b", "b"],
-            "n_tokens": [10, 20, 60, 100, 200],
-            "habit": ["direct", "search", "overcheck", "search", "search"],
-            **PROMPT,
-        }
-    )
-    pass_rates = pd.DataFrame({"problem_id": ["a", "b"], "pass_rate": [1.0, 0.0], **PROMPT})
-    selection = pool.iloc[[1, 3]].assign(
-        curation="adacs", pass_rate=[1.0, 0.0], target_tokens=[20.0, 150.0]
-    )
-    return cold_start.three_sets(pool, pass_rates, selection)
 
 
 def evaluation(**lengths: list[float]) -> pd.DataFrame:
@@ -58,33 +41,6 @@ def table() -> pd.DataFrame:
 @pytest.fixture
 def resampler(table) -> Resampler:
     return Resampler(table["problem_id"], table["level"], 50, 0.95, 0)
-
-
-def test_the_spread_of_a_bracket_before_and_after_selection():
-    found = cold_start.length_by_bracket(three_sets()).set_index(["set", "source", "pass_rate"])
-    pool = found.loc["pool", "text", 1.0]
-    assert (pool["traces"], pool["mean"], pool["median"]) == (3, 30.0, 20.0)
-    assert (pool["q25"], pool["q75"]) == (15.0, 40.0) and np.isnan(pool["target"])
-    chosen = found.loc["adacs", "text", 0.0]
-    assert (chosen["traces"], chosen["mean"], chosen["target"]) == (1, 100.0, 150.0)
-
-
-def test_lengths_are_counted_in_half_open_intervals():
-    found = cold_start.length_counts(three_sets(), [0, 20, 100])
-    pool = found[found["set"] == "pool"]
-    assert pool["traces"].tolist() == [1, 2]  # 100 and 200 lie outside, 20 opens the second
-    assert pool["share"].tolist() == [0.2, 0.4]
-
-
-def test_the_papers_difficulty_is_one_minus_the_pass_rate():
-    paper = pd.DataFrame(
-        {"difficulty_score": [0.0, 0.5, 1.0], "mean_thought_length": [6000.0, 9000.0, 24000.0]}
-    )
-    found = cold_start.beside_paper(three_sets(), paper)
-    assert found["difficulty"].tolist() == [0.0, 1.0]
-    assert found["ours"].tolist() == [20.0, 100.0]
-    assert found["ours_relative"].tolist() == [1.0, 5.0]
-    assert found["paper_relative"].tolist() == [1.0, 4.0]
 
 
 def test_every_model_is_placed_at_the_pass_rate_of_the_base(table):
@@ -142,49 +98,9 @@ def test_the_difference_is_paired_over_problems():
     assert found.value == pytest.approx(8.0) and found.high - found.low < 1e-6
 
 
-def test_what_was_taught_stands_beside_what_was_learned(table):
-    found = cold_start.taught_and_learned(three_sets(), table)
-    assert found.to_dict("list") == {
-        "arm": ["adacs", "adacs"],
-        "pass_rate": [0.0, 1.0],
-        "taught": [100.0, 20.0],
-        "learned": [90.0, 10.0],
-    }
-    slopes = cold_start.bracket_slopes(found)
-    assert slopes.round(9).values.tolist() == [["adacs", -80.0, -80.0]]
-
-
-def test_lengths_by_pass_rate_have_an_arm_and_a_presentation(table, resampler):
-    found = cold_start.length_by_pass_rate(table, resampler)
-    row = found.set_index(["arm", "presentation", "pass_rate"]).loc["adacs", "text", 0.5]
-    assert row["value"] == 50.0 and row["rows"] == 1
-
-
 def test_tables_that_do_not_fit_are_refused():
     whole = evaluation(base=[1, 2, 3], adacs=[1, 2, 3], cs_vanilla=[1, 2, 3])
     with pytest.raises(UserError, match="no arm cs-vanilla"):
         cold_start.with_base_pass_rate(whole[whole["arm"] != "cs-vanilla"])
     with pytest.raises(UserError, match="different problems"):
         cold_start.with_base_pass_rate(whole.iloc[1:])
-    pool = pd.DataFrame({"problem_id": ["a"], "n_tokens": [1], "habit": ["direct"], **PROMPT})
-    rates = pd.DataFrame({"problem_id": ["b"], "pass_rate": [1.0], **PROMPT})
-    with pytest.raises(UserError, match="different runs"):
-        cold_start.three_sets(pool, rates, pool)
-
-
-def test_one_bracket_has_no_slope():
-    both = pd.DataFrame({"arm": ["adacs"], "pass_rate": [0.0], "taught": [10.0], "learned": [12.0]})
-    assert cold_start.bracket_slopes(both)[["slope_taught", "slope_learned"]].isna().all(axis=None)
-
-
-def test_conclusions_are_made_of_the_numbers():
-    claims = {"F7": Estimate(3.0, 1.0, 5.0)}
-    both = pd.DataFrame(
-        {"arm": "adacs", "pass_rate": [0.0, 1.0], "taught": [30.0, 10.0], "learned": [50.0, 10.0]}
-    )
-    said = cold_start.in_words(claims, {"all": Estimate(-1.0, -2.0, 0.5)}, both)
-    assert said == [
-        "F7: holds, by 3.0 [1.0, 5.0] tokens per unit of pass rate",
-        "In proportion to its length AdaCS is steeper: undecided (-1.000 [-2.000, 0.500])",
-        "adacs was taught a slope of -20.0 tokens and has learned -40.0, 2.00 times as steep",
-    ]
