@@ -165,30 +165,6 @@ def dots(
         look.pop("label", None)  # one entry in the legend
 
 
-def stacked_bars(ax: Axes, table: pd.DataFrame, colours: dict[str, str], least: float) -> None:
-    """Horizontal bars in parts, one bar per row; a part says its share when that is `least`.
-
-    Args:
-        table: one column per part, NaN where a bar lacks it; the index names the bars.
-        colours: of the parts, in the order from the left.
-    """
-    done = np.zeros(len(table))
-    total = table[list(colours)].sum(axis=1).to_numpy()
-    for part, colour in colours.items():
-        widths = table[part].fillna(0).to_numpy()
-        bars = ax.barh(range(len(table)), widths, left=done, color=colour, label=part)
-        shares = [
-            f"{w / t:.0%}" if w >= least * t > 0 else "" for w, t in zip(widths, total, strict=True)
-        ]
-        dark = np.dot(mpl.colors.to_rgb(colour), (0.299, 0.587, 0.114)) < 0.5
-        ax.bar_label(
-            bars, shares, label_type="center", fontsize=6, color="white" if dark else "black"
-        )
-        done += widths
-    ax.set_yticks(range(len(table)), table.index)
-    ax.grid(axis="y", visible=False)
-
-
 def whole_steps(ax: Axes) -> None:
     """A few ticks of the x axis, at whole numbers only: there is no half a batch.
 
@@ -233,38 +209,6 @@ def nothing_to_draw(ax: Axes, why: str) -> None:
     ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", color="#666666")
     ax.set(xticks=[], yticks=[])
     ax.grid(False)
-
-
-def rollout_tree(ax: Axes, rows: pd.DataFrame) -> None:
-    """Draw the rollouts of a group as lines over token positions; a branch hangs on its parent.
-
-    Args:
-        rows: from `ares.analysis.trees.lay_out`: row (line from the top), parent_row (-1: none),
-            start, end (tokens), correct and departs (what is written where a branch leaves).
-    """
-    for tree in rows.to_dict("records"):
-        row, colour = tree["row"], "#0072B2" if tree["correct"] else "#D55E00"
-        ax.plot([tree["start"], tree["end"]], [row, row], "-", color=colour, linewidth=1.6)
-        # Tokens as gaps in the line: more than a thousand would hide it.
-        if tree["end"] < 1000:
-            inner = range(tree["start"] + 1, tree["end"])
-            ax.plot(inner, [row] * len(inner), "|", color="white", markersize=3, mew=0.5)
-        end = {"marker": "o"} if tree["correct"] else {"marker": "x", "mew": 1.4}
-        ax.plot(tree["end"], row, color=colour, markersize=5, **end)
-        if tree["parent_row"] >= 0:
-            ax.plot([tree["start"]] * 2, [tree["parent_row"], row], color="black", linewidth=0.6)
-            ax.plot(tree["start"], tree["parent_row"], "D", color="black", markersize=3.5)
-            ax.annotate(
-                tree["departs"],
-                (tree["start"], row),
-                xytext=(3, 3),
-                textcoords="offset points",
-                fontsize=6,
-                parse_math=False,  # a response may hold dollar signs
-            )
-    ax.set(ylim=(rows["row"].max() + 0.7, -0.7), yticks=rows["row"], xlabel="token")
-    ax.set_yticklabels(rows["name"])
-    ax.grid(axis="y", visible=False)
 
 
 def word_cloud(ax: Axes, weights: dict[str, float], colours: dict[str, str], seed: int) -> None:

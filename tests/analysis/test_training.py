@@ -90,15 +90,6 @@ def test_intervals_over_problems_alone_are_thin():
     plt.close(fig)
 
 
-def test_stacked_bars_say_large_shares_only():
-    fig, ax = plt.subplots()
-    table = pd.DataFrame({"a": [9.0, 1.0], "b": [1.0, NAN]}, index=["x", "y"])
-    plotting.stacked_bars(ax, table, {"a": "#000000", "b": "#FFFFFF"}, least=0.2)
-    assert [text.get_text() for text in ax.texts] == ["90%", "100%", "", ""]
-    assert [text.get_color() for text in ax.texts[:2]] == ["white", "white"]
-    plt.close(fig)
-
-
 def test_all_models_can_be_told_apart_without_colour():
     styles = {**plotting.STARTS, **plotting.ARMS}
     assert len({str(style["linestyle"]) for style in styles.values()}) == len(styles)

@@ -13,8 +13,8 @@ from ares import paths
 LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
 
 
-def execute(name: str, **parameters: str) -> None:
-    """Run the code cells of a notebook with other values of its parameters."""
+def execute(name: str, **parameters: str) -> dict:
+    """Run a notebook's code cells with other values of its parameters; what they defined."""
     cells = json.loads((paths.NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     names: dict = {}
     for cell in cells:
@@ -23,3 +23,4 @@ def execute(name: str, **parameters: str) -> None:
             if "parameters" in cell["metadata"].get("tags", []):
                 names.update(parameters)
     plt.close("all")
+    return names

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -58,3 +59,15 @@ def test_gaps_in_the_tables_are_drawn_as_gaps(name, gap, made_up, tmp_path):
     execute(name, config="laptop", tables=str(tmp_path), figures=str(tmp_path / "figures"))
     for figure in LISTED[name]["figures"]:
         assert (tmp_path / "figures" / f"{figure}.png").is_file()
+
+
+def test_any_rollout_of_any_group_can_be_read_in_its_tree(tmp_path):
+    """What the controls under the tree draw: nobody moves them when the notebook is executed."""
+    names = execute("09_training", figures=str(tmp_path))
+    for group, rollout, read in ((1, 4, 4), (len(names["ranked"]), 99, 7)):
+        fig = names["reading"](group, rollout)
+        first, *lines = fig.get_supxlabel().splitlines()
+        assert first == f"rollout {read}; [shared with its parent], <n>: rollout n leaves here"
+        assert lines[0].startswith("[<think>") and lines[-1].endswith("<|im_end|>")
+        assert len(fig.axes[0].patches) == 1  # the rollout that is read is marked
+    plt.close("all")
