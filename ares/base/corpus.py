@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ares.base.ahead import ahead
 from ares.model.processor import TorchvisionFreeProcessor
-from ares.world.problem import Problem, random_problem, split_of
+from ares.world.problem import Problem, random_problem
 from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
 from ares.world.teachers import draw_habit, respond
@@ -36,11 +36,9 @@ def draw_example(
     world: World, image_share: float, max_response: int, rng: np.random.Generator
 ) -> Example:
     """One example from the train split: level, habit and presentation drawn independently."""
-    levels = list(world.levels.values())
+    levels = list(world.levels)
     while True:
-        problem = random_problem(levels[rng.integers(len(levels))], world, rng)
-        if split_of(problem, world) != "train":
-            continue
+        problem = random_problem(levels[rng.integers(len(levels))], world, rng, "train")
         trace = respond(problem, draw_habit(world, rng), world, rng)
         if len(trace.words) < max_response:
             presentation = "image" if rng.random() < image_share else "text"
@@ -155,8 +153,10 @@ class Stream:
 
     def _batch(self, examples: list[Example], seed: int) -> dict[str, Tensor]:
         batch = collate(examples, self.processor, seed, self.world.values)
-        if "pixel_values" in batch:
-            batch["position_ids"] = positions(batch, self.processor.image_token_id)
+        batch["position_ids"] = positions(batch, self.processor.image_token_id)
+        # The padding is on the right, where causal attention never looks; without a mask it is
+        # a quarter faster.
+        del batch["attention_mask"]
         return batch
 
     def batches(

@@ -1,4 +1,4 @@
-"""Which words of a response open a decision, read back from its text alone.
+"""Which words of a response open a decision, and what it compares, read from its text alone.
 
 The teachers know it when they speak; a sampled text has to be read. The rule is the same: a step
 `a op b` decides where it is first worked out. Steps of a sentence that checks, and steps of the
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from ares.world.settings import Language
 
 STEP = re.compile(r"(\d+)\s+([-+x])\s+(\d+)\s+=")
+LEFT = re.compile(r"(?<!\S)left((?:\s+\d+)+)")
 SENTENCE_END = re.compile(r"(?<!\S)\.(?!\S)|</think>")
 
 
@@ -35,6 +36,29 @@ def decision_starts(text: str, language: Language) -> dict[int, str]:
             if not in_answer:
                 stated.add(match.groups())
         start = end
+    return found
+
+
+def candidates(text: str, count: int, language: Language) -> list[str]:
+    """What a thought compared with the target, in order: the steps of each candidate, as in a box.
+
+    Sentences that check are left out: they compare a candidate again.
+
+    Args:
+        count: how many numbers the problem has. A step that leaves m of them has count - m - 1
+            steps before it, which a later candidate shares until it replaces them.
+    """
+    checks, found, path = set(language.markers["check"]), [], []
+    for sentence in SENTENCE_END.split(text.partition("</think>")[0]):
+        steps, left = re.findall(r"\d+\s+[-+x]\s+\d+\s+=\s+\d+", sentence), LEFT.search(sentence)
+        words = sentence.split()
+        if not steps or checks & set(words):
+            continue
+        compared = "vs" in words
+        remaining = 1 if compared or not left else len(left[1].split())
+        path = [*path[: count - remaining - 1], steps[-1]]
+        if compared:
+            found.append(" , ".join(path))
     return found
 
 

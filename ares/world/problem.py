@@ -7,6 +7,7 @@ to a presentation, so that a permutation never moves a problem from one split to
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -144,18 +145,57 @@ def _halves(numbers: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[i
             yield (first, *compress(rest, dealt)), others
 
 
-def random_problem(k: int, world: World, rng: np.random.Generator) -> Problem:
-    """A solvable problem of k numbers; the target is uniform over all that can be reached.
+def guess_chance(problem: Problem, world: World) -> float:
+    """How likely the teachers' intuition is to solve a problem at its first guess, in [0, 1]."""
+    temperatures = world.teacher.intuition_early, world.teacher.intuition_last
+    return _chance(tuple(sorted(problem.numbers)), problem.target, world.values, temperatures)
 
-    Playing the numbers at random would favour targets with many solutions.
+
+@lru_cache(maxsize=200_000)
+def _chance(
+    numbers: tuple[int, ...],
+    target: int,
+    values: tuple[int, int],
+    temperatures: tuple[float, float],
+) -> float:
+    if len(numbers) == 1:
+        return float(numbers[0] == target)
+    temperature = temperatures[len(numbers) == 2]
+    total = right = 0.0
+    for b, a in dict.fromkeys(combinations(numbers, 2)):
+        rest = list(numbers)
+        rest.remove(a)
+        rest.remove(b)
+        for value in (a + b, a - b, a * b):
+            if values[0] <= value <= values[1]:
+                weight = math.exp(-abs(value - target) / temperature)
+                total += weight
+                left = tuple(sorted((value, *rest)))
+                right += weight * _chance(left, target, values, temperatures)
+    return right / total if total else 0.0
+
+
+def random_problem(
+    level: str, world: World, rng: np.random.Generator, split: str | None = None
+) -> Problem:
+    """A solvable problem of a level and split; the target is uniform over all that can be reached.
+
+    Playing the numbers at random would favour targets with many solutions. Problems that a guess
+    solves too often or too rarely for their level are drawn again.
     """
+    k, (low, high) = world.levels[level], world.guess_chance[level]
     while True:
         numbers = tuple(
             int(n) for n in rng.integers(world.numbers[0], world.numbers[1] + 1, size=k)
         )
         targets = sorted(reachable(tuple(sorted(numbers)), world.values))
-        if targets:
-            return Problem(numbers, targets[rng.integers(len(targets))])
+        if not targets:
+            continue
+        problem = Problem(numbers, targets[rng.integers(len(targets))])
+        if split and split_of(problem, world) != split:
+            continue
+        if (low, high) == (0, 1) or low <= guess_chance(problem, world) <= high:
+            return problem
 
 
 def draw_problems(
@@ -190,7 +230,7 @@ def draw_up_to(
     found: dict[str, Problem] = {}
     barren = 0  # draws in a row without a new problem
     while len(found) < count and barren <= 20_000:
-        problem = random_problem(world.levels[level], world, rng)
+        problem = random_problem(level, world, rng)
         if split_of(problem, world) == split and problem.id not in found:
             found[problem.id] = problem
             barren = 0

@@ -42,13 +42,20 @@ class Language:
 
 @dataclass(frozen=True)
 class Teacher:
-    """How the two teachers choose and how long they search."""
+    """How the two teachers choose, how they search, and for how long.
+
+    exploration: share of searches that restart; the others are depth-first.
+    drop: chance, after each further attempt, that its answer takes the place of the right one.
+    """
 
     intuition_last: float
     intuition_early: float
     search_comparisons: tuple[int, int]
     give_up_comparisons: tuple[int, int]
     checks: tuple[int, int]
+    exploration: float
+    further_attempts: tuple[int, int]
+    drop: float
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class World:
     numbers: tuple[int, int]
     values: tuple[int, int]
     levels: dict[str, int]
+    guess_chance: dict[str, tuple[float, float]]
     split: dict[str, float]
     language: Language
     habits: dict[str, float]
@@ -102,6 +110,7 @@ def world_from_dict(raw: Any, where: str) -> World:
         numbers=(low, high),
         values=(least, most),
         levels=checked["levels"],
+        guess_chance={k: tuple(v) for k, v in checked["guess_chance"].items()},
         split=checked["split"],
         habits=checked["habits"],
         teacher=Teacher(
@@ -110,6 +119,9 @@ def world_from_dict(raw: Any, where: str) -> World:
             search_comparisons=tuple(teacher["search_comparisons"]),
             give_up_comparisons=tuple(teacher["give_up_comparisons"]),
             checks=tuple(teacher["checks"]),
+            exploration=teacher["exploration"],
+            further_attempts=tuple(teacher["further_attempts"]),
+            drop=teacher["drop"],
         ),
         language=Language(
             **{**language, "fillers": tuple(language["fillers"]), "markers": markers}

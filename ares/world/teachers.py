@@ -1,7 +1,10 @@
 """Two teachers, as in figure 5 of the paper: System 1 answers, System 2 searches and says so.
 
-System 2 is a depth-first search with backtracking, its branches ordered by the same intuition by
-which System 1 answers. Four habits (settings `habits`) mix the two into a corpus in which length
+System 2 searches by the same intuition by which System 1 answers, in one of two ways. The
+depth-first search backtracks from the end, so within a budget it rarely gets back to its first
+step. The restart search works out complete candidates, each from the problem's own numbers: every
+comparison is about as likely to succeed as the last one. The setting `exploration` is the share of
+traces that restart. Four habits (settings `habits`) mix the systems into a corpus in which length
 does not follow difficulty: the overthinking on easy problems and the giving up on hard ones that
 the paper starts from.
 """
@@ -17,6 +20,8 @@ from ares.world.problem import Problem, Step, moves
 from ares.world.settings import HABITS, Teacher, World
 
 Move = tuple[Step, tuple[int, ...]]
+#: Most comparisons of one candidate of the restart search, all at its last step.
+LAST_COMPARISONS = 2
 
 
 def intuition_order(
@@ -33,7 +38,7 @@ def intuition_order(
 
 @dataclass
 class _Search:
-    """One depth-first search that speaks; `budget` counts comparisons with the target."""
+    """One search that speaks; `budget` counts comparisons with the target."""
 
     problem: Problem
     world: World
@@ -43,10 +48,8 @@ class _Search:
     tried: tuple[Step, ...] = ()  # the last path that was compared with the target
 
     def visit(self, numbers: tuple[int, ...], path: tuple[Step, ...]) -> tuple[Step, ...] | None:
-        """Search below `numbers`; the steps that reach the target, or None."""
-        options = moves(numbers, self.world.values)
-        ordered = intuition_order(options, self.problem.target, self.world.teacher, self.rng)
-        for index, (step, left) in enumerate(ordered):
+        """Search depth-first below `numbers`; the steps that reach the target, or None."""
+        for index, (step, left) in enumerate(self._ordered(numbers)):
             if self.budget == 0:
                 return None
             if len(left) == 1:
@@ -56,6 +59,45 @@ class _Search:
             if found is not None:
                 return found
         return None
+
+    def restart(self) -> tuple[Step, ...] | None:
+        """Try candidates, each from the start; the steps that reach the target, or None."""
+        found = self.candidate()
+        while found is None and self.budget > 0:
+            self.wait()
+            found = self.candidate()
+        return found
+
+    def wait(self) -> None:
+        """Give up a candidate. The numbers are not stated again: they stand in the problem."""
+        self.speaker.filler()
+        self.speaker.word("back")
+        self.speaker.say(".")
+
+    def candidate(self, avoid: Step | None = None) -> tuple[Step, ...] | None:
+        """Steps by intuition, the last one compared with the target; those that reach it, or None.
+
+        Args:
+            avoid: a last step that is not to be tried.
+        """
+        numbers, path = self.problem.numbers, ()
+        while len(numbers) > 2:
+            options = self._ordered(numbers)
+            if not options:  # a dead end: no step from here stays in range
+                return None
+            step, numbers = options[0]
+            self._step(step, numbers, path)
+            path = (*path, step)
+        last = [step for step, _ in self._ordered(numbers) if step != avoid]
+        for index, step in enumerate(last[: min(LAST_COMPARISONS, self.budget)]):
+            found = self._compare(step, path, first=index == 0)
+            if found is not None:
+                return found
+        return None
+
+    def _ordered(self, numbers: tuple[int, ...]) -> list[Move]:
+        options = moves(numbers, self.world.values)
+        return intuition_order(options, self.problem.target, self.world.teacher, self.rng)
 
     def _compare(self, step: Step, path: tuple[Step, ...], first: bool) -> tuple[Step, ...] | None:
         self.speaker.filler()
@@ -84,13 +126,16 @@ class _Search:
             self.speaker.word("back")
             self.speaker.left(numbers)
             self.speaker.say(".")
+        self._step(step, left, path)
+        return self.visit(left, (*path, step))
+
+    def _step(self, step: Step, left: tuple[int, ...], path: tuple[Step, ...]) -> None:
         self.speaker.filler()
         self.speaker.word("next" if path else "plan")
         self.speaker.step(step, decides=True)
         self.speaker.filler()
         self.speaker.left(left)
         self.speaker.say(".")
-        return self.visit(left, (*path, step))
 
 
 def _guess(problem: Problem, world: World, rng: np.random.Generator) -> tuple[Step, ...]:
@@ -122,9 +167,14 @@ def _searching(habit: str, problem: Problem, world: World, rng: np.random.Genera
     speaker = Speaker(world.language, rng)
     speaker.say("<think>")
     search = _Search(problem, world, speaker, rng, budget)
-    found = search.visit(problem.numbers, ())
+    # Without exploration nothing is drawn for it: such a world says what it always said.
+    restarts = teacher.exploration > 0 and rng.random() < teacher.exploration
+    found = search.restart() if restarts else search.visit(problem.numbers, ())
     if found and habit == "overcheck":
-        _check_again(speaker, problem, found, _between(teacher.checks, rng))
+        if restarts:
+            found = _go_on(search, found)
+        else:
+            _check_again(speaker, problem, found, _between(teacher.checks, rng))
     speaker.word("guess" if gives_up and not found else "conclude")
     steps = found or (search.tried if gives_up else ())
     speaker.answer(steps, stated=set(steps))
@@ -144,6 +194,18 @@ def _check_again(speaker: Speaker, problem: Problem, steps: tuple[Step, ...], ti
                 speaker.say(",")
             speaker.step(step, decides=False)
         speaker.say(f"vs {problem.target} yes .")
+
+
+def _go_on(search: _Search, found: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Look for another way after success; the answer, which may now be a wrong one."""
+    teacher, rng, answer = search.world.teacher, search.rng, found
+    for _ in range(_between(teacher.further_attempts, rng)):
+        search.budget = LAST_COMPARISONS
+        search.wait()
+        another = search.candidate(avoid=found[-1])
+        if another is not None or rng.random() < teacher.drop:
+            answer = search.tried
+    return answer
 
 
 def respond(problem: Problem, habit: str, world: World, rng: np.random.Generator) -> Trace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import permutations
 
@@ -16,6 +17,7 @@ from ares.world.problem import (
     Step,
     check_problem,
     draw_problems,
+    guess_chance,
     moves,
     random_problem,
     reachable,
@@ -23,6 +25,8 @@ from ares.world.problem import (
     split_of,
 )
 from ares.world.settings import SPLITS, load_world
+from ares.world.teachers import respond
+from ares.world.verify import verify
 
 WORLD = load_world()
 
@@ -55,7 +59,7 @@ def test_reachable_agrees_with_solutions(numbers: list[int], target: int) -> Non
 def test_order_of_numbers_never_changes_the_split() -> None:
     rng = np.random.default_rng(0)
     for _ in range(100):
-        problem = random_problem(3, WORLD, rng)
+        problem = random_problem("medium", WORLD, rng)
         splits = {
             split_of(Problem(p, problem.target), WORLD) for p in permutations(problem.numbers)
         }
@@ -71,7 +75,7 @@ def test_splits_share_no_problem_and_have_their_shares() -> None:
     assert not drawn["train"] & drawn["validation"]
     assert not drawn["train"] & drawn["test"]
     assert not drawn["validation"] & drawn["test"]
-    many = [split_of(random_problem(4, WORLD, rng), WORLD) for _ in range(2000)]
+    many = [split_of(random_problem("hard", WORLD, rng), WORLD) for _ in range(2000)]
     for split in SPLITS:
         assert abs(many.count(split) / 2000 - WORLD.split[split]) < 0.04
 
@@ -109,3 +113,25 @@ def test_unknown_level_and_split_are_named() -> None:
         draw_problems("harder", "test", 1, WORLD, np.random.default_rng(0))
     with pytest.raises(UserError, match="unknown split 'dev'"):
         draw_problems("easy", "dev", 1, WORLD, np.random.default_rng(0))
+
+
+def test_the_chance_of_a_guess_on_a_literal_problem() -> None:
+    # 8 + 3 = 11, 8 - 3 = 5 and 8 x 3 = 24, weighed by their distance to 11 over 25.
+    weights = [1.0, math.exp(-6 / 25), math.exp(-13 / 25)]
+    assert guess_chance(Problem((8, 3), 11), WORLD) == pytest.approx(1 / sum(weights))
+    assert guess_chance(Problem((8, 3), 12), WORLD) == 0
+    assert guess_chance(Problem((25, 25), 25), WORLD) == 0
+
+
+@pytest.mark.parametrize("problem", [Problem((8, 14, 17, 22), 17), Problem((6, 2, 2, 3), 32)])
+def test_the_chance_of_a_guess_is_how_often_guesses_are_right(problem: Problem) -> None:
+    rng = np.random.default_rng(0)
+    said = (respond(problem, "direct", WORLD, rng).text for _ in range(3000))
+    right = np.mean([verify(problem, text, WORLD.values).correct for text in said])
+    assert abs(right - guess_chance(problem, WORLD)) < 0.03
+
+
+def test_a_level_may_bound_the_chance_of_a_guess() -> None:
+    world = replace(WORLD, guess_chance={**WORLD.guess_chance, "hard": (0.05, 0.11)})
+    drawn = draw_problems("hard", "validation", 20, world, np.random.default_rng(3))
+    assert all(0.05 <= guess_chance(problem, world) <= 0.11 for problem in drawn)

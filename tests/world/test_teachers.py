@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ares.paths import CONFIG
 from ares.world.language import Speaker, zipf
-from ares.world.parse import decision_starts, label_tokens
+from ares.world.parse import candidates, decision_starts, label_tokens
 from ares.world.problem import Problem, random_problem
 from ares.world.settings import HABITS, load_world
 from ares.world.teachers import draw_habit, respond
@@ -17,36 +20,116 @@ from ares.world.verify import steps_right, verify
 from ares.world.vocabulary import vocabulary
 
 WORLD = load_world()
+RESTARTS = load_world(CONFIG / "world-restart.yaml")
+LEVEL = {2: "easy", 3: "medium", 4: "hard"}
 
 
-def traces(habit: str, k: int, count: int = 60):
+def traces(habit: str, k: int, count: int = 60, world=WORLD):
     rng = np.random.default_rng([k, HABITS.index(habit)])
     for _ in range(count):
-        problem = random_problem(k, WORLD, rng)
-        yield problem, respond(problem, habit, WORLD, rng)
+        problem = random_problem(LEVEL[k], world, rng)
+        yield problem, respond(problem, habit, world, rng)
 
 
+@pytest.mark.parametrize("world", [WORLD, RESTARTS])
 @pytest.mark.parametrize("habit", HABITS)
 @pytest.mark.parametrize("k", [2, 3, 4])
-def test_every_trace_is_well_formed(habit: str, k: int) -> None:
-    known = set(vocabulary(WORLD))
-    for problem, trace in traces(habit, k):
+def test_every_trace_is_well_formed(habit: str, k: int, world) -> None:
+    known = set(vocabulary(world))
+    for problem, trace in traces(habit, k, world=world):
         assert trace.words[0] == "<think>"
         assert trace.words.count("</think>") == trace.words.count("\\boxed{") == 1
         assert trace.words[-1] == "}"
         assert set(trace.words) <= known
         right, stated = steps_right(trace.text)
         assert right == stated
-        verdict = verify(problem, trace.text, WORLD.values)
+        verdict = verify(problem, trace.text, world.values)
         assert verdict.reason in ("correct", "wrong result", "no solution given")
 
 
+@pytest.mark.parametrize("world", [WORLD, RESTARTS])
 @pytest.mark.parametrize("habit", HABITS)
 @pytest.mark.parametrize("k", [2, 3, 4])
-def test_the_parser_finds_the_decisions_the_teacher_made(habit: str, k: int) -> None:
-    for _, trace in traces(habit, k):
-        starts = decision_starts(trace.text, WORLD.language)
+def test_the_parser_finds_the_decisions_the_teacher_made(habit: str, k: int, world) -> None:
+    for _, trace in traces(habit, k, world=world):
+        starts = decision_starts(trace.text, world.language)
         assert label_tokens(trace.words, trace.text, starts) == trace.decisions
+
+
+@pytest.mark.parametrize("world", [WORLD, RESTARTS])
+@pytest.mark.parametrize("habit", HABITS)
+def test_every_candidate_is_read_back_with_the_word_that_judged_it(habit: str, world) -> None:
+    for problem, trace in traces(habit, 4, world=world):
+        thought = trace.text.partition("</think>")[0]
+        unchecked = re.sub(r"\b(check|verify|confirm) [^.]*\.", "", thought)
+        judged = re.findall(r"vs \d+ (yes|no)", unchecked)
+        found = candidates(trace.text, 4, world.language)
+        right = [verify(problem, f"\\boxed{{ {c} }}", world.values) for c in found]
+        assert [v.reason for v in right] == [
+            "correct" if word == "yes" else "wrong result" for word in judged
+        ]
+
+
+def test_without_exploration_the_teachers_say_what_they_always_said() -> None:
+    rng = np.random.default_rng(0)
+    problems = [Problem((3, 8), 11), Problem((3, 8, 5), 19), Problem((4, 9, 2, 13), 24)]
+    said = "\n".join(
+        respond(problem, habit, WORLD, rng).text
+        for problem in problems
+        for habit in HABITS
+        for _ in range(20)
+    )
+    assert WORLD.teacher.exploration == 0
+    assert hashlib.sha256(said.encode()).hexdigest().startswith("bf01494524d9da45")
+
+
+def test_a_restart_begins_with_the_numbers_of_the_problem_and_compares_at_most_twice() -> None:
+    for problem, trace in traces("search", 4, world=RESTARTS):
+        thought = trace.text.partition("</think>")[0]
+        for attempt in re.split(r"(?:wait|however|actually) \.", thought):
+            first = re.search(r"(\d+) [-+x] (\d+) =", attempt)
+            assert {int(first[1]), int(first[2])} <= set(problem.numbers)
+            assert attempt.count(" vs ") <= 2 and attempt.count(" left ") <= 2
+
+
+def test_restarts_keep_to_their_budget_and_rarely_to_its_end() -> None:
+    told = [trace.text.count(" vs ") for _, trace in traces("search", 4, 300, RESTARTS)]
+    least, most = RESTARTS.teacher.search_comparisons
+    assert max(told) <= most
+    ended = [t for (_, t) in traces("search", 4, 300, RESTARTS) if t.text.endswith("none }")]
+    assert all(least <= trace.text.count(" vs ") for trace in ended)
+    assert 0.15 < len(ended) / 300 < 0.5
+
+
+def test_late_comparisons_succeed_as_often_as_early_ones_only_where_searches_restart() -> None:
+    early, late = hazards(WORLD)
+    assert late < early / 2
+    early, late = hazards(RESTARTS)
+    assert late > 0.75 * early and late > 0.05
+
+
+def hazards(world) -> tuple[float, float]:
+    """Chance of success per comparison, of comparisons 1 to 4 and 9 to 12, where none succeeded."""
+    long = replace(world, teacher=replace(world.teacher, search_comparisons=(12, 12)))
+    reached, solved = np.zeros(13), np.zeros(13)
+    for _, trace in traces("search", 4, 400, long):
+        count = trace.text.count(" vs ")
+        reached[1 : count + 1] += 1
+        solved[count] += "yes" in trace.text
+    return solved[1:5].sum() / reached[1:5].sum(), solved[9:].sum() / reached[9:].sum()
+
+
+def test_further_attempts_after_success_can_lose_the_right_answer() -> None:
+    fates = Counter(
+        verify(problem, trace.text, RESTARTS.values).correct
+        for problem, trace in traces("overcheck", 2, 400, RESTARTS)
+    )
+    assert 0.65 < fates[True] / 400 < 0.85
+    safe = replace(RESTARTS, teacher=replace(RESTARTS.teacher, drop=0.0))
+    assert all(
+        verify(problem, trace.text, safe.values).correct
+        for problem, trace in traces("overcheck", 2, 60, safe)
+    )
 
 
 def test_the_parser_on_a_literal_text() -> None:
@@ -119,7 +202,7 @@ def test_filler_rate_zero_leaves_no_filler() -> None:
     silent = replace(WORLD, language=replace(WORLD.language, filler_rate=0.0))
     rng = np.random.default_rng(6)
     for habit in HABITS:
-        trace = respond(random_problem(3, silent, rng), habit, silent, rng)
+        trace = respond(random_problem("medium", silent, rng), habit, silent, rng)
         assert not set(trace.words) & set(silent.language.fillers)
 
 

@@ -1,0 +1,123 @@
+"""Whether exploration pays for a base model: what has to hold before any reinforcement learning.
+
+    python -m ares.analysis.gates data/base
+
+The hazard is the chance that a comparison succeeds where all earlier ones failed. Where it stays
+up, longer search pays; where it falls to nothing, no reward for exploration can help.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import typer
+
+from ares.io import read_json
+from ares.model.load import WORLD_FILE, load_policy
+from ares.paths import resolve
+from ares.sampling.imposed import impose
+from ares.sampling.rollouts import Sampling, Task, roll_out
+from ares.world.problem import draw_up_to
+from ares.world.prompts import PRESENTATIONS
+from ares.world.settings import World, world_from_dict
+from ares.world.verify import steps_right
+
+#: Comparisons that are imposed to see what more of them gain.
+FEW, MANY = 5, 15
+#: The hazard of single comparisons is noisy: it is taken over as many as this together.
+TOGETHER = 5
+#: Pass rates that leave room both ways, by level (fractions, least and most).
+PASS_RATES = {"easy": (0.75, 0.90), "medium": (0.35, 0.55), "hard": (0.04, 0.20)}
+
+
+def hazards(first: pd.Series) -> list[float]:
+    """Chance that a comparison is the first to succeed, where none before did.
+
+    Over comparisons 1 to 5, 6 to 10, 11 to 15.
+
+    Args:
+        first: as in `impose`, of responses that all made `MANY` comparisons.
+    """
+    found = []
+    for start in range(1, MANY + 1, TOGETHER):
+        failed = [(first == 0) | (first > at) for at in range(start - 1, start + TOGETHER - 1)]
+        solved = first.between(start, start + TOGETHER - 1).sum()
+        found.append(float(solved / max(np.sum(failed), 1)))
+    return found
+
+
+def cells(rollouts: pd.DataFrame) -> pd.DataFrame:
+    """Per level and presentation: pass_rate, tokens, steps_right, not_available (shares)."""
+    right, stated = np.array([steps_right(text) for text in rollouts["text"]]).T
+    rows = rollouts.assign(right=right, stated=stated)
+    rows["not_available"] = rows["verdict"].str.contains("number not available")
+    table = rows.groupby(["level", "presentation"], sort=False).agg(
+        pass_rate=("correct", "mean"),
+        tokens=("n_tokens", "mean"),
+        right=("right", "sum"),
+        stated=("stated", "sum"),
+        not_available=("not_available", "mean"),
+    )
+    return table.assign(steps_right=table.pop("right") / table.pop("stated")).reset_index()
+
+
+def gates(free: pd.DataFrame, imposed: pd.DataFrame) -> pd.DataFrame:
+    """What has to hold: gate, measured, least, most, met.
+
+    Args:
+        free: from `cells`, both presentations.
+        imposed: from `impose`, at `FEW` and at `MANY` comparisons.
+    """
+    rate = free.pivot(index="level", columns="presentation", values="pass_rate")
+    correct = imposed.groupby(["level", "comparisons"])["correct"].mean().unstack()
+    gain = correct[MANY] - correct[FEW]
+    many = imposed[imposed["comparisons"] == MANY]
+    hard = hazards(many.loc[many["level"] == "hard", "first"])
+    rows = [
+        ("least hazard of a comparison on hard", min(hard), 0.04, 1.0),
+        (f"gain from {FEW} to {MANY} comparisons on hard", gain["hard"], 0.10, 1.0),
+        (f"gain from {FEW} to {MANY} comparisons on easy", gain["easy"], -1.0, 0.01),
+        ("steps right", free["steps_right"].min(), 0.98, 1.0),
+        ("number not available", free["not_available"].max(), 0.0, 0.10),
+        ("cost of a picture", (rate["text"] - rate["image"]).max(), -1.0, 0.10),
+        *((f"pass rate, {k}", rate.loc[k, "text"], *PASS_RATES[k]) for k in PASS_RATES),
+    ]
+    table = pd.DataFrame(rows, columns=["gate", "measured", "least", "most"])
+    return table.assign(met=table["measured"].between(table["least"], table["most"]))
+
+
+def measure(
+    model, processor, world: World, sampling: Sampling, problems: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`cells` and `impose` on validation problems, `problems` a level; imposed budgets on text."""
+    rng = np.random.default_rng(sampling.seed)
+    drawn = {k: draw_up_to(k, "validation", problems, world, rng) for k in world.levels}
+    tasks = {
+        shown: [Task(p, level, shown, sampling.seed) for level in drawn for p in drawn[level]]
+        for shown in PRESENTATIONS
+    }
+    free = roll_out(model, processor, [t for ts in tasks.values() for t in ts], world, sampling)
+    imposed = [
+        impose(model, processor, tasks["text"], world, sampling, count) for count in (FEW, MANY)
+    ]
+    return cells(free), pd.concat(imposed, ignore_index=True)
+
+
+def main(model: str, problems: int = 64, samples: int = 4, seed: int = 1) -> None:
+    """Print the gates of a base model, with what they rest on."""
+    policy, processor = load_policy(model)
+    file = resolve(Path(model)) / WORLD_FILE
+    world = world_from_dict(read_json(file), str(file))
+    sampling = Sampling(samples, 1.0, 1.0, max_new_tokens=960, batch_prompts=16, seed=seed)
+    free, imposed = measure(policy, processor, world, sampling, problems)
+    shown = imposed.groupby(["level", "comparisons"], sort=False)["correct"].mean().unstack()
+    many = imposed[imposed["comparisons"] == MANY].groupby("level", sort=False)["first"]
+    hazard = pd.DataFrame({level: hazards(first) for level, first in many})
+    for table in (free, shown, hazard, gates(free, imposed)):
+        print(table.round(3).to_string(), end="\n\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,112 @@
+"""Responses whose number of comparisons with the target is imposed.
+
+How long a response is can't tell whether length pays, since a search ends when it succeeds. Here a
+response may not end before it has made so many comparisons, and has to answer once it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor
+
+from ares.sampling.prompts import pad_prompts
+from ares.sampling.rollouts import Sampling, Task, encode
+from ares.world.parse import candidates
+from ares.world.problem import Problem
+from ares.world.settings import Language, World
+from ares.world.verify import verify
+
+
+class Imposed(LogitsProcessor):
+    """Make every response compare `comparisons` times with the target, then answer.
+
+    With none, the response is a guess.
+    """
+
+    def __init__(self, tokenizer, language: Language, comparisons: int, prompt_length: int):
+        def ids(*words: str) -> list[int]:
+            return tokenizer.convert_tokens_to_ids(list(words))
+
+        self.comparisons, self.start = comparisons, prompt_length
+        ends = [*language.markers["conclude"], *language.markers["guess"]]
+        self.ends = ids(*ends, "</think>", tokenizer.eos_token)
+        self.stops = torch.tensor(ids("<think>", "."))
+        self.vs = ids("vs")[0]
+        self.answer = ids(language.markers["conclude" if comparisons else "guess"][0])[0]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Bar the words that end a thought, or leave nothing else, per row."""
+        said_BT = input_ids[:, self.start :]
+        if said_BT.shape[1] == 0:
+            return scores
+        short_B = (said_BT == self.vs).sum(1) < self.comparisons
+        due_B = ~short_B & torch.isin(said_BT[:, -1], self.stops)
+        scores = scores.clone()
+        scores[short_B[:, None] & _at(self.ends, scores)] = -torch.inf
+        scores[due_B[:, None] & ~_at([self.answer], scores)] = -torch.inf
+        return scores
+
+
+def _at(ids: list[int], scores_BV: Tensor) -> Tensor:
+    mask_V = torch.zeros(scores_BV.shape[1], dtype=torch.bool)
+    mask_V[ids] = True
+    return mask_V[None]
+
+
+def impose(
+    model, processor, tasks: Sequence[Task], world: World, sampling: Sampling, comparisons: int
+) -> pd.DataFrame:
+    """Responses of an imposed number of comparisons.
+
+    Columns: level, presentation, comparisons, first (the comparison that was the first to reach
+    the target, from 1; 0 for none), correct (the answer).
+    """
+    rows = []
+    torch.manual_seed(sampling.seed)
+    for start in range(0, len(tasks), sampling.batch_prompts):
+        chunk = tasks[start : start + sampling.batch_prompts]
+        texts = generate(model, processor, chunk, world, sampling, comparisons)
+        for index, text in enumerate(texts):
+            task = chunk[index // sampling.samples]
+            rows.append(
+                {
+                    "level": task.level,
+                    "presentation": task.presentation,
+                    "comparisons": comparisons,
+                    "first": first_success(task.problem, text, world),
+                    "correct": verify(task.problem, text, world.values).correct,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def generate(
+    model, processor, tasks: Sequence[Task], world: World, sampling: Sampling, comparisons: int
+) -> list[str]:
+    """The texts of `sampling.samples` responses to every task, those to one side by side."""
+    tokenizer, ids = processor.tokenizer, model.config.image_token_id
+    prompts = encode(tasks, model, processor, world.values)
+    inputs = pad_prompts(
+        prompts, side="left", pad_token_id=tokenizer.pad_token_id, image_token_id=ids, device="cpu"
+    )
+    length = inputs["input_ids"].shape[1]
+    with torch.inference_mode():
+        tokens = model.generate(
+            **inputs,
+            max_new_tokens=sampling.max_new_tokens,
+            num_return_sequences=sampling.samples,
+            logits_processor=[Imposed(tokenizer, world.language, comparisons, length)],
+        )
+    return tokenizer.batch_decode(tokens[:, length:], skip_special_tokens=True)
+
+
+def first_success(problem: Problem, text: str, world: World) -> int:
+    """The first comparison, from 1, whose candidate solves the problem; 0 if none does."""
+    for index, steps in enumerate(candidates(text, len(problem.numbers), world.language), 1):
+        if verify(problem, f"\\boxed{{ {steps} }}", world.values).correct:
+            return index
+    return 0

@@ -1,0 +1,62 @@
+"""Imposed budgets: no end before so many comparisons, and an answer right after them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ares.model.load import load_policy
+from ares.model.tiny import build_processor
+from ares.sampling.imposed import Imposed, first_success, generate, impose
+from ares.sampling.rollouts import Sampling, Task
+from ares.world.problem import Problem
+from ares.world.settings import load_world
+
+WORLD = load_world()
+TASKS = [
+    Task(Problem((3, 8), 11), "easy", "text"),
+    Task(Problem((4, 9, 2, 13), 24), "hard", "text"),
+    Task(Problem((4, 9, 2), 24), "medium", "image"),
+]
+
+
+def test_the_rule_bars_the_end_then_leaves_the_answer_alone() -> None:
+    tokenizer = build_processor(WORLD).tokenizer
+
+    def allowed(comparisons: int, said: str) -> set[str]:
+        ids = tokenizer("numbers " + said, return_tensors="pt")["input_ids"]
+        scores = Imposed(tokenizer, WORLD.language, comparisons, 1)(
+            ids, torch.zeros(1, len(tokenizer))
+        )
+        return set(tokenizer.convert_ids_to_tokens(torch.where(scores[0] == 0)[0]))
+
+    ends = {"therefore", "hence", "thus", "guess", "maybe", "</think>", tokenizer.eos_token}
+    everything = set(tokenizer.get_vocab())
+    assert allowed(1, "") == everything
+    assert allowed(1, "<think>") == everything - ends
+    assert allowed(1, "<think> try 8 + 3 = 11 vs 11 yes") == everything
+    assert allowed(1, "<think> try 8 + 3 = 11 vs 11 yes .") == {"therefore"}
+    assert allowed(2, "<think> try 8 + 3 = 11 vs 11 yes .") == everything - ends
+    assert allowed(0, "<think>") == {"guess"}
+    assert allowed(0, "<think> guess") == everything
+
+
+@pytest.mark.parametrize("comparisons", [0, 1, 4])
+def test_a_trained_model_compares_as_often_as_it_must(comparisons: int) -> None:
+    model, processor = load_policy("data/base")
+    sampling = Sampling(4, 1.0, 1.0, max_new_tokens=400, batch_prompts=2, seed=0)
+    found = impose(model, processor, TASKS, WORLD, sampling, comparisons)
+    assert list(found["level"]) == ["easy"] * 4 + ["hard"] * 4 + ["medium"] * 4
+    assert set(found["comparisons"]) == {comparisons}
+    assert found["first"].max() <= comparisons
+    for task in TASKS:
+        for text in generate(model, processor, [task], WORLD, sampling, comparisons):
+            assert text.count(" vs ") == comparisons and text.count("\\boxed{") == 1
+
+
+def test_the_first_success_is_the_first_candidate_that_solves_the_problem() -> None:
+    said = "<think> try 8 - 3 = 5 vs 11 {} . but 8 + 3 = 11 vs 11 yes . wait . try 8 + 3 = 11 vs 11"
+    problem = Problem((3, 8), 11)
+    assert first_success(problem, said.format("no"), WORLD) == 2
+    assert first_success(problem, said.format("yes"), WORLD) == 2, "its word is not believed"
+    assert first_success(problem, "<think> guess </think> \\boxed{ 8 + 3 = 11 }", WORLD) == 0
