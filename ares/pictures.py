@@ -53,7 +53,7 @@ def decode(data: bytes, most: int) -> Image.Image:
                     f"{picture.width} x {picture.height} pixels, and at most {most} are read"
                 )
             picture.load()
-            return _rgb(ImageOps.exif_transpose(picture))
+            return opaque(ImageOps.exif_transpose(picture))
     except TooLarge:
         raise
     except Image.DecompressionBombError as error:
@@ -65,7 +65,8 @@ def decode(data: bytes, most: int) -> Image.Image:
         raise ValueError(told) from None
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
+def opaque(picture: Image.Image) -> Image.Image:
+    """The picture in RGB, transparent parts white."""
     if picture.mode.startswith("I"):
         level = np.asarray(picture)
         return Image.fromarray((level // 257).astype(np.uint8)).convert("RGB")

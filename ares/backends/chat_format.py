@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from ares.backends.base import Decoding, Request, Response
-from ares.backends.messages import Messages, plain
+from ares.backends.messages import plain, with_pictures_as
 from ares.errors import UserError
 
 #: Most probable tokens per position that servers give: OpenAI's limit, and vLLM's default.
@@ -35,7 +35,7 @@ def request_body(request: Request, model: str, extra: Mapping[str, Any]) -> byte
         )
     body: dict[str, Any] = {
         "model": model,
-        "messages": openai_messages(request.messages),
+        "messages": with_pictures_as(request.messages, _as_url),
         "max_tokens": decoding.max_tokens,
         "temperature": decoding.temperature,
         # Sent even when it is 1: a server's own default need not be (see `ServerBackend`).
@@ -52,23 +52,8 @@ def request_body(request: Request, model: str, extra: Mapping[str, Any]) -> byte
     return json.dumps({name: value for name, value in body.items() if value is not None}).encode()
 
 
-def openai_messages(messages: Messages) -> list[dict[str, Any]]:
-    """Messages with their pictures as data URLs."""
-    return [
-        {
-            **message,
-            "content": message["content"]
-            if isinstance(message["content"], str)
-            else [_part(part) for part in message["content"]],
-        }
-        for message in messages
-    ]
-
-
-def _part(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    if part["type"] != "image":
-        return part
-    return {"type": "image_url", "image_url": {"url": data_url(part["image"])}}
+def _as_url(picture: Image.Image) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": data_url(picture)}}
 
 
 def data_url(picture: Image.Image) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import ProcessorMixin
 
 from ares.backends.base import Failure, Request
-from ares.backends.messages import digest, pictures
+from ares.backends.messages import as_parts, as_texts, digest, pictures
 from ares.errors import UserError
 from ares.seeds import row_seed
 
@@ -74,10 +74,10 @@ class Encoder:
         shown, limit = pictures(request.messages), request.decoding.max_tokens
         if shown and not self.reads_pictures:
             return Failure(f"{self.name} reads no pictures, and the question has some", 0)
-        shape = _as_parts if self.reads_pictures else _as_text
+        shape = as_parts if self.reads_pictures else as_texts
         try:
             text = self.processor.apply_chat_template(
-                [shape(message) for message in request.messages],
+                shape(request.messages),
                 tokenize=False,
                 add_generation_prompt=True,
             )
@@ -118,17 +118,3 @@ def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, Tensor]:
             ]
         batch[name] = torch.cat(rows)
     return batch
-
-
-def _as_parts(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message whose content is a list of parts: templates of models with pictures want that."""
-    if isinstance(message["content"], str):
-        return {**message, "content": [{"type": "text", "text": message["content"]}]}
-    return dict(message)
-
-
-def _as_text(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message whose content is text: templates of language models want that."""
-    if isinstance(message["content"], str):
-        return dict(message)
-    return {**message, "content": "\n".join(part["text"] for part in message["content"])}

@@ -1,9 +1,9 @@
-"""What is in chat messages: their texts, their pictures, and what a picture is known by."""
+"""Chat messages: their texts and pictures, their other forms, and what a picture is known by."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -25,6 +25,34 @@ def parts(messages: Messages) -> Iterator[Mapping[str, Any]]:
 def pictures(messages: Messages) -> list[Image.Image]:
     """The pictures in their order."""
     return [part["image"] for part in parts(messages) if part["type"] == "image"]
+
+
+def with_pictures_as(
+    messages: Messages, form: Callable[[Image.Image], Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The messages with every picture in another form; a content that is a string stays one."""
+    return [
+        {
+            **message,
+            "content": content
+            if isinstance(content := message["content"], str)
+            else [form(part["image"]) if part["type"] == "image" else part for part in content],
+        }
+        for message in messages
+    ]
+
+
+def as_parts(messages: Messages) -> list[dict[str, Any]]:
+    """The messages with every content a list of parts: what models with pictures read."""
+    return [{**message, "content": list(parts([message]))} for message in messages]
+
+
+def as_texts(messages: Messages, picture: str = "", between: str = "\n") -> list[dict[str, Any]]:
+    """The messages with every content a text, `picture` in the place of each."""
+    return [
+        {**message, "content": between.join(part.get("text", picture) for part in parts([message]))}
+        for message in messages
+    ]
 
 
 def characters(messages: Messages) -> int:

@@ -16,16 +16,15 @@ import json
 import sqlite3
 import threading
 import zlib
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 from ares.backends.base import Backend, Failure, Request, Response
-from ares.backends.messages import characters, digest, pictures
+from ares.backends.messages import digest
 from ares.errors import UserError
 
 #: Marks the file as ours ("ARES"), and the form of its table and keys.
@@ -33,8 +32,6 @@ APPLICATION_ID = 0x41524553
 VERSION = 1
 #: Seconds to wait for another process that writes.
 BUSY_S = 60.0
-#: Answers found while looking for the next one to ask, at most, when requests can be read once.
-AHEAD = 64
 
 
 class Store:
@@ -154,22 +151,6 @@ class Store:
         )
 
 
-@dataclass(frozen=True)
-class Count:
-    """What a run would take.
-
-    kept: requests whose response is in the store. to_ask: the others; of these: characters: of
-    their prompts. pictures: in their prompts. max_tokens: most tokens that their responses can
-    have together.
-    """
-
-    kept: int = 0
-    to_ask: int = 0
-    characters: int = 0
-    pictures: int = 0
-    max_tokens: int = 0
-
-
 class Kept:
     """A backend with a memory: asks only for what the store lacks."""
 
@@ -207,32 +188,14 @@ class Kept:
             raise UserError(f"{self.store.path}: no answer to {request.id}; ask for it first")
         return response
 
-    def count(self, requests: Iterable[Request]) -> Count:
-        """What `generate` would take; asks nothing."""
-        kept = asked = prompt = images = tokens = 0
-        for request in requests:
-            if self.key(request) in self.store:
-                kept += 1
-                continue
-            asked += 1
-            prompt += characters(request.messages)
-            images += len(pictures(request.messages))
-            tokens += request.decoding.max_tokens
-        return Count(kept, asked, prompt, images, tokens)
-
-    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Response | Failure]]:
         """First what is kept, then the rest as it is answered; each is stored, then yielded.
 
         Requests are read twice (once if nothing is kept), and none is held longer than needed.
-        An iterator, which can be read only once, is read as it is asked; then kept ones come in
-        between, and where they are many the backend has less to do at a time. Prefer a sequence.
 
         Raises:
             UserError: as the backend does; or the store fails.
         """
-        if iter(requests) is requests:
-            yield from self._read_once(requests)
-            return
         if not len(self.store):
             yield from self._asked((request, self.key(request)) for request in requests)
             return
@@ -244,39 +207,6 @@ class Kept:
                 yield request, response
         missing = (r for r, is_open in zip(requests, open_places, strict=True) if is_open)
         yield from self._asked((request, self.key(request)) for request in missing)
-
-    def _read_once(
-        self, requests: Iterator[Request]
-    ) -> Iterator[tuple[Request, Response | Failure]]:
-        found: deque[tuple[Request, bytes]] = deque()
-        at_end = False
-
-        def missing() -> Iterator[tuple[Request, bytes]]:
-            """Until too many are found that are kept: they have to be yielded before going on."""
-            nonlocal at_end
-            while len(found) < AHEAD:
-                request = next(requests, None)
-                if request is None:
-                    at_end = True
-                    return
-                key = self.key(request)
-                if key in self.store:
-                    found.append((request, key))
-                else:
-                    yield request, key
-
-        def drained() -> Iterator[tuple[Request, Response | Failure]]:
-            while found:
-                request, key = found.popleft()
-                response = self.store.get(key)
-                assert response is not None
-                yield request, response
-
-        while not at_end:
-            for result in self._asked(missing()):
-                yield from drained()
-                yield result
-            yield from drained()
 
     def _asked(
         self, missing: Iterable[tuple[Request, bytes]]

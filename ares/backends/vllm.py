@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
 from ares.backends.base import Decoding, Failure, Request, Response
+from ares.backends.messages import with_pictures_as
 from ares.backends.weights import local_folder, weights_of
 from ares.errors import UserError
+from ares.pictures import opaque
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -113,7 +115,9 @@ class VllmBackend:
         from vllm import SamplingParams
 
         params = SamplingParams(**sampling(request.decoding, request.seed))
-        (name,) = llm.enqueue_chat([to_chat(request.messages)], params, use_tqdm=False)
+        (name,) = llm.enqueue_chat(
+            [with_pictures_as(request.messages, _as_pil)], params, use_tqdm=False
+        )
         # The engine calls it by its number and a random tail; outputs carry the number alone.
         return name.partition("-")[0]
 
@@ -192,34 +196,9 @@ def sampling(decoding: Decoding, seed: int) -> dict[str, Any]:
     }
 
 
-def to_chat(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Messages in vLLM's form: a picture is a part {"type": "image_pil", "image_pil": picture}."""
-    return [
-        {
-            **message,
-            "content": content
-            if isinstance(content := message["content"], str)
-            else [_part(part) for part in content],
-        }
-        for message in messages
-    ]
-
-
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
-    if part["type"] == "image":
-        return {"type": "image_pil", "image_pil": _opaque(part["image"])}
-    return dict(part)
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    """The picture in RGB, transparent parts on white, as vLLM's server paints them."""
-    from PIL import Image
-
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    picture = picture.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture).convert("RGB")
+def _as_pil(picture: Image.Image) -> dict[str, Any]:
+    """vLLM's form of a picture: RGB, transparent parts on white, as its server paints them."""
+    return {"type": "image_pil", "image_pil": opaque(picture)}
 
 
 def to_outcome(output: Any) -> Response | Failure:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ares.backends.base import Failure
+from ares.backends.messages import as_texts
 from ares.benchmarks.run import Answered
 from ares.method.difficulty import BUCKETS, buckets
 
@@ -74,7 +75,7 @@ def _trace(done: Answered, difficulty: str | None) -> dict[str, Any]:
         "id": item.id,
         "benchmark": item.benchmark,
         "sample": done.sample,
-        "prompt": _words(item.messages),
+        "prompt": as_texts(item.messages[-1:], "[picture]", " ")[0]["content"],
         "text": response.full_text,
         "finish": response.finish,
         "n_tokens": response.tokens,
@@ -86,11 +87,3 @@ def _trace(done: Answered, difficulty: str | None) -> dict[str, Any]:
         "logprobs": None if response.logprobs is None else {"content": response.logprobs},
         "entropy": response.entropy,
     }
-
-
-def _words(messages: list[dict[str, Any]]) -> str:
-    """The last message as text; "[picture]" stands for a picture."""
-    content = messages[-1]["content"]
-    if isinstance(content, str):
-        return content
-    return " ".join(part["text"] if part["type"] == "text" else "[picture]" for part in content)

@@ -258,12 +258,27 @@ def _head(answer: Response, sample: int, samples: int, seed: int) -> str:
 
 def _tokens(answer: Response, window: int, in_colour: bool) -> str:
     """A response token by token, with entropies."""
-    from ares.backends.uncertainty import token_entropies, window_entropies
-    from ares.terminal import coloured, table
+    import torch
 
-    tokens, values, listed = token_entropies(answer)
-    told = "[entropies at temperature 1, estimated from the {} most probable tokens]\n"
-    windows = window_entropies(values, window)
-    columns = {"entropy": values} | ({"window": windows} if window > 1 else {})
-    shown = coloured(tokens, windows) if in_colour else "\n".join(table(tokens, columns))
-    return (told.format(listed) if listed else "") + shown
+    from ares.errors import UserError
+    from ares.method.windows import window_entropy
+    from ares.terminal import coloured, table
+    from ares.traces.formats import Malformed
+    from ares.traces.read import traces_of
+
+    given = {"text": answer.full_text, "entropy": answer.entropy}
+    try:
+        (trace,) = traces_of({**given, "logprobs": {"content": answer.logprobs}})
+    except Malformed as error:
+        raise UserError(f"--entropy: {error}; or run the model in this process") from None
+    entropy_1T = torch.from_numpy(trace.entropy)[None]
+    windows = window_entropy(entropy_1T, torch.ones_like(entropy_1T), window)[0].tolist()
+    told = ""
+    if trace.top_k is not None:
+        told = (
+            f"[entropies at temperature 1, estimated from the {trace.top_k} most probable tokens]\n"
+        )
+    if in_colour:
+        return told + coloured(trace.tokens, windows)
+    columns = {"entropy": trace.entropy.tolist()} | ({"window": windows} if window > 1 else {})
+    return told + "\n".join(table(trace.tokens, columns))

@@ -1,8 +1,7 @@
 """A lexicon from traces (Fig. 2b): rank tokens by entropy, keep what a judge accepts.
 
 The judge is any callable from a token to a bool. Offline it is a lexicon
-(`load_lexicon().__contains__`); with a server it is an `ares.backends.judge.EndpointJudge`, which
-asks any OpenAI-compatible chat endpoint.
+(`load_lexicon().__contains__`).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ares.backends.messages import as_parts, with_pictures_as
 from ares.items import Item
 
 
@@ -15,19 +16,7 @@ def with_places(item: Item) -> list[dict[str, Any]]:
     >>> with_places(Item("sums", "a", asked, Question("2", "number"), "a"))
     [{'role': 'user', 'content': [{'type': 'text', 'text': '1 + 1 = ?'}]}]
     """
-    return [
-        {"role": message["role"], "content": _parts(message["content"])}
-        for message in item.messages
-    ]
-
-
-def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, str]]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    return [
-        {"type": "image"} if part["type"] == "image" else {"type": "text", "text": part["text"]}
-        for part in content
-    ]
+    return with_pictures_as(as_parts(item.messages), lambda picture: {"type": "image"})
 
 
 def prompt_tokens(item: Item, processor: Any) -> int:

@@ -89,12 +89,21 @@ def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:
         except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: {_not_json(line, number, error)}") from None
         try:
-            for raw in responses(value):
-                yield _trace(raw, value, number)
+            yield from traces_of(value, number)
         except Malformed as error:
             raise UserError(f"{where}: {str(error)[:_LONGEST_MESSAGE]}") from None
         except RecursionError:
             raise UserError(f"{where}: lists within lists, too many of them") from None
+
+
+def traces_of(line: Any, number: int = 1) -> Iterator[Trace]:
+    """The traces in the value of one line.
+
+    Raises:
+        Malformed: it is no trace.
+    """
+    for raw in responses(line):
+        yield _trace(raw, line, number)
 
 
 def _lines(path: str | Path, progress: str) -> Iterator[tuple[int, bytes]]:

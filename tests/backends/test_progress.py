@@ -35,7 +35,7 @@ def test_it_passes_the_results_on_and_tells_them(monkeypatch):
     assert list(watched(iter(pairs), 5, "mathvista")) == pairs
     told = stderr.getvalue().split("\r")[-1]
     assert "mathvista: 100%" in told and "5/5" in told
-    assert "tok/s, 1 failed" in told
+    assert "4,000 tokens, 1 failed" in told
 
 
 @pytest.mark.parametrize("label", ["", "mathvista"])

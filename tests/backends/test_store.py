@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from ares.backends.base import Decoding, Failure, Request, Response
-from ares.backends.store import AHEAD, Count, Kept, Store
+from ares.backends.store import Kept, Store
 from ares.errors import UserError
 from ares.paths import ROOT
 from tests.backends.scenes import backend_of, outcomes, questions, request
@@ -177,18 +177,6 @@ def test_keys_stay_from_version_to_version(store):
     )
 
 
-def test_a_dry_run_counts_what_would_be_asked(store):
-    model = Model()
-    kept = Kept(model, store)
-    outcomes(kept, questions(3))
-    requests = [*questions(5), with_picture(picture(), "what is it?", max_tokens=7)]
-    model.asked.clear()
-    assert kept.count(requests) == Count(
-        kept=3, to_ask=3, characters=2 + 2 + 11, pictures=1, max_tokens=50 + 50 + 7
-    )
-    assert model.asked == []
-
-
 def test_what_is_stored_can_be_read_by_request(store):
     kept = Kept(Model(), store)
     outcomes(kept, questions(1))
@@ -215,22 +203,20 @@ class Made(Sequence[Request]):
         return made
 
 
-@pytest.mark.parametrize("once", [False, True], ids=["sequence", "iterator"])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.97, 1.0])
-def test_any_mixture_of_kept_and_missing(store, share, once):
+def test_any_mixture_of_kept_and_missing(store, share):
     number, dice = 400, random.Random(share)
     before = [asked for asked in questions(number) if dice.random() < share]
     outcomes(Kept(Model(), store), before)
     model, made = Model(), Made(number)
-    results = Kept(model, store).generate(iter(made) if once else made)
+    results = Kept(model, store).generate(made)
     seen = [asked.id for asked, outcome in results if outcome.text == f"answer to {asked.id}"]
     assert sorted(seen) == sorted(f"q{i}" for i in range(number))
     assert sorted(model.asked) == sorted(
         {f"q{i}" for i in range(number)} - {asked.id for asked in before}
     )
     assert len(store) == number
-    # Those under way, and those found while looking for the next to ask.
-    assert made.most <= (AHEAD + 8 if once else 8)
+    assert made.most <= 8  # those under way
 
 
 def test_the_same_request_twice(store):

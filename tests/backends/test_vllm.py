@@ -11,7 +11,8 @@ from PIL import Image
 
 import ares.backends.vllm as adapter
 from ares.backends.base import Decoding, Failure, Request, Response
-from ares.backends.vllm import VllmBackend, sampling, to_chat, to_outcome
+from ares.backends.messages import with_pictures_as
+from ares.backends.vllm import VllmBackend, _as_pil, sampling, to_outcome
 from ares.errors import UserError
 
 
@@ -179,7 +180,7 @@ def test_a_picture_is_given_in_rgb_on_white(mode, colour, expected):
         {"role": "system", "content": "think"},
         {"role": "user", "content": [{"type": "image", "image": picture}, text]},
     ]
-    system, user = to_chat(messages)
+    system, user = with_pictures_as(messages, _as_pil)
     assert system == {"role": "system", "content": "think"}
     shown, words = user["content"]
     assert shown.keys() == {"type", "image_pil"} and shown["type"] == "image_pil"

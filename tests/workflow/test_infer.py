@@ -10,8 +10,9 @@ from PIL import Image
 
 from ares.backends.base import Failure, Response
 from ares.backends.local import LocalBackend
-from ares.backends.uncertainty import token_entropies
 from ares.cli import main
+from ares.cli.infer import _tokens
+from ares.errors import UserError
 from ares.paths import BASE_MODEL
 from ares.terminal import coloured, colours_wanted, legend, printable, table
 from ares.world.problem import Problem
@@ -141,16 +142,19 @@ def test_what_a_model_writes_never_acts_on_the_terminal(capsys, monkeypatch) -> 
 
 
 def test_entropies_of_a_server_are_estimated_and_say_so() -> None:
-    def record(*probabilities: float) -> dict:
-        rivals = [{"token": str(p), "logprob": p} for p in probabilities]
-        return {"token": "a", "logprob": -0.6931472, "top_logprobs": rivals}
-
     half = -0.6931472
-    answer = Response("aa", logprobs=[record(half, half), record(half)])
-    tokens, values, listed = token_entropies(answer)
+
+    def record(*names: str) -> dict:
+        rivals = [{"token": name, "logprob": half} for name in names]
+        return {"token": "a", "logprob": half, "top_logprobs": rivals}
+
+    answer = Response("aa", logprobs=[record("a", "b"), record("a")])
+    told, _, *rows = _tokens(answer, window=1, in_colour=False).splitlines()
+    assert "estimated from the 1 most probable tokens" in told
     # One half is listed and one half is not: as one more token it makes ln 2 again.
-    assert tokens == ["a", "a"] and listed == 2
-    assert values == pytest.approx([0.6931, 0.6931], abs=1e-3)
+    assert [row.split() for row in rows] == [["0", "0.693", "'a'"], ["1", "0.693", "'a'"]]
+    with pytest.raises(UserError, match="--entropy: no log-probabilities"):
+        _tokens(Response("aa"), window=1, in_colour=False)
 
 
 def test_a_server_is_asked_for_its_top_log_probabilities(capsys) -> None:
