@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from ares.errors import UserError
 from ares.io import temporary_folder, write_text
 from ares.method.lexicon import Lexicon
@@ -18,6 +20,11 @@ from ares.traces.sample import PageSample
 from ares.traces.spelling import clean
 from ares.traces.spool import Spool
 
+#: Columns of the table of traces that are told of in sum.
+SUMMED = [
+    *("n_tokens", "entropy", "hwe", "hwe_validated", "top_k", "unlisted", "correct"),
+    "difficulty",
+]
 #: Words of a large model, for the bound on what is not listed.
 VOCABULARY = 150_000
 
@@ -48,9 +55,10 @@ def analyze(
     sample = PageSample(page_traces)
     with temporary_folder(folder / "spool") as scratch:
         measured = measure(_read(path, scratch, lexicon, sample), how, folder)
-    about = list(_numbers(path, how, measured))
+    rows = pd.read_parquet(folder / "traces.parquet", columns=SUMMED)
+    about = list(_numbers(path, how, measured, rows))
     yield from about
-    yield from _figures(measured, how, folder)
+    yield from _figures(measured, how, rows, folder)
     if page_traces:
         yield _page(path, folder, how, sample, lexicon, about)
     yield f"tables: {folder / 'tokens.parquet'}, {folder / 'traces.csv'}"
@@ -94,16 +102,23 @@ def _read(path: str | Path, scratch: Path, lexicon: Lexicon, sample: PageSample)
     return spool
 
 
-def _numbers(path: str | Path, how: Definition, measured: Measured) -> Iterator[str]:
-    """What was measured, and how far it can be trusted."""
-    sums = measured.sums
-    yield f"{path}: {sums.traces:,} traces, {sums.tokens:,} tokens"
-    mean = sums.entropy / sums.tokens
-    if sums.estimated:
-        unlisted = sums.unlisted / sums.estimated_tokens
+def _numbers(
+    path: str | Path, how: Definition, measured: Measured, rows: pd.DataFrame
+) -> Iterator[str]:
+    """What was measured, and how far it can be trusted.
+
+    Args:
+        rows: `SUMMED` of every trace.
+    """
+    tokens = int(rows["n_tokens"].sum())
+    yield f"{path}: {len(rows):,} traces, {tokens:,} tokens"
+    mean = (rows["entropy"] * rows["n_tokens"]).sum() / tokens
+    bounds = rows[rows["top_k"].notna() & (rows["n_tokens"] > 0)]
+    if len(bounds):
+        unlisted = (bounds["unlisted"] * bounds["n_tokens"]).sum() / bounds["n_tokens"].sum()
         yield (
-            f"entropy: {mean:.3f} nats per token; a lower bound in {sums.estimated:,} traces, "
-            f"from the {sums.top_k} most probable tokens and the rest as one more; "
+            f"entropy: {mean:.3f} nats per token; a lower bound in {len(bounds):,} traces, "
+            f"from the {bounds['top_k'].min():.0f} most probable tokens and the rest as one more; "
             f"the rest has {unlisted:.2%} of the probability, which over {VOCABULARY:,} words is "
             f"worth at most {unlisted * math.log(VOCABULARY):.3f} nats more"
         )
@@ -113,31 +128,29 @@ def _numbers(path: str | Path, how: Definition, measured: Measured) -> Iterator[
         f"threshold: {measured.theta:.4f} nats ({how.threshold}, percentile {how.percentile:g}, "
         f"windows of {how.window})"
     )
+    hwe = rows["hwe"].sum()
     yield (
-        f"HWE tokens: {sums.hwe:,} ({sums.hwe / sums.tokens:.1%}), "
-        f"{sums.hwe / sums.traces:.1f} per trace; "
-        f"{sums.validated:,} of them are reasoning triggers"
+        f"HWE tokens: {hwe:,} ({hwe / tokens:.1%}), {hwe / len(rows):.1f} per trace; "
+        f"{rows['hwe_validated'].sum():,} of them are reasoning triggers"
     )
     if not (measured.words["category"] != "").any():
         yield "no token is in the lexicon: are the tokens words of its language?"
 
 
-def _figures(measured: Measured, how: Definition, folder: Path) -> Iterator[str]:
+def _figures(
+    measured: Measured, how: Definition, rows: pd.DataFrame, folder: Path
+) -> Iterator[str]:
     """Draw what can be drawn; say what can't."""
     if (measured.words["high"] > 0).any():
         draw_words(measured.words, how.percentile, folder)
         yield f"words of high entropy: {folder / 'wordcloud.png'}"
     else:
         yield "no word cloud: no token of high entropy has a letter"
-    sums = measured.sums
-    missing = [
-        name
-        for name, known in (("correct", sums.correct), ("difficulty", sums.difficulty))
-        if not known
-    ]
+    said = {"correct": rows["correct"].notna(), "difficulty": rows["difficulty"] != ""}
+    missing = [name for name, of_trace in said.items() if not of_trace.any()]
     if missing:
         yield f"no figure of difficulty: the file does not say {' and '.join(missing)}"
-    elif not sums.both:
+    elif not (said["correct"] & said["difficulty"]).any():
         yield "no figure of difficulty: the file says correct and difficulty of different traces"
     else:
         draw_difficulty(folder / "traces.parquet", folder)

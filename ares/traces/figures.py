@@ -71,7 +71,7 @@ def draw_difficulty(path: Path, folder: Path) -> None:
     """Write difficulty.png, .pdf and .csv: Fig. 4b, with 95 % intervals over questions.
 
     Args:
-        path: traces.parquet (`ares.traces.totals`), with at least one row that says correctness
+        path: traces.parquet (`ares.traces.measure`), with at least one row that says correctness
             and difficulty; rows that lack one of them take no part.
 
     Raises:

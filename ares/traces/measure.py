@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from ares.errors import UserError
@@ -34,10 +33,19 @@ from ares.method.lexicon import normalize_token
 from ares.method.thresholds import rollout_quantiles
 from ares.method.windows import hwe_mask, window_entropy
 from ares.traces.quantile import exact_quantile
-from ares.traces.spool import Piece, Spool
-from ares.traces.totals import Sums, TraceTable
+from ares.traces.spool import Piece, PieceWriter, Spool
 from ares.versions import numbered
 
+#: Columns of the table of traces, in their order.
+TRACE_COLUMNS = (
+    *("trace", "id", "problem", "benchmark", "difficulty", "correct", "finish", "n_tokens"),
+    *("entropy", "hwe", "hwe_validated", "max_window", "top_k", "unlisted"),
+)
+#: Entropies hardly ever repeat: a dictionary of them would take half the time.
+TOKENS_KEPT = {
+    "compression": "zstd",
+    "use_dictionary": ["trace", "position", "token", "lexicon"],
+}
 THRESHOLDS = ("batch", "main-text", "app-h", "released")
 
 
@@ -72,12 +80,11 @@ class Measured:
     """What a file of traces comes to.
 
     theta: threshold of HWE tokens; token_theta: percentile of single tokens' entropy; both nats.
-    sums: over all traces. words: see `Words.table`.
+    words: see `Words.table`.
     """
 
     theta: float
     token_theta: float
-    sums: Sums
     words: pd.DataFrame
 
 
@@ -125,7 +132,7 @@ def measure(spool: Spool, how: Definition, folder: Path) -> Measured:
     Args:
         spool: closed.
         folder: receives tokens.parquet (trace, position, token, entropy, unlisted, window, hwe,
-            lexicon), traces.parquet and traces.csv (`ares.traces.totals.COLUMNS`).
+            lexicon), traces.parquet and traces.csv (`TRACE_COLUMNS`).
 
     Raises:
         UserError: no trace is as long as the window.
@@ -137,45 +144,54 @@ def measure(spool: Spool, how: Definition, folder: Path) -> Measured:
         atomic_path(folder / "tokens.parquet") as tokens_out,
         atomic_path(folder / "traces.parquet") as traces_out,
         atomic_path(folder / "traces.csv") as csv_out,
-        TokenTable(tokens_out) as tokens,
-        TraceTable(traces_out, csv_out) as traces,
+        PieceWriter(tokens_out, **TOKENS_KEPT) as tokens,
+        PieceWriter(traces_out, compression="zstd", compression_level=9) as traces,
+        csv_out.open("w", encoding="utf-8", newline="") as csv,
     ):
         for piece, facts in zip(spool.pieces(progress="marking"), spool.facts(), strict=True):
             entropy, window = piece.column("entropy"), how.windows(piece)
             hwe = how.selected(entropy, window, theta)
-            tokens.write(piece, window, hwe)
-            traces.write(piece, facts, window, hwe)
-            words.add(piece, hwe, entropy >= token_theta)
-    return Measured(theta, token_theta, traces.sums, words.table())
-
-
-class TokenTable:
-    """Writes the table of tokens, piece by piece."""
-
-    def __init__(self, path: Path) -> None:
-        """Write to `path`."""
-        self.path = path
-        self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> TokenTable:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def write(self, piece: Piece, window: np.ndarray, hwe: np.ndarray) -> None:
-        """Add the tokens of a piece, with what was measured."""
-        table = piece.table.add_column(5, "window", pa.array(window))
-        table = table.add_column(6, "hwe", pa.array(hwe))
-        if self._writer is None:
-            schema = numbered(table).schema
-            # Entropies hardly ever repeat: a dictionary of them would take half the time.
-            repeated = ["trace", "position", "token", "lexicon"]
-            self._writer = pq.ParquetWriter(
-                self.path, schema, compression="zstd", use_dictionary=repeated
+            table = piece.table.add_column(5, "window", pa.array(window))
+            tokens.write(numbered(table.add_column(6, "hwe", pa.array(hwe))))
+            rows = of_traces(piece, facts, traces.rows, window, hwe)
+            rows.to_csv(
+                csv, index=False, header=not traces.rows, float_format="%.6g", lineterminator="\n"
             )
-        self._writer.write_table(table, row_group_size=max(1, len(table)))
+            traces.write(numbered(pa.Table.from_pandas(rows, preserve_index=False)))
+            words.add(piece, hwe, entropy >= token_theta)
+    return Measured(theta, token_theta, words.table())
+
+
+def of_traces(
+    piece: Piece, facts: pa.Table, first: int, window: np.ndarray, hwe: np.ndarray
+) -> pd.DataFrame:
+    """One row per trace of a piece: `TRACE_COLUMNS`.
+
+    Args:
+        first: number of the piece's first trace.
+    """
+    starts, traces = piece.starts, len(facts)
+    place = piece.column("trace")[starts] - first  # traces without a token have no place
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        sums = np.zeros(traces, values.dtype)
+        sums[place] = np.add.reduceat(values, starts)
+        return sums
+
+    tokens = summed(np.ones(len(hwe), np.int64))
+    highest = np.full(traces, np.nan, np.float32)
+    highest[place] = np.fmax.reduceat(window, starts)
+    rows = facts.to_pandas().astype({"correct": "boolean", "top_k": "Int64"})
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, the mean of no token
+        return rows.assign(
+            trace=np.arange(first, first + traces),
+            n_tokens=tokens,
+            entropy=summed(piece.column("entropy").astype(np.float64)) / tokens,
+            hwe=summed(hwe.astype(np.int64)),
+            hwe_validated=summed((hwe & piece.triggers).astype(np.int64)),
+            max_window=highest,
+            unlisted=summed(piece.column("unlisted").astype(np.float64)) / tokens,
+        )[list(TRACE_COLUMNS)]
 
 
 @dataclass

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -87,21 +88,43 @@ class Piece:
         return window_entropy(values, mask, window, start)[0, place].numpy()
 
 
+class PieceWriter:
+    """A Parquet file that is written piece by piece, a row group each."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        """Write to `path`; `options` are those of `pq.ParquetWriter`."""
+        self.path, self.options, self.rows = path, options, 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, table: pa.Table) -> None:
+        """Add a piece; the first one says what the columns are."""
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self.path, table.schema, **self.options)
+        self._writer.write_table(table, row_group_size=max(1, len(table)))
+        self.rows += len(table)
+
+
 class Spool:
     """Writes traces to two Parquet files, and gives them back in pieces as often as wanted."""
 
     def __init__(self, folder: Path, lexicon: Lexicon) -> None:
         """Start empty files in `folder`; `lexicon` says which tokens are triggers."""
-        self.lexicon, self.traces, self.tokens = lexicon, 0, 0
-        self._files = folder / "tokens.parquet", folder / "facts.parquet"
+        self.lexicon, self.traces = lexicon, 0
+        self._tokens, self._said = (
+            PieceWriter(folder / f"{name}.parquet", compression="lz4", use_dictionary=dictionary)
+            for name, dictionary in (("tokens", ["token", "lexicon"]), ("facts", False))
+        )
         # Without their alternatives, which would be most of the memory.
         self._waiting: list[tuple[int, list[str], np.ndarray, np.ndarray]] = []
         self._facts: list[tuple] = []
         self._size = 0
-        self._writers = [
-            pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=["token", "lexicon"])
-            for path, schema in zip(self._files, (SCHEMA, FACTS), strict=True)
-        ]
 
     def add(self, trace: Trace) -> None:
         """Take in the next trace."""
@@ -112,18 +135,14 @@ class Spool:
         if self._size >= PIECE:
             self._write()
 
-    def close(self) -> None:
-        """Write what is left; after this the spool is read only."""
-        if self._size:
-            self._write()
-        for writer in self._writers:
-            writer.close()
-
-    def __enter__(self) -> Spool:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *error: object) -> None:
+        """Write what is left; after this the spool is read only."""
+        with self._tokens, self._said:
+            if self._size:
+                self._write()
 
     def pieces(self, columns: list[str] | None = None, progress: str = "") -> Iterator[Piece]:
         """All tokens in order, piece by piece.
@@ -135,10 +154,10 @@ class Spool:
         from tqdm import tqdm
 
         bar = tqdm(
-            desc=progress, total=self.tokens, unit="token", unit_scale=True,
+            desc=progress, total=self._tokens.rows, unit="token", unit_scale=True,
             disable=not progress, leave=False,
         )  # fmt: skip
-        with bar, pq.ParquetFile(self._files[0], read_dictionary=["token", "lexicon"]) as file:
+        with bar, pq.ParquetFile(self._tokens.path, read_dictionary=["token", "lexicon"]) as file:
             for group in range(file.num_row_groups):
                 piece = Piece(file.read_row_group(group, columns=columns))
                 yield piece
@@ -146,7 +165,7 @@ class Spool:
 
     def facts(self) -> Iterator[pa.Table]:
         """What is said of every trace (`FACTS`), in the same pieces."""
-        with pq.ParquetFile(self._files[1]) as file:
+        with pq.ParquetFile(self._said.path) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
 
@@ -166,11 +185,8 @@ class Spool:
         table = pa.Table.from_arrays(list(map(pa.array, columns)), schema=SCHEMA)
         facts = [pa.array(column) for column in zip(*self._facts, strict=True)]
         facts = [column.cast(field.type) for column, field in zip(facts, FACTS, strict=True)]
-        for writer, rows in zip(
-            self._writers, (table, pa.Table.from_arrays(facts, schema=FACTS)), strict=True
-        ):
-            writer.write_table(rows, row_group_size=max(1, len(rows)))
-        self.tokens += len(table)
+        self._tokens.write(table)
+        self._said.write(pa.Table.from_arrays(facts, schema=FACTS))
         self._waiting, self._facts, self._size = [], [], 0
 
     def _categories(self, words: pa.DictionaryArray) -> pa.DictionaryArray:
