@@ -6,7 +6,7 @@ lightness; lines differ by marker or dashes as well, so that figures read in gre
 
 from __future__ import annotations
 
-import math
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,7 +68,6 @@ STARTS: dict[str, dict[str, Any]] = {
 }
 #: Models with a name of the user's own.
 _OTHER: dict[str, Any] = {"color": "#888888", "marker": "d", "linestyle": (0, (3, 3))}
-_MARKERS = "os^Dv*Ph"
 
 
 def use_style() -> None:
@@ -98,15 +97,6 @@ def use_style() -> None:
             "pdf.fonttype": 42,
         }
     )
-
-
-def window_style(window: int) -> dict[str, Any]:
-    """Colour, marker and dashes of a window size, the same everywhere; 1 is black and dashed."""
-    if window == 1:
-        return {"color": "black", "marker": "x", "linestyle": "--"}
-    step = math.log2(window)
-    colour = mpl.colormaps["viridis"](min(step / 6, 1.0))
-    return {"color": colour, "marker": _MARKERS[int(step) % len(_MARKERS)], "linestyle": "-"}
 
 
 def model_style(name: str) -> dict[str, Any]:
@@ -258,10 +248,9 @@ def show_table(table: pd.DataFrame, digits: int | str = 3) -> None:
     The text of it is what nbval compares.
     """
     spec = f".{digits}f" if isinstance(digits, int) else f".{digits}"
+    look = {"index": False, "float_format": lambda value: format(value, spec)}
     with pd.option_context("display.max_colwidth", None):
-        look = {"index": False, "float_format": lambda value: format(value, spec)}
-        shown = {
-            "text/plain": table.to_string(**look),
-            "text/html": table.to_html(border=0, **look),
-        }
-    display(shown, raw=True)
+        text, html = table.to_string(**look), table.to_html(border=0, **look)
+    # Jupyter sets every cell to the right; words belong to the left.
+    html = re.sub(r"<td>(?![-+]?[\d.])", '<td style="text-align: left">', html)
+    display({"text/plain": text, "text/html": html}, raw=True)

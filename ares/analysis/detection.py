@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ares.analysis import stats, tables
+from ares.analysis import tables
 from ares.analysis.stats import Estimate, Resampler, ratio
 from ares.errors import UserError
 
@@ -150,47 +150,6 @@ def sweep(
     return found
 
 
-def tidy(
-    found: Mapping[str, Mapping[int, Detection]],
-    percentiles: Sequence[float],
-    resampler: Resampler,
-) -> pd.DataFrame:
-    """One row per label, window and percentile: f1 with its interval, precision, recall and the
-    share of tokens selected (fractions), and the numbers of tokens that carry the label and in all.
-    """
-    rows = []
-    scores = [(label, w, scored) for label, by in found.items() for w, scored in by.items()]
-    for label, window, scored in scores:
-        for column, percentile in enumerate(percentiles):
-            f1 = resampler.estimate(scored.f1_RQ[:, column])
-            rows.append(
-                {
-                    "label": label,
-                    "window": window,
-                    "percentile": percentile,
-                    "f1": f1.value,
-                    "low": f1.low,
-                    "high": f1.high,
-                    "precision": scored.precision_RQ[0, column],
-                    "recall": scored.recall_RQ[0, column],
-                    "selected": scored.selected_RQ[0, column] / scored.tokens_R1[0, 0],
-                    "labelled": int(scored.labelled_R1[0, 0]),
-                    "tokens": int(scored.tokens_R1[0, 0]),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def best(curves: pd.DataFrame) -> pd.DataFrame:
-    """The percentile of the highest F1 for every label and window.
-
-    Args:
-        curves: from `tidy`.
-    """
-    highest = curves.loc[curves.groupby(["label", "window"], sort=False)["f1"].idxmax()]
-    return highest[["label", "window", "percentile", "f1", "low", "high", "precision", "recall"]]
-
-
 def mean_f1(
     found: Mapping[int, Detection],
     windows: Sequence[int],
@@ -219,16 +178,3 @@ def claims(
         "windows 4-8 beat windows 16-32 at high percentiles": f1(GOOD) - f1(LONG),
     }
     return {text: resampler.estimate(draws) for text, draws in differences.items()}
-
-
-def verdicts(
-    found: Mapping[str, Mapping[int, Detection]],
-    percentiles: Sequence[float],
-    resampler: Resampler,
-) -> pd.DataFrame:
-    """The claims of every label set: label, claim, measured, verdict."""
-    parts = [
-        stats.verdicts(claims(by_window, percentiles, resampler)).assign(label=label)
-        for label, by_window in found.items()
-    ]
-    return pd.concat(parts, ignore_index=True)[["label", "claim", "measured", "verdict"]]

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from ares.analysis import tables
-from ares.analysis.stats import Estimate, Resampler, mean, verdicts
+from ares.analysis.stats import Estimate, Resampler, mean
 from ares.method.difficulty import BUCKETS, buckets
 from ares.method.presets import PRESETS, Settings
 from ares.method.thresholds import batch_quantile
@@ -46,26 +46,6 @@ def with_difficulty(
         right=rollouts["correct"].astype(float),
         length=rollouts["n_tokens"].astype(float),
     )
-
-
-def overview(table: pd.DataFrame) -> pd.DataFrame:
-    """What there is in each bucket: prompts, rollouts, right ones, mean HWE count, share cut.
-
-    Args:
-        table: from `with_difficulty`.
-    """
-    groups = table.drop_duplicates(["problem_id", "presentation"])
-    by_bucket = table.groupby("bucket")
-    found = pd.DataFrame(
-        {
-            "prompts": groups.groupby("bucket").size(),
-            "rollouts": by_bucket.size(),
-            "right": by_bucket["correct"].sum(),
-            "mean_hwe": by_bucket["hwe_count"].mean(),
-            "cut": 1 - by_bucket["finished"].mean(),
-        }
-    )
-    return found.reindex(list(BUCKETS)).dropna().reset_index()
 
 
 def hwe_counts(tokens: pd.DataFrame, settings: Settings) -> np.ndarray:
@@ -139,26 +119,3 @@ def claims(table: pd.DataFrame, resampler: Resampler, at: str = "mean") -> dict[
         "F6 hard: right ones are longer": difference("length", "hard", right, ~right),
     }
     return {text: resampler.estimate(draws) for text, draws in differences.items()}
-
-
-def beside(both: pd.DataFrame) -> pd.DataFrame:
-    """Our numbers of Fig. 4b with the paper's in one more column, where the paper has them.
-
-    Args:
-        both: ours (source 'ours') and the paper's rows.
-    """
-    key = ["panel", "difficulty", "condition"]
-    ours = both["source"] == "ours"
-    paper = both.loc[~ours, [*key, "value"]].rename(columns={"value": "paper"})
-    columns = [*key, "value", "low", "high", "rollouts", "paper"]
-    return both[ours].merge(paper, on=key)[columns]
-
-
-def apart(table: pd.DataFrame, resampler: Resampler) -> pd.DataFrame:
-    """The verdicts of the two presentations: a row per claim, a column per presentation."""
-    return pd.DataFrame(
-        {
-            kind: verdicts(claims(rows, resampler)).set_index("claim")["verdict"]
-            for kind, rows in table.groupby("presentation", sort=False)
-        }
-    )

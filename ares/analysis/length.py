@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ares.analysis.stats import Estimate, Resampler, mean, ratio, slope
+from ares.analysis.stats import Estimate, Resampler, ratio, slope
 
 
 def within_groups(table: pd.DataFrame) -> pd.DataFrame:
@@ -27,48 +27,6 @@ def chance_slope(resampler: Resampler, table: pd.DataFrame) -> np.ndarray:
     centre, share = ratio(total, n), ratio(hwe, total)
     variance = ratio(square, n) - centre**2
     return ratio(variance, (1 - share) * centre + share * variance)
-
-
-def binned(table: pd.DataFrame, resampler: Resampler, least: int = 3) -> pd.DataFrame:
-    """Mean length in bins of the HWE count, by level; bins of fewer than `least` problems left out.
-
-    Returns:
-        level, hwe_count (its mean in the bin), value, low, high (tokens), rollouts.
-    """
-    edges = [-1, 0, 1, 2, 3, 5, 8, 12, 20, table["hwe_count"].max() + 21]
-    bins = table.assign(bin=pd.cut(table["hwe_count"], edges, labels=False))
-    rows = []
-    for (level, _), part in bins.groupby(["level", "bin"], sort=False):
-        if part["problem_id"].nunique() >= least:
-            found = resampler.estimate(mean(resampler, part, "length"))
-            row = (level, part["hwe_count"].mean(), found.value, found.low, found.high, len(part))
-            rows.append(row)
-    columns = ["level", "hwe_count", "value", "low", "high", "rollouts"]
-    return pd.DataFrame(rows, columns=columns).sort_values("hwe_count", ignore_index=True)
-
-
-def slopes(table: pd.DataFrame, resampler: Resampler) -> pd.DataFrame:
-    """Slope of length on HWE count, in tokens per HWE token, by level and over all.
-
-    Args:
-        table: from `difficulty.with_difficulty`.
-
-    Returns:
-        level ('all' last), kind, value, low, high. kind: 'pooled' over the rollouts of the level;
-        'within' prompts; 'chance' (see `chance_slope`).
-    """
-    parts = dict(list(table.groupby("level", sort=False))) | {"all": table}
-    rows = []
-    for level, part in parts.items():
-        kinds = {
-            "pooled": slope(resampler, part, "hwe_count", "length"),
-            "within": slope(resampler, within_groups(part), "hwe_count", "length"),
-            "chance": chance_slope(resampler, part),
-        }
-        for kind, draws in kinds.items():
-            found = resampler.estimate(draws)
-            rows.append((level, kind, found.value, found.low, found.high))
-    return pd.DataFrame(rows, columns=["level", "kind", "value", "low", "high"])
 
 
 def claims(table: pd.DataFrame, resampler: Resampler) -> dict[str, Estimate]:

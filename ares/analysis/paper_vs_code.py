@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
+import torch
 
-from ares.analysis.deviation_steps import smallest_inverting_target
 from ares.method.difficulty import BUCKETS
+from ares.method.presets import PRESETS
+from ares.method.reward import released_reward
 from ares.paths import FIGURES
 
 #: Where the reference run's notebook 06 left its numbers.
@@ -178,6 +180,29 @@ DIFFERENCES = (
         "the dual ascent is rebuilt for the golden tests only; nothing uses it",
     ),
 )
+
+
+def smallest_inverting_target(bucket: int, largest: int = 2000) -> int | None:
+    """Smallest target (HWE tokens) from which the release CAN put a wrong answer above a right one.
+
+    Over all counts from 0 to three times the target, at the first weight alpha; None if there is no
+    such target up to `largest`.
+    """
+    weight = PRESETS["released"].entropy_weight
+    for target in range(largest + 1):
+        count_B = torch.arange(3 * target + 20)
+        target_B, bucket_B = (torch.full_like(count_B, value) for value in (target, bucket))
+        alpha_B = torch.full(count_B.shape, weight)
+        wrong_B, right_B = (
+            outcome
+            + released_reward(
+                torch.full_like(count_B, outcome), count_B, target_B, bucket_B, alpha_B
+            )
+            for outcome in (0, 1)
+        )
+        if wrong_B.max() > right_B.min():
+            return target
+    return None
 
 
 def render(numbers: pd.DataFrame) -> str:

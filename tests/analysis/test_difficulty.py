@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ares.analysis import difficulty, length
-from ares.analysis.stats import Resampler
+from ares.analysis.stats import Resampler, slope
 
 
 def group(problem: str, right: list[int], hwe: list[int], tokens: list[int]) -> pd.DataFrame:
@@ -81,10 +81,10 @@ def test_hwe_counts_of_a_preset(make_tokens):
 
 
 def test_slopes_within_prompts_leave_differences_between_prompts_out(table, resampler):
-    found = length.slopes(table, resampler).set_index(["level", "kind"])["value"]
+    found = slope(resampler, length.within_groups(table), "hwe_count", "length")
     centred = [(-2, -20), (-2, -10), (0, 0), (4, 30), (-2, -10), (-2, -10), (-1, -10), (5, 30)]
     within = sum(x * y for x, y in centred) / sum(x * x for x, _ in centred)
-    assert found["all", "within"] == pytest.approx(within)
+    assert found[0] == pytest.approx(within)
 
 
 def test_the_chance_slope_is_what_random_hwe_tokens_give():

@@ -13,7 +13,7 @@ from ares import paths, plotting
 def figure():
     plotting.use_style()
     fig, ax = plt.subplots(figsize=(plotting.COLUMN, 2))
-    ax.plot([0, 1], [0, 1], **plotting.window_style(4))
+    ax.plot([0, 1], [0, 1], **plotting.ARMS["ares"])
     yield fig
     plt.close(fig)
 
@@ -42,12 +42,6 @@ def test_the_same_figure_gives_the_same_bytes(figure, tmp_path):
         first, second = ((tmp_path / f / f"name.{ending}").read_bytes() for f in ("one", "two"))
         assert first == second
     assert b"CreationDate" not in (tmp_path / "one" / "name.pdf").read_bytes()
-
-
-def test_window_styles_differ_and_stay():
-    sizes = (1, 2, 4, 8, 16, 32)
-    looks = {(plotting.window_style(s)["color"], plotting.window_style(s)["marker"]) for s in sizes}
-    assert len(looks) == len(sizes)
 
 
 @pytest.mark.parametrize("styles", [plotting.LEVELS, plotting.ARMS])

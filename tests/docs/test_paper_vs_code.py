@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ares.analysis.paper_vs_code import DIFFERENCES, NUMBERS, render
+from ares.analysis.paper_vs_code import DIFFERENCES, NUMBERS, render, smallest_inverting_target
 from ares.paths import ROOT
 
 
@@ -29,3 +29,8 @@ def test_another_table_gives_another_page():
 def test_a_missing_number_is_no_empty_cell():
     with pytest.raises(KeyError, match="shift of the threshold"):
         render(pd.read_csv(NUMBERS).query("name != 'shift of the threshold'"))
+
+
+def test_a_wrong_answer_can_win_on_hard_problems_with_a_large_target_only():
+    assert smallest_inverting_target(2) == 41
+    assert smallest_inverting_target(0, largest=60) is None

@@ -7,12 +7,9 @@ from itertools import combinations
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
-from matplotlib.colors import same_color
 
 from ares import plotting
-from ares.figures import deviations
 
 #: What the eye makes of linear RGB without one kind of cone (Machado et al. 2009, severity 1).
 BLIND = {
@@ -91,19 +88,6 @@ def test_curves_that_are_no_arm_have_dashes_of_their_own_and_no_arms_colour():
     taken = {style["color"] for style in (plotting.STARTS | plotting.ARMS).values()}
     assert len({str(curve["linestyle"]) for curve in plotting.CURVES}) == len(plotting.CURVES)
     assert not taken & {curve["color"] for curve in plotting.CURVES}
-
-
-def test_a_preset_has_its_colour_wherever_it_is_a_bar():
-    rows = [(panel, name, 1.0, name) for panel in PANELS for name in ("paper", "released", "ares")]
-    data = pd.DataFrame(rows, columns=["panel", "name", "value", "source"])
-    data = data.assign(pairs=1, version="as shipped", rollouts=1)
-    more = data.assign(panel="mean entropy reward")
-    both = [more, more.assign(version="buckets first")]
-    fig = deviations.paper_vs_code(pd.concat([data, *both], ignore_index=True))
-    for ax in fig.axes[:3]:
-        for bar, name in zip(ax.patches, ("paper", "released", "ares"), strict=True):
-            assert same_color(bar.get_facecolor(), plotting.ARMS[name]["color"])
-    plt.close(fig)
 
 
 PANELS = ("threshold", "N_HE", "smallest margin")
