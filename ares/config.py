@@ -1,38 +1,482 @@
-"""Configs: reading a file, checking it against its schema, filling in the defaults.
+"""Scales: how much the workflow computes, and on what. One declaration of every setting.
 
-A schema (`ares/schemas/`: scale, paper, world, base) is the one list of keys, bounds and defaults.
-A key it does not know is an error, so a typo can never fall back to a default in silence.
-
-There are two kinds of scales: those of the small world (schema scale) and those with real models
-and data (schema paper), which say `kind: paper`.
+A scale learns from one material: from the small world, or from data sets where `cold_start.data`
+and `aepo.data` name some. Sizes have no default: a scale is its sizes. What belongs to the method
+has one. `config/schemas/scale.json`, which editors read, is written by `python -m ares.config`.
 """
 
 from __future__ import annotations
 
-import copy
-import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, Self
 
-# jsonschema would do as well, but where its format checkers are installed its import takes 1.5 s,
-# which every job of the workflow would pay.
-import fastjsonschema
+from pydantic import Field, StringConstraints, model_validator
 
 from ares import paths
 from ares.errors import UserError
-from ares.yaml_files import parse_yaml, shortened
+from ares.settings import (
+    AnyNumber,
+    Positive,
+    Seed,
+    Settings,
+    Several,
+    Share,
+    Text,
+    load_settings,
+    shown,
+    suggestion,
+)
 
-SCHEMAS = Path(__file__).with_name("schemas")
+Level = Literal["easy", "medium", "hard"]
+Presentation = Literal["text", "image"]
+Start = Literal["adacs", "cs-vanilla", "base"]
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+BenchmarkName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Count = Annotated[int, Field(ge=1, le=10**8)]
+CountOrNone = Annotated[int, Field(ge=0, le=10**8)]
+Samples = Annotated[int, Field(ge=1, le=1024)]
+GroupSize = Annotated[int, Field(ge=2, le=1024)]
+Shards = Annotated[int, Field(ge=1, le=4096)]
+Tokens = Annotated[int, Field(ge=1, le=2**20)]
+Inside = Annotated[float, Field(gt=0, lt=1)]
+Temperature = Annotated[float, Field(gt=0, le=10)]
+Greedy = Annotated[float, Field(ge=0, le=10)]
+Norm = Annotated[float, Field(gt=0)]
+
+
+class Launch(Settings):
+    """What stands before `ares` in the commands that use GPUs."""
+
+    training: Text = "accelerate launch --config_file config/accelerate/fsdp.yaml -m"
+    """Of the cold start and of AEPO: one process per GPU"""
+    sampling: Text = "bash workflow/scripts/on_free_gpus.sh 1 python -m"
+    """Of pass rates and benchmarks: takes GPUs that no other such job uses"""
+
+
+class Gpus(Settings):
+    """GPUs of a job; `snakemake --resources gpu=8` limits their number on one's own machine."""
+
+    training: int = Field(8, ge=0, le=4096)
+    """Of a cold start and of a run of AEPO: as many as its launcher has processes"""
+    sampling: int = Field(1, ge=0, le=64)
+    """Of a job of pass rates or of a benchmark"""
+
+
+class Backend(Settings):
+    """What samples outside of training: pass rates, benchmarks, traces for the analysis."""
+
+    kind: Literal["engine", "vllm", "server", "transformers"] = "engine"
+    """engine: the package's own sampler, which keeps every entropy; vllm or transformers: in the
+    job; server: an OpenAI-compatible one that serves every model under the name or folder it has
+    here"""
+    url: str = ""
+    """Of the server, ends in /v1; empty for the other kinds"""
+    parallel: int = Field(0, ge=0, le=65536)
+    """Requests at a time, or prompts per batch where the model runs in the job; 0: as the backend
+    has it"""
+    tensor_parallel: int = Field(1, ge=1, le=64)
+    """GPUs that share one copy of the model (vllm); equal to gpus.sampling"""
+    key_variable: Text = "OPENAI_API_KEY"
+    """Environment variable that holds the server's API key; the key itself is written nowhere"""
+
+
+class Problems(Settings):
+    """Test problems of the small world, drawn from the held-out split."""
+
+    per_level: Count
+    """Problems per level; each is shown in every presentation"""
+    presentations: Several[Presentation] = ("text", "image")
+    """How a problem is shown"""
+    levels: Several[Level] = ("easy", "medium", "hard")
+    """Levels of the world to draw from"""
+
+
+class Rollouts(Settings):
+    """Sampled responses and their token entropies."""
+
+    samples: GroupSize = 8
+    """Responses per problem: the group of eq. 10"""
+    temperature: Temperature = 1.0
+    """Sampling temperature, also of the entropies (eq. 3)"""
+    top_p: Positive = 1.0
+    """Probability mass of the nucleus; 1 samples from the whole vocabulary"""
+    max_new_tokens: Tokens = 288
+    """Length limit of a response in tokens"""
+    batch_prompts: int = Field(ge=1, le=4096)
+    """Prompts sampled together, each with all its samples: memory against speed"""
+    shards: Shards
+    """Independent jobs; fixed, so that tables do not depend on the cores"""
+
+
+class Causal(Settings):
+    """Causal labels: resample the choice at a position, continue, compare pass rates."""
+
+    rollouts: Count
+    """Rollouts that are labelled"""
+    alternatives: int = Field(ge=2, le=64)
+    """Most probable tokens tried at a position"""
+    continuations: GroupSize
+    """Continuations sampled per alternative"""
+    min_alternative_probability: Inside = 0.02
+    """Tokens less probable than this are no alternative"""
+    effect_threshold: Positive = 0.1
+    """A position is causal when its pass rate varies by at least this (fraction)"""
+    shards: Shards
+    """Independent jobs; fixed, so that tables do not depend on the cores"""
+
+
+class Windows(Settings):
+    """The axes of figure 2a."""
+
+    sizes: Several[Annotated[int, Field(ge=1, le=1024)]] = (1, 2, 4, 8, 16, 32)
+    """Window lengths in tokens; 1 is single-token entropy"""
+    percentiles: Several[Annotated[int | float, Field(ge=0, lt=100)]] = (
+        *(50, 55, 60, 65, 70, 75, 80, 85, 90, 92, 94, 95, 96, 97, 98, 99),
+    )
+    """Thresholds: a token is selected above this percentile of the entropies"""
+
+
+class Bootstrap(Settings):
+    """Confidence intervals."""
+
+    resamples: int = Field(2000, ge=20, le=1_000_000)
+    """Bootstrap resamples of the problems"""
+    level: Inside = 0.95
+    """Coverage of the intervals (fraction)"""
+
+
+class Teacher(Settings):
+    """A model that is asked for traces."""
+
+    url: str = ""
+    """OpenAI-compatible endpoint, ends in /v1; empty: nobody is asked"""
+    model: str = ""
+    """Name of the model served there"""
+    key_variable: Text = "OPENAI_API_KEY"
+    """Environment variable that holds the API key; the key itself is written nowhere"""
+
+
+class Teachers(Settings):
+    """Who is asked for traces: models, or the habits of the small world."""
+
+    text: Teacher = Teacher()
+    """Of problems without pictures"""
+    pictures: Teacher = Teacher()
+    """Of problems with pictures"""
+    traces: Samples = 1
+    """Traces asked for per problem; in the small world of each habit"""
+    temperature: Greedy = 1.0
+    """Of the models' traces"""
+    top_p: Positive = 1.0
+    """Nucleus of the models' traces"""
+    parallel: int = Field(64, ge=1, le=65536)
+    """Requests at a time"""
+
+
+class FineTuning(Settings):
+    """Supervised fine-tuning on a selection."""
+
+    epochs: int = Field(2, ge=1, le=1000)
+    """Passes over the selected examples"""
+    batch: int = Field(ge=1, le=65536)
+    """Examples per optimizer step, over all processes"""
+    micro_batch: int = Field(0, ge=0, le=65536)
+    """Examples per forward pass of a process: lower when memory is short; 0: the whole batch"""
+    max_length: Tokens = 32768
+    """Tokens of prompt, pictures and trace together; longer traces are left out, none is cut"""
+    lr: Positive
+    """Peak learning rate"""
+    warmup: Share = 0.1
+    """Share of the optimizer steps over which the rate rises"""
+    weight_decay: Share = 0.0
+    """AdamW"""
+    max_grad_norm: Norm = 1.0
+    """Gradients are scaled down to this norm"""
+    freeze_vision: bool = True
+    """Train the language model only, as the paper does"""
+    checkpoint_every: Count = 200
+    """Optimizer steps between resumable states"""
+
+
+class ColdStart(Settings):
+    """Pass rates, a pool of traces, curation and fine-tuning (AdaCS)."""
+
+    per_level: CountOrNone = 0
+    """Training problems of the small world per level; each in every presentation"""
+    data: dict[str, Count] = Field({})
+    """Problems drawn from each data set of the registry; fewer where it has fewer"""
+    max_prompt_tokens: Tokens = 4096
+    """Problems with a longer prompt, pictures included, are left out"""
+    samples: GroupSize = 8
+    """Responses per problem: the pass rate is a fraction of these"""
+    temperature: Temperature = 1.0
+    """Of these responses"""
+    top_p: Positive = 1.0
+    """Nucleus of these responses"""
+    max_new_tokens: Tokens
+    """Length limit of these responses in tokens"""
+    shards: Shards = 1
+    """Independent jobs of pass rates and of traces; fixed, so that tables do not depend on the
+    machine"""
+    traces: Literal["own", "teachers", "both"] = "both"
+    """Whose traces the pool holds: own, those that come with the data sets; teachers; or both, the
+    teachers' where a problem has none of its own"""
+    teachers: Teachers = Teachers()
+    """Who is asked for traces"""
+    size: Count
+    """Examples that a curation selects"""
+    sft: FineTuning
+    """Supervised fine-tuning on a selection"""
+
+
+class Vllm(Settings):
+    """What draws rollouts in training, where vLLM does."""
+
+    mode: Literal["colocate", "server", "none"] = "colocate"
+    """colocate: on the GPUs that train; server: on others, at url; none: TRL's own generation"""
+    url: Text = "http://localhost:8000"
+    """Of the server; the environment variable VLLM_SERVER takes its place"""
+    gpu_memory: Inside = 0.6
+    """colocate: share of a GPU's memory that vLLM takes while it samples"""
+    tensor_parallel: int = Field(1, ge=1, le=64)
+    """colocate: GPUs that share one copy; divides the attention heads (3B: 16, 7B: 28)"""
+    sleep: bool = True
+    """colocate: vLLM gives its memory back while the model learns"""
+    importance: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = (
+        "token_truncate"
+    )
+    """How the difference between vLLM's and the model's probabilities is corrected; a sequence-wise
+    ratio is far from 1 for every long response"""
+
+
+class Validation(Settings):
+    """Fixed held-out problems, measured during training."""
+
+    per_level: Count
+    """Validation problems per level; each in every presentation"""
+    samples: Samples = 4
+    """Responses per problem"""
+    every: Count
+    """Batches of rollouts between two measurements"""
+
+
+class ArmSettings(Settings):
+    """Runs of one preset."""
+
+    seeds: Several[Seed]
+    """One run per seed"""
+    preset: str = ""
+    """Preset of ares.method.presets, when it is not the arm's name"""
+    start: Start = "adacs"
+    """Model that training starts from"""
+
+
+class Aepo(Settings):
+    """Reinforcement learning: every arm, from the same cold start, one job per arm and seed."""
+
+    steps: Count
+    """Batches of rollouts that a run learns from"""
+    prompts: Count
+    """Prompts per batch of rollouts, over all processes"""
+    per_level: CountOrNone = 1000
+    """Training problems of the small world per level to draw prompts from; each in every
+    presentation"""
+    data: AnyNumber[Text] = ()
+    """Data sets of the registry that prompts are drawn from, each equally often"""
+    pictures: Literal["only", "none", "both"] = "only"
+    """Which prompts of data sets are kept: with pictures only, text only, or both; sharded models
+    can't mix them"""
+    max_prompt_tokens: Tokens = 4096
+    """Prompts that are longer, pictures included, are left out"""
+    max_new_tokens: Tokens
+    """Length limit of a response in tokens"""
+    rollouts: GroupSize | None = None
+    """Rollouts per prompt, the group of eq. 10; not given: as the preset has it"""
+    temperature: Temperature | None = None
+    """Of the rollouts, and of their entropies (eq. 3); not given: as the preset has it"""
+    top_p: Positive | None = None
+    """Nucleus of the rollouts; not given: as the preset has it"""
+    updates: int = Field(4, ge=1, le=64)
+    """Optimizer steps per batch of rollouts (the paper: 512 prompts in mini-batches of 128)"""
+    micro_batches: int = Field(1, ge=1, le=65536)
+    """Forward passes of a process per optimizer step: raise when memory is short"""
+    tokens_per_pass: Count = 1500
+    """Tokens per forward pass, padding included, in rows of similar length"""
+    lr: Positive
+    """Peak learning rate"""
+    warmup: Share = 0.1
+    """Share of the optimizer steps over which the rate rises"""
+    weight_decay: Share = 0.01
+    """AdamW"""
+    max_grad_norm: Norm = 1.0
+    """Gradients are scaled down to this norm"""
+    refill_rounds: int = Field(2, ge=0, le=64)
+    """Dynamic sampling: how often groups without variance are replaced by fresh prompts"""
+    branch_roots: Samples = 4
+    """Branching arms: rollouts of a group that are sampled from the prompt; the others branch"""
+    checkpoint_every: Count = 10
+    """Batches of rollouts between resumable states"""
+    validation: Validation = Field(None)
+    """Fixed held-out problems of the small world, measured during training"""
+    vllm: Vllm = Vllm()
+    """What draws rollouts in training, where vLLM does"""
+    arms: dict[Slug, ArmSettings] = Field(min_length=1)
+    """Runs by name; the name is the preset unless one is given"""
+
+
+class Evaluation(Settings):
+    """Every model, tested after training."""
+
+    per_level: CountOrNone = 0
+    """Test problems of the small world per level; each in every presentation"""
+    benchmarks: AnyNumber[BenchmarkName] = ()
+    """Names in the registries of benchmarks"""
+    limit: CountOrNone = 0
+    """First questions of each benchmark only; 0: all"""
+    samples: int = Field(0, ge=0, le=1024)
+    """Responses per question; 0: as many as the benchmark says"""
+    temperature: Greedy = 1.0
+    """Of the responses; 0 is greedy"""
+    top_p: Positive = 1.0
+    """Nucleus of the responses"""
+    max_new_tokens: Tokens
+    """Length limit of a response in tokens"""
+    batch_prompts: int = Field(32, ge=1, le=4096)
+    """Prompts sampled together, each with all its samples: memory against speed"""
+    max_failures: CountOrNone = 0
+    """Requests of a job that may stay without a response; more are an error"""
+
+
+class Analysis(Settings):
+    """Token entropies of one trained model, from responses with log-probabilities."""
+
+    model: Text
+    """Name of a model of this scale: base, adacs, cs-vanilla, or an arm with its seed (ares-s1)"""
+    benchmarks: Several[BenchmarkName]
+    """Names in the registries of benchmarks"""
+    limit: Count
+    """First questions of each benchmark; a token's record takes about a kilobyte"""
+    samples: Samples = 8
+    """Responses per question: their pass rate tells easy from hard (eq. 10)"""
+    top_logprobs: int = Field(20, ge=1, le=64)
+    """Most probable tokens kept per position; servers refuse more than 20"""
+
+
+class Scale(Settings):
+    """A scale: how much the workflow computes, and on what.
+
+    Sections of one material only (`problems`, `rollouts`, `causal`; `analysis`) are None at a scale
+    of the other.
+    """
+
+    scale: Slug
+    """Name of the scale: results go to results/<scale>/ and figures/<scale>/"""
+    seed: Seed = 1
+    """Seed of every draw but those of an arm, which has its own; another seed is another
+    replication"""
+    model: Text = "data/base"
+    """What everything starts from: a folder relative to the root, or a name on the hub"""
+    size: Literal["3B", "7B", ""] = ""
+    """Size of the paper's models that ours stand beside in the notebook of benchmarks; empty:
+    none"""
+    world: Text = "config/world.yaml"
+    """The problem family of the small world, relative to the root"""
+    training_data: Several[Text] = ("config/training-data.yaml",)
+    """Registry files of the data sets that cold start and AEPO learn from"""
+    benchmarks: AnyNumber[Text] = ()
+    """Registry files of benchmarks beside config/benchmarks.yaml"""
+    launch: Launch = Launch()
+    """What stands before `ares` in the commands that use GPUs"""
+    gpus: Gpus = Gpus()
+    """GPUs of a job"""
+    backend: Backend = Backend()
+    """What samples outside of training"""
+    problems: Problems = Field(None)
+    """Test problems of the small world"""
+    rollouts: Rollouts = Field(None)
+    """Sampled responses to the test problems of the small world, and their token entropies"""
+    causal: Causal = Field(None)
+    """Causal labels of the small world's rollouts"""
+    windows: Windows = Windows()
+    """The axes of figure 2a"""
+    bootstrap: Bootstrap = Bootstrap()
+    """Confidence intervals"""
+    cold_start: ColdStart
+    """Pass rates, a pool of traces, curation and fine-tuning (AdaCS)"""
+    aepo: Aepo
+    """Reinforcement learning"""
+    evaluation: Evaluation
+    """Every model, tested after training"""
+    analysis: Analysis = Field(None)
+    """Token entropies of one model trained on data sets"""
+
+    def __getitem__(self, key: str):  # until the last reader uses attributes
+        if key != "adacs":
+            return getattr(self, key)
+        part = self.cold_start
+        return {**part, **part.sft, "traces": part.teachers.traces}
+
+    @property
+    def of_data_sets(self) -> bool:
+        """Whether data sets are the material of this scale; else the small world is."""
+        return any(_value(self, key) for key in _MATERIAL)
+
+    @model_validator(mode="after")
+    def _one_material(self) -> Self:
+        """Refuse keys of the other material, and ask for those that this one needs."""
+        name, needed, foreign = (
+            ("data sets", _NEEDED_BY_DATA_SETS, _OF_THE_WORLD)
+            if self.of_data_sets
+            else ("the small world", _NEEDED_BY_THE_WORLD, _OF_DATA_SETS)
+        )
+        for key in foreign:
+            if _given(self, key):
+                raise ValueError(f"'{key}' does not belong to a scale of {name}; leave it out")
+        for key in needed:
+            if not _value(self, key) or (key == "model" and not _given(self, key)):
+                raise ValueError(f"missing key '{key}': a scale of {name} needs it")
+        if self.of_data_sets and self.backend.kind == "engine":
+            raise ValueError("backend.kind: engine is of the small world; choose another")
+        return self
+
+
+#: Keys that make data sets the material of a scale.
+_MATERIAL = ("cold_start.data", "aepo.data", "evaluation.benchmarks", "analysis")
+_NEEDED_BY_DATA_SETS = ("model", *_MATERIAL, "cold_start.sft.micro_batch")
+_OF_DATA_SETS = ("size", "training_data", "cold_start.traces", "aepo.pictures", "aepo.vllm")
+_NEEDED_BY_THE_WORLD = (
+    *("problems", "rollouts", "causal", "cold_start.per_level", "aepo.validation"),
+    *("evaluation.per_level", "evaluation.samples"),
+)
+_OF_THE_WORLD = (
+    *("world", "problems", "rollouts", "causal", "cold_start.per_level", "aepo.per_level"),
+    *("aepo.validation", "evaluation.per_level"),
+)
+
+
+def _value(scale: Scale, key: str):
+    return reduce(getattr, key.split("."), scale)
+
+
+def _given(scale: Scale, key: str) -> bool:
+    """Whether the file gives a key; the model fills in the others."""
+    *parents, name = key.split(".")
+    return name in reduce(getattr, parents, scale).model_fields_set
+
 
 SMALL_WORLD, PAPER = KINDS = ("small world", "paper")
-_SCHEMA_OF = {SMALL_WORLD: "scale", PAPER: "paper"}
 
 
-def load_config(scale_or_path: str | Path, kind: str | None = None) -> dict[str, Any]:
-    """Return the validated config of a scale, defaults filled in, as a plain nested dict.
+def kind_of(scale: Scale) -> str:
+    """Return the material of a scale, one of `KINDS`."""
+    return PAPER if scale.of_data_sets else SMALL_WORLD
+
+
+def load_config(scale_or_path: str | Path, kind: str | None = None) -> Scale:
+    """Return a checked scale, defaults filled in.
 
     Args:
         scale_or_path: the name of a scale in `config/` ("laptop"), or the path of a YAML file,
@@ -43,26 +487,24 @@ def load_config(scale_or_path: str | Path, kind: str | None = None) -> dict[str,
         UserError: unknown scale, unreadable file, unknown key, value out of its bounds, a scale of
             the other kind.
 
-    >>> load_config("laptop")["windows"]["sizes"]
-    [1, 2, 4, 8, 16, 32]
-    >>> load_config("paper-7b")["model"]
+    >>> load_config("laptop").windows.sizes
+    (1, 2, 4, 8, 16, 32)
+    >>> load_config("paper-7b").model
     'Qwen/Qwen2.5-VL-7B-Instruct'
     """
     path = config_path(scale_or_path)
-    value = read_yaml(path)
-    found = kind_of(value)
-    if kind is not None and found != kind:
+    scale = load_settings(Scale, path)
+    if kind is not None and kind_of(scale) != kind:
         raise UserError(
-            f"{shown(path)}: a scale of the kind '{found}', and this step is one of the kind "
-            f"'{kind}'; scales of that kind: {', '.join(scales(kind))}"
+            f"{shown(path)}: a scale of the kind '{kind_of(scale)}', and this step is one of the "
+            f"kind '{kind}'"
         )
-    config = validated(value, schema(_SCHEMA_OF[found]), shown(path))
-    if path.parent == paths.CONFIG and config["scale"] != path.stem:
+    if path.parent == paths.CONFIG and scale.scale != path.stem:
         raise UserError(
-            f"{shown(path)}: scale: is '{config['scale']}' but the file is named "
-            f"'{path.stem}'; results are kept by scale, so make them equal"
+            f"{shown(path)}: scale: is '{scale.scale}' but the file is named '{path.stem}'; "
+            "results are kept by scale, so make them equal"
         )
-    return config
+    return scale
 
 
 def config_path(scale_or_path: str | Path) -> Path:
@@ -87,148 +529,14 @@ def config_path(scale_or_path: str | Path) -> Path:
     return path
 
 
-def kind_of(config: Any) -> str:
-    """Return the kind of a config, read or validated.
-
-    >>> kind_of({"kind": "paper"}), kind_of({"scale": "laptop"})
-    ('paper', 'small world')
-    """
-    return PAPER if isinstance(config, Mapping) and "kind" in config else SMALL_WORLD
-
-
-def scales(kind: str | None = None) -> list[str]:
-    """Return the names of the scales in `config/`, sorted; other files there are no scales.
-
-    kind: of scales, one of `KINDS`; None for all.
-    """
-    found = []
-    for path in sorted(paths.CONFIG.glob("*.yaml")):
-        keys = [line.partition(":")[0] for line in path.read_text("utf-8").splitlines()]
-        if "scale" in keys and kind in (None, PAPER if "kind" in keys else SMALL_WORLD):
-            found.append(path.stem)
-    return found
+def scales() -> list[str]:
+    """Return the names of the scales in `config/`, sorted; other files there are no scales."""
+    return [
+        path.stem
+        for path in sorted(paths.CONFIG.glob("*.yaml"))
+        if any(line.startswith("scale:") for line in path.read_text("utf-8").splitlines())
+    ]
 
 
-@cache
-def schema(kind: str) -> dict[str, Any]:
-    """Return the JSON schema of a kind of config: scale, paper, world or base."""
-    return json.loads((SCHEMAS / f"{kind}.json").read_text(encoding="utf-8"))
-
-
-def read_yaml(path: Path) -> Any:
-    """Read one YAML document (`ares.yaml_files` says what is refused).
-
-    Raises:
-        UserError: the file is missing, is not YAML, or is not plain.
-    """
-    return parse_yaml(path, shown(path))
-
-
-def validated(value: Any, rules: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return `value` with the schema's defaults filled in, after checking it.
-
-    Args:
-        value: what was read.
-        rules: a JSON schema of an object; nested objects may have defaults too.
-        where: the file the value came from, for messages.
-
-    Raises:
-        UserError: names the file, the key, what is wrong and, for an unknown key, the nearest
-            known one.
-    """
-    # Unknown keys come first: a misspelt key also makes the right one missing.
-    check_keys(value, rules, where)
-    check_integers(value, rules, where)
-    try:
-        _validator(json.dumps(rules))(value)
-        json.dumps(value, allow_nan=False)
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise UserError(f"{where}: {explain(error)}") from None
-    except ValueError:
-        raise UserError(f"{where}: holds a number that is not finite") from None
-    return with_defaults(value, rules)
-
-
-@cache
-def _validator(rules: str) -> Callable[[Any], Any]:
-    """The compiled form of a schema, which is given as JSON."""
-    return fastjsonschema.compile(json.loads(rules), use_default=False)
-
-
-def check_keys(value: Any, rules: Mapping[str, Any], where: str, place: str = "") -> None:
-    """Refuse keys that the schema does not know, at every depth.
-
-    Raises:
-        UserError: names the key and the nearest known one.
-    """
-    if not isinstance(value, Mapping) or "properties" not in rules:
-        return
-    known = rules["properties"]
-    for key, content in value.items():
-        if key not in known:
-            told = shortened(f"{place}{key}")
-            raise UserError(
-                f"{where}: unknown key '{told}'{suggestion(key, known)}; known here: "
-                f"{', '.join(known)}"
-            )
-        check_keys(content, known[key], where, f"{place}{key}.")
-
-
-def check_integers(value: Any, rules: Mapping[str, Any], where: str, place: str = "") -> None:
-    """Refuse 8.0 where an integer is asked for: JSON Schema takes it, and `range(8.0)` does not.
-
-    Raises:
-        UserError: names the key.
-    """
-    if rules.get("type") == "integer" and isinstance(value, float):
-        raise UserError(f"{where}: {place.rstrip('.')}: {value!r} must be integer")
-    if isinstance(value, Mapping):
-        others = rules.get("additionalProperties") or {}
-        for key, content in value.items():
-            inside = rules.get("properties", {}).get(key, others)
-            check_integers(content, inside, where, f"{place}{key}.")
-    elif isinstance(value, list):
-        for index, content in enumerate(value):
-            check_integers(content, rules.get("items", {}), where, f"{place}{index}.")
-
-
-def explain(error: fastjsonschema.JsonSchemaValueException) -> str:
-    """Say in one line which key is wrong, why, and what the key means."""
-    place = ".".join(str(part) for part in error.path[1:])
-    if error.rule == "required":
-        missing = next(key for key in error.definition["required"] if key not in error.value)
-        return f"missing key '{place}.{missing}'" if place else f"missing key '{missing}'"
-    if not place:
-        return "is not a config: it must be a mapping of keys to values"
-    meaning = error.definition.get("description")
-    # The library's message opens with its own name of the place ("data.rollouts.samples").
-    rule = error.message.removeprefix(error.name).strip()
-    told = f"{shortened(place)}: {shortened(repr(error.value))} {shortened(rule, 400)}"
-    return told + (f" ({meaning})" if meaning else "")
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean ...?" when a known word is near, else nothing.
-
-    >>> suggestion("sampels", ["samples", "shards"])
-    "; did you mean 'samples'?"
-    """
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
-
-
-def with_defaults(value: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of an object with the defaults of absent keys, in the schema's order."""
-    filled: dict[str, Any] = {}
-    for key, part in rules["properties"].items():
-        if key not in value and "default" not in part:
-            continue
-        content = value.get(key, part.get("default"))
-        nested = "properties" in part
-        filled[key] = with_defaults(content, part) if nested else copy.deepcopy(content)
-    return filled
-
-
-def shown(path: Path) -> str:
-    """Return a path as a person would write it: relative to the repository where possible."""
-    return str(path.relative_to(paths.ROOT)) if path.is_relative_to(paths.ROOT) else str(path)
+if __name__ == "__main__":
+    print(json.dumps(Scale.model_json_schema(), indent=1))

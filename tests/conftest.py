@@ -21,5 +21,5 @@ def model_folder(tmp_path_factory) -> Path:
                 vision_hidden=32, vision_layers=1, vision_intermediate=32)  # fmt: skip
     build_model(processor, size, seed=0).half().save_pretrained(folder)
     processor.save_pretrained(folder)
-    write_json(folder / WORLD_FILE, world.as_dict())
+    write_json(folder / WORLD_FILE, world.dump())
     return folder

@@ -21,7 +21,8 @@ from ares.sampling.imposed import impose
 from ares.sampling.rollouts import Sampling, Task, roll_out
 from ares.world.problem import draw_up_to
 from ares.world.prompts import PRESENTATIONS
-from ares.world.settings import World, world_from_dict
+from ares.settings import checked
+from ares.world.settings import World
 from ares.world.verify import steps_right
 
 #: Comparisons that are imposed to see what more of them gain.
@@ -109,7 +110,7 @@ def main(model: str, problems: int = 64, samples: int = 4, seed: int = 1) -> Non
     """Print the gates of a base model, with what they rest on."""
     policy, processor = load_policy(model)
     file = resolve(Path(model)) / WORLD_FILE
-    world = world_from_dict(read_json(file), str(file))
+    world = checked(World, read_json(file), str(file))
     sampling = Sampling(samples, 1.0, 1.0, max_new_tokens=960, batch_prompts=16, seed=seed)
     free, imposed = measure(policy, processor, world, sampling, problems)
     shown = imposed.groupby(["level", "comparisons"], sort=False)["correct"].mean().unstack()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ares.base.settings import Base
 from ares.base.train import STAGES, Trainer
 from ares.io import whole_folder, write_json, write_table, write_text
 from ares.model.load import WORLD_FILE, load_policy
@@ -34,13 +35,13 @@ def publish(trainer: Trainer, seconds: float, folder: Path, command: str = "make
     with whole_folder(folder, replace=True) as made:
         copy.deepcopy(trainer.model).half().save_pretrained(made)
         save_processor(trainer.processor, made)
-        write_json(made / WORLD_FILE, trainer.world.as_dict())
+        write_json(made / WORLD_FILE, trainer.world.dump())
         table = evaluate(made, trainer.world, trainer.config, trainer.device)
         write_table(made / "evaluation.csv", table)
         write_text(made / "README.md", card(trainer, seconds, table, command))
 
 
-def evaluate(folder: Path, world: World, config: dict, device: str) -> pd.DataFrame:
+def evaluate(folder: Path, world: World, config: Base, device: str) -> pd.DataFrame:
     """pass@1 at temperature 1 on test problems, by level and presentation.
 
     Columns: level, presentation, problems, samples, pass_rate, ci_low, ci_high (95 %, fraction;
@@ -48,20 +49,20 @@ def evaluate(folder: Path, world: World, config: dict, device: str) -> pd.DataFr
     arithmetic steps that are right).
     """
     model, processor = load_policy(folder, device=device)
-    settings, rng = config["evaluation"], np.random.default_rng(config["seed"])
+    settings, rng = config.evaluation, np.random.default_rng(config.seed)
     tasks = [
-        Task(problem, level, presentation, config["seed"])
+        Task(problem, level, presentation, config.seed)
         for level in world.levels
-        for problem in draw_problems(level, "test", settings["per_level"], world, rng)
+        for problem in draw_problems(level, "test", settings.per_level, world, rng)
         for presentation in PRESENTATIONS
     ]
     sampling = Sampling(
-        settings["samples"],
+        settings.samples,
         1.0,
         1.0,
-        settings["max_new_tokens"],
-        settings["batch_prompts"],
-        seed=config["seed"],
+        settings.max_new_tokens,
+        settings.batch_prompts,
+        seed=config.seed,
     )
     rollouts = roll_out(model, processor, tasks, world, sampling, progress="base: evaluation")
     rows = [
@@ -92,7 +93,7 @@ def _cell(level: str, presentation: str, rollouts: pd.DataFrame) -> dict:
 def card(trainer: Trainer, seconds: float, table: pd.DataFrame, command: str) -> str:
     """The model card, all its numbers from this run."""
     config = trainer.config
-    steps = ", ".join(f"{stage} {config[stage]['steps']}" for stage in STAGES)
+    steps = ", ".join(f"{stage} {getattr(config, stage).steps}" for stage in STAGES)
     count = sum(p.numel() for p in trainer.model.parameters())
     visual = sum(p.numel() for p in trainer.model.model.visual.parameters())
     rows = "\n".join(
@@ -116,7 +117,7 @@ not follow difficulty.
 
 | made with | |
 |---|---|
-| command | `{command}` (world: {config["world"]}) |
+| command | `{command}` (world: {config.world}) |
 | commit | {_commit()} |
 | versions | Python {platform.python_version()}, torch {torch.__version__.split("+")[0]} |
 | machine | {_machine(trainer.device)} |
@@ -127,7 +128,7 @@ not follow difficulty.
 ## pass@1 on held-out problems
 
 {first.problems} test problems a cell, {first.samples} samples each, temperature 1, at most
-{config["evaluation"]["max_new_tokens"]} tokens; 95 % intervals with problems as the unit. In
+{config.evaluation.max_new_tokens} tokens; 95 % intervals with problems as the unit. In
 percent, lengths in tokens.
 
 | level | presentation | pass@1 | interval | mean length | finished | arithmetic right |

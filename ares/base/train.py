@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,9 +33,10 @@ from tqdm import tqdm
 
 from ares.base.ahead import ahead
 from ares.base.corpus import BEGINNING, IGNORED, Place, Stream
+from ares.base.settings import Base
 from ares.errors import UserError
 from ares.io import atomic_path
-from ares.model.tiny import Size, build_model, build_processor
+from ares.model.tiny import build_model, build_processor
 from ares.versions import KEY, SCHEMA, check, number
 from ares.world.cards import draw_card
 from ares.world.settings import World
@@ -58,10 +58,10 @@ class Progress:
 class Trainer:
     """The three stages over one model; `folder` holds the state that a killed run resumes from."""
 
-    def __init__(self, config: dict[str, Any], world: World, folder: Path, device: str = "cpu"):
+    def __init__(self, config: Base, world: World, folder: Path, device: str = "cpu"):
         self.config, self.world, self.folder, self.device = config, world, folder, device
         self.processor = build_processor(world)
-        model = build_model(self.processor, Size(**config["size"]), config["seed"])
+        model = build_model(self.processor, config.size, config.seed)
         self.model = model.train().to(device)
 
     def run(self) -> float:
@@ -70,21 +70,21 @@ class Trainer:
             return sum(self._stage(stage) for stage in STAGES)
 
     def _stage(self, stage: str) -> float:
-        settings = self.config[stage]
+        settings = getattr(self.config, stage)
         parameters = self._trained(stage)
         optimizer = torch.optim.AdamW(
             parameters,
-            lr=settings["lr"],
+            lr=settings.lr,
             betas=(0.9, 0.98),
-            weight_decay=self.config["weight_decay"],
+            weight_decay=self.config.weight_decay,
         )
         state = self.folder / f"{stage}.safetensors"
         done = _restore(state, self.model, optimizer) if state.is_file() else Progress()
-        if done.steps == settings["steps"]:
+        if done.steps == settings.steps:
             return done.seconds
         start = time.monotonic() - done.seconds
         bar = tqdm(
-            total=settings["steps"],
+            total=settings.steps,
             initial=done.steps,
             desc=f"base: {stage}",
             unit="step",
@@ -100,7 +100,7 @@ class Trainer:
             optimizer.step()
             if bar.update():  # it was drawn; reading the loss at every step would stall a GPU
                 bar.set_postfix(loss=f"{loss.item():.3f}")
-            if (step + 1) % self.config["checkpoint_every"] == 0 or step + 1 == settings["steps"]:
+            if (step + 1) % self.config.checkpoint_every == 0 or step + 1 == settings.steps:
                 behind = Progress(step + 1, time.monotonic() - start, place)
                 _save(state, self.model, optimizer, behind)
         bar.close()
@@ -117,19 +117,19 @@ class Trainer:
         return chosen
 
     def _rate(self, stage: str, step: int) -> float:
-        settings = self.config[stage]
-        warm = min(1.0, (step + 1) / self.config["warmup"])
-        left = 1.0 - step / settings["steps"] if stage != "text" else 1.0
-        return settings["lr"] * warm * left
+        settings = getattr(self.config, stage)
+        warm = min(1.0, (step + 1) / self.config.warmup)
+        left = 1.0 - step / settings.steps if stage != "text" else 1.0
+        return settings.lr * warm * left
 
     def _losses(self, stage: str, done: Progress) -> Iterator[tuple[int, Tensor, Place]]:
         """Step, loss and place in the stream, from the first step that is not done."""
-        steps, seed = self.config[stage]["steps"], self.config["seed"] + STAGES.index(stage)
+        steps, seed = getattr(self.config, stage).steps, self.config.seed + STAGES.index(stage)
         if stage == "eyes":
             if done.steps == 0:
                 _xavier(self.model.model.visual)
             make = partial(self._cards, seed)
-            cards = ahead(make, range(done.steps, steps), self.config["workers"])
+            cards = ahead(make, range(done.steps, steps), self.config.workers)
             for step, inputs in zip(count(done.steps), cards):
                 yield step, self._card_loss(inputs), BEGINNING
             return
@@ -137,12 +137,12 @@ class Trainer:
             self.world,
             self.processor,
             seed,
-            self.config[stage].get("image_share", 0.0),
-            self.config["max_response"],
-            self.config["batch_tokens"],
-            self.config["chunk"],
+            self.config.joint.image_share if stage == "joint" else 0.0,
+            self.config.max_response,
+            self.config.batch_tokens,
+            self.config.chunk,
         )
-        for step, batch, place in stream.batches(steps, done.place, self.config["workers"]):
+        for step, batch, place in stream.batches(steps, done.place, self.config.workers):
             if step >= done.steps:
                 yield step, self._response_loss(batch), place
 
@@ -160,7 +160,7 @@ class Trainer:
     def _cards(self, seed: int, step: int) -> dict[str, Tensor]:
         """The single cards of a step, and their numbers, counted from the smallest."""
         rng, (low, high) = np.random.default_rng([seed, step]), self.world.numbers
-        numbers = rng.integers(low, high + 1, size=self.config["eyes"]["cards"])
+        numbers = rng.integers(low, high + 1, size=self.config.eyes.cards)
         inputs = self.processor.image_processor(
             [draw_card(int(n), rng) for n in numbers], return_tensors="pt"
         )

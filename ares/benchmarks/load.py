@@ -120,7 +120,7 @@ class _Reader:
         columns, part = self.benchmark.columns, self.part
         ids = [part.column(name) for name in columns.id]
         groups = part.column(columns.group) if columns.group else None
-        kept = [(part.column(name), set(values)) for name, values in self.benchmark.keep]
+        kept = [(part.column(name), set(values)) for name, values in self.benchmark.keep.items()]
         found = []
         for place in range(len(part.table)):
             if all(_text(values[place]) in wanted for values, wanted in kept):
@@ -137,12 +137,12 @@ class _Reader:
         benchmark, columns = self.benchmark, self.benchmark.columns
         row = self.view[place : place + 1].to_pylist()[0]
         row |= {"@row": place, "@split": self.part.split, "@config": self.part.config}
-        texts = [_stepped(row[column], benchmark.question_steps) for column in columns.question]
+        texts = [_stepped(row[column], benchmark.steps.question) for column in columns.question]
         question = "\n\n".join(text for text in texts if text)
-        choices, letter = CHOICE_STEPS[benchmark.choice_step](
+        choices, letter = CHOICE_STEPS[benchmark.steps.choices](
             [row[column] for column in columns.choices], shuffle_seed(name)
         )
-        gold = letter or _stepped(row[columns.answer], benchmark.answer_steps, choices)
+        gold = letter or _stepped(row[columns.answer], benchmark.steps.answer, choices)
         kind = _kind(benchmark, row, gold, choices)
         if kind != "choice":
             choices = []
@@ -170,9 +170,9 @@ class _Reader:
 
     def _tags(self, row: dict[str, Any]) -> dict[str, str]:
         columns = self.benchmark.columns
-        tags = {tag: _text(row[column]) for tag, column in columns.tags}
+        tags = {tag: _text(row[column]) for tag, column in columns.tags.items()}
         if columns.trace:
-            told = [_stepped(row[name], self.benchmark.trace_steps) for name in columns.trace]
+            told = [_stepped(row[name], self.benchmark.steps.trace) for name in columns.trace]
             thought, answer = told if len(told) == 2 else (told[0], None)
             tags["trace"] = thought if answer is None else f"<think> {thought} </think> {answer}"
         return tags
@@ -195,23 +195,23 @@ class _Reader:
 def _kind(benchmark: Benchmark, row: dict[str, Any], gold: str, choices: Sequence[str]) -> str:
     """The type of answer of a row."""
     declared = benchmark.answer
-    if benchmark.answer_column:
-        value, types = _text(row[benchmark.answer_column]), dict(benchmark.answer_types)
-        if value not in types:
+    if by := benchmark.answer_by:
+        value = _text(row[by.column])
+        if value not in by.types:
             raise ValueError(
-                f"column '{benchmark.answer_column}' holds '{value}', which 'answer_by' does not "
-                f"name ({', '.join(types)})"
+                f"column '{by.column}' holds '{value}', which 'answer_by' does not name "
+                f"({', '.join(by.types)})"
             )
-        declared = types[value]
+        declared = by.types[value]
     if not choices:
         return declared
     known = _letters(gold) in ascii_uppercase[: len(choices)] and len(_letters(gold)) == 1
-    if benchmark.choice_step != "lettered":
+    if benchmark.steps.choices != "lettered":
         if not known:
             raise ValueError(f"the answer '{gold}' is none of its {len(choices)} choices")
         return "choice"
     # Lettered parts of a text need not be choices: the declared type and the answer decide.
-    if benchmark.answer_column:
+    if benchmark.answer_by:
         return declared
     return "choice" if known else declared
 
@@ -250,8 +250,9 @@ def _wanted(benchmark: Benchmark, images: Sequence[str]) -> list[str]:
         c.variant,
         c.text,
     ]
-    named += [column for _, column in c.tags] + [column for column, _ in benchmark.keep]
-    return list(dict.fromkeys(name for name in [*named, benchmark.answer_column] if name))
+    by = [benchmark.answer_by.column] if benchmark.answer_by else []
+    named += [*c.tags.values(), *benchmark.keep, *by]
+    return list(dict.fromkeys(name for name in named if name))
 
 
 def _image_columns(benchmark: Benchmark, part: Part) -> list[str]:

@@ -20,7 +20,7 @@ def table(benchmarks: Iterable[Benchmark]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for b in benchmarks:
-        types = dict.fromkeys(kind for _, kind in b.answer_types) or {b.answer: None}
+        types = dict.fromkeys(b.answer_by.types.values() if b.answer_by else [b.answer])
         if b.columns.choices and "choice" not in types:
             types = {"choice": None, **types}
         splits = b.split if len(b.split) < 3 else (b.split[0], "...", b.split[-1])

@@ -6,28 +6,16 @@ entry with `like: AIME24` and `path: my.jsonl` is another one read from a file o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-import fastjsonschema
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from ares import paths
 from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS
-from ares.config import (
-    check_integers,
-    check_keys,
-    explain,
-    read_yaml,
-    schema,
-    shown,
-    suggestion,
-    validated,
-    with_defaults,
-)
 from ares.errors import UserError
+from ares.settings import Natural, Settings, Text, checked, read_yaml, shown, suggestion
 
 REGISTRY = paths.CONFIG / "benchmarks.yaml"
 #: Prompts of reinforcement learning and sources of the cold start, at the paper's scale.
@@ -47,72 +35,153 @@ _TAKEN = (
     *("n_tokens", "failure", "gold", "extracted", "by", "note", "trace"),
 )
 
+Answer = Literal["number", "expression", "choice", "text", "countdown"]
 
-@dataclass(frozen=True)
-class Columns:
-    """Which columns hold what; () and "" where there is none. See `ares/schemas/benchmarks.json`.
 
-    question: put below one another. images: columns, or a pattern `image_*`. trace: a column, or
-    one with the thought and one with the answer. tags: tag and column.
-    """
+def _listed(value: Any) -> Any:
+    """A name by itself as a list of one."""
+    return (value,) if isinstance(value, str) else tuple(value) if type(value) is list else value
 
-    id: tuple[str, ...]
-    question: tuple[str, ...]
+
+def _among(known: Mapping[str, Any]) -> AfterValidator:
+    """A check that a step has one of the known names."""
+
+    def check(step: str) -> str:
+        if step not in known:
+            raise ValueError(
+                f"unknown step '{step}'{suggestion(step, known)}; there are: {', '.join(known)}"
+            )
+        return step
+
+    return AfterValidator(check)
+
+
+#: One name or several.
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])
+]
+_OneName = Annotated[Names, Field(min_length=1)]
+_TextSteps = tuple[Annotated[str, _among(TEXT_STEPS)], ...]
+_Values = Annotated[
+    tuple[str | int | float | bool, ...],
+    Field(min_length=1),
+    AfterValidator(lambda values: tuple(map(str, values))),
+]
+
+
+class Columns(Settings):
+    """Which columns hold what; @row, @split and @config are the place of a row."""
+
+    id: Names = ("@row",)
+    """Column or columns that name a row, joined by /"""
+    question: _OneName
+    """Column or columns, one below the other; empty ones are left out"""
     answer: str
-    choices: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
+    """The right answer"""
+    choices: Names = ()
+    """A column with all of them, or one column each"""
+    images: Names = ()
+    """Column or columns; image_* takes every column of that form, by number"""
     group: str = ""
+    """Shared by the variants of one question"""
     variant: str = ""
+    """Which variant it is"""
     text: str = ""
-    trace: tuple[str, ...] = ()
-    tags: tuple[tuple[str, str], ...] = ()
+    """The question in words, for a judge, where it differs from what is asked"""
+    trace: Names = ()
+    """A reasoning trace that comes with the row; two columns: thought and answer"""
+    tags: dict[str, str] = Field({})
+    """Further columns to keep as text: tag to column"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for tag in self.tags:
+            if tag in _TAKEN:
+                raise ValueError(f"the tag '{tag}' has the name of a column of tables")
+        if len(self.trace) > 2:
+            raise ValueError("trace: one column, or two: the thought and the answer")
+        return self
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """One entry of a registry, checked.
+class Steps(Settings):
+    """Named steps from columns to question, answer and choices (ares/benchmarks/steps.py)."""
 
-    hub, path: where the rows are; one of them is "". A path is absolute, a file or a folder.
-    revision, files, config, split: on the hub; several configs and splits stand side by side.
-    archive: zip file that holds the pictures which rows name by path.
-    keep: column and the values of the rows to keep, as text.
-    question_steps, answer_steps, trace_steps, choice_step: names in `ares.benchmarks.steps`.
-    listed: whether the prompt lists the choices; else they stand in question or picture.
-    answer: type of answer of a row without choices; answer_column, answer_types: the column that
-        decides it where rows differ, and the type of each of its values.
-    prompt: template with {question}. system: system message or "".
-    metric: pass@1, average@k, worst or strict; samples: responses per item.
-    level, paper, tables: difficulty, column name and tables in the paper.
-    size: number of items as its authors count them, 0 where not known.
-    """
+    question: _TextSteps = ()
+    """Steps of the question, in order"""
+    answer: _TextSteps = ()
+    """Steps of the answer, in order"""
+    choices: Annotated[str, _among(CHOICE_STEPS)] = "as they are"
+    """Step of the choices"""
+    trace: _TextSteps = ()
+    """Steps of the trace, in order"""
 
-    name: str
-    columns: Columns
-    answer: str
-    prompt: str
-    hub: str = ""
+
+class AnswerBy(Settings):
+    """The column whose value decides the type of answer, where rows differ."""
+
+    column: str
+    """Its name"""
+    types: dict[str, Answer]
+    """Type of answer by value"""
+
+
+class Benchmark(Settings):
+    """One entry of a registry; its rows are on the hub or in a file or folder."""
+
+    name: str = ""
+    """Its name in the registry"""
+    hub: Annotated[str, StringConstraints(pattern=r"^([\w.-]+/[\w.-]+)?$")] = ""
+    """Data set on the Hugging Face hub, owner/name"""
     path: str = ""
+    """Local file (parquet, jsonl, json, csv) in place of the hub, relative to the registry file; a
+    folder of <config>/<split>.<suffix> for several"""
     revision: str = "main"
+    """Commit or tag on the hub; a branch (main) moves"""
     files: str = ""
-    config: tuple[str, ...] = ()
-    split: tuple[str, ...] = ("train",)
+    """Data file or pattern in the data set, where it holds several kinds"""
+    config: Names = ()
+    """Subset or subsets on the hub, side by side"""
+    split: _OneName = ("train",)
+    """Split or splits, side by side"""
     archive: str = ""
-    keep: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    question_steps: tuple[str, ...] = ()
-    answer_steps: tuple[str, ...] = ()
-    trace_steps: tuple[str, ...] = ()
-    choice_step: str = "as they are"
+    """Zip file of the data set that holds the pictures its rows name"""
+    columns: Columns
+    """Which columns hold what"""
+    keep: dict[str, _Values] = Field({})
+    """Rows to keep: column to the values wanted, compared as text"""
+    steps: Steps = Steps()
+    """Named steps from columns to question, answer and choices"""
     listed: bool = True
-    answer_column: str = ""
-    answer_types: tuple[tuple[str, str], ...] = ()
+    """false: the choices stand in the question or the picture already"""
+    answer: Answer
+    """Type of answer of rows without choices"""
+    answer_by: AnswerBy | None = None
+    """What decides the type of answer where rows differ"""
+    prompt: Text
+    """Name of a template, or a template with {question}"""
     system: str = ""
-    metric: str = "pass@1"
-    samples: int = 1
-    level: str = ""
+    """System message, or nothing"""
+    metric: Literal["pass@1", "average@k", "worst", "strict"] = "pass@1"
+    """pass@1 and average@k: mean over items and samples; worst: all variants right; strict:
+    We-Math's score"""
+    samples: Natural = 1
+    """Responses per item"""
+    level: Literal["", "easy", "medium", "hard"] = ""
+    """Difficulty by Table 4 of the paper"""
     paper: str = ""
+    """Name of its column in data/paper/"""
     tables: tuple[int, ...] = ()
-    size: int = 0
+    """Tables of the paper that report it"""
+    size: int = Field(0, ge=0)
+    """Items as its authors count them; 0 where not known"""
     note: str = ""
+    """What could not be verified, and what is particular"""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.hub) == bool(self.path):
+            raise ValueError("give either 'hub' or 'path'")
+        return self
 
     @property
     def source(self) -> str:
@@ -122,6 +191,15 @@ class Benchmark:
         'openai/gsm8k'
         """
         return self.path or f"{self.hub}@{self.revision}"
+
+
+class Registry(Settings):
+    """A registry file."""
+
+    prompts: dict[str, Annotated[str, StringConstraints(pattern=r"\{question\}")]] = Field({})
+    """Templates by name; {question} is replaced"""
+    benchmarks: dict[str, Any] = Field(min_length=1)
+    """Entries by name; `like` names an earlier entry whose other keys one takes over"""
 
 
 def load_registry(
@@ -139,145 +217,43 @@ def load_registry(
             unknown step, template or entry, no place to read from.
     """
     prompts: dict[str, str] = {}
-    entries: dict[str, dict[str, Any]] = {}
+    known: dict[str, Benchmark] = {}
     for file in map(Path, files or (REGISTRY,)):
         file = file.absolute()
-        content = validated(read_yaml(file), schema("benchmarks"), shown(file))
-        prompts = {**prompts, **content["prompts"]}  # a file may name templates anew, for itself
-        _add(entries, _resolved(content["benchmarks"], entries, prompts, file), shown(file))
+        content = checked(Registry, read_yaml(file), shown(file))
+        prompts = {**prompts, **content.prompts}  # a file may name templates anew, for itself
+        for name, entry in content.benchmarks.items():
+            if name in known:
+                raise UserError(f"{shown(file)}: '{name}' is there already; give it another name")
+            known[name] = _benchmark(name, entry, known, prompts, file)
     for name, path in (local or {}).items():
-        if name not in entries:
-            raise UserError(f"unknown benchmark '{name}'{suggestion(name, entries)}")
-        entries[name] = _moved(entries[name], Path(path).absolute())
-    return {name: _benchmark(name, entry) for name, entry in entries.items()}
+        if name not in known:
+            raise UserError(f"unknown benchmark '{name}'{suggestion(name, known)}")
+        moved = {"hub": "", "revision": "main", "files": "", "path": str(Path(path).absolute())}
+        known[name] = known[name].model_copy(update=moved)
+    return known
 
 
-def _add(known: dict[str, Any], new: Mapping[str, Any], where: str) -> None:
-    for name, value in new.items():
-        if name in known:
-            raise UserError(f"{where}: '{name}' is there already; give it another name")
-        known[name] = value
-
-
-def _resolved(
-    entries: Mapping[str, Any],
-    earlier: Mapping[str, dict[str, Any]],
-    prompts: Mapping[str, str],
-    file: Path,
-) -> dict[str, dict[str, Any]]:
-    """The entries of a file, checked, with defaults, templates and absolute paths."""
-    known = dict(earlier)
-    found: dict[str, dict[str, Any]] = {}
-    for name, entry in entries.items():
-        where = f"{shown(file)}: {name}"
-        raw = _inherited(entry, known, where)
-        checked = _checked(raw, where)
-        if ("hub" in checked) == ("path" in checked):
-            raise UserError(f"{where}: give either 'hub' or 'path'")
-        if "path" in checked:
-            checked["path"] = str(file.parent / checked["path"])
-        checked["prompt"] = _template(where, checked["prompt"], prompts)
-        _check_columns(where, checked["columns"])
-        _check_steps(where, checked["steps"])
-        known[name] = found[name] = checked
-    return found
-
-
-def _checked(entry: Any, where: str) -> dict[str, Any]:
-    """As `ares.config.validated`; the schema is compiled once for all entries."""
-    rules = schema("benchmarks")["definitions"]["entry"]
-    check_keys(entry, rules, where)
-    check_integers(entry, rules, where)
-    try:
-        _validator()(entry)
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise UserError(f"{where}: {explain(error)}") from None
-    return with_defaults(entry, rules)
-
-
-@cache
-def _validator() -> Callable[[Any], Any]:
-    return fastjsonschema.compile(schema("benchmarks")["definitions"]["entry"], use_default=False)
-
-
-def _inherited(entry: Any, known: Mapping[str, dict[str, Any]], where: str) -> Any:
-    """An entry with what it takes over from the one it is like."""
-    if not isinstance(entry, Mapping) or "like" not in entry:
-        return entry
-    model = entry["like"]
-    if model not in known:
-        raise UserError(f"{where}: like: unknown benchmark '{model}'{suggestion(model, known)}")
-    left = {key for place, keys in _ELSEWHERE.items() if place in entry for key in keys}
-    taken = {key: value for key, value in known[model].items() if key not in left}
-    return {**taken, **{key: value for key, value in entry.items() if key != "like"}}
-
-
-def _moved(entry: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The entry, read from a file or a folder."""
-    left = _ELSEWHERE["path"]
-    return {**{key: v for key, v in entry.items() if key not in left}, "path": str(path)}
-
-
-def _benchmark(name: str, entry: Mapping[str, Any]) -> Benchmark:
-    columns, steps, by = entry["columns"], entry["steps"], entry.get("answer_by", {})
-    return Benchmark(
-        name=name,
-        columns=Columns(
-            id=_tuple(columns["id"]),
-            question=_tuple(columns["question"]),
-            answer=columns["answer"],
-            choices=_tuple(columns["choices"]),
-            images=_tuple(columns["images"]),
-            group=columns["group"],
-            variant=columns["variant"],
-            text=columns["text"],
-            trace=_tuple(columns["trace"]),
-            tags=tuple(columns["tags"].items()),
-        ),
-        answer=entry["answer"],
-        hub=entry.get("hub", ""),
-        path=entry.get("path", ""),
-        config=_tuple(entry["config"]),
-        split=_tuple(entry["split"]),
-        keep=tuple((key, tuple(map(str, values))) for key, values in entry["keep"].items()),
-        question_steps=tuple(steps["question"]),
-        answer_steps=tuple(steps["answer"]),
-        trace_steps=tuple(steps["trace"]),
-        choice_step=steps["choices"],
-        answer_column=by.get("column", ""),
-        answer_types=tuple(by.get("types", {}).items()),
-        tables=tuple(entry["tables"]),
-        **{key: entry[key] for key in _PLAIN if key in entry},
+def _benchmark(
+    name: str, entry: Any, known: Mapping[str, Benchmark], prompts: Mapping[str, str], file: Path
+) -> Benchmark:
+    """An entry of a file, checked, with its template and an absolute path."""
+    where = f"{shown(file)}: {name}"
+    if isinstance(entry, Mapping) and "like" in entry:
+        model = entry["like"]
+        if model not in known:
+            raise UserError(f"{where}: like: unknown benchmark '{model}'{suggestion(model, known)}")
+        left = {key for place, keys in _ELSEWHERE.items() if place in entry for key in keys}
+        taken = known[model].model_dump(mode="json", exclude_unset=True, exclude=left)
+        entry = {**taken, **{key: value for key, value in entry.items() if key != "like"}}
+    found = checked(Benchmark, entry, where)
+    return found.model_copy(
+        update={
+            "name": name,
+            "path": found.path and str(file.parent / found.path),
+            "prompt": _template(where, found.prompt, prompts),
+        }
     )
-
-
-#: Keys that a benchmark keeps as they are.
-_PLAIN = (
-    *("revision", "files", "archive", "listed", "prompt", "system", "metric", "samples"),
-    *("level", "paper", "size", "note"),
-)
-
-
-def _check_columns(where: str, columns: Mapping[str, Any]) -> None:
-    for tag in columns["tags"]:
-        if tag in _TAKEN:
-            raise UserError(f"{where}: the tag '{tag}' has the name of a column of tables")
-    if len(columns["trace"]) > 2 and not isinstance(columns["trace"], str):
-        raise UserError(f"{where}: trace: one column, or two: the thought and the answer")
-
-
-def _check_steps(where: str, steps: Mapping[str, Any]) -> None:
-    for step in (*steps["question"], *steps["answer"], *steps["trace"]):
-        _check_step(where, step, TEXT_STEPS)
-    _check_step(where, steps["choices"], CHOICE_STEPS)
-
-
-def _check_step(where: str, step: str, known: Mapping[str, Any]) -> None:
-    if step not in known:
-        raise UserError(
-            f"{where}: unknown step '{step}'{suggestion(step, known)}; there are: "
-            f"{', '.join(known)}"
-        )
 
 
 def _template(where: str, prompt: str, prompts: Mapping[str, str]) -> str:
@@ -289,7 +265,3 @@ def _template(where: str, prompt: str, prompts: Mapping[str, str]) -> str:
             "give the name of one under 'prompts', or a text with {question}"
         )
     return prompts[prompt]
-
-
-def _tuple(value: str | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)

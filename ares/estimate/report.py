@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ares.config import PAPER, load_config, suggestion
+from ares.config import PAPER, load_config
 from ares.errors import UserError
 from ares.estimate.inputs import GPUS, Inputs, from_config
 from ares.estimate.memory import Phase, phases, vllm_cache_tokens
 from ares.estimate.model_shapes import ModelShape, load_shape
 from ares.estimate.timing import HOUR, cold_start_seconds, step_of
+from ares.settings import suggestion
 
 
 def inputs_of(

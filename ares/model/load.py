@@ -29,8 +29,8 @@ from ares.io import read_json
 from ares.model.folder import check_folder
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.paths import ROOT
-from ares.world.settings import World, world_from_dict
-from ares.yaml_files import shortened
+from ares.settings import checked, shortened
+from ares.world.settings import World
 
 WORLD_FILE = "world.json"
 
@@ -183,8 +183,8 @@ def model_world(path: str | Path, world: World) -> None:
     if not of_small_world(path):
         return
     file = Path(model_source(path)) / WORLD_FILE
-    own = world_from_dict(read_json(file), str(file)).as_dict()
-    differing = [key for key, value in world.as_dict().items() if own[key] != value]
+    own = checked(World, read_json(file), str(file)).dump()
+    differing = [key for key, value in world.dump().items() if own[key] != value]
     if differing:
         raise UserError(
             f"{path}: trained on another world ({', '.join(differing)} differ); "

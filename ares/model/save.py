@@ -26,7 +26,7 @@ def publish(model: Any, processor: Any, world: World, folder: str | Path) -> Non
     with whole_folder(folder, replace=True) as made:
         model.to(torch.float16).save_pretrained(made)
         save_processor(processor, made)
-        write_json(made / WORLD_FILE, world.as_dict())
+        write_json(made / WORLD_FILE, world.dump())
 
 
 def save_processor(processor: Any, folder: Path) -> None:

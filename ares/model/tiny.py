@@ -6,8 +6,6 @@ trains the one does so with the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import (
@@ -18,6 +16,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from ares.base.settings import Size
 from ares.errors import UserError
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.world.cards import CARD
@@ -41,21 +40,6 @@ CHAT_TEMPLATE = (
     "{{ ' <|im_end|> ' }}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|> assistant ' }}{%- endif -%}"
 )
-
-
-@dataclass(frozen=True)
-class Size:
-    """Shape of the tiny model."""
-
-    hidden: int = 128
-    layers: int = 4
-    heads: int = 4
-    kv_heads: int = 2
-    intermediate: int = 384
-    vision_hidden: int = 96
-    vision_layers: int = 2
-    vision_intermediate: int = 192
-    context: int = 1024
 
 
 def build_tokenizer(world: World) -> PreTrainedTokenizerFast:

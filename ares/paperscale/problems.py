@@ -17,12 +17,12 @@ from tqdm import tqdm
 from ares.benchmarks.load import items
 from ares.benchmarks.registry import Benchmark, load_registry
 from ares.benchmarks.sources import ItemError
-from ares.config import suggestion
 from ares.errors import UserError
 from ares.items import Item
 from ares.paperscale.chat import prompt_tokens
 from ares.paths import resolve
 from ares.seeds import row_seed
+from ares.settings import suggestion
 from ares.tables import check_shard
 
 COLUMNS = ["source", "row", "problem_id", "prompt_tokens", "pictures"]

@@ -124,11 +124,13 @@ class PaperRun:
             raise UserError("there are no prompts to train on: aepo.data or aepo.pictures is wrong")
         aepo = config["aepo"]
         self.arm, self.seed, self.start = arm, seed, start
+        given = {
+            "group_size": aepo.rollouts,
+            "temperature": aepo.temperature,
+            "top_p": aepo.top_p,
+        }
         settings = replace(
-            preset(arm.preset),
-            group_size=aepo["rollouts"],
-            temperature=aepo["temperature"],
-            top_p=aepo["top_p"],
+            preset(arm.preset), **{name: value for name, value in given.items() if value is not None}
         )
         schedule = Schedule.of(aepo)
         # Before a model is put on a device: this gives every process its own.

@@ -9,11 +9,11 @@ from typing import Any
 
 from ares import paths
 from ares.analysis.findings.rules import load_rules
-from ares.config import read_yaml
 from ares.errors import UserError
 from ares.io import whole_folder, write_text
 from ares.report.notebooks import rendered
 from ares.report.page import Links, Source, environment, page, style
+from ares.settings import read_yaml
 
 NOTEBOOKS = paths.ROOT / "workflow" / "notebooks.yaml"
 REFERENCE_PAGE = paths.ROOT / "docs" / "findings.html"

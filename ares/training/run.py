@@ -52,7 +52,7 @@ class Arm:
             raise UserError(f"no arm {name!r} in aepo.arms; there are {', '.join(arms)}")
         entry = arms[name]
         return cls(
-            name, entry.get("preset", name), entry.get("start", "adacs"), tuple(entry["seeds"])
+            name, entry.preset or name, entry.start, entry.seeds
         )
 
 
@@ -78,7 +78,7 @@ class Run:
         schedule = Schedule.of(aepo)
         # Before a model is put on a device: this gives every process its own.
         processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
-        model, processor, self.world = load({**config, "model": str(start)})
+        model, processor, self.world = load(config.model_copy(update={"model": str(start)}))
         shown = config["problems"]["levels"], config["problems"]["presentations"]
         cells = draw_cells(self.world, *shown, aepo["per_level"], "train", config["seed"])
         count, look = schedule.steps * schedule.prompts, config["seed"]

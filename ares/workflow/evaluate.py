@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     config = load_config(options.config, SMALL_WORLD)
     threshold_from = options.threshold_from
     yardstick = Yardstick.of(read_form(threshold_from, "evaluation")) if threshold_from else None
-    model, processor, world = load({**config, "model": options.model})
+    model, processor, world = load(config.model_copy(update={"model": options.model}))
     tasks = evaluation_tasks(config, world)
     for line in shortages(config, tasks):
         print(line)

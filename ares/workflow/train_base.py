@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     config = load_base_config(options.config)
-    world = load_world(config["world"])
+    world = load_world(config.world)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with alone(options.state):
         trainer = Trainer(config, world, Path(options.state), device)

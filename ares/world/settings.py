@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, Self, get_args
 
-from ares.config import read_yaml, schema, shown, validated
-from ares.errors import UserError
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
 from ares.paths import CONFIG, resolve
+from ares.settings import Natural, Settings, Several, Share, load_settings, one_per
 
-SPLITS = ("train", "validation", "test")
-HABITS = ("direct", "give_up", "search", "overcheck")
+Split = Literal["train", "validation", "test"]
+Habit = Literal["direct", "give_up", "search", "overcheck"]
+SPLITS, HABITS = get_args(Split), get_args(Habit)
+_Level = Literal["easy", "medium", "hard"]
+_Slot = Literal["plan", "next", "contrast", "back", "check", "conclude", "guess"]
+
+_Exponent = Annotated[float, Field(ge=0, le=100)]
+_Words = Several[Annotated[str, StringConstraints(pattern="^[a-z]+$")]]
 
 
-@dataclass(frozen=True)
-class Language:
-    """How words are drawn: `marker_exponent` and `filler_exponent` are Zipf exponents."""
+def _of_every_level(bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    return {level: bounds.get(level, (0.0, 1.0)) for level in get_args(_Level)}
 
-    marker_exponent: float
-    filler_exponent: float
-    filler_rate: float
-    fillers: tuple[str, ...]
-    markers: dict[str, tuple[str, ...]]
+
+class Language(Settings):
+    """How words are drawn; the exponents are Zipf's."""
+
+    marker_exponent: _Exponent
+    """Within a slot of markers; large is predictable"""
+    filler_exponent: _Exponent
+    """Of the fillers; 0 makes them equally likely"""
+    filler_rate: Share
+    """Chance that a place for a filler is filled"""
+    fillers: _Words
+    """Words without a meaning for the search"""
+    markers: Annotated[dict[_Slot, _Words], one_per(*get_args(_Slot))]
+    """Words by what they do, most frequent first: open a first step (plan), a step below (next),
+    another operation on the same two numbers (contrast), back up (back), state the found steps
+    again (check), end a search with an answer (conclude), answer without a search (guess)"""
+
+    @model_validator(mode="after")
+    def _one_slot_per_word(self) -> Self:
+        words = [*self.fillers, *(word for slot in self.markers.values() for word in slot)]
+        if len(words) != len(set(words)):
+            raise ValueError("a word stands in two slots; each word needs one slot")
+        return self
 
     def words(self, slot: str) -> tuple[str, ...]:
         """The words of a slot, most frequent first."""
-        return self.fillers if slot == "filler" else self.markers[slot]
+        return self.fillers if slot == "filler" else self.markers[slot]  # type: ignore[index]
 
     def exponent(self, slot: str) -> float:
         """The Zipf exponent of a slot."""
@@ -34,52 +57,66 @@ class Language:
 
     def slot_of(self) -> dict[str, str]:
         """Word -> slot. Every word belongs to one slot, so a sampled word names its slot."""
-        table = dict.fromkeys(self.fillers, "filler")
+        table: dict[str, str] = dict.fromkeys(self.fillers, "filler")
         for slot, words in self.markers.items():
             table.update(dict.fromkeys(words, slot))
         return table
 
 
-@dataclass(frozen=True)
-class Teacher:
-    """How the two teachers choose, how they search, and for how long.
+class Teacher(Settings):
+    """How the two teachers choose, how they search, and for how long."""
 
-    exploration: share of searches that restart; the others are depth-first.
-    drop: chance, after each further attempt, that its answer takes the place of the right one.
-    """
+    intuition_last: float = Field(gt=0)
+    """Temperature of the choice where two numbers are left"""
+    intuition_early: float = Field(gt=0)
+    """Temperature of earlier choices"""
+    search_comparisons: tuple[Natural, Natural]
+    """Comparisons with the target after which a search ends, least and most"""
+    give_up_comparisons: tuple[Natural, Natural]
+    """The same where it is given up early"""
+    checks: tuple[Natural, Natural]
+    """How often an overchecker checks again, least and most"""
+    exploration: Share = 0.0
+    """Share of searches that restart with a new candidate; the others backtrack, depth-first"""
+    further_attempts: tuple[Natural, Natural] = (1, 5)
+    """Where a search restarts: attempts after success, least and most"""
+    drop: Share = 0.0
+    """Chance of each further attempt that its answer takes the place of the right one"""
 
-    intuition_last: float
-    intuition_early: float
-    search_comparisons: tuple[int, int]
-    give_up_comparisons: tuple[int, int]
-    checks: tuple[int, int]
-    exploration: float
-    further_attempts: tuple[int, int]
-    drop: float
 
+class World(Settings):
+    """The small world: which problems exist, how they are split, how its teachers talk."""
 
-@dataclass(frozen=True)
-class World:
-    """All that defines the small world. See the comments in `config/world.yaml`."""
-
-    numbers: tuple[int, int]
-    values: tuple[int, int]
-    levels: dict[str, int]
-    guess_chance: dict[str, tuple[float, float]]
-    split: dict[str, float]
+    numbers: tuple[Natural, Natural]
+    """Smallest and largest number on a card"""
+    values: tuple[Natural, Natural]
+    """Range of every intermediate value and of the target"""
+    levels: Annotated[dict[_Level, Annotated[int, Field(ge=2, le=8)]], one_per(*get_args(_Level))]
+    """How many numbers a problem of a level has"""
+    guess_chance: Annotated[dict[_Level, tuple[Share, Share]], AfterValidator(_of_every_level)] = (
+        Field({}, validate_default=True)
+    )
+    """Problems of a level: those that a guess of intuition solves with such a chance, least and
+    most; any where a level is not named"""
+    split: Annotated[dict[Split, Share], one_per(*SPLITS)]
+    """Shares of the hash space of problems"""
     language: Language
-    habits: dict[str, float]
+    """How words are drawn"""
+    habits: Annotated[dict[Habit, Share], one_per(*HABITS)]
+    """Shares of the corpus, the same for every level. System 1 answers by intuition (direct);
+    System 2 answers after a few comparisons (give_up), searches to the end of its budget (search),
+    or goes on checking after success (overcheck)"""
     teacher: Teacher
+    """How the teachers choose and how long they search"""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON-ready settings; equal worlds give equal dictionaries."""
-        return _plain(asdict(self))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for name, shares in (("habits", self.habits), ("split", self.split)):
+            if abs(sum(shares.values()) - 1) > 1e-9:
+                raise ValueError(f"the shares of {name} must add up to 1")
+        if not self.values[0] <= self.numbers[0] < self.numbers[1] <= self.values[1]:
+            raise ValueError("the range of numbers must rise and lie inside that of values")
+        return self
 
 
 def load_world(path: str | Path = CONFIG / "world.yaml") -> World:
@@ -88,42 +125,4 @@ def load_world(path: str | Path = CONFIG / "world.yaml") -> World:
     Raises:
         UserError: the file is missing or not YAML, or a key or value in it is impossible.
     """
-    path = resolve(path)
-    return world_from_dict(read_yaml(path), shown(path))
-
-
-def world_from_dict(raw: Any, where: str) -> World:
-    """Build a `World` from plain settings; `where` names their source in errors."""
-    checked = validated(raw, schema("world"), where)
-    language, teacher = checked["language"], checked["teacher"]
-    for name in ("habits", "split"):
-        if abs(sum(checked[name].values()) - 1) > 1e-9:
-            raise UserError(f"{where}: the shares of {name} must add up to 1")
-    (low, high), (least, most) = checked["numbers"], checked["values"]
-    if not least <= low < high <= most:
-        raise UserError(f"{where}: the range of numbers must rise and lie inside that of values")
-    words = [*language["fillers"], *(w for ws in language["markers"].values() for w in ws)]
-    if len(words) != len(set(words)):
-        raise UserError(f"{where}: language: a word stands in two slots; each word needs one slot")
-    markers = {slot: tuple(language["markers"][slot]) for slot in language["markers"]}
-    return World(
-        numbers=(low, high),
-        values=(least, most),
-        levels=checked["levels"],
-        guess_chance={k: tuple(v) for k, v in checked["guess_chance"].items()},
-        split=checked["split"],
-        habits=checked["habits"],
-        teacher=Teacher(
-            intuition_last=teacher["intuition_last"],
-            intuition_early=teacher["intuition_early"],
-            search_comparisons=tuple(teacher["search_comparisons"]),
-            give_up_comparisons=tuple(teacher["give_up_comparisons"]),
-            checks=tuple(teacher["checks"]),
-            exploration=teacher["exploration"],
-            further_attempts=tuple(teacher["further_attempts"]),
-            drop=teacher["drop"],
-        ),
-        language=Language(
-            **{**language, "fillers": tuple(language["fillers"]), "markers": markers}
-        ),
-    )
+    return load_settings(World, resolve(path))

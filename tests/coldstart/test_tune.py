@@ -117,7 +117,7 @@ def test_two_runs_publish_the_same_folder_and_it_loads(model_folder, selection, 
     )
     weights = load_file(tmp_path / "one" / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
-    assert read_json(tmp_path / "one" / "world.json") == WORLD.as_dict()
+    assert read_json(tmp_path / "one" / "world.json") == WORLD.dump()
     loaded, _ = load_policy(tmp_path / "one")
     name = "model.language_model.norm.weight"
     assert torch.equal(dict(loaded.named_parameters())[name].half(), model.state_dict()[name])

@@ -98,7 +98,7 @@ def test_a_model_of_another_world_is_refused(model_folder, tmp_path) -> None:
     model_world(model_folder, WORLD)
     other = tmp_path / "other"
     shutil.copytree(model_folder, other)
-    settings = WORLD.as_dict()
+    settings = WORLD.dump()
     settings["values"] = [1, 60]
     write_json(other / WORLD_FILE, settings)
     with pytest.raises(UserError, match=r"another world \(values differ\)"):

@@ -47,7 +47,7 @@ def test_broken_worlds(raw, message: str) -> None:
 
 def test_a_world_survives_the_round_trip_through_plain_settings() -> None:
     world = load_world()
-    assert world_from_dict(world.as_dict(), "copy") == world
+    assert world_from_dict(world.dump(), "copy") == world
 
 
 def test_missing_and_unreadable_files(tmp_path) -> None:

@@ -18,9 +18,7 @@ def base_state(folder: str) -> str:
     Not among them is what changes neither the weights nor the order of the batches.
     """
     config = load_base_config(BASES[folder])
-    kept = {
-        k: v for k, v in config.items() if k not in ("workers", "checkpoint_every", "evaluation")
-    }
+    kept = config.model_dump(mode="json", exclude={"workers", "checkpoint_every", "evaluation"})
     of_run = json.dumps([kept, Path(config["world"]).read_text(encoding="utf-8")])
     return f"{folder}-training/{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import sys
-from functools import reduce
 from pathlib import Path
 
 import yaml
@@ -128,8 +127,7 @@ def settings(*keys: str, **others: object) -> str:
 
     keys: of the config; a dot leads into a section. others: values of other names.
     """
-    named = {key: reduce(lambda part, name: part[name], key.split("."), SCALE) for key in keys}
-    return json.dumps({**named, **others})
+    return json.dumps({**SCALE.dump(*keys), **others})
 
 
 def shards(table: str) -> list[int]:
@@ -193,8 +191,8 @@ def arm_settings(wildcards) -> str:
 
     Not among them: the other arms, the arm's list of seeds, and how often a state is kept.
     """
-    sizes = {k: v for k, v in SCALE["aepo"].items() if k not in ("arms", "checkpoint_every")}
-    arm = {key: value for key, value in ARMS[wildcards.arm].items() if key != "seeds"}
+    sizes = SCALE.aepo.model_dump(mode="json", exclude={"arms", "checkpoint_every"})
+    arm = ARMS[wildcards.arm].model_dump(mode="json", exclude={"seeds"})
     base = ("model",) if start_of(wildcards.arm) == "base" else ()
     shown = ("problems.levels", "problems.presentations")
     return settings("seed", "world", *shown, *base, aepo=sizes, arm=arm)
@@ -206,7 +204,7 @@ def state_folder(wildcards) -> str:
     The settings of the cold start count where a run starts from one: it must not go on from the
     state of a run that started from another model.
     """
-    before = () if start_of(wildcards.arm) == "base" else ("model", "adacs")
+    before = () if start_of(wildcards.arm) == "base" else ("model", "cold_start")
     of_run = arm_settings(wildcards) + settings(*before)
     digest = hashlib.sha256(of_run.encode()).hexdigest()[:12]
     return f"{RESULTS}/states/{wildcards.arm}-s{wildcards.seed}-{digest}"

@@ -105,7 +105,7 @@ rule paper_traces:
         settings=settings(
             *("seed", "model", "cold_start.shards", "cold_start.traces"),
             "cold_start.sft.max_length",
-            teachers={k: v for k, v in COLD_START["teachers"].items() if k != "parallel"},
+            teachers=COLD_START.teachers.model_dump(exclude={"parallel"}),
         ),
     message:
         "collecting traces, shard {wildcards.shard}"

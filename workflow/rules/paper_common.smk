@@ -99,22 +99,22 @@ def paper_arm_settings(wildcards) -> str:
     Not among them: the other arms, the arm's list of seeds, how often a state is kept, and what
     decides about time alone.
     """
-    aside = ("arms", "checkpoint_every", "vllm")
-    sizes = {key: value for key, value in SCALE["aepo"].items() if key not in aside}
-    arm = {key: value for key, value in ARMS[wildcards.arm].items() if key != "seeds"}
-    drawn = {"vllm": {key: SCALE["aepo"]["vllm"][key] for key in ("mode", "importance")}}
+    aside = {"arms", "checkpoint_every", "vllm"}
+    sizes = SCALE.aepo.model_dump(mode="json", exclude=aside)
+    arm = ARMS[wildcards.arm].model_dump(mode="json", exclude={"seeds"})
+    drawn = {"vllm": SCALE.aepo.vllm.model_dump(include={"mode", "importance"})}
     return settings("seed", "model", "gpus.training", aepo=sizes | drawn, arm=arm)
 
 
 def sft_settings() -> str:
     """Return the parts of the config that fine-tuning depends on, as JSON."""
-    sizes = {key: value for key, value in COLD_START["sft"].items() if key != "checkpoint_every"}
+    sizes = COLD_START.sft.model_dump(exclude={"checkpoint_every"})
     return settings("seed", "model", "gpus.training", sft=sizes)
 
 
 def of_cold_start() -> str:
     """Return the parts of the config that the cold starts depend on, as JSON."""
-    asked = {key: value for key, value in COLD_START.items() if key != "sft"}
+    asked = COLD_START.model_dump(mode="json", exclude={"sft"})
     return settings("seed", "model", cold_start=asked) + sft_settings()
 
 

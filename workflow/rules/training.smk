@@ -35,7 +35,7 @@ rule pass_rates:
     params:
         config=CONFIG_FILE,
         settings=settings(
-            *("seed", "world", "model", "adacs.per_level", "adacs.samples"),
+            *("seed", "world", "model", "cold_start.per_level", "cold_start.samples"),
             *("rollouts.temperature", "rollouts.top_p", "rollouts.max_new_tokens"),
         ),
     message:
@@ -63,7 +63,7 @@ rule traces:
     threads: 1
     params:
         config=CONFIG_FILE,
-        settings=settings("seed", "world", "model", "adacs.traces", "aepo.max_new_tokens"),
+        settings=settings("seed", "world", "model", "cold_start.teachers.traces", "aepo.max_new_tokens"),
     message:
         "collecting traces of the teachers"
     shell:
@@ -89,7 +89,7 @@ rule curate:
     threads: 1
     params:
         config=CONFIG_FILE,
-        settings=settings("seed", "adacs.size", "adacs.samples"),
+        settings=settings("seed", "cold_start.size", "cold_start.samples"),
     message:
         "selecting the traces of the cold starts"
     shell:
@@ -116,10 +116,7 @@ rule sft:
     threads: 1
     params:
         config=CONFIG_FILE,
-        settings=settings(
-            *("seed", "world", "model", "adacs.epochs", "adacs.batch", "adacs.lr"),
-            "adacs.freeze_vision",
-        ),
+        settings=settings("seed", "world", "model", "cold_start.sft"),
     message:
         "fine-tuning the base model on {wildcards.curation}"
     shell:

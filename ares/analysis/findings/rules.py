@@ -2,76 +2,141 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
+from pydantic import Field, StringConstraints, model_validator
 
 from ares import paths
-from ares.config import read_yaml, schema, shown, validated, with_defaults
 from ares.errors import UserError
 from ares.io import read_table
+from ares.settings import Settings, Text, load_settings, shown
 
 BOOK = paths.CONFIG / "findings.yaml"
 
-
-@dataclass(frozen=True)
-class Part:
-    """One statement: a number, the side of `bound` it should lie on, and by how much at least.
-
-    Attributes:
-        quantity: `name` of a registered function; the other keys are its arguments.
-        resample: problems, seeds or seeds-and-problems.
-        direction: above, below or within.
-        decides: whether it counts for the verdict of its finding.
-        paper: the paper's number in the same sign and unit, NaN where it gives none.
-    """
-
-    id: str
-    claim: str
-    quantity: Mapping[str, Any]
-    resample: str
-    unit: str
-    direction: str
-    bound: float
-    minimum: float
-    decides: bool
-    paper: float
+_Conditions = Annotated[dict[str, str | int | float | bool], Field(min_length=1)]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A finding of the paper (`by` 'paper') or an aim of the project ('project'), in parts."""
+class PaperNumber(Settings):
+    """The paper's number: factor * (sum of the means of `plus` rows - the same of `minus` rows)."""
 
-    id: str
-    by: str
-    claim: str
-    where: str
-    parts: tuple[Part, ...]
+    file: Annotated[str, StringConstraints(pattern=r"\.csv$")]
+    """Table in data/paper"""
+    column: Text
+    """Column that holds the value"""
+    factor: float = 1
+    """Turns the paper's unit into ours"""
+    plus: tuple[_Conditions, ...] = Field(min_length=1)
+    """Conditions on the columns; the mean of the rows that meet them"""
+    minus: tuple[_Conditions, ...] = ()
+    """As plus, taken away"""
+
+    def read(self, folder: Path, book: str) -> float:
+        """Look the number up.
+
+        Raises:
+            UserError: a table, a column or rows that meet a condition are missing.
+        """
+        table, named = read_table(folder / self.file), f"{book}: data/paper/{self.file}"
+
+        def total(conditions: Sequence[Mapping[str, Any]]) -> float:
+            return sum(_mean(table, self.column, where, named) for where in conditions)
+
+        return self.factor * (total(self.plus) - total(self.minus))
 
 
-@dataclass(frozen=True)
-class Minimum:
-    """Below these there is no interval: seeds, problems of every level, batches of a run, and the
-    share of the resamples in which the number exists.
-    """
+class Part(Settings):
+    """One statement: a number, the side of `bound` it should lie on, and by how much at least."""
 
-    seeds: int
-    problems: int
-    steps: int
-    defined: float
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Z][0-9]+\.[a-z0-9-]+$")]
+    """Name of the finding, a dot, name of the part"""
+    claim: Text
+    """The statement, with the difference that measures it"""
+    quantity: dict[str, str | int]
+    """Function of ares.analysis.findings that computes the number (`name`), and its arguments"""
+    resample: Literal["problems", "seeds", "seeds-and-problems"]
+    """What the interval is over"""
+    unit: Text
+    """Unit of the number"""
+    direction: Literal["above", "below", "within"]
+    """Side of the bound on which the claim puts the number"""
+    bound: float = 0
+    """Where the sides meet; for within, the largest size"""
+    minimum: float = Field(0, ge=0)
+    """Least distance from the bound that counts as reproduced"""
+    decides: bool = True
+    """Whether the part counts for the verdict of the finding"""
+    paper: PaperNumber | float = math.nan
+    """The paper's number in the same sign and unit, or where to look it up; NaN: it gives none"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if "name" not in self.quantity:
+            raise ValueError(f"{self.id}: missing key 'quantity.name'")
+        if self.direction == "within" and (self.bound <= 0 or self.minimum != 0):
+            raise ValueError(f"{self.id}: within needs a bound above 0 and no minimum")
+        return self
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The rule book; `level` is the coverage of the intervals."""
+class Finding(Settings):
+    """A finding of the paper or an aim of the project, in parts."""
 
-    level: float
+    id: Annotated[str, StringConstraints(pattern="^[A-Z][0-9]+$")]
+    """Its name"""
+    by: Literal["paper", "project"]
+    """Who claims it: the paper, or the project as an aim"""
+    claim: Text
+    """The finding in a sentence"""
+    where: Text
+    """Figure, table or equation of the paper"""
+    parts: tuple[Part, ...] = Field(min_length=1)
+    """Statements with a direction each"""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not any(part.decides for part in self.parts):
+            raise ValueError(f"{self.id} has no part that decides")
+        for part in self.parts:
+            if part.id.split(".")[0] != self.id:
+                raise ValueError(f"{part.id} is a part of {self.id}; name it so")
+        return self
+
+
+class Minimum(Settings):
+    """Below these there is no interval."""
+
+    seeds: int = Field(ge=2)
+    """Seeds of a training claim"""
+    problems: int = Field(ge=2)
+    """Problems of every level that are resampled"""
+    steps: int = Field(ge=3)
+    """Rollout batches of a run; a third of them has to exist"""
+    defined: float = Field(gt=0, le=1)
+    """Share of the resamples in which the number exists"""
+
+
+class Rules(Settings):
+    """The rule book: what each finding claims, and when it counts as reproduced."""
+
+    level: float = Field(gt=0, lt=1)
+    """Coverage of the intervals that decide"""
     minimum: Minimum
-    findings: tuple[Finding, ...]
+    """Below these there is no interval"""
+    findings: tuple[Finding, ...] = Field(min_length=1)
+    """The findings, in the order of the table"""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [name for f in self.findings for name in (f.id, *(part.id for part in f.parts))]
+        counts = Counter(names)
+        for name, count in counts.items():
+            if count > 1:
+                raise ValueError(f"the id {name} stands there {count} times")
+        return self
 
 
 def load_rules(path: Path = BOOK, paper: Path = paths.DATA / "paper") -> Rules:
@@ -81,38 +146,20 @@ def load_rules(path: Path = BOOK, paper: Path = paths.DATA / "paper") -> Rules:
         paper: folder of the tables of the paper's numbers.
 
     Raises:
-        UserError: the book breaks its schema or contradicts itself, or a number is not found.
+        UserError: the book contradicts itself, or a number is not found.
     """
-    rules = schema("findings")
-    book = validated(read_yaml(path), rules, shown(path))
-    # Items of a list are not filled in by `validated`.
-    part_rules = rules["properties"]["findings"]["items"]["properties"]["parts"]["items"]
-    findings = []
-    for entry in book["findings"]:
-        parts = []
-        for written in entry["parts"]:
-            part = with_defaults(written, part_rules)
-            spec = part.get("paper")
-            number = paper_number(spec, paper, shown(path)) if spec else float("nan")
-            parts.append(Part(**{**part, "paper": number}))
-        findings.append(Finding(**{**entry, "parts": tuple(parts)}))
-    _check(findings, shown(path))
-    return Rules(book["level"], Minimum(**book["minimum"]), tuple(findings))
+    rules, book = load_settings(Rules, path), shown(path)
 
+    def found(part: Part) -> Part:
+        if not isinstance(part.paper, PaperNumber):
+            return part
+        return part.model_copy(update={"paper": part.paper.read(paper, book)})
 
-def paper_number(spec: Mapping[str, Any], folder: Path, book: str) -> float:
-    """The paper's number: factor * (sum of the means of `plus` rows - the same of `minus` rows).
-
-    Raises:
-        UserError: a table, a column or rows that meet a condition are missing.
-    """
-    table = read_table(folder / spec["file"])
-
-    def total(conditions: Sequence[Mapping[str, Any]]) -> float:
-        named = f"{book}: data/paper/{spec['file']}"
-        return sum(_mean(table, spec["column"], where, named) for where in conditions)
-
-    return spec["factor"] * (total(spec["plus"]) - total(spec["minus"]))
+    findings = tuple(
+        finding.model_copy(update={"parts": tuple(map(found, finding.parts))})
+        for finding in rules.findings
+    )
+    return rules.model_copy(update={"findings": findings})
 
 
 def _mean(table: pd.DataFrame, column: str, where: Mapping[str, Any], named: str) -> float:
@@ -125,23 +172,3 @@ def _mean(table: pd.DataFrame, column: str, where: Mapping[str, Any], named: str
     if chosen.empty:
         raise UserError(f"{named} has no row with {dict(where)}")
     return float(chosen[column].mean())
-
-
-def _check(findings: Sequence[Finding], where: str) -> None:
-    """Refuse what a schema can't say.
-
-    Raises:
-        UserError: names the part.
-    """
-    counts = Counter([f.id for f in findings] + [p.id for f in findings for p in f.parts])
-    for name, count in counts.items():
-        if count > 1:
-            raise UserError(f"{where}: the id {name} stands there {count} times")
-    for finding in findings:
-        if not any(part.decides for part in finding.parts):
-            raise UserError(f"{where}: {finding.id} has no part that decides")
-        for part in finding.parts:
-            if part.id.split(".")[0] != finding.id:
-                raise UserError(f"{where}: {part.id} is a part of {finding.id}; name it so")
-            if part.direction == "within" and (part.bound <= 0 or part.minimum != 0):
-                raise UserError(f"{where}: {part.id}: within needs a bound above 0 and no minimum")

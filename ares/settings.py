@@ -1,0 +1,283 @@
+"""What every settings file has in common: how it is read, checked and told to be wrong.
+
+A file is YAML 1.2 that holds what JSON could hold: no tags, no dates, no key twice. What it may say
+is declared once, as a model (`ares.config`, `ares.world.settings`, `ares.base.settings`): a field
+has its type, bounds, default and meaning. A key that the model does not know is an error, so a
+typo can never fall back to a default in silence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+
+from ares import paths
+from ares.errors import UserError
+
+#: Bounds of a file, so that none can fill the memory: bytes, collections inside one another,
+#: values once its aliases are unfolded.
+MOST_BYTES, DEEPEST, MOST_VALUES = 2**20, 64, 100_000
+_PLAIN = {
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "seq", "map", "merge")
+}
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Natural = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=1)]
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Settings that are complete, checked and fixed; the text below a field is its meaning."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    def dump(self, *keys: str) -> dict[str, Any]:
+        """Return plain values that JSON can hold: of the keys (a dot leads into a section), or all.
+
+        A job that depends on these values runs again when one of them changes, and only then.
+        """
+        plain = self.model_dump(mode="json")
+        return {key: reduce(getitem, key.split("."), plain) for key in keys} if keys else plain
+
+    # Dictionary access, until the last reader uses attributes.
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self, key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return getattr(self, key, default) or default
+
+    def keys(self) -> list[str]:
+        return list(type(self).model_fields)
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(key, self[key]) for key in self.keys()]
+
+    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
+        return iter(self.keys())
+
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("must hold different values")
+    return values
+
+
+_UNIQUE = Field(json_schema_extra={"uniqueItems": True})
+#: Different values, in order; `Several` are one at least.
+AnyNumber = Annotated[tuple[T, ...], _UNIQUE, AfterValidator(_distinct)]
+Several = Annotated[tuple[T, ...], _UNIQUE, Field(min_length=1), AfterValidator(_distinct)]
+
+
+def one_per(*names: str) -> AfterValidator:
+    """Return a check that a mapping has a value for every name; it puts them in this order."""
+
+    def ordered(values: dict[str, T]) -> dict[str, T]:
+        for name in names:
+            if name not in values:
+                raise ValueError(f"missing key '{name}'")
+        return {name: values[name] for name in names}
+
+    return AfterValidator(ordered)
+
+
+def load_settings(model: type[Model], path: Path) -> Model:
+    """Read and check a file of settings.
+
+    Raises:
+        UserError: as `read_yaml` and `checked`.
+    """
+    return checked(model, read_yaml(path), shown(path))
+
+
+def checked(model: type[Model], value: Any, where: str) -> Model:
+    """Return what was read as a model, defaults filled in.
+
+    Args:
+        where: the file the value came from, for messages.
+
+    Raises:
+        UserError: names the file, the key, what is wrong, what the key means and, for an unknown
+            key, the nearest known one.
+    """
+    if not isinstance(value, Mapping):
+        raise UserError(f"{where}: is not a config: it must be a mapping of keys to values")
+    try:
+        # As JSON: there, lists are what a model takes for tuples, even when it is strict.
+        return model.model_validate_json(json.dumps(value, allow_nan=False))
+    except ValidationError as error:
+        raise UserError(f"{where}: {_told(model, value, error)}") from None
+    except ValueError:
+        raise UserError(f"{where}: holds a number that is not finite") from None
+
+
+def _told(model: type[Settings], value: Any, problem: ValidationError) -> str:
+    """Say in one line which key is wrong, why, and what the key means."""
+    # Unknown keys come first: a misspelt key also makes the right one missing.
+    error = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
+    *parents, key = error["loc"] or ("",)
+    owner, _ = _declared(model, parents)
+    _, field = _declared(model, error["loc"])
+    meaning = f" ({field.description})" if field and field.description else ""
+    place = shortened(".".join(map(str, _path(value, error["loc"]))))
+    if error["type"] == "extra_forbidden":
+        known = list(owner.model_fields) if owner else []
+        return f"unknown key '{place}'{suggestion(str(key), known)}; known here: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"missing key '{'.'.join(map(str, error['loc']))}'{meaning}"
+    if error["type"] == "value_error":
+        told = str(error["ctx"]["error"])
+        return f"{place}: {told}{meaning}" if place else told
+    rule = shortened(error["msg"].replace("Input should", "must"), 400)
+    return f"{place}: {shortened(repr(error['input']))} {rule}{meaning}"
+
+
+def _declared(
+    model: type[Settings], place: Iterable[str | int]
+) -> tuple[type[Settings] | None, FieldInfo | None]:
+    """The model and the field that stand at a place; None where there is none."""
+    owner: type[Settings] | None = model
+    field: FieldInfo | None = None
+    for key in place:
+        if owner is not None and key in owner.model_fields:
+            field = owner.model_fields[str(key)]
+            owner = _model_in(field.annotation)
+    return owner, field
+
+
+def _model_in(annotation: Any) -> type[Settings] | None:
+    """The model in a type such as `dict[str, Arm]`."""
+    if inspect.isclass(annotation) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _path(value: Any, place: Iterable[str | int]) -> list[str | int]:
+    """The part of a place that the value has; the rest are names of pydantic's."""
+    path = []
+    for key in place:
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            break
+        path.append(key)
+    return path
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML document that a person wrote.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or holds what the top of this file excludes.
+    """
+    where, reader = shown(path), YAML(typ="safe", pure=True)
+    try:
+        node = reader.compose(_text(path, where))
+        _check(node, where, {}, 0)
+        return None if node is None else reader.constructor.construct_document(node)
+    except (YAMLError, ValueError) as error:
+        told = " ".join(str(error).partition("To suppress")[0].split())
+        raise UserError(f"{where}: not valid YAML ({shortened(told, 400)})") from None
+    except RecursionError:
+        raise UserError(f"{where}: nested more than {DEEPEST} deep") from None
+
+
+def _text(path: Path, where: str) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{where}: cannot be read (it is no file)")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise UserError(f"{where}: has more than {MOST_BYTES} bytes; this is no config")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: not valid YAML ({error}); save it as UTF-8") from None
+    except ValueError:  # a null byte
+        raise UserError(f"{where!r}: cannot be read (no such name is possible)") from None
+
+
+def _check(node: Node | None, where: str, sizes: dict[Node, int], depth: int) -> int:
+    """Number of values of a node, all aliases unfolded, once it is known to be plain.
+
+    sizes: of nodes that are checked already; an alias is the same node again.
+    """
+    if node is None or node in sizes:
+        return sizes.get(node, 0)
+    where_now = f"{where}, line {node.start_mark.line + 1}"
+    if depth > DEEPEST:
+        raise UserError(f"{where_now}: nested more than {DEEPEST} deep")
+    tag = str(node.tag)
+    if tag.endswith(":timestamp"):
+        raise UserError(f"{where_now}: {node.value}: it reads as a date; put it in quotes")
+    if tag not in _PLAIN:
+        raise UserError(f"{where_now}: the tag {tag}: leave it out")
+    if isinstance(node, MappingNode):
+        for key, _ in node.value:
+            if not isinstance(key, ScalarNode) or not str(key.tag).endswith((":str", ":merge")):
+                raise UserError(f"{where_now}: a key that is no text; put it in quotes")
+    parts = [] if isinstance(node, ScalarNode) else node.value
+    size = 1
+    for part in parts:
+        for each in part if isinstance(part, tuple) else (part,):
+            size += _check(each, where, sizes, depth + 1)
+    if size > MOST_VALUES:
+        raise UserError(f"{where_now}: unfolds to more than {MOST_VALUES} values")
+    sizes[node] = size
+    return size
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean ...?" when a known word is near, else nothing.
+
+    >>> suggestion("sampels", ["samples", "shards"])
+    "; did you mean 'samples'?"
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """A text for a message: its beginning, if it is long.
+
+    >>> shortened("abcdef", 3)
+    'abc...'
+    """
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person would write it: relative to the repository where possible."""
+    return str(path.relative_to(paths.ROOT)) if path.is_relative_to(paths.ROOT) else str(path)
