@@ -19,9 +19,9 @@ from ares.model.load import WORLD_FILE, load_policy
 from ares.paths import resolve
 from ares.sampling.imposed import impose
 from ares.sampling.rollouts import Sampling, Task, roll_out
+from ares.settings import checked
 from ares.world.problem import draw_up_to
 from ares.world.prompts import PRESENTATIONS
-from ares.settings import checked
 from ares.world.settings import World
 from ares.world.verify import steps_right
 

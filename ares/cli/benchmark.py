@@ -313,8 +313,8 @@ def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Be
     Raises:
         UserError: none, an unknown one, no model.
     """
-    from ares.config import suggestion
     from ares.errors import UserError
+    from ares.settings import suggestion
 
     if not model or not names:
         raise UserError("name benchmarks and a --model; --list shows the benchmarks there are")

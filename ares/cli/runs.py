@@ -17,7 +17,7 @@ def config(scale: Scale) -> None:
 
     from ares.config import load_config
 
-    print(yaml.safe_dump(load_config(scale), sort_keys=False), end="")
+    print(yaml.safe_dump(load_config(scale).dump(), sort_keys=False), end="")
 
 
 def summary(scale: Scale) -> None:
@@ -60,9 +60,10 @@ def report(
 ) -> None:
     """Write the findings page of a run: claims, numbers, verdicts, figures."""
     from ares import paths
-    from ares.config import SMALL_WORLD, config_path, load_config, shown
+    from ares.config import SMALL_WORLD, config_path, load_config
     from ares.errors import UserError
     from ares.report import folder
+    from ares.settings import shown
 
     if (scale is None) != reference:
         raise UserError("give a scale, or --reference")

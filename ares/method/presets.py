@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ares.errors import UserError
-from ares.yaml_files import parse_yaml
+from ares.settings import read_yaml
 
 FILE = Path(__file__).with_name("presets.yaml")
 
@@ -103,7 +103,7 @@ def _values(entry: dict[str, tuple[Any, str]]) -> dict[str, Any]:
 
 
 #: The file as it stands: name -> setting -> [value, source]; the arms by themselves.
-_SOURCED: dict[str, dict] = parse_yaml(FILE, str(FILE))
+_SOURCED: dict[str, dict] = read_yaml(FILE)
 _ARMS: dict[str, dict] = _SOURCED.pop("arms")
 PRESETS = {name: _settings(name, _values(entry)) for name, entry in _SOURCED.items()}
 PRESETS |= {

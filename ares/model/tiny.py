@@ -55,7 +55,7 @@ def build_tokenizer(world: World) -> PreTrainedTokenizerFast:
         unk_token=UNKNOWN,
         padding_side="left",
         clean_up_tokenization_spaces=False,
-        model_max_length=Size.context,
+        model_max_length=Size().context,
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer

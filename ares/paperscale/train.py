@@ -129,9 +129,8 @@ class PaperRun:
             "temperature": aepo.temperature,
             "top_p": aepo.top_p,
         }
-        settings = replace(
-            preset(arm.preset), **{name: value for name, value in given.items() if value is not None}
-        )
+        given = {name: value for name, value in given.items() if value is not None}
+        settings = replace(preset(arm.preset), **given)
         schedule = Schedule.of(aepo)
         # Before a model is put on a device: this gives every process its own.
         processes = PartialState(cpu=not torch.cuda.is_available()).num_processes

@@ -23,9 +23,11 @@ from ares.model.load import load_policy
 from ares.sampling.rollouts import Sampling, roll_out
 from ares.world.problem import split_of
 from ares.world.settings import load_world
+from tests.configs import changed
 
 WORLD = load_world()
-CONFIG = load_config("smoke") | {"evaluation": {"per_level": 2, "samples": 3}}
+SMOKE = load_config("smoke")
+CONFIG = changed(SMOKE, {"evaluation.per_level": 2, "evaluation.samples": 3})
 SAMPLING = Sampling(
     samples=3, temperature=1.0, top_p=1.0, max_new_tokens=24, batch_prompts=5, seed=1
 )
@@ -64,23 +66,20 @@ def test_the_seed_of_the_config_decides_the_prompts(tasks):
         return [task.problem.id for task in evaluation_tasks(config, WORLD)]
 
     assert names(CONFIG) == [task.problem.id for task in tasks]
-    assert names(CONFIG | {"seed": 2}) != names(CONFIG)
+    assert names(changed(CONFIG, {"seed": 2})) != names(CONFIG)
 
 
 def test_a_level_with_too_few_test_problems_gives_those_it_has():
-    config = CONFIG | {
-        "evaluation": {"per_level": 100_000},
-        "problems": {"levels": ["easy"], "presentations": ["text"]},
-    }
+    shown = {"problems.levels": ["easy"], "problems.presentations": ["text"]}
+    config = changed(CONFIG, {"evaluation.per_level": 100_000, **shown})
     found = {task.problem.id for task in evaluation_tasks(config, WORLD)}
     assert 150 < len(found) < 300
 
 
 def test_sizes_come_from_the_evaluation_and_the_rest_from_the_rollouts():
-    config = load_config("smoke")
-    config["rollouts"] |= {"temperature": 0.7, "top_p": 0.9}
     sizes = {"per_level": 1, "samples": 5, "max_new_tokens": 33, "batch_prompts": 7}
-    assert evaluation_sampling(config | {"evaluation": sizes}) == Sampling(
+    drawn = {"rollouts.temperature": 0.7, "rollouts.top_p": 0.9}
+    assert evaluation_sampling(changed(SMOKE, {**drawn, "evaluation": sizes})) == Sampling(
         samples=5, temperature=0.7, top_p=0.9, max_new_tokens=33, batch_prompts=7, seed=1
     )
 

@@ -20,14 +20,14 @@ from ares.base.settings import load_base_config
 from ares.base.train import Progress, Trainer
 from ares.errors import UserError
 from ares.model.load import load_policy, model_world
-from ares.model.tiny import Size, build_model, build_processor
+from ares.model.tiny import build_model, build_processor
 from ares.paths import CONFIG
 from ares.world.problem import Problem, split_of
 from ares.world.settings import load_world
+from tests.configs import changed
 
 WORLD = load_world()
-TINY = {
-    **load_base_config(CONFIG / "base.yaml"),
+TINY = changed(load_base_config(CONFIG / "base.yaml"), {
     "size": {"hidden": 32, "layers": 1, "heads": 2, "kv_heads": 1, "intermediate": 32,
              "vision_hidden": 32, "vision_layers": 1, "vision_intermediate": 32, "context": 512},
     "text": {"steps": 3, "lr": 1e-3},
@@ -36,7 +36,7 @@ TINY = {
     "batch_tokens": 300,
     "checkpoint_every": 2,
     "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 12, "batch_prompts": 16},
-}  # fmt: skip
+})  # fmt: skip
 
 
 def test_only_the_response_and_its_end_carry_a_loss() -> None:
@@ -91,7 +91,7 @@ def test_work_done_ahead_comes_in_the_order_of_its_indices() -> None:
 
 def test_positions_are_those_that_the_model_works_out() -> None:
     processor = build_processor(WORLD)
-    model = build_model(processor, Size(**TINY["size"]), seed=0).model
+    model = build_model(processor, TINY.size, seed=0).model
     examples = [
         Example(Problem((3, 8), 24), "text", "<think> guess </think>"),
         Example(Problem((3, 8, 5, 2), 19), "image", "<think> try 3 + 8 = 11 . </think>"),
@@ -124,7 +124,7 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
 def test_an_interrupted_training_ends_at_the_same_weights(tmp_path) -> None:
     whole = Trainer(TINY, WORLD, tmp_path / "whole")
     whole.run()
-    cut = Trainer({**TINY, "text": {"steps": 2, "lr": 1e-3}}, WORLD, tmp_path / "cut")
+    cut = Trainer(changed(TINY, {"text.steps": 2}), WORLD, tmp_path / "cut")
     cut._stage("text")
     resumed = Trainer(TINY, WORLD, tmp_path / "cut")
     resumed.run()
@@ -135,14 +135,14 @@ def test_an_interrupted_training_ends_at_the_same_weights(tmp_path) -> None:
 def test_batches_made_ahead_give_the_same_weights(tmp_path) -> None:
     alone = Trainer(TINY, WORLD, tmp_path / "alone")
     alone.run()
-    helped = Trainer({**TINY, "workers": 2}, WORLD, tmp_path / "helped")
+    helped = Trainer(changed(TINY, {"workers": 2}), WORLD, tmp_path / "helped")
     helped.run()
     for name, tensor in weights(alone).items():
         assert torch.equal(tensor, weights(helped)[name]), name
 
 
 def test_training_goes_on_inside_a_later_chunk(tmp_path) -> None:
-    small = {**TINY, "text": {"steps": 9, "lr": 1e-3}, "chunk": 4, "batch_tokens": 150}
+    small = changed(TINY, {"text.steps": 9, "chunk": 4, "batch_tokens": 150})
     whole = Trainer(small, WORLD, tmp_path / "whole")
     whole._stage("text")
     cut = Trainer({**small, "text": {"steps": 7, "lr": 1e-3}}, WORLD, tmp_path / "cut")

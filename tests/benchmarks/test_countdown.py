@@ -15,6 +15,7 @@ from ares.paths import BASE_MODEL
 from ares.world.problem import Problem
 from ares.world.prompts import messages, picture
 from ares.world.settings import load_world
+from tests.configs import changed
 
 LEVELS = ["easy", "medium", "hard"]
 
@@ -28,9 +29,8 @@ def written(tmp_path):
 
 def test_the_problems_are_those_of_the_small_worlds_evaluation(written):
     registry, world = written
-    config = load_config("smoke")
-    config = {**config, "seed": 1, "evaluation": {**config["evaluation"], "per_level": 2}}
-    config["problems"] = {**config["problems"], "levels": LEVELS}
+    changes = {"seed": 1, "evaluation.per_level": 2, "problems.levels": LEVELS}
+    config = changed(load_config("smoke"), changes)
     tasks = [t for t in evaluation_tasks(config, world) if t.presentation == "text"]
     found = items(registry["countdown-text"])
     assert [item.id for item in found] == [task.problem.id for task in tasks]

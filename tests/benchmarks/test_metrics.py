@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +14,7 @@ NAN = float("nan")
 
 
 def named(name, **changes):
-    return replace(load_registry()[name], **changes)
+    return load_registry()[name].model_copy(update=changes)
 
 
 def rows(*given):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -11,9 +11,14 @@ from ares import paths
 from ares.answers.base import ANSWERS
 from ares.benchmarks import page
 from ares.benchmarks.metrics import METRICS
-from ares.benchmarks.registry import REGISTRY, TRAINING_DATA, load_registry
+from ares.benchmarks.registry import (
+    REGISTRY,
+    TRAINING_DATA,
+    Answer,
+    Benchmark,
+    load_registry,
+)
 from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS
-from ares.config import schema
 from ares.errors import UserError
 
 PAPER = [
@@ -106,14 +111,13 @@ def test_what_the_entry_of_a_benchmark_says():
         "{question}\n\nThink first, between <think> and </think>. Then give the final answer, for "
         "a multiple-choice question its letter, in \\boxed{}."
     )
-    assert load_registry()["MathVerse-V"].keep == (("problem_version", ("Vision Only",)),)
+    assert load_registry()["MathVerse-V"].keep == {"problem_version": ("Vision Only",)}
     assert len(load_registry()["DynaMath-W"].split) == 10
 
 
 def test_schema_and_code_know_the_same_types_and_metrics():
-    entry = schema("benchmarks")["definitions"]["entry"]["properties"]
-    assert tuple(entry["answer"]["enum"]) == ANSWERS
-    assert entry["metric"]["enum"] == list(METRICS)
+    assert get_args(Answer) == ANSWERS
+    assert get_args(Benchmark.model_fields["metric"].annotation) == tuple(METRICS)
 
 
 def test_the_page_shows_the_registry_and_every_step():
@@ -171,19 +175,19 @@ def test_a_registered_benchmark_can_be_read_from_a_file(tmp_path):
     [
         (("answer: number", "anser: number"), "own: unknown key 'anser'; did you mean 'answer'?"),
         (("{question: q,", "{qestion: q,"), "unknown key 'columns.qestion'; did you mean"),
-        (("answer: number", "answer: nummer"), "answer: 'nummer' must be one of"),
+        (("answer: number", "answer: nummer"), "answer: 'nummer' must be 'number', 'expression'"),
         (("    answer: number\n", ""), "missing key 'answer'"),
         (("path: own.jsonl", "split: test"), "own: give either 'hub' or 'path'"),
         (("path: own.jsonl", "path: own.jsonl\n    hub: a/b"), "own: give either 'hub' or 'path'"),
-        (("path: own.jsonl", "hub: no-owner"), "hub: 'no-owner' must match pattern"),
+        (("path: own.jsonl", "hub: no-owner"), "hub: 'no-owner' String should match pattern"),
         (('prompt: "{question}"', "prompt: boxt"), "prompt: unknown template 'boxt'"),
         (("answer: number", "answer: number\n    steps: {answer: [boxd]}"), "unknown step 'boxd'"),
         (("answer: number", "answer: number\n    steps: {choices: boxed}"), "unknown step 'boxed'"),
-        (("answer: number", "answer: number\n    samples: 0"), "samples: 0 must be bigger than or"),
+        (("answer: number", "answer: number\n    samples: 0"), "samples: 0 must be greater"),
         (("answer: a}", "answer: a, tags: {status: x}}"), "the tag 'status' has the name"),
         (("answer: a}", "answer: a, trace: [x, y, z]}"), "trace: one column, or two"),
         (("benchmarks:", "benchmark:"), "unknown key 'benchmark'; did you mean 'benchmarks'?"),
-        (("  own:", "  own: {}\n  own:"), "line 4: 'own' is there already"),
+        (("  own:", "  own: {}\n  own:"), 'line 4: found duplicate key "own"'),
         (("  own:\n    path", "  own:\n    like: owl\n    path"), "like: unknown benchmark 'owl'"),
     ],
 )  # fmt: skip
@@ -210,10 +214,3 @@ def test_files_that_are_no_registry(tmp_path, text):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.yaml: cannot be read"):
         load_registry(tmp_path / "none.yaml")
-
-
-def test_the_schema_is_json_that_a_validator_accepts():
-    import jsonschema
-
-    rules = json.loads((paths.ROOT / "ares/schemas/benchmarks.json").read_text(encoding="utf-8"))
-    jsonschema.Draft7Validator.check_schema(rules)

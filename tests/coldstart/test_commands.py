@@ -16,7 +16,8 @@ def config(tmp_path, model_folder) -> str:
     """The smoke scale, smaller still, from a model that solves next to nothing."""
     settings = yaml.safe_load((CONFIG / "smoke.yaml").read_text())
     settings["model"] = str(model_folder)
-    settings["adacs"] |= {"per_level": 2, "samples": 2, "size": 8, "batch": 4}
+    settings["cold_start"] |= {"per_level": 2, "samples": 2, "size": 8}
+    settings["cold_start"]["sft"]["batch"] = 4
     settings["rollouts"]["max_new_tokens"] = 24
     path = tmp_path / "cold.yaml"
     path.write_text(yaml.safe_dump({**settings, "scale": "cold"}))

@@ -8,7 +8,6 @@ import json
 import zlib
 
 import pytest
-import yaml
 from PIL import Image
 
 from ares.backends.base import Decoding, Failure, Request, Response
@@ -19,10 +18,10 @@ from ares.cli import main
 from ares.coldstart.endpoint import ChatEndpoint, EndpointTeacher, Manner, task_messages
 from ares.coldstart.pool import build_pool
 from ares.coldstart.teachers import SourceStopped, TeacherTrace
+from ares.config import load_config
 from ares.errors import UserError
 from ares.io import read_table
 from ares.model.tiny import build_tokenizer
-from ares.paths import CONFIG
 from ares.sampling.rollouts import Task
 from ares.world.problem import Problem
 from ares.world.prompts import picture
@@ -278,7 +277,7 @@ def command(server, tmp_path, model_folder, monkeypatch) -> list[str]:
 
 
 def test_the_command_stops_at_its_budget_and_goes_on_from_there(server, command, tmp_path, capsys):
-    number = yaml.safe_load((CONFIG / "smoke.yaml").read_text())["adacs"]["traces"]
+    number = load_config("smoke").cold_start.teachers.traces
     assert main([*command, "--max-requests", str(3 * number)]) == 0
     assert "is not complete: the budget of" in capsys.readouterr().err
     assert len(server.seen) == 3 * number

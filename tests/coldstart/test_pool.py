@@ -9,13 +9,14 @@ import pytest
 from ares.coldstart.pass_rates import sampling_for, summarise, training_tasks
 from ares.coldstart.pool import COLUMNS, build_pool
 from ares.coldstart.teachers import SmallWorldTeachers, SourceStopped, TeacherTrace
-from ares.config import load_config
+from ares.config import Scale, load_config
 from ares.errors import UserError
 from ares.model.tiny import build_tokenizer
 from ares.sampling.rollouts import Task
 from ares.world.problem import Problem, split_of
 from ares.world.settings import HABITS, load_world
 from ares.world.verify import verify
+from tests.configs import changed
 
 WORLD = load_world()
 TOKENIZER = build_tokenizer(WORLD)
@@ -36,10 +37,9 @@ class Fixed:
         return [TeacherTrace("direct", index, text) for index, text in enumerate(self.texts)]
 
 
-def config_of(**adacs) -> dict:
-    """The smoke scale with other values in its section `adacs`."""
-    config = load_config("smoke")
-    return {**config, "adacs": {**config["adacs"], **adacs}}
+def config_of(**changes) -> Scale:
+    """The smoke scale with other values in its section `cold_start`."""
+    return changed(load_config("smoke"), {f"cold_start.{key}": changes[key] for key in changes})
 
 
 def pool_of(*texts: str, tasks: tuple[Task, ...] = (TASK,), **options) -> pd.DataFrame:
@@ -72,8 +72,8 @@ def test_training_tasks_are_of_the_training_split_in_both_presentations():
 
 
 def test_a_level_with_too_few_problems_gives_all_it_has():
-    config = config_of(per_level=500)
-    config["problems"] = {"levels": ["easy"], "presentations": ["text"]}
+    one = {"problems.levels": ["easy"], "problems.presentations": ["text"]}
+    config = changed(config_of(per_level=500), one)
     tasks = training_tasks(config, WORLD)
     assert 300 < len(tasks) < 500
     assert len({task.problem.id for task in tasks}) == len(tasks)
@@ -83,8 +83,8 @@ def test_pass_rates_are_sampled_in_large_batches():
     config = load_config("laptop")
     sampling = sampling_for(config)
     assert sampling.batch_prompts >= 32
-    assert sampling.samples == config["adacs"]["samples"]
-    assert sampling.temperature == config["rollouts"]["temperature"]
+    assert sampling.samples == config.cold_start.samples
+    assert sampling.temperature == config.rollouts.temperature
 
 
 def test_right_traces_are_kept_once_and_counted_with_their_end_token():

@@ -23,6 +23,7 @@ from ares.model.save import publish
 from ares.model.tiny import build_tokenizer
 from ares.world.problem import Problem
 from ares.world.settings import load_world
+from tests.configs import changed
 
 WORLD = load_world()
 SETTINGS = {"epochs": 2, "batch": 4, "lr": 0.01, "freeze_vision": True}
@@ -32,8 +33,7 @@ SETTINGS = {"epochs": 2, "batch": 4, "lr": 0.01, "freeze_vision": True}
 def selection() -> pd.DataFrame:
     """Ten traces of mixed levels and lengths, half of them of pictures."""
     source = SmallWorldTeachers(WORLD, 1, seed=0)
-    config = load_config("smoke")
-    tasks = training_tasks({**config, "adacs": {**config["adacs"], "per_level": 3}}, WORLD)
+    tasks = training_tasks(changed(load_config("smoke"), {"cold_start.per_level": 3}), WORLD)
     pool = build_pool(tasks, source, build_tokenizer(WORLD), WORLD, 150).traces
     return pd.concat([part.iloc[:5] for _, part in pool.groupby("presentation")]).sample(
         frac=1, random_state=0, ignore_index=True

@@ -15,6 +15,7 @@ from ares.analysis.findings.rules import load_rules
 from ares.benchmarks.registry import load_registry
 from ares.config import load_config
 from ares.paths import CONFIG, ROOT
+from tests.configs import changed
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -45,7 +46,7 @@ def test_an_arm(tmp_path):
     scale.write_text(
         re.sub(r"(  arms:.*\n)", lambda m: m[1] + example("yaml", "ares-window-8: {"), config)
     )
-    assert load_config(scale)["aepo"]["arms"]["ares-window-8"] == {"seeds": [1]}
+    assert load_config(scale).aepo.arms["ares-window-8"].seeds == (1,)
     told = python(
         tmp_path, "from ares.method.presets import preset; print(preset('ares-window-8').window)"
     )
@@ -78,8 +79,8 @@ def test_a_scale(tmp_path):
     first, second = example("sh", "evening").splitlines()
     subprocess.run(first, shell=True, cwd=tmp_path, check=True)
     laptop, evening = (load_config(tmp_path / f"config/{n}.yaml") for n in ("laptop", "evening"))
-    assert evening["scale"] == "evening" and evening["aepo"]["steps"] == 40
-    assert {**evening, "scale": "laptop", "aepo": {**evening["aepo"], "steps": 10}} == laptop
+    assert evening.scale == "evening" and evening.aepo.steps == 40
+    assert changed(evening, {"scale": "laptop", "aepo.steps": 10}) == laptop
     assert second.startswith("snakemake -n --cores all --config scale=evening")
 
 

@@ -19,6 +19,7 @@ from ares.estimate.model_shapes import load_shape
 from ares.estimate.timing import cold_start_seconds, decode, rate, step_of, training_flops
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
+from tests.configs import changed
 
 SEVEN = load_shape("7b")
 
@@ -148,8 +149,7 @@ def test_the_sizes_of_the_paper_scale():
 
 @pytest.mark.parametrize(("mode", "colocated"), [("server", 0), ("colocate", 1), ("none", None)])
 def test_how_rollouts_are_drawn_is_read(mode, colocated):
-    config = load_config("paper-7b")
-    config["aepo"]["vllm"]["mode"] = mode
+    config = changed(load_config("paper-7b"), {"aepo.vllm.mode": mode})
     if colocated is None:
         with pytest.raises(UserError, match="only rollouts drawn by vLLM are estimated"):
             from_config(config)

@@ -17,6 +17,7 @@ from ares.errors import UserError
 from ares.model.load import load_model, load_policy
 from ares.sampling.policy import load
 from ares.world.settings import load_world
+from tests.configs import changed
 from tests.fuzz.cases import cases
 from tests.fuzz.mutations import outcome, spoiled_bytes, spoiled_value
 
@@ -51,7 +52,7 @@ def copy(model_folder, tmp_path_factory) -> Path:
 
 def policy(folder: Path):
     """The model as the commands load it."""
-    return load({**load_config("smoke"), "model": str(folder)})
+    return load(changed(load_config("smoke"), {"model": str(folder)}))
 
 
 @cases(quick=8, long=150, seconds=20, mib=512)

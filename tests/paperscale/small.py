@@ -64,7 +64,6 @@ REGISTRY: dict[str, Any] = {
 }
 #: A paper scale for the shipped model of the small world, on a CPU.
 SMALL: dict[str, Any] = {
-    "kind": "paper",
     "scale": "paper-small",
     "model": "data/base",
     "training_data": ["config/training-data.yaml", "stand-ins/training.yaml"],

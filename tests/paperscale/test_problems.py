@@ -88,8 +88,7 @@ def test_a_row_that_cannot_be_read_is_left_out(processor, sources, stand_ins, tm
     rows.to_json(tmp_path / "numbers.jsonl", orient="records", lines=True)
     registry = tmp_path / "training.yaml"
     registry.write_text((stand_ins / "training.yaml").read_text(encoding="utf-8"))
-    config = load_config(scale())
-    config["training_data"][1] = str(registry)
+    config = load_config(scale(training_data=[str(registry)]))
     found = items(data_sets(config, ["numbers"])["numbers"])
     table, left_out = choose(found, "numbers", None, processor, 99, "both", 1)
     assert len(table) == 7 and left_out == {"row can't be used": 1}

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import PrinterCallback
 
-from ares.config import load_config
+from ares.config import Scale, load_config
 from ares.method.presets import preset
 from ares.model.load import load_policy
 from ares.seeds import row_seed
@@ -25,6 +25,7 @@ from ares.training.refill import Group
 from ares.training.run import Arm, Run
 from ares.training.trainer import AEPOTrainer
 from ares.world.settings import load_world
+from tests.configs import changed
 
 SCHEDULE = Schedule(
     steps=2, prompts=2, updates=1, micro_batches=1, lr=1e-3, warmup=0.0, weight_decay=0.01,
@@ -188,13 +189,12 @@ def close(one: Any, other: Any) -> bool:
     return abs(one - other) <= 1e-5 if isinstance(one, float) else one == other
 
 
-def small_config(**changes: Any) -> dict[str, Any]:
+def small_config(**changes: Any) -> Scale:
     """The smoke scale, smaller still; `changes` are keys of its section aepo."""
-    config = load_config("smoke")
-    config["aepo"] |= {"steps": 4, "max_new_tokens": 20, "per_level": 6, "branch_roots": 4}
-    config["aepo"]["validation"] = {"per_level": 1, "samples": 1, "every": 2}
-    config["aepo"] |= changes
-    return config
+    sizes = {"steps": 4, "max_new_tokens": 20, "per_level": 6, "branch_roots": 4}
+    validation = {"per_level": 1, "samples": 1, "every": 2}
+    aepo = {**sizes, "validation": validation, **changes}
+    return changed(load_config("smoke"), {f"aepo.{key}": value for key, value in aepo.items()})
 
 
 def run_of(arm: str, folder: str | Path, state: str | Path, **changes: Any) -> Run:

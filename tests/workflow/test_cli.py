@@ -22,7 +22,7 @@ def fail(error: BaseException):
 
 def test_config_prints_what_load_config_returns(capsys):
     assert cli.main(["config", "smoke"]) == 0
-    assert yaml.safe_load(capsys.readouterr().out) == load_config("smoke")
+    assert yaml.safe_load(capsys.readouterr().out) == load_config("smoke").dump()
 
 
 def test_a_users_mistake_is_one_line_and_status_2(capsys):

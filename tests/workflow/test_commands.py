@@ -24,10 +24,17 @@ def place(model_folder, tmp_path_factory):
         "problems": {"per_level": 1},
         "rollouts": {"samples": 2, "max_new_tokens": 20, "batch_prompts": 4, "shards": 2},
         "causal": {"rollouts": 2, "alternatives": 2, "continuations": 2, "shards": 1},
-        "adacs": {"per_level": 2, "size": 4},
+        "cold_start": {
+            "per_level": 2,
+            "max_new_tokens": 20,
+            "size": 4,
+            "sft": {"batch": 4, "lr": 3e-4},
+        },
         "aepo": {
             "steps": 1,
             "prompts": 2,
+            "lr": 3e-4,
+            "max_new_tokens": 20,
             "validation": {"per_level": 1, "every": 1},
             "arms": {"grpo": {"seeds": [1]}},
         },

@@ -1,49 +1,52 @@
 """Scales: defaults, and mistakes told in one line that names the file and the key."""
 
+import copy
+import json
 import re
+from typing import Annotated
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
 
 from ares import paths
-from ares.config import (
-    KINDS,
-    PAPER,
-    SMALL_WORLD,
-    load_config,
-    scales,
-    schema,
-    suggestion,
-    validated,
-)
+from ares.base.settings import Base
+from ares.config import Scale, load_config, scales
 from ares.errors import UserError
+from ares.settings import Settings, _model_in, suggestion
+from ares.world.settings import World
+from tests.configs import with_changes
 
 MINIMAL = {
     "scale": "tiny",
     "problems": {"per_level": 1},
     "rollouts": {"batch_prompts": 2, "shards": 1},
     "causal": {"rollouts": 1, "alternatives": 2, "continuations": 2, "shards": 1},
-    "adacs": {"per_level": 2, "size": 4},
+    "cold_start": {
+        "per_level": 2,
+        "max_new_tokens": 9,
+        "size": 4,
+        "sft": {"batch": 2, "lr": 1e-3},
+    },
     "aepo": {
         "steps": 1,
         "prompts": 2,
+        "lr": 1e-3,
+        "max_new_tokens": 9,
         "validation": {"per_level": 1, "every": 1},
         "arms": {"grpo": {"seeds": [1]}},
     },
-    "evaluation": {"per_level": 1},
+    "evaluation": {"per_level": 1, "samples": 1, "max_new_tokens": 9},
 }
+SCHEMA = paths.CONFIG / "schemas" / "scale.json"
+#: The first line of a scale, by which editors find the schema.
+EDITORS = "# yaml-language-server: $schema=schemas/scale.json\n"
 
 
 def write(folder, changes=None, without=()):
     """Write the minimal config with changes like {"rollouts.samples": 3}; return its path."""
-    config = yaml.safe_load(yaml.safe_dump(MINIMAL))
-    for place, value in (changes or {}).items():
-        *parents, key = place.split(".")
-        part = config
-        for parent in parents:
-            part = part.setdefault(parent, {})
-        part[key] = value
+    config = with_changes(copy.deepcopy(MINIMAL), changes or {})
     for key in without:
         del config[key]
     path = folder / "tiny.yaml"
@@ -51,45 +54,48 @@ def write(folder, changes=None, without=()):
     return path
 
 
-def properties(schema, place=""):
-    """Yield the place and the schema of every key, at every depth."""
-    for key, part in schema.get("properties", {}).items():
-        yield f"{place}{key}", part
-        yield from properties(part, f"{place}{key}.")
+def fields(model, place=""):
+    """Yield the place and the declaration of every setting, at every depth."""
+    for name, field in model.model_fields.items():
+        yield f"{place}{name}", field
+        inside = _model_in(field.annotation)
+        if inside is not None:
+            yield from fields(inside, f"{place}{name}.")
 
 
 def test_the_scales_that_are_promised_exist():
-    assert {"smoke", "laptop", "gpu"} <= set(scales(SMALL_WORLD))
-    assert scales(PAPER) == ["paper-3b", "paper-7b"]
-    assert sorted(scales(SMALL_WORLD) + scales(PAPER)) == scales()
+    assert scales() == ["gpu", "laptop", "paper-3b", "paper-7b", "smoke"]
+    assert [name for name in scales() if load_config(name).of_data_sets] == ["paper-3b", "paper-7b"]
 
 
 @pytest.mark.parametrize("scale", scales())
 def test_every_scale_loads_and_is_named_as_its_file(scale):
-    assert load_config(scale)["scale"] == scale
+    assert load_config(scale).scale == scale
 
 
 def test_defaults_are_filled_in_at_every_depth(tmp_path):
     config = load_config(write(tmp_path, {"windows.sizes": [1, 4]}))
-    assert config["seed"] == 1
-    assert config["model"] == "data/base"
-    assert config["rollouts"] == {
-        "samples": 8,
-        "temperature": 1.0,
-        "top_p": 1.0,
-        "max_new_tokens": 288,
-        "batch_prompts": 2,
-        "shards": 1,
+    assert config.seed == 1
+    assert config.model == "data/base"
+    assert config.dump("rollouts", "aepo.validation.samples") == {
+        "rollouts": {
+            "samples": 8,
+            "temperature": 1.0,
+            "top_p": 1.0,
+            "max_new_tokens": 288,
+            "batch_prompts": 2,
+            "shards": 1,
+        },
+        "aepo.validation.samples": 4,
     }
-    assert config["windows"]["sizes"] == [1, 4]
-    assert config["windows"]["percentiles"][0] == 50
-    assert config["bootstrap"] == {"resamples": 2000, "level": 0.95}
+    assert config.windows.sizes == (1, 4)
+    assert config.windows.percentiles[0] == 50
+    assert config.bootstrap.dump() == {"resamples": 2000, "level": 0.95}
 
 
-def test_the_defaults_are_not_shared_between_configs(tmp_path):
-    path = write(tmp_path)
-    load_config(path)["windows"]["sizes"].append(3)
-    assert load_config(path)["windows"]["sizes"] == [1, 2, 4, 8, 16, 32]
+def test_settings_do_not_change(tmp_path):
+    with pytest.raises(ValueError, match="frozen"):
+        load_config(write(tmp_path)).seed = 2
 
 
 @pytest.mark.parametrize(
@@ -98,26 +104,34 @@ def test_the_defaults_are_not_shared_between_configs(tmp_path):
         ({"sede": 3}, "unknown key 'sede'; did you mean 'seed'?"),
         ({"rollouts.sampels": 3}, "unknown key 'rollouts.sampels'; did you mean 'samples'?"),
         ({"causal.zzz": 3}, "unknown key 'causal.zzz'; known here: rollouts, alternatives"),
-        ({"rollouts.samples": 1}, "rollouts.samples: 1 must be bigger than or equal to 2"),
-        ({"rollouts.samples": "8"}, "rollouts.samples: '8' must be integer"),
-        ({"rollouts.samples": True}, "rollouts.samples: True must be integer"),
-        ({"rollouts.temperature": 0}, "rollouts.temperature: 0 must be bigger than 0"),
-        ({"rollouts": 3}, "rollouts: 3 must be object"),
-        ({"rollouts": None}, "rollouts: None must be object"),
-        ({"problems.levels": []}, "problems.levels: [] must contain at least 1 items"),
-        ({"problems.levels": ["esay"]}, "problems.levels.0: 'esay' must be one of"),
-        ({"windows.sizes": [1, 1]}, "windows.sizes: [1, 1] must contain unique items"),
-        ({"scale": "../up"}, "scale: '../up' must match pattern"),
+        (
+            {"rollouts.samples": 1},
+            "rollouts.samples: 1 must be greater than or equal to 2 (Responses per problem: the "
+            "group of eq. 10)",
+        ),
+        ({"rollouts.samples": "8"}, "rollouts.samples: '8' must be a valid integer"),
+        ({"rollouts.samples": True}, "rollouts.samples: True must be a valid integer"),
+        ({"rollouts.samples": 8.0}, "rollouts.samples: 8.0 must be a valid integer"),
+        ({"rollouts.temperature": 0}, "rollouts.temperature: 0 must be greater than 0"),
+        ({"rollouts": 3}, "rollouts: 3 must be an object"),
+        ({"rollouts": None}, "rollouts: None must be an object"),
+        ({"problems.levels": []}, "problems.levels: [] Tuple should have at least 1 item"),
+        ({"problems.levels": ["esay"]}, "problems.levels.0: 'esay' must be 'easy', 'medium' or"),
+        ({"windows.sizes": [1, 1]}, "windows.sizes: must hold different values (Window lengths"),
+        ({"windows.percentiles": [100]}, "windows.percentiles.0: 100 must be less than 100"),
+        ({"scale": "../up"}, "scale: '../up' String should match pattern"),
         ({"rollouts.temperature": float("nan")}, "holds a number that is not finite"),
         ({"aepo.step": 3}, "unknown key 'aepo.step'; did you mean 'steps'?"),
         ({"aepo.validation.evry": 3}, "unknown key 'aepo.validation.evry'; did you mean 'every'?"),
-        ({"aepo.arms": {}}, "aepo.arms: {} must contain at least 1 properties"),
-        ({"aepo.arms.grpo": {"seeds": []}}, "aepo.arms.grpo.seeds: [] must contain at least 1"),
-        ({"aepo.arms.grpo": {"seeds": [1, 1]}}, "aepo.arms.grpo.seeds: [1, 1] must contain unique"),
-        ({"aepo.arms.grpo": {}}, "missing key 'aepo.arms.grpo.seeds'"),
-        ({"aepo.arms.grpo": {"seeds": [1], "seed": 1}}, "must not contain {'seed'}"),
+        ({"aepo.arms": {}}, "aepo.arms: {} Dictionary should have at least 1 item"),
+        ({"aepo.arms.grpo": {"seeds": []}}, "aepo.arms.grpo.seeds: [] Tuple should have at least"),
+        ({"aepo.arms.grpo": {"seeds": [1, 1]}}, "aepo.arms.grpo.seeds: must hold different values"),
+        ({"aepo.arms.grpo": {}}, "missing key 'aepo.arms.grpo.seeds' (One run per seed)"),
+        ({"aepo.arms.grpo": {"seeds": [1], "seed": 1}}, "unknown key 'aepo.arms.grpo.seed'; did"),
         ({"aepo.arms.grpo": {"seeds": [1], "start": "sft"}}, "aepo.arms.grpo.start: 'sft' must be"),
         ({"aepo.arms": {"GRPO": {"seeds": [1]}}}, "Runs by name; the name is the preset"),
+        ({"aepo.vllm": {}}, "'aepo.vllm' does not belong to a scale of the small world"),
+        ({"aepo.data": ["virl39k"]}, "'problems' does not belong to a scale of data sets"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, changes, message):
@@ -165,16 +179,6 @@ def test_a_missing_file_is_named():
         load_config("nowhere/tiny.yaml")
 
 
-def test_a_scale_of_the_other_kind_is_refused():
-    for kind, other in (KINDS, KINDS[::-1]):
-        for scale in scales(kind):
-            assert load_config(scale, kind) == load_config(scale)
-            with pytest.raises(
-                UserError, match=rf"config/{scale}.yaml: a scale of the kind '{kind}'"
-            ):
-                load_config(scale, other)
-
-
 def test_other_files_in_config_are_no_scales():
     assert "world" not in scales()
     with pytest.raises(UserError, match=r"config/world\.yaml: unknown key 'numbers'"):
@@ -186,35 +190,31 @@ def test_relative_paths_start_at_the_root(tmp_path, monkeypatch):
     assert load_config("config/smoke.yaml") == load_config("smoke")
 
 
-@pytest.mark.parametrize("kind", ["scale", "paper", "world", "base"])
-def test_the_schema_is_closed_and_explains_every_key(kind):
-    Draft7Validator.check_schema(schema(kind))
-    for place, part in properties(schema(kind)):
-        assert part.get("description"), place
-        assert "properties" not in part or part["additionalProperties"] is False, place
+@pytest.mark.parametrize("model", [Scale, World, Base])
+def test_every_setting_is_explained_and_its_default_is_allowed(model: type[Settings]):
+    for place, field in fields(model):
+        assert field.description, place
+        if not field.is_required() and field.default is not None:
+            allowed = TypeAdapter(Annotated[field.annotation, "", *field.metadata])
+            assert allowed.validate_python(field.default, strict=True) == field.default, place
 
 
-@pytest.mark.parametrize("kind", ["scale", "paper"])
-def test_every_default_satisfies_its_own_bounds(kind):
-    for place, part in properties(schema(kind)):
-        if "default" in part:
-            errors = list(Draft7Validator(part).iter_errors(part["default"]))
-            assert not errors, f"{place}: {errors}"
+def test_the_schema_for_editors_is_that_of_the_models():
+    written = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert written == Scale.model_json_schema(), "run `python -m ares.config > config/schemas/...`"
+    for scale in scales():
+        path = paths.CONFIG / f"{scale}.yaml"
+        assert path.read_text("utf-8").startswith(EDITORS)
+        Draft202012Validator(written).validate(yaml.safe_load(path.read_text("utf-8")))
 
 
-def test_the_configs_speak_of_no_key_that_the_schema_lacks():
-    known = {place.split(".")[-1] for place, _ in properties(schema("scale"))}
-    for scale in scales(SMALL_WORLD):
+def test_the_configs_speak_of_no_key_that_there_is_not():
+    known = {place.split(".")[-1] for place, _ in fields(Scale)}
+    for scale in scales():
         text = (paths.CONFIG / f"{scale}.yaml").read_text(encoding="utf-8")
-        arms = set(load_config(scale)["aepo"]["arms"])
-        assert set(re.findall(r"^\s*([\w-]+):", text, re.MULTILINE)) <= known | arms
-
-
-def test_validated_does_not_change_what_it_is_given():
-    value = yaml.safe_load(yaml.safe_dump(MINIMAL))
-    before = yaml.safe_dump(value)
-    validated(value, schema("scale"), "here")
-    assert yaml.safe_dump(value) == before
+        config = load_config(scale)
+        named = {*config.aepo.arms, *config.cold_start.data}
+        assert set(re.findall(r"^\s*([\w-]+):", text, re.MULTILINE)) <= known | named
 
 
 def test_a_far_word_gets_no_suggestion():

@@ -26,7 +26,7 @@ from ares.coldstart.endpoint import task_messages
 from ares.coldstart.tune import training_set
 from ares.config import load_config
 from ares.io import read_table
-from ares.model.tiny import Size, build_model, build_processor
+from ares.model.tiny import build_model, build_processor
 from ares.paths import CONFIG, ROOT
 from ares.sampling.rollouts import Task, encode
 from ares.training.data import prompt_dataset
@@ -58,7 +58,7 @@ def test_base_model_and_scale_are_of_one_world_and_it_is_larger() -> None:
 def test_splits_hold_enough_problems() -> None:
     # The level with the fewest numbers has the fewest problems, the smallest split the fewest.
     few = min(WORLD.levels, key=WORLD.levels.__getitem__)
-    most = max(SCALE["adacs"]["per_level"], SCALE["aepo"]["per_level"])
+    most = max(SCALE.cold_start.per_level, SCALE["aepo"]["per_level"])
     rng = np.random.default_rng(0)
     assert len({p.id for p in draw_problems(few, "train", most, WORLD, rng)}) == most
     drawn = draw_problems(few, "validation", SCALE["aepo"]["validation"]["per_level"], WORLD, rng)
@@ -141,7 +141,7 @@ def test_the_range_reaches_every_place_that_asks_a_model() -> None:
 def test_the_model_has_20_to_60_million_parameters_and_the_page_says_how_many() -> None:
     processor = build_processor(WORLD)
     with torch.device("meta"):
-        model = build_model(processor, Size(**BASE["size"]), seed=0)
+        model = build_model(processor, BASE.size, seed=0)
     total = sum(p.numel() for p in model.parameters())
     visual = sum(p.numel() for p in model.model.visual.parameters())
     assert 20e6 < total < 60e6
@@ -207,11 +207,19 @@ SMALL_SCALE = {
     "rollouts": {"samples": 2, "max_new_tokens": 24, "batch_prompts": 4, "shards": 2},
     "causal": {"rollouts": 2, "alternatives": 2, "continuations": 2, "shards": 2},
     "bootstrap": {"resamples": 20},
-    "adacs": {"per_level": 2, "samples": 2, "traces": 2, "size": 8, "batch": 4},
+    "cold_start": {
+        "per_level": 2,
+        "samples": 2,
+        "max_new_tokens": 24,
+        "teachers": {"traces": 2},
+        "size": 8,
+        "sft": {"batch": 4, "lr": 1e-4},
+    },
     "aepo": {
         "steps": 2,
         "prompts": 2,
         "updates": 2,
+        "lr": 5e-5,
         "per_level": 4,
         "max_new_tokens": 64,
         "checkpoint_every": 1,
@@ -293,7 +301,7 @@ def steps_of(state: Path) -> int:
 def test_a_piece_that_is_ended_goes_on_where_it_was(place) -> None:
     """What `timeout` does: a signal to Snakemake and its jobs, and the same command again."""
     config = place / "config/base-gpu.yaml"
-    narrow = {**BASE["size"], "hidden": 64, "layers": 1, "heads": 2, "kv_heads": 1}
+    narrow = {**BASE.size.dump(), "hidden": 64, "layers": 1, "heads": 2, "kv_heads": 1}
     changes = {"size": narrow, "text": {"steps": 300, "lr": 1e-4}}
     config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | changes))
     piece = start(place, "results/base-gpu")

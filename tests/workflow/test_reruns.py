@@ -31,14 +31,21 @@ CONFIG = {
     "problems": {"per_level": 1},
     "rollouts": {"batch_prompts": 2, "shards": 1},
     "causal": {"rollouts": 1, "alternatives": 2, "continuations": 2, "shards": 1},
-    "adacs": {"per_level": 2, "size": 4},
+    "cold_start": {
+        "per_level": 2,
+        "max_new_tokens": 20,
+        "size": 4,
+        "sft": {"batch": 4, "lr": 3e-4},
+    },
     "aepo": {
         "steps": 1,
         "prompts": 2,
+        "lr": 3e-4,
+        "max_new_tokens": 20,
         "validation": {"per_level": 1, "every": 1},
         "arms": ARMS,
     },
-    "evaluation": {"per_level": 1},
+    "evaluation": {"per_level": 1, "samples": 2, "max_new_tokens": 20},
 }
 #: `ares` and `papermill` in one: every output of the command line is made, empty.
 STAND_IN = """#!{python} -IS
@@ -189,7 +196,7 @@ CHANGES = {
     "aepo.checkpoint_every": (3, {"manifest": 1, "findings_page": 1, "all": 1}),
     "evaluation.samples": (3, {"evaluate": 7, **AFTER_A_TEST}),
     # The run that starts from the base model does not see the cold start.
-    "adacs.size": (
+    "cold_start.size": (
         5,
         {"curate": 1, "sft": 2, "train": 3, "evaluate": 5, "run_table": 4, **AFTER_A_TEST},
     ),
@@ -229,8 +236,13 @@ def test_a_changed_module_reaches_the_commands_that_import_it(place):
 @pytest.mark.slow
 def test_an_interrupted_run_keeps_its_state_for_the_same_settings_only(place):
     states = {}
-    for name, change in [("same", {}), ("seeds", {"aepo.arms.ares.seeds": [2, 7]}),
-                         ("rate", {"aepo.lr": 1e-4}), ("start", {"adacs.lr": 1e-4})]:  # fmt: skip
+    changes = {
+        "same": {},
+        "seeds": {"aepo.arms.ares.seeds": [2, 7]},
+        "rate": {"aepo.lr": 1e-4},
+        "start": {"cold_start.sft.lr": 1e-4},
+    }
+    for name, change in changes.items():
         write_config(place, **change)
         plan = snakemake(place, "-n", "-p", "--forceall", "results/stand-in/models/ares-s2").stdout
         (states[name],) = set(re.findall(r"--state (\S+)", plan))

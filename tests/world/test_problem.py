@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -27,6 +26,7 @@ from ares.world.problem import (
 from ares.world.settings import SPLITS, load_world
 from ares.world.teachers import respond
 from ares.world.verify import verify
+from tests.configs import changed
 
 WORLD = load_world()
 
@@ -103,7 +103,7 @@ def test_impossible_problems_are_refused_with_a_reason(numbers, target, message)
 
 
 def test_asking_for_more_problems_than_exist_says_how_many_there_are() -> None:
-    small = replace(WORLD, numbers=(2, 4), values=(1, 10))
+    small = changed(WORLD, {"numbers": [2, 4], "values": [1, 10]})
     with pytest.raises(UserError, match="has only about"):
         draw_problems("easy", "test", 50, small, np.random.default_rng(0))
 
@@ -132,6 +132,6 @@ def test_the_chance_of_a_guess_is_how_often_guesses_are_right(problem: Problem) 
 
 
 def test_a_level_may_bound_the_chance_of_a_guess() -> None:
-    world = replace(WORLD, guess_chance={**WORLD.guess_chance, "hard": (0.05, 0.11)})
+    world = changed(WORLD, {"guess_chance.hard": [0.05, 0.11]})
     drawn = draw_problems("hard", "validation", 20, world, np.random.default_rng(3))
     assert all(0.05 <= guess_chance(problem, world) <= 0.11 for problem in drawn)

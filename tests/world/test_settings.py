@@ -9,7 +9,8 @@ import yaml
 
 from ares.errors import UserError
 from ares.paths import CONFIG
-from ares.world.settings import load_world, world_from_dict
+from ares.settings import checked
+from ares.world.settings import World, load_world
 
 RAW = yaml.safe_load((CONFIG / "world.yaml").read_text())
 
@@ -42,12 +43,12 @@ def broken(*path_and_value) -> dict:
 )
 def test_broken_worlds(raw, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        world_from_dict(raw, "world.yaml")
+        checked(World, raw, "world.yaml")
 
 
 def test_a_world_survives_the_round_trip_through_plain_settings() -> None:
     world = load_world()
-    assert world_from_dict(world.dump(), "copy") == world
+    assert checked(World, world.dump(), "copy") == world
 
 
 def test_missing_and_unreadable_files(tmp_path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from ares.world.settings import HABITS, load_world
 from ares.world.teachers import draw_habit, respond
 from ares.world.verify import steps_right, verify
 from ares.world.vocabulary import vocabulary
+from tests.configs import changed
 
 WORLD = load_world()
 RESTARTS = load_world(CONFIG / "world-restart.yaml")
@@ -110,7 +110,7 @@ def test_late_comparisons_succeed_as_often_as_early_ones_only_where_searches_res
 
 def hazards(world) -> tuple[float, float]:
     """Chance of success per comparison, of comparisons 1 to 4 and 9 to 12, where none succeeded."""
-    long = replace(world, teacher=replace(world.teacher, search_comparisons=(12, 12)))
+    long = changed(world, {"teacher.search_comparisons": [12, 12]})
     reached, solved = np.zeros(13), np.zeros(13)
     for _, trace in traces("search", 4, 400, long):
         count = trace.text.count(" vs ")
@@ -125,7 +125,7 @@ def test_further_attempts_after_success_can_lose_the_right_answer() -> None:
         for problem, trace in traces("overcheck", 2, 400, RESTARTS)
     )
     assert 0.65 < fates[True] / 400 < 0.85
-    safe = replace(RESTARTS, teacher=replace(RESTARTS.teacher, drop=0.0))
+    safe = changed(RESTARTS, {"teacher.drop": 0.0})
     assert all(
         verify(problem, trace.text, safe.values).correct
         for problem, trace in traces("overcheck", 2, 60, safe)
@@ -199,7 +199,7 @@ def test_words_follow_the_zipf_distribution_of_their_slot() -> None:
 
 
 def test_filler_rate_zero_leaves_no_filler() -> None:
-    silent = replace(WORLD, language=replace(WORLD.language, filler_rate=0.0))
+    silent = changed(WORLD, {"language.filler_rate": 0.0})
     rng = np.random.default_rng(6)
     for habit in HABITS:
         trace = respond(random_problem("medium", silent, rng), habit, silent, rng)

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from ares.analysis.findings import Run, load_rules
-from ares.config import load_config
+from ares.config import Scale, load_config
+from tests.configs import changed
 
 LEVELS = {"easy": 2, "medium": 3, "hard": 4}
 PROBLEMS = 12  # of every level
@@ -25,8 +26,8 @@ def rules():
 
 
 @pytest.fixture(scope="session")
-def settings() -> dict:
-    return {**load_config("smoke"), "bootstrap": {"resamples": 200, "level": 0.5}}
+def settings() -> Scale:
+    return changed(load_config("smoke"), {"bootstrap": {"resamples": 200, "level": 0.5}})
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from ares.analysis.findings import judge
 from ares.analysis.findings.run import QUANTITIES
 from ares.analysis.stats import Resampler
 from ares.errors import UserError
+from tests.configs import changed
 
 SEEDS = (1, 2, 3)
 WORD = {1: "reproduced", -1: "contradicted", 0: "not at this scale"}
@@ -39,7 +40,7 @@ def test_a_base_as_the_paper_says_and_its_reverse(planted, run_of, rules, sign, 
 def test_the_numbers_are_those_of_the_notebooks(planted, run_of, rules, settings):
     tables = planted.base(1)
     table = difficulty.with_difficulty(tables["rollouts"], tables["tokens"])
-    level = {**settings, "bootstrap": {**settings["bootstrap"], "level": rules.level}}
+    level = changed(settings, {"bootstrap.level": rules.level})
     resampler = Resampler.of(tables["rollouts"], level)
     expected = difficulty.claims(table, resampler) | length.claims(table, resampler)
     run = run_of(**tables)

@@ -12,7 +12,7 @@ import yaml
 from ares import paths
 from ares.analysis.findings import load_rules
 from ares.analysis.findings.report import check_quantities
-from ares.analysis.findings.rules import BOOK, paper_number
+from ares.analysis.findings.rules import BOOK, PaperNumber
 from ares.config import load_config
 from ares.errors import UserError
 
@@ -40,7 +40,7 @@ def test_every_arm_that_the_book_compares_is_run_at_the_laptop_scale(rules):
         for key in ("of", "against", "arm")
         if key in part.quantity
     }
-    assert arms <= {*load_config("laptop")["aepo"]["arms"], "adacs", "cs-vanilla"}
+    assert arms <= {*load_config("laptop").aepo.arms, "adacs", "cs-vanilla"}
 
 
 def test_the_papers_numbers_lie_on_the_side_that_it_claims(rules):
@@ -119,20 +119,23 @@ def test_a_finding_needs_a_part_that_decides(tmp_path):
 
 def test_a_number_that_the_papers_tables_do_not_have_is_refused(tmp_path):
     shutil.copy(paths.DATA / "paper" / "figure6_training_curves.csv", tmp_path)
-    spec = {"file": "figure6_training_curves.csv", "column": "accuracy", "factor": 1, "minus": []}
-    assert (
-        paper_number({**spec, "plus": [{"arm": "GRPO", "step": 0}]}, tmp_path, "book.yaml") == 0.43
-    )
+
+    def number(**conditions) -> float:
+        file = "figure6_training_curves.csv"
+        spec = PaperNumber(file=file, column="accuracy", plus=(conditions,))
+        return spec.read(tmp_path, "book.yaml")
+
+    assert number(arm="GRPO", step=0) == 0.43
     with pytest.raises(UserError, match="no row with"):
-        paper_number({**spec, "plus": [{"arm": "PPO"}]}, tmp_path, "book.yaml")
+        number(arm="PPO")
     with pytest.raises(UserError, match="no column model"):
-        paper_number({**spec, "plus": [{"model": "GRPO"}]}, tmp_path, "book.yaml")
+        number(model="GRPO")
 
 
 def test_an_unknown_quantity_and_another_unit_are_refused(rules):
     part = rules.findings[0].parts[0]
-    changed_part = type(part)(**{**vars(part), "quantity": {"name": "luck"}})
+    changed_part = part.model_copy(update={"quantity": {"name": "luck"}})
     with pytest.raises(UserError, match="no 'luck'"):
         check_quantities([changed_part])
     with pytest.raises(UserError, match="over problems, not seeds"):
-        check_quantities([type(part)(**{**vars(part), "resample": "seeds"})])
+        check_quantities([part.model_copy(update={"resample": "seeds"})])
