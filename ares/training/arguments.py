@@ -21,7 +21,7 @@ LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
 
 @dataclass(frozen=True)
 class Schedule:
-    """Sizes and rates of a run; what they mean stands in ares/schemas/scale.json, section aepo.
+    """Sizes and rates of a run; what they mean stands in `ares.config.Aepo`.
 
     steps: batches of rollouts. updates: optimizer steps per batch. micro_batches: forward passes
     per update. checkpoint_every: batches between resumable states.
