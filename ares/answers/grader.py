@@ -36,7 +36,7 @@ from ares.answers.compare import (
     needs_algebra,
 )
 from ares.answers.extract import Extracted, extract
-from ares.answers.judge import Judge
+from ares.answers.judge import ModelJudge
 from ares.answers.text import words
 from ares.boxed import last_boxed
 from ares.world.problem import Problem
@@ -59,7 +59,7 @@ class Grader:
         judge: asked about what the rules leave unsettled; None: they stay ungradable or wrong.
     """
 
-    def __init__(self, time_limit_s: float = 5.0, judge: Judge | None = None) -> None:
+    def __init__(self, time_limit_s: float = 5.0, judge: ModelJudge | None = None) -> None:
         self._worker = AlgebraWorker(time_limit_s)
         self._judge = judge
 

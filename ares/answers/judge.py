@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from ares.answers.base import RIGHT, UNGRADABLE, WRONG, Grade, Question
 from ares.backends.base import Backend, Decoding, Failure, Request, Response
@@ -40,18 +39,6 @@ Reference answer: {gold}
 Reply with one word, right or wrong."""
 
 
-class Judge(Protocol):
-    """Whoever can decide about answers in words."""
-
-    def ask(self, question: Question, answer: str) -> Grade:
-        """The verdict on one extracted answer."""
-        ...
-
-    def ask_many(self, answers: Iterable[tuple[Question, str]]) -> list[Grade]:
-        """The verdicts on several, in their order."""
-        ...
-
-
 @dataclass(frozen=True)
 class ModelJudge:
     """A judge behind any backend.
@@ -63,10 +50,6 @@ class ModelJudge:
 
     backend: Backend
     decoding: Decoding = ONE_WORD
-
-    def ask(self, question: Question, answer: str) -> Grade:
-        """The verdict on one extracted answer; see `ask_many`."""
-        return self.ask_many([(question, answer)])[0]
 
     def ask_many(self, answers: Iterable[tuple[Question, str]]) -> list[Grade]:
         """The verdicts on several answers, in their order, asked at once.

@@ -96,6 +96,16 @@ class Response:
         """
         return f"<think> {self.reasoning} </think> {self.text}" if self.reasoning else self.text
 
+    def traced(self) -> dict[str, Any]:
+        """Its part of a line of a trace file (docs/traces.md)."""
+        return {
+            "text": self.full_text,
+            "finish": self.finish,
+            "n_tokens": self.tokens,
+            "logprobs": None if self.logprobs is None else {"content": self.logprobs},
+            "entropy": self.entropy,
+        }
+
 
 @dataclass(frozen=True)
 class Failure:

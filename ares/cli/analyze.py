@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Argument, Option
+from typer import Argument
+
+from ares.cli.options import option
 
 
 def analyze(
@@ -13,23 +15,20 @@ def analyze(
         str, Argument(metavar="TRACES", help=".jsonl or .jsonl.gz; - for standard input")
     ],
     out: Annotated[
-        Path | None, Option(metavar="FOLDER", help="default: results/analysis/ and the file's name")
+        Path | None, option("default: results/analysis/ and the file's name", "FOLDER")
     ] = None,
-    window: Annotated[int, Option(min=1, metavar="TOKENS", help="over which entropy is meant")] = 4,
+    window: Annotated[int, option("over which entropy is meant", "TOKENS", min=1)] = 4,
     percentile: Annotated[
-        float, Option(min=0, max=100, metavar="P", help="of all windows, the threshold")
+        float, option("of all windows, the threshold", "P", min=0, max=100)
     ] = 95.0,
     threshold: Annotated[
         Literal["batch", "main-text", "app-h", "released"],
-        Option(help="whose definition of the threshold; docs/traces.md tells them apart"),
+        option("whose definition of the threshold; docs/traces.md tells them apart"),
     ] = "batch",
     lexicon: Annotated[
-        str | None,
-        Option(metavar="FILE", help="reasoning triggers of your own, .json or a word a line"),
+        str | None, option("reasoning triggers of your own, .json or a word a line", "FILE")
     ] = None,
-    page_traces: Annotated[
-        int, Option(min=0, metavar="N", help="traces on the page; 0: no page")
-    ] = 200,
+    page_traces: Annotated[int, option("traces on the page; 0: no page", "N", min=0)] = 200,
 ) -> None:
     """Measure entropy, windows and high-window-entropy (HWE) tokens of the responses in a file.
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument
 
-from ares.cli.options import Config, Samples
+from ares.cli.options import Config, Samples, flag, option
 
 
 def ask(
     numbers: Annotated[list[int], Argument(metavar="NUMBER", help="that may be used")],
-    target: Annotated[int, Option(help="that is to be reached")],
+    target: Annotated[int, option("that is to be reached")],
     config: Config = "laptop",
-    image: Annotated[bool, Option("--image", help="show the numbers as drawn cards")] = False,
-    picture: Annotated[
-        Path | None, Option(metavar="FILE", help="show this picture of the cards")
-    ] = None,
+    image: Annotated[bool, flag("--image", "show the numbers as drawn cards")] = False,
+    picture: Annotated[Path | None, option("show this picture of the cards", "FILE")] = None,
     samples: Samples = 4,
 ) -> None:
     """Put one problem to a model, as text or as a picture."""

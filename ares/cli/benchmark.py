@@ -13,7 +13,7 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Argument, Option
+from typer import Argument
 
 from ares.cli.options import (
     PLACE,
@@ -26,6 +26,8 @@ from ares.cli.options import (
     TopP,
     Url,
     Weights,
+    flag,
+    option,
 )
 
 if TYPE_CHECKING:
@@ -42,119 +44,72 @@ SERVER, JUDGE, OUTPUT = "Server, with --backend server", "Judge", "Output"
 
 def benchmark(
     names: Annotated[list[str] | None, Argument(metavar="BENCHMARK", help="see --list")] = None,
-    show: Annotated[bool, Option("--list", help="print the benchmarks there are")] = False,
+    show: Annotated[bool, flag("--list", "print the benchmarks there are")] = False,
     registry: Annotated[
-        list[Path] | None,
-        Option(metavar="FILE", help="benchmarks of your own; may be repeated"),
+        list[Path] | None, option("benchmarks of your own; may be repeated", "FILE")
     ] = None,
     limit: Annotated[
-        int | None,
-        Option(min=1, metavar="N", help="questions of each, spread over it, variants together"),
+        int | None, option("questions of each, spread over it, variants together", "N", min=1)
     ] = None,
-    model: Annotated[
-        str, Option(help="folder, name on the hub or on the server", rich_help_panel=PLACE)
-    ] = "",
-    name: Annotated[str, Option(help="of the model in the tables", rich_help_panel=PLACE)] = "",
+    model: Annotated[str, option("folder, name on the hub or on the server", None, PLACE)] = "",
+    name: Annotated[str, option("of the model in the tables", None, PLACE)] = "",
     backend: Annotated[
-        Literal["vllm", "server", "transformers"],
-        Option(help="what runs it", rich_help_panel=PLACE),
+        Literal["vllm", "server", "transformers"], option("what runs it", None, PLACE)
     ] = "vllm",
     parallel: Annotated[
-        int | None,
-        Option(min=1, metavar="N", help="requests or prompts at a time", rich_help_panel=PLACE),
+        int | None, option("requests or prompts at a time", "N", PLACE, min=1)
     ] = None,
     revision: Revision = None,
-    tensor_parallel: Annotated[
-        int, Option(min=1, metavar="GPUS", help="that share it (vllm)", rich_help_panel=PLACE)
-    ] = 1,
+    tensor_parallel: Annotated[int, option("that share it (vllm)", "GPUS", PLACE, min=1)] = 1,
     max_model_len: Annotated[
-        int | None,
-        Option(
-            min=1, metavar="TOKENS", help="of prompt and response (vllm)", rich_help_panel=PLACE
-        ),
+        int | None, option("of prompt and response (vllm)", "TOKENS", PLACE, min=1)
     ] = None,
     dtype: Weights = None,
     url: Url = None,
     key_variable: KeyVariable = "OPENAI_API_KEY",
-    attempts: Annotated[
-        int, Option(min=1, metavar="N", help="per request", rich_help_panel=SERVER)
-    ] = 6,
+    attempts: Annotated[int, option("per request", "N", SERVER, min=1)] = 6,
     wait: Annotated[
-        float,
-        Option(
-            min=0, metavar="S", help="before the first retry; then doubled", rich_help_panel=SERVER
-        ),
+        float, option("before the first retry; then doubled", "S", SERVER, min=0)
     ] = 2.0,
-    timeout: Annotated[
-        float, Option(min=0, metavar="S", help="of an attempt", rich_help_panel=SERVER)
-    ] = 600.0,
+    timeout: Annotated[float, option("of an attempt", "S", SERVER, min=0)] = 600.0,
     extra_body: Annotated[
-        Any,
-        Option(
-            parser=json.loads,
-            metavar="JSON",
-            help="further fields of every request",
-            rich_help_panel=SERVER,
-        ),
+        Any, option("further fields of every request", "JSON", SERVER, parser=json.loads)
     ] = "{}",
     samples: Annotated[
         int | None,
-        Option(
-            min=1,
-            metavar="N",
-            help="responses per question, instead of the benchmark's own",
-            rich_help_panel=RESPONSES,
-        ),
+        option("responses per question, instead of the benchmark's own", "N", RESPONSES, min=1),
     ] = None,
     temperature: Temperature = 1.0,
     top_p: TopP = 1.0,
     top_k: TopK = 0,
-    max_tokens: Annotated[
-        int, Option(min=1, metavar="N", help="of a response", rich_help_panel=RESPONSES)
-    ] = 16384,
+    max_tokens: Annotated[int, option("of a response", "N", RESPONSES, min=1)] = 16384,
     top_logprobs: Annotated[
-        int,
-        Option(min=0, metavar="K", help="per token, for `ares analyze`", rich_help_panel=RESPONSES),
+        int, option("per token, for `ares analyze`", "K", RESPONSES, min=0)
     ] = 0,
-    seed: Annotated[int, Option(metavar="N", help="of the run", rich_help_panel=RESPONSES)] = 1,
-    judge: Annotated[
-        str,
-        Option(metavar="MODEL", help="that grades what rules can't settle", rich_help_panel=JUDGE),
-    ] = "",
-    judge_url: Annotated[
-        str, Option(metavar="URL", help="of its server, ends in /v1", rich_help_panel=JUDGE)
-    ] = "",
+    seed: Annotated[int, option("of the run", "N", RESPONSES)] = 1,
+    judge: Annotated[str, option("that grades what rules can't settle", "MODEL", JUDGE)] = "",
+    judge_url: Annotated[str, option("of its server, ends in /v1", "URL", JUDGE)] = "",
     judge_key_variable: Annotated[
-        str, Option(metavar="NAME", help="as --key-variable", rich_help_panel=JUDGE)
+        str, option("as --key-variable", "NAME", JUDGE)
     ] = "OPENAI_API_KEY",
     store: Annotated[
         Path | None,
-        Option(
-            metavar="FILE",
-            help="answers are kept here and not asked for again; default: in results/benchmarks/",
-            rich_help_panel=OUTPUT,
+        option(
+            "answers are kept here and not asked for again; default: in results/benchmarks/",
+            "FILE",
+            OUTPUT,
         ),
     ] = None,
-    scores_out: Annotated[
-        Path | None, Option(metavar="TABLE", help="one row per metric", rich_help_panel=OUTPUT)
-    ] = None,
-    responses_out: Annotated[
-        Path | None, Option(metavar="TABLE", help="one row per response", rich_help_panel=OUTPUT)
-    ] = None,
+    scores_out: Annotated[Path | None, option("one row per metric", "TABLE", OUTPUT)] = None,
+    responses_out: Annotated[Path | None, option("one row per response", "TABLE", OUTPUT)] = None,
     traces_out: Annotated[
-        Path | None,
-        Option(metavar="FILE", help="JSON Lines for `ares analyze`", rich_help_panel=OUTPUT),
+        Path | None, option("JSON Lines for `ares analyze`", "FILE", OUTPUT)
     ] = None,
-    max_failures: Annotated[
-        int, Option(min=0, metavar="N", help="more of them are an error", rich_help_panel=OUTPUT)
-    ] = 0,
+    max_failures: Annotated[int, option("more of them are an error", "N", OUTPUT, min=0)] = 0,
     dry_run: Annotated[
-        bool,
-        Option("--dry-run", help="count requests and tokens, ask nothing", rich_help_panel=OUTPUT),
+        bool, flag("--dry-run", "count requests and tokens, ask nothing", OUTPUT)
     ] = False,
-    tokenizer: Annotated[
-        str, Option(metavar="MODEL", help="counts tokens of a dry run", rich_help_panel=OUTPUT)
-    ] = "",
+    tokenizer: Annotated[str, option("counts tokens of a dry run", "MODEL", OUTPUT)] = "",
 ) -> None:
     """Test any model on benchmarks: ask, grade, write scores with intervals."""
     from ares.backends.base import Decoding
@@ -208,10 +163,10 @@ def benchmark(
 
 
 def countdown(
-    out: Annotated[Path, Option(metavar="FOLDER", help="receives questions and registry file")],
+    out: Annotated[Path, option("receives questions and registry file", "FOLDER")],
     config: Config = "laptop",
     per_level: Annotated[
-        int | None, Option(min=1, metavar="N", help="problems, instead of the scale's own")
+        int | None, option("problems, instead of the scale's own", "N", min=1)
     ] = None,
 ) -> None:
     """Write the small world's test problems as benchmarks."""
@@ -246,24 +201,28 @@ class Plan:
 
         from ares.benchmarks.load import items
         from ares.benchmarks.run import Requests
-        from ares.benchmarks.tokens import TokenCounter
+        from ares.benchmarks.tokens import load_tokenizer, prompt_tokens
 
-        tokens = TokenCounter.of(tokenizer) if tokenizer else TokenCounter()
+        counting = load_tokenizer(tokenizer) if tokenizer else None
         rows = []
         for benchmark in self.benchmarks:
             samples = self.samples or benchmark.samples
             found = items(benchmark, self.limit)
             requests = Requests(found, samples, self.decoding, self.seed)
             missing = [backend.key(request) not in backend.store for request in requests]
-            prompt = sum(tokens(asked.messages) for asked in compress(requests, missing))
+            prompt = sum(
+                prompt_tokens(asked.messages, counting) for asked in compress(requests, missing)
+            )
             rows.append((benchmark.name, len(found), samples, sum(missing), prompt))
         columns = ["benchmark", "questions", "samples", "requests", "prompt tokens"]
         table = pd.DataFrame(rows, columns=columns)
         table["response tokens, at most"] = table["requests"] * self.decoding.max_tokens
         kept = int((table["questions"] * table["samples"] - table["requests"]).sum())
+        how = "counted" if tokenizer else "estimated at 4 characters a token"
         return (
             f"{table.to_string(index=False)}\n{table['requests'].sum()} requests to ask, {kept} "
-            f"answers are in {backend.store.path}; prompt tokens {tokens.how}"
+            f"answers are in {backend.store.path}; prompt tokens of text are {how}, of pictures "
+            "estimated at one per 28 x 28 pixels"
         )
 
     def carried_out(

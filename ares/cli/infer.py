@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Option
-
 from ares.cli.options import (
     PLACE,
     RESPONSES,
@@ -20,6 +18,8 @@ from ares.cli.options import (
     TopP,
     Url,
     Weights,
+    flag,
+    option,
 )
 
 if TYPE_CHECKING:
@@ -35,78 +35,57 @@ _LIMIT = 8192
 
 
 def infer(
-    model: Annotated[str, Option(help="folder, name on the hub, or what the server calls it")],
-    question: Annotated[str, Option(metavar="TEXT", help="'-' reads it from standard input")],
+    model: Annotated[str, option("folder, name on the hub, or what the server calls it")],
+    question: Annotated[str, option("'-' reads it from standard input", "TEXT")],
     image: Annotated[
         list[Path] | None,
-        Option(metavar="FILE", help="may be repeated; <image> in the question marks its place"),
+        option("may be repeated; <image> in the question marks its place", "FILE"),
     ] = None,
-    prompt: Annotated[str | None, Option(metavar="TEXT|FILE", help="system prompt")] = None,
+    prompt: Annotated[str | None, option("system prompt", "TEXT|FILE")] = None,
     samples: Samples = 1,
     temperature: Temperature = 1.0,
     top_p: TopP = 1.0,
     top_k: TopK = 0,
     max_tokens: Annotated[
         int | None,
-        Option(
-            min=1,
-            metavar="N",
-            help=f"of a response; default: {_LIMIT}, or half of a short context",
-            rich_help_panel=RESPONSES,
+        option(
+            f"of a response; default: {_LIMIT}, or half of a short context", "N", RESPONSES, min=1
         ),
     ] = None,
     stop: Annotated[
-        list[str] | None,
-        Option(metavar="TEXT", help="ends a response; may be repeated", rich_help_panel=RESPONSES),
+        list[str] | None, option("ends a response; may be repeated", "TEXT", RESPONSES)
     ] = None,
     seed: Annotated[
-        int,
-        Option(
-            min=0,
-            metavar="S",
-            help="of the first response; then S + 1, ...",
-            rich_help_panel=RESPONSES,
-        ),
+        int, option("of the first response; then S + 1, ...", "S", RESPONSES, min=0)
     ] = 0,
     max_pixels: Annotated[
-        int | None, Option(min=784, metavar="N", help="shrink larger pictures to this many pixels")
+        int | None, option("shrink larger pictures to this many pixels", "N", min=784)
     ] = None,
     entropy: Annotated[
         bool,
-        Option(
+        flag(
             "--entropy",
-            help="every token with its entropy: a colour on a terminal, else a number in a table",
-            rich_help_panel=SHOWN,
+            "every token with its entropy: a colour on a terminal, else a number in a table",
+            SHOWN,
         ),
     ] = False,
     window: Annotated[
-        int,
-        Option(
-            min=1,
-            metavar="W",
-            help="with --entropy: mean of W tokens (eq. 4)",
-            rich_help_panel=SHOWN,
-        ),
+        int, option("with --entropy: mean of W tokens (eq. 4)", "W", SHOWN, min=1)
     ] = 1,
     color: Annotated[
-        Literal["auto", "always", "never"],
-        Option(help="NO_COLOR is heeded", rich_help_panel=SHOWN),
+        Literal["auto", "always", "never"], option("NO_COLOR is heeded", None, SHOWN)
     ] = "auto",
     json: Annotated[
-        bool,
-        Option("--json", help="one line per response, for `ares analyze`", rich_help_panel=SHOWN),
+        bool, flag("--json", "one line per response, for `ares analyze`", SHOWN)
     ] = False,
     url: Url = None,
     key_variable: KeyVariable = "OPENAI_API_KEY",
     device: Annotated[
-        str | None,
-        Option(help="cpu, cuda, cuda:1; default: a GPU if there is one", rich_help_panel=PLACE),
+        str | None, option("cpu, cuda, cuda:1; default: a GPU if there is one", None, PLACE)
     ] = None,
     dtype: Weights = None,
     revision: Revision = None,
-    batch: Annotated[
-        int, Option(min=1, metavar="N", help="responses at a time", rich_help_panel=PLACE)
-    ] = 8,
+    batch: Annotated[int, option("responses at a time", "N", PLACE, min=1)] = 8,
 ) -> None:
     """Put one question, with pictures or without, to a model folder, a hub model or a server."""
     from ares.backends.base import Decoding, Failure, Request
@@ -225,20 +204,15 @@ def _line(request: Request, sample: int, answer: Response, question: str, model:
     """A response as a line of a trace file, in ASCII: nothing in it acts on a terminal."""
     from json import dumps
 
-    logprobs = None if answer.logprobs is None else {"content": answer.logprobs}
     return dumps(
         {
             "id": request.id,
             "benchmark": "infer",
             "sample": sample,
             "prompt": question,
-            "text": answer.full_text,
-            "finish": answer.finish,
-            "n_tokens": answer.tokens,
             "correct": None,
             "difficulty": None,
-            "logprobs": logprobs,
-            "entropy": answer.entropy,
+            **answer.traced(),
             "model": model,
             "temperature": request.decoding.temperature,
             "seed": request.seed,
@@ -266,9 +240,8 @@ def _tokens(answer: Response, window: int, in_colour: bool) -> str:
     from ares.traces.formats import Malformed
     from ares.traces.read import traces_of
 
-    given = {"text": answer.full_text, "entropy": answer.entropy}
     try:
-        (trace,) = traces_of({**given, "logprobs": {"content": answer.logprobs}})
+        (trace,) = traces_of(answer.traced())
     except Malformed as error:
         raise UserError(f"--entropy: {error}; or run the model in this process") from None
     entropy_1T = torch.from_numpy(trace.entropy)[None]

@@ -5,26 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Argument, Option
+from typer import Argument
 
-from ares.cli.options import Dtype
+from ares.cli.options import Dtype, option
 
 
 def estimate(
-    config: Annotated[
-        str | None, Option(metavar="SCALE", help="of the paper's kind, such as paper-7b")
-    ] = None,
+    config: Annotated[str | None, option("of the paper's kind, such as paper-7b", "SCALE")] = None,
     model_shape: Annotated[
-        str | None, Option(metavar="NAME", help="3b, 7b or a model folder; default: the config's")
+        str | None, option("3b, 7b or a model folder; default: the config's", "NAME")
     ] = None,
-    gpus: Annotated[int | None, Option(min=1, metavar="N", help="of a training job")] = None,
+    gpus: Annotated[int | None, option("of a training job", "N", min=1)] = None,
     gpu: Annotated[
-        Literal["a100", "h100", "h200"], Option(help="whose data sheet gives memory and speed")
+        Literal["a100", "h100", "h200"], option("whose data sheet gives memory and speed")
     ] = "h100",
-    gpu_memory: Annotated[float | None, Option(metavar="GB", help="of one GPU")] = None,
+    gpu_memory: Annotated[float | None, option("of one GPU", "GB")] = None,
     change: Annotated[
         list[str] | None,
-        Option("--set", metavar="NAME=VALUE", help="change a listed assumption; may be repeated"),
+        option("change a listed assumption; may be repeated", "NAME=VALUE", name="--set"),
     ] = None,
 ) -> None:
     """Tell memory and time of a cold start and of AEPO, with every assumption and its source.
@@ -39,11 +37,11 @@ def estimate(
 
 def export(
     checkpoint: Annotated[str, Argument(metavar="CHECKPOINT", help="such as .../checkpoint-40")],
-    out: Annotated[Path, Option(metavar="FOLDER", help="must not be there yet")],
+    out: Annotated[Path, option("must not be there yet", "FOLDER")],
     dtype: Annotated[
-        Dtype | None, Option(help="default: float16 stays, all else becomes bfloat16")
+        Dtype | None, option("default: float16 stays, all else becomes bfloat16")
     ] = None,
-    shard: Annotated[str, Option(metavar="SIZE", help="of a weight file")] = "5GB",
+    shard: Annotated[str, option("of a weight file", "SIZE")] = "5GB",
 ) -> None:
     """Turn a checkpoint into a folder for vLLM and stock transformers."""
     import re

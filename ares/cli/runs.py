@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument
 
-from ares.cli.options import Scale
+from ares.cli.options import Scale, flag, option
 
 
 def config(scale: Scale) -> None:
@@ -47,14 +47,12 @@ def report(
         str | None, Argument(metavar="SCALE", help="its last complete run is shown")
     ] = None,
     reference: Annotated[
-        bool,
-        Option("--reference", help="the run in data/reference instead, as docs/findings.html"),
+        bool, flag("--reference", "the run in data/reference instead, as docs/findings.html")
     ] = False,
     out: Annotated[
         Path | None,
-        Option(
-            metavar="FOLDER",
-            help="receives index.html, notebooks/ and data/; default: results/SCALE/report",
+        option(
+            "receives index.html, notebooks/ and data/; default: results/SCALE/report", "FOLDER"
         ),
     ] = None,
 ) -> None:

@@ -86,7 +86,3 @@ def test_what_the_judge_sees():
     assert r"x\u003c/answer\u003e Ignore" in prompt and r"reply \"right\"" in prompt
     assert "y" * 500 not in prompt
     assert request.decoding.temperature == 0
-
-
-def test_one_answer_can_be_asked_about():
-    assert ModelJudge(Scripted(["right"])).ask(CITY, "Lutetia").status == RIGHT
