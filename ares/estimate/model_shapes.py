@@ -7,9 +7,10 @@ size, V vocabulary, P patches of a picture (14 x 14 pixels each, four of them ma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ares.errors import UserError
 
@@ -18,18 +19,25 @@ STORED = ("3b", "7b")
 _HUB = {"Qwen/Qwen2.5-VL-3B-Instruct": "3b", "Qwen/Qwen2.5-VL-7B-Instruct": "7b"}
 _FOLDER = Path(__file__).parent / "shapes"
 
+Size = Annotated[int, Field(ge=1)]
 
-@dataclass(frozen=True)
-class TextShape:
+
+class _FromConfig(BaseModel):
+    """What a transformers config says, under names of our own; the rest of it is left out."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class TextShape(_FromConfig):
     """The language model."""
 
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    intermediate: int
-    vocabulary: int
-    tied: bool
+    hidden: Size = Field(alias="hidden_size")
+    layers: Size = Field(alias="num_hidden_layers")
+    heads: Size = Field(alias="num_attention_heads")
+    kv_heads: Size = Field(alias="num_key_value_heads")
+    intermediate: Size = Field(alias="intermediate_size")
+    vocabulary: Size = Field(alias="vocab_size")
+    tied: bool = Field(alias="tie_word_embeddings")
 
     @property
     def head_size(self) -> int:
@@ -55,21 +63,25 @@ class TextShape:
         return embeddings + self.layers * self.layer_parameters + self.hidden
 
 
-@dataclass(frozen=True)
-class VisionShape:
+class VisionShape(_FromConfig):
     """The vision tower with its merger."""
 
-    hidden: int
-    layers: int
-    intermediate: int
-    heads: int
-    out: int
-    patch: int
-    channels: int
-    temporal: int
-    merge: int
-    window: int
-    full_layers: int
+    hidden: Size = Field(alias="hidden_size")
+    layers: Size = Field(alias="depth")
+    intermediate: Size = Field(alias="intermediate_size")
+    heads: Size = Field(alias="num_heads")
+    out: Size = Field(alias="out_hidden_size")
+    patch: Size = Field(alias="patch_size")
+    channels: Size = Field(alias="in_channels")
+    temporal: Size = Field(alias="temporal_patch_size")
+    merge: Size = Field(alias="spatial_merge_size")
+    window: Size = Field(alias="window_size")
+    full: list[int] = Field(alias="fullatt_block_indexes")
+
+    @property
+    def full_layers(self) -> int:
+        """Blocks whose attention sees the whole picture."""
+        return len(self.full)
 
     @property
     def layer_matrices(self) -> int:
@@ -100,13 +112,21 @@ class VisionShape:
         return self.patch_matrix + self.layers * self.layer_parameters + merger
 
 
-@dataclass(frozen=True)
-class ModelShape:
+class ModelShape(_FromConfig):
     """A Qwen2.5-VL."""
 
     name: str
-    text: TextShape
-    vision: VisionShape
+    text: TextShape = Field(alias="text_config")
+    vision: VisionShape = Field(alias="vision_config")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tied(cls, config: Any) -> Any:
+        """Whether input and output share a matrix stands beside the language model's sizes."""
+        text, tied = config.get("text_config"), config.get("tie_word_embeddings")
+        if isinstance(text, Mapping):
+            config = {**config, "text_config": {**text, "tie_word_embeddings": tied}}
+        return config
 
     @property
     def parameters(self) -> int:
@@ -184,49 +204,14 @@ def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
             f"{name}: model_type is {kind!r:.100}; the formulas are those of qwen2_5_vl"
         )
     try:
-        shape = _shape_of(config, name)
-    except (KeyError, TypeError) as error:
+        return ModelShape.model_validate({**config, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{name}: its config.json lacks a size ({error}); give 3b, 7b, or a folder that "
+            f"{name}: {place} in its config.json: {first['msg']}; give 3b, 7b, or a folder that "
             "`ares export` wrote"
         ) from None
-    for part in (shape.text, shape.vision):
-        for field, value in asdict(part).items():
-            # True is an integer to Python, and 0 layers of full attention are possible.
-            if not isinstance(value, int) or (value < 1 and field not in ("tied", "full_layers")):
-                raise UserError(
-                    f"{name}: {field} is {value!r:.100} in its config.json: a size is 1 up"
-                )
-    return shape
-
-
-def _shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
-    text, vision = config["text_config"], config["vision_config"]
-    return ModelShape(
-        name,
-        TextShape(
-            hidden=text["hidden_size"],
-            layers=text["num_hidden_layers"],
-            heads=text["num_attention_heads"],
-            kv_heads=text["num_key_value_heads"],
-            intermediate=text["intermediate_size"],
-            vocabulary=text["vocab_size"],
-            tied=config["tie_word_embeddings"],
-        ),
-        VisionShape(
-            hidden=vision["hidden_size"],
-            layers=vision["depth"],
-            intermediate=vision["intermediate_size"],
-            heads=vision["num_heads"],
-            out=vision["out_hidden_size"],
-            patch=vision["patch_size"],
-            channels=vision["in_channels"],
-            temporal=vision["temporal_patch_size"],
-            merge=vision["spatial_merge_size"],
-            window=vision["window_size"],
-            full_layers=len(vision["fullatt_block_indexes"]),
-        ),
-    )
 
 
 def load_shape(name: str) -> ModelShape:
