@@ -7,7 +7,6 @@ to a presentation, so that a permutation never moves a problem from one split to
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -147,32 +146,29 @@ def _halves(numbers: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[i
 
 def guess_chance(problem: Problem, world: World) -> float:
     """How likely the teachers' intuition is to solve a problem at its first guess, in [0, 1]."""
+    return float(_guess_chances(problem.numbers, world)[problem.target - world.values[0]])
+
+
+def _guess_chances(numbers: tuple[int, ...], world: World) -> np.ndarray:
     temperatures = world.teacher.intuition_early, world.teacher.intuition_last
-    return _chance(tuple(sorted(problem.numbers)), problem.target, world.values, temperatures)
+    return _chances(tuple(sorted(numbers)), world.values, temperatures)
 
 
-@lru_cache(maxsize=200_000)
-def _chance(
-    numbers: tuple[int, ...],
-    target: int,
-    values: tuple[int, int],
-    temperatures: tuple[float, float],
-) -> float:
+@lru_cache(maxsize=20_000)
+def _chances(
+    numbers: tuple[int, ...], values: tuple[int, int], temperatures: tuple[float, float]
+) -> np.ndarray:
+    """The chance of a guess for every target in the range `values`."""
+    targets = np.arange(values[0], values[1] + 1)
     if len(numbers) == 1:
-        return float(numbers[0] == target)
-    temperature = temperatures[len(numbers) == 2]
-    total = right = 0.0
-    for b, a in dict.fromkeys(combinations(numbers, 2)):
-        rest = list(numbers)
-        rest.remove(a)
-        rest.remove(b)
-        for value in (a + b, a - b, a * b):
-            if values[0] <= value <= values[1]:
-                weight = math.exp(-abs(value - target) / temperature)
-                total += weight
-                left = tuple(sorted((value, *rest)))
-                right += weight * _chance(left, target, values, temperatures)
-    return right / total if total else 0.0
+        return np.where(targets == numbers[0], 1.0, 0.0)
+    options = moves(numbers, values)
+    if not options:
+        return np.zeros(len(targets))
+    reached = np.array([[step.c] for step, _ in options])
+    weights = np.exp(-np.abs(reached - targets) / temperatures[len(numbers) == 2])
+    below = [_chances(tuple(sorted(left)), values, temperatures) for _, left in options]
+    return (weights * below).sum(0) / weights.sum(0)
 
 
 def random_problem(
@@ -180,8 +176,8 @@ def random_problem(
 ) -> Problem:
     """A solvable problem of a level and split; the target is uniform over all that can be reached.
 
-    Playing the numbers at random would favour targets with many solutions. Problems that a guess
-    solves too often or too rarely for their level are drawn again.
+    Playing the numbers at random would favour targets with many solutions. Where the world bounds
+    the chance of a guess for the level, targets out of bounds do not count.
     """
     k, (low, high) = world.levels[level], world.guess_chance[level]
     while True:
@@ -189,12 +185,13 @@ def random_problem(
             int(n) for n in rng.integers(world.numbers[0], world.numbers[1] + 1, size=k)
         )
         targets = sorted(reachable(tuple(sorted(numbers)), world.values))
+        if (low, high) != (0, 1):
+            chances = _guess_chances(numbers, world)
+            targets = [t for t in targets if low <= chances[t - world.values[0]] <= high]
         if not targets:
             continue
         problem = Problem(numbers, targets[rng.integers(len(targets))])
-        if split and split_of(problem, world) != split:
-            continue
-        if (low, high) == (0, 1) or low <= guess_chance(problem, world) <= high:
+        if split is None or split_of(problem, world) == split:
             return problem
 
 
