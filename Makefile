@@ -80,7 +80,7 @@ test-load: install  ## ares analyze on up to a million traces: time, memory (20 
 	$(BIN)/python benchmarks/bench_load.py
 
 bench: install  ## speed of the method, the sampler and the trainer, measured
-	$(BIN)/pytest -s --timeout 3600 benchmarks/bench_method.py
+	$(BIN)/python benchmarks/bench_method.py
 	$(BIN)/python benchmarks/bench_sampling.py
 	$(BIN)/python benchmarks/bench_training.py
 	$(BIN)/python benchmarks/bench_client.py

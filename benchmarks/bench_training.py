@@ -36,7 +36,7 @@ from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
 from ares.training.arguments import Schedule, grpo_config
 from ares.training.data import draw_cells, prompt_dataset, verifier
-from ares.training.sampling import EngineSampler
+from ares.training.rollouts import EngineSampler
 from ares.training.trainer import AEPOTrainer
 from ares.world.settings import load_world
 

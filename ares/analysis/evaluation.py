@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ares.errors import UserError
+from ares.method.tensors import pad_rows
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy
 from ares.sampling.policy import sampling_of
@@ -179,10 +180,7 @@ def _summary(rollouts: pd.DataFrame) -> pd.DataFrame:
 
 def _windows(entropies: pd.Series) -> Tensor:
     """Window entropies of some responses, (B, T) nats; NaN where a window is incomplete."""
-    length_B = torch.tensor([len(entropy) for entropy in entropies])
-    mask_BT = torch.arange(int(length_B.max())) < length_B[:, None]
-    entropy_BT = torch.zeros(mask_BT.shape)
-    entropy_BT[mask_BT] = torch.from_numpy(np.concatenate(list(entropies)))
+    entropy_BT, mask_BT = pad_rows(list(entropies))
     return window_entropy(entropy_BT, mask_BT, WINDOW)
 
 

@@ -12,8 +12,8 @@ The judge, where one is given, is asked about answers that the rules leave unset
 ungradable, and `text` answers that do not match word by word. What a rule calls right stays right,
 and a number, expression, choice or Countdown answer that a rule calls wrong stays wrong.
 
-Deviation from `ares.method.grading`, which is kept as the released reward has it: that compares
-the last box, wherever it stands, by text or as a rational number.
+Deviation from the released reward: that compares the last box, wherever it stands, by computer
+algebra alone.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from torch import Tensor
 from transformers import LogitsProcessor, StoppingCriteria
 
 from ares.backends.base import Decoding
-from ares.sampling.engine import distribution, draw
+from ares.method.entropy import distribution
+from ares.sampling.engine import draw
 
 
 @dataclass(frozen=True, eq=False)

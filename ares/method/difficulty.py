@@ -9,7 +9,7 @@ Deviations and choices:
 2. The release averages group means, which equals the mean over rollouts when groups have one size.
 3. `EmaTargets` gives a step the average of EARLIER steps: a target that is the mean of its own
    batch makes the multiplier of the main text identically 0.
-4. `DualLambda` is computed by the release and never reaches its loss. It is here to show that.
+4. The release also computes a dual-ascent multiplier, which never reaches its loss. It is left out.
 """
 
 from __future__ import annotations
@@ -178,31 +178,3 @@ class ReleasedTargets(Stateful):
             self.alpha_D[index] = min(
                 max(self.alpha_D[index] + self.rate * error, 0.0), self.alpha_max
             )
-
-
-@dataclass
-class DualLambda(Stateful):
-    """The release's dual-ascent multiplier of the soft cost, per bucket; nothing reads it there."""
-
-    rate: float = 0.01
-    maximum: float = 10.0
-    fewest: int = 8
-    value_D: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    budget_D: list[float] | None = None
-
-    def update(
-        self, cost_B: Tensor, bucket_B: Tensor, group_B: Tensor, targets: ReleasedTargets
-    ) -> None:
-        """One ascent step on soft costs (nats); the budget is the first step's target, else 1.
-
-        The release looks costs up by prompt, so the last rollout of a group speaks for all of them.
-        """
-        if self.budget_D is None:
-            self.budget_D = [1.0 if target is None else target for target in targets.target_D]
-        last_of_group = {group: index for index, group in enumerate(group_B.tolist())}
-        spoken_B = cost_B[[last_of_group[group] for group in group_B.tolist()]]
-        sums = BucketSums.of(spoken_B, bucket_B)
-        for index, mean in sums.present():
-            if sums.number_D[index] >= self.fewest:
-                moved = self.value_D[index] + self.rate * (mean - self.budget_D[index])
-                self.value_D[index] = min(max(moved, 0.0), self.maximum)

@@ -1,4 +1,4 @@
-"""The KL budget (eq. 1, eq. 27): estimators, token weights (eq. 1) and two controllers.
+"""The KL budget (eq. 1, eq. 27): estimate, token weights (eq. 1) and two controllers.
 
 Deviations and choices:
 1. The paper gives no values for rho, beta_d, delta_d and the gain a. Ours stand in presets.yaml.
@@ -16,53 +16,31 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ares.errors import UserError
 from ares.method.difficulty import EASY, HARD, MEDIUM, BucketSums
 from ares.method.state import Stateful
+from ares.method.surrogate import LARGEST_LOG_RATIO
 from ares.method.tensors import masked
 
-ESTIMATORS = ("k1", "abs", "k2", "k3")
 
+def kl_estimate(logprob: Tensor, ref_logprob: Tensor) -> Tensor:
+    """Per-token estimate q/p - 1 - ln q/p ("k3") of KL(policy || reference), in nats.
 
-def kl_estimate(logprob: Tensor, ref_logprob: Tensor, estimator: str = "k3") -> Tensor:
-    """Per-token estimate of KL(policy || reference) from the sampled tokens, in nats, float32.
+    Never negative, and unbiased where tokens are drawn from p. The log-ratio is cut off at +-20, so
+    that nothing overflows in the first step of a large model. The gradient flows through `logprob`.
 
-    "k1": ln p - ln q. "abs": its absolute value. "k2": half its square. "k3": q/p - 1 - ln q/p,
-    with the log-ratio clamped to +-20 and the result to +-10, as the release computes it (there:
-    kl, abs, mse, low_var_kl). The gradient flows through `logprob`.
-
-    Raises:
-        UserError: an unknown estimator; a result that is NaN.
+    >>> p, q = torch.tensor([0.5]).log(), torch.tensor([0.25]).log()
+    >>> round(float(kl_estimate(p, q)), 4)  # 0.5 - 1 + ln 2
+    0.1931
     """
-    difference = logprob.float() - ref_logprob.float()
-    if estimator == "k1":
-        estimate = difference
-    elif estimator == "abs":
-        estimate = difference.abs()
-    elif estimator == "k2":
-        estimate = 0.5 * difference.square()
-    elif estimator == "k3":
-        log_ratio = (-difference).clamp(-20.0, 20.0)
-        estimate = (log_ratio.exp() - log_ratio - 1.0).clamp(-10.0, 10.0)
-    else:
-        raise UserError(f"KL estimator {estimator!r}: choose from {ESTIMATORS}")
-    if estimate.isnan().any():
-        raise UserError(
-            "KL estimate: NaN; a log-probability is NaN, or -inf under policy and reference"
-        )
-    return estimate
+    # Twice the difference, not one with a name: that is the order in which TRL adds gradients up.
+    return _log_ratio(logprob, ref_logprob).exp() - _log_ratio(logprob, ref_logprob) - 1
 
 
-def exact_kl(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
-    """KL(policy || reference) over the last axis of full log-probabilities, in nats (release:
-    "full").
-    """
-    return F.kl_div(ref_logprobs.float(), logprobs.float(), log_target=True, reduction="none").sum(
-        -1
-    )
+def _log_ratio(logprob: Tensor, ref_logprob: Tensor) -> Tensor:
+    return (ref_logprob - logprob).clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
 
 
 def token_weights(beta_B: Tensor, hwe_BT: Tensor, rho: float) -> Tensor:
@@ -76,8 +54,6 @@ def token_weights(beta_B: Tensor, hwe_BT: Tensor, rho: float) -> Tensor:
     >>> token_weights(torch.tensor([2.0]), torch.tensor([[True, False]]), 0.5).tolist()
     [[1.0, 2.0]]
     """
-    if not 0.0 < rho <= 1.0:
-        raise UserError(f"rho={rho}: the factor inside windows lies in (0, 1]")
     return beta_B[:, None] * torch.where(hwe_BT.bool(), rho, 1.0)
 
 
@@ -120,6 +96,11 @@ class WindowController(Stateful):
         for index, mean in sums.present():
             moved = self.kappa_D[index] * (1 + self.gain * (mean / self.budget - 1))
             self.kappa_D[index] = min(max(moved, self.minimum), self.maximum)
+
+    @property
+    def coefficients(self) -> list[float]:
+        """The three coefficients."""
+        return self.kappa_D
 
     def beta(self, bucket_B: Tensor) -> Tensor:
         """Coefficient of each rollout, (B,) float32."""
@@ -166,6 +147,11 @@ class ReleasedController(Stateful):
         step = self.rate * min(max(self.error_D[index], -self.clip), self.clip)
         beta = min(max(self.beta_D[index], self.minimum), self.maximum)
         self.beta_D[index] = min(max(math.exp(math.log(beta) + step), self.minimum), self.maximum)
+
+    @property
+    def coefficients(self) -> list[float]:
+        """The three coefficients."""
+        return self.beta_D
 
     def beta(self, bucket_B: Tensor) -> Tensor:
         """Coefficient of each rollout, (B,) float32; an unknown bucket has that of medium."""

@@ -1,8 +1,9 @@
 """The entropy reward: three forms from the sources, and ours with a guarantee.
 
-Every function takes per-rollout tensors (B,): `correct_B` (0 or 1), `count_B` = N_HE (tokens),
-`target_B` = T_d of the rollout's bucket (tokens), `bucket_B` (0 easy, 1 medium, 2 hard), and
-returns what is ADDED to the accuracy, in reward units, float64. delta = N_HE - T_d.
+Every function takes per-rollout tensors (B,): `accuracy_B` (0 to 1; only 1 is right, as in the
+release), `count_B` = N_HE (tokens), `target_B` = T_d of the rollout's bucket (tokens), `bucket_B`
+(0 easy, 1 medium, 2 hard), and returns what is ADDED to the accuracy, in reward units, float64.
+delta = N_HE - T_d.
 
 Deviations and choices:
 1. Main text: with T_d the mean of its own batch the multiplier lambda_d is identically 0 (shown in
@@ -45,22 +46,22 @@ def main_text_multiplier(sums: BucketSums, target_D: Tensor, eps: float = 1e-6) 
 
 
 def main_text_reward(
-    correct_B: Tensor, count_B: Tensor, target_B: Tensor, bucket_B: Tensor, multiplier_D: Tensor
+    accuracy_B: Tensor, count_B: Tensor, target_B: Tensor, bucket_B: Tensor, multiplier_D: Tensor
 ) -> Tensor:
     """-[wrong] lambda_d g_d(delta): g = [delta]_+ easy, |delta| medium, [-delta]_+ hard."""
-    correct_B, delta_B = _checked(correct_B, count_B, target_B)
+    delta_B = count_B.double() - target_B.double()
     gap_B = _choose(bucket_B, delta_B.clamp(min=0), delta_B.abs(), (-delta_B).clamp(min=0))
-    return torch.where(correct_B, 0.0, -multiplier_D.double()[bucket_B] * gap_B)
+    return torch.where(accuracy_B == 1, 0.0, -multiplier_D.double()[bucket_B] * gap_B)
 
 
 def released_reward(
-    correct_B: Tensor, count_B: Tensor, target_B: Tensor, bucket_B: Tensor, alpha_B: Tensor
+    accuracy_B: Tensor, count_B: Tensor, target_B: Tensor, bucket_B: Tensor, alpha_B: Tensor
 ) -> Tensor:
     """The released form, which the paper's worked examples (App. M) follow.
 
     `alpha_B` is the weight of the rollout's bucket. A bucket code other than 0, 1, 2 has no reward.
     """
-    correct_B, delta_B = _checked(correct_B, count_B, target_B)
+    delta_B = count_B.double() - target_B.double()
     known_B = (bucket_B >= EASY) & (bucket_B <= HARD)
     bucket_B = bucket_B.where(known_B, EASY)
     margin_B = margin(target_B, bucket_B)
@@ -82,11 +83,11 @@ def released_reward(
     )
     over_B = (delta_B - margin_B).clamp(min=0.0)
     wrong_B = torch.sigmoid(over_B / tau_B) * cap_B * _by_bucket(_WRONG_SCALE, bucket_B)
-    return torch.where(correct_B, right_B, wrong_B).where(known_B, 0.0)
+    return torch.where(accuracy_B == 1, right_B, wrong_B).where(known_B, 0.0)
 
 
 def ares_reward(
-    correct_B: Tensor, count_B: Tensor, target_B: Tensor, bucket_B: Tensor, weight: float
+    accuracy_B: Tensor, count_B: Tensor, target_B: Tensor, bucket_B: Tensor, weight: float
 ) -> Tensor:
     """Ours: Fig. 9 in words, made whole: (weight / 2) f_d(delta), f in [-1, 1].
 
@@ -96,14 +97,15 @@ def ares_reward(
         medium  right: -g(|delta| - m)  wrong: g(delta) / 2    symmetric; longer if wrong
         hard    right: g(delta)         wrong: 3 g(delta) / 4  longer rewarded, right or wrong
 
-    No wrong answer outscores a right one, for ANY counts and targets. Proof: f >= -1, so a right
-    answer scores at least 1 - weight / 2. A wrong one has f <= 3/4 and scores at most 3/8 weight.
-    The difference is at least 1 - 7/8 weight, and that is at least 1/8 since weight <= 1. Counts,
-    targets and buckets do not appear in the bound: the rollouts need not even share a group. With
-    weight 0 the reward is exactly 0, f being finite.
+    No wrong answer (accuracy 0) outscores a right one, for ANY counts and targets. Proof: f >= -1,
+    so a right answer scores at least 1 - weight / 2. A wrong one has f <= 3/4 and scores at most
+    3/8 weight. The difference is at least 1 - 7/8 weight, and that is at least 1/8 since weight
+    <= 1. Counts, targets and buckets do not appear in the bound: the rollouts need not even share
+    a group. With weight 0 the reward is exactly 0, f being finite. Partial credit of more than
+    1/8 is outside the proof.
 
     Raises:
-        UserError: a weight outside [0, 1]; counts or targets that are negative or not finite.
+        UserError: a weight outside [0, 1].
 
     >>> one = torch.tensor([1.0])
     >>> easy = torch.tensor([0])
@@ -114,7 +116,7 @@ def ares_reward(
         raise UserError(
             f"entropy weight {weight}: choose it in [0, 1]; above, a wrong answer could win"
         )
-    correct_B, delta_B = _checked(correct_B, count_B, target_B)
+    delta_B = count_B.double() - target_B.double()
     margin_B = margin(target_B, bucket_B)
     scale_B = target_B.double().clamp(min=1.0)
 
@@ -126,17 +128,18 @@ def ares_reward(
         bucket_B, -growth(delta_B - margin_B), -growth(delta_B.abs() - margin_B), more_B
     )
     wrong_B = _by_bucket(WRONG_SHARE, bucket_B) * more_B
-    return 0.5 * weight * torch.where(correct_B, right_B, wrong_B)
+    return 0.5 * weight * torch.where(accuracy_B == 1, right_B, wrong_B)
 
 
-def count_inversions(reward_B: Tensor, correct_B: Tensor, group_B: Tensor) -> tuple[int, int]:
+def count_inversions(reward_B: Tensor, accuracy_B: Tensor, group_B: Tensor) -> tuple[int, int]:
     """Pairs (wrong, right) of one group in which the wrong answer scores MORE, and all such pairs.
 
-    >>> reward_B, correct_B = torch.tensor([0.6, 0.5, 0.1]), torch.tensor([0, 1, 0])
-    >>> count_inversions(reward_B, correct_B, torch.tensor([0, 0, 0]))
+    >>> reward_B, accuracy_B = torch.tensor([0.6, 0.5, 0.1]), torch.tensor([0, 1, 0])
+    >>> count_inversions(reward_B, accuracy_B, torch.tensor([0, 0, 0]))
     (1, 2)
     """
-    wrong_B, right_B = ~correct_B.bool(), correct_B.bool()
+    right_B = accuracy_B == 1
+    wrong_B = ~right_B
     pair_BB = wrong_B[:, None] & right_B[None, :] & (group_B[:, None] == group_B[None, :])
     return int((pair_BB & (reward_B[:, None] > reward_B[None, :])).sum()), int(pair_BB.sum())
 
@@ -153,15 +156,3 @@ def _by_bucket(values: tuple[float, float, float], bucket_B: Tensor) -> Tensor:
 
 def _choose(bucket_B: Tensor, easy_B: Tensor, medium_B: Tensor, hard_B: Tensor) -> Tensor:
     return torch.where(bucket_B == EASY, easy_B, torch.where(bucket_B == MEDIUM, medium_B, hard_B))
-
-
-def _checked(correct_B: Tensor, count_B: Tensor, target_B: Tensor) -> tuple[Tensor, Tensor]:
-    """correct as bool and delta in float64, after refusing what has no meaning."""
-    for name, values in (("count_B", count_B), ("target_B", target_B)):
-        if not (torch.isfinite(values) & (values >= 0)).all():
-            raise UserError(
-                f"{name}: negative, NaN or infinite; counts and targets are numbers of tokens"
-            )
-    if not ((correct_B == 0) | (correct_B == 1)).all():
-        raise UserError("correct_B: expected 0 or 1")
-    return correct_B.bool(), count_B.double() - target_B.double()

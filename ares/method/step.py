@@ -37,7 +37,7 @@ class Rollouts:
     Attributes:
         entropy_BT: token entropies in nats.
         mask_BT: True on response tokens.
-        correct_B: 0 or 1.
+        accuracy_B: 0 to 1; partial credit counts, and is not right, as the release has it.
         group_B: number of the rollout's prompt (`difficulty.group_index`).
         trigger_BT: True on lexicon tokens; needed by presets with a trigger.
         threshold_entropy_BT: the entropies the threshold is taken over, if they are others (the
@@ -46,7 +46,7 @@ class Rollouts:
 
     entropy_BT: Tensor
     mask_BT: Tensor
-    correct_B: Tensor
+    accuracy_B: Tensor
     group_B: Tensor
     trigger_BT: Tensor | None = None
     threshold_entropy_BT: Tensor | None = None
@@ -58,7 +58,7 @@ class Shaped:
 
     `threshold` theta (nats; one number or one per rollout), `window_BT` (nats), `hwe_BT` and
     `count_B` = N_HE, `pass_rate_B`, `bucket_B`, `target_B` (tokens), `entropy_reward_B`, `score_B`
-    = correct + entropy reward, `keep_B` (the group survives the filter), `advantage_BT`.
+    = accuracy + entropy reward, `keep_B` (the group survives the filter), `advantage_BT`.
     """
 
     threshold: Tensor | float
@@ -98,6 +98,9 @@ class Method:
             UserError: inputs without meaning (NaN, shapes, a group of one, a missing trigger mask).
         """
         s = self.settings
+        accuracy_B = batch.accuracy_B
+        if not ((accuracy_B >= 0) & (accuracy_B <= 1)).all():
+            raise UserError("accuracies: expected fractions between 0 (wrong) and 1 (right)")
         window_BT = windows.window_entropy(
             batch.entropy_BT, batch.mask_BT, s.window, s.window_start
         )
@@ -108,11 +111,11 @@ class Method:
                 raise UserError(f"trigger={s.trigger!r} needs the mask of lexicon tokens")
             hwe_BT = hwe_BT & batch.trigger_BT.bool()
         count_B = windows.count_hwe(hwe_BT)
-        pass_rate_G, _ = group_means(batch.correct_B, batch.group_B)
+        pass_rate_G, _ = group_means(accuracy_B, batch.group_B)
         pass_rate_B = pass_rate_G[batch.group_B]
         bucket_B = buckets(pass_rate_B, s.easy_from, s.medium_from)
         target_B, bonus_B, multiplier_B = self._reward(batch, count_B, bucket_B)
-        score_B = batch.correct_B.double() + bonus_B
+        score_B = accuracy_B.double() + bonus_B
         return Shaped(
             threshold=threshold,
             window_BT=window_BT,
@@ -223,7 +226,7 @@ class Method:
         multiplier_D = s.entropy_weight * reward.main_text_multiplier(
             sums, target_D.to(count_B.device)
         )
-        rollout = (batch.correct_B, count_B, target_B, bucket_B)
+        rollout = (batch.accuracy_B, count_B, target_B, bucket_B)
         if s.entropy_reward == "main_text":
             bonus_B = reward.main_text_reward(*rollout, multiplier_D)
         elif s.entropy_reward == "ares":
@@ -247,14 +250,14 @@ class Method:
             known_D = [0.0 if target is None else target for target in targets.target_D]
             target_B = torch.tensor(known_D, dtype=torch.float64, device=count_B.device)[bucket_B]
             alpha_B = torch.tensor(targets.alpha_D, device=count_B.device)[bucket_B]
-        bonus_B = reward.released_reward(batch.correct_B, count_B, target_B, bucket_B, alpha_B)
+        bonus_B = reward.released_reward(batch.accuracy_B, count_B, target_B, bucket_B, alpha_B)
         return target_B, bonus_B, torch.zeros_like(target_B)
 
     def _keep(self, batch: Rollouts, score_B: Tensor) -> Tensor:
         s = self.settings
         if s.filter == "none":
             return torch.ones_like(score_B, dtype=torch.bool)
-        value_B = score_B if s.filter == "reward_first" else batch.correct_B.double()
+        value_B = score_B if s.filter == "reward_first" else batch.accuracy_B.double()
         return advantages.informative_groups(value_B, batch.group_B, s.filter_low, s.filter_high)
 
     def _advantage(

@@ -1,110 +1,78 @@
-"""The clipped surrogate loss with dual clip, as GRPO and DAPO use it.
+"""The clipped surrogate with dual clip, as GRPO and DAPO use it and as the trainer optimises it.
 
 Choices:
-1. Both averages of the release exist: "token" (over all tokens of the batch) and "sequence" (over
-   tokens, then over rollouts). A micro-batch passes `total`, the number of tokens or rollouts in
-   the WHOLE batch, and the losses of the micro-batches add up to the loss of the batch.
-2. Statistics are fractions of response tokens; over processes, weight them with the token counts.
+1. The order of operations is that of TRL, so that the loss is TRL's bit for bit. Only log-ratios
+   beyond 20 are cut off, which TRL lets overflow.
+2. Both averages of the release exist: "token" (over all tokens of the batch) and "sequence" (over
+   the tokens of a rollout, then over rollouts).
 """
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from ares.errors import UserError
-from ares.method.tensors import as_float, check_mask
-
-AVERAGES = ("token", "sequence")
 #: exp(20) is 5e8: a ratio beyond carries no information, only overflow.
-_LARGEST_LOG_RATIO = 20.0
-_EPS = 1e-8
+LARGEST_LOG_RATIO = 20.0
 
 
 def policy_loss(
-    old_logprob_BT: Tensor,
-    logprob_BT: Tensor,
+    log_ratio_BT: Tensor,
     advantage_BT: Tensor,
-    mask_BT: Tensor,
     clip_low: float,
     clip_high: float,
-    dual_clip: float,
-    average: str = "token",
-    total: float | None = None,
-) -> tuple[Tensor, dict[str, float]]:
+    dual_clip: float | None = None,
+) -> Tensor:
     """-min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), bounded by dual_clip |A| where A < 0.
 
     Args:
-        old_logprob_BT, logprob_BT: log-probabilities (nats) of the sampled tokens then and now; the
-            gradient flows through `logprob_BT`.
-        advantage_BT: token advantages.
-        mask_BT: True on response tokens.
+        log_ratio_BT: ln r, log-probability of each sampled token now less then (nats), or (B, 1)
+            with one ratio per rollout. The gradient flows through it.
+        advantage_BT: token advantages, or (B, 1).
         clip_low, clip_high: widths of the clip range (0.2 and 0.3).
-        dual_clip: bound on the ratio where the advantage is negative (3).
-        average, total: see `masked_average`.
+        dual_clip: bound on the ratio where the advantage is negative (3); above 1 + clip_high.
 
     Returns:
-        The scalar loss and statistics over the response tokens: `ppo_kl` (nats), `entropy_loss`
-            (nats),
-        `pg_clipfrac_higher` and `pg_clipfrac_lower` (fractions).
+        The loss of each token, (B, T).
 
-    Raises:
-        UserError: NaN or infinite numbers under the mask, or clip values that make no range.
+    >>> ratio_BT = torch.tensor([[2.0, 2.0, 5.0]])
+    >>> policy_loss(ratio_BT.log(), torch.tensor([[1.0, -1.0, -1.0]]), 0.2, 0.3, 3.0).tolist()
+    [[-1.2999999523162842, 2.0, 3.0]]
     """
-    if not (0 <= clip_low < 1 and clip_high >= 0 and dual_clip > 1):
-        raise UserError(
-            f"clip_low={clip_low}, clip_high={clip_high}, dual_clip={dual_clip}: expected "
-            "0 <= clip_low < 1, clip_high >= 0, dual_clip > 1"
-        )
-    mask_BT = check_mask(logprob_BT, mask_BT)
-    old_logprob_BT, logprob_BT, advantage_BT = (
-        torch.where(mask_BT, as_float(values), 0.0)
-        for values in (old_logprob_BT, logprob_BT, advantage_BT)
+    ratio_BT = ratio(log_ratio_BT)
+    clipped_BT = torch.clamp(ratio_BT, 1 - clip_low, 1 + clip_high)
+    if dual_clip is not None:
+        ratio_BT = torch.clamp(ratio_BT, max=dual_clip)
+    return -torch.min(ratio_BT * advantage_BT, clipped_BT * advantage_BT)
+
+
+def ratio(log_ratio_BT: Tensor) -> Tensor:
+    """r from ln r, without overflow: a gradient of inf times 0 would be NaN."""
+    return log_ratio_BT.clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO).exp()
+
+
+def clipped_tokens(
+    log_ratio_BT: Tensor, advantage_BT: Tensor, clip_low: float, clip_high: float
+) -> tuple[Tensor, Tensor]:
+    """Where the clip range binds below and above, two bool tensors: those tokens don't learn."""
+    ratio_BT = ratio(log_ratio_BT)
+    return (
+        (ratio_BT < 1 - clip_low) & (advantage_BT < 0),
+        (ratio_BT > 1 + clip_high) & (advantage_BT > 0),
     )
-    log_ratio_BT = (logprob_BT - old_logprob_BT).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)
-    # Clipped before exp, so that no gradient is inf times 0.
-    clipped_BT = log_ratio_BT.clamp(math.log(1 - clip_low), math.log(1 + clip_high)).exp()
-    plain_BT = -advantage_BT * log_ratio_BT.exp()
-    bounded_BT = -advantage_BT * clipped_BT
-    floor_BT = -advantage_BT * dual_clip
-    pessimistic_BT = torch.maximum(plain_BT, bounded_BT)
-    negative_BT = advantage_BT < 0
-    loss_BT = torch.where(negative_BT, torch.minimum(pessimistic_BT, floor_BT), pessimistic_BT)
-    loss = masked_average(loss_BT, mask_BT, average, total)
-    if not torch.isfinite(loss):
-        raise UserError(
-            "policy loss is not finite: NaN or infinity in log-probabilities or advantages"
-        )
-    statistics = {
-        "ppo_kl": masked_average(-log_ratio_BT, mask_BT),
-        "entropy_loss": masked_average(-logprob_BT, mask_BT, average),
-        "pg_clipfrac_higher": masked_average((plain_BT < bounded_BT).float(), mask_BT),
-        "pg_clipfrac_lower": masked_average(
-            ((pessimistic_BT > floor_BT) & negative_BT).float(), mask_BT
-        ),
-    }
-    return loss, {name: float(value.detach()) for name, value in statistics.items()}
 
 
 def masked_average(
-    values_BT: Tensor, mask_BT: Tensor, average: str = "token", total: float | None = None
+    values_BT: Tensor, mask_BT: Tensor, average: str = "token", tokens: Tensor | float | None = None
 ) -> Tensor:
     """Average over response tokens ("token"), or over tokens and then over rollouts ("sequence").
 
     Args:
         values_BT, mask_BT: values and response mask; without any token the average is 0.
-        total: divide by this instead of by the tokens (or rollouts) at hand: the number in the
-            whole batch.
-
-    Raises:
-        UserError: an unknown average.
+        tokens: for "token", divide by this instead of by the tokens at hand: the number in the
+            whole batch, where this is a part of it.
     """
-    if average not in AVERAGES:
-        raise UserError(f"average={average!r}: choose from {AVERAGES}")
     values_BT = torch.where(mask_BT.bool(), values_BT, 0.0)
-    if average == "token":
-        return values_BT.sum() / (mask_BT.sum() + _EPS if total is None else total)
-    mean_B = values_BT.sum(1) / (mask_BT.sum(1) + _EPS)
-    return mean_B.sum() / (len(mean_B) if total is None else total)
+    if average == "sequence":
+        return (values_BT.sum(-1) / mask_BT.sum(-1).clamp(min=1.0)).mean()
+    return values_BT.sum() / (mask_BT.sum().clamp(min=1.0) if tokens is None else tokens)

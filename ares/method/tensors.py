@@ -1,4 +1,4 @@
-"""Small guards that every module of the method shares: padding, dtypes, finite values."""
+"""What enters the method: rows padded to one tensor, float dtypes, finite values under a mask."""
 
 from __future__ import annotations
 
@@ -18,28 +18,18 @@ def as_float(values: Tensor) -> Tensor:
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
-def check_mask(values_BT: Tensor, mask_BT: Tensor) -> Tensor:
-    """Return the mask as bool after checking that it has the shape of the values.
-
-    Raises:
-        UserError: the shapes differ.
-    """
-    if values_BT.shape != mask_BT.shape:
-        raise UserError(
-            f"values of shape {tuple(values_BT.shape)} and mask of shape {tuple(mask_BT.shape)} "
-            "differ: give one mask entry per token"
-        )
-    return mask_BT.bool()
-
-
 def masked(values_BT: Tensor, mask_BT: Tensor, name: str) -> Tensor:
     """Return float values with 0 where the mask is False; what stands there is never looked at.
 
     Raises:
         UserError: a value under the mask is NaN or infinite, or the shapes differ.
     """
-    mask_BT = check_mask(values_BT, mask_BT)
-    clean_BT = torch.where(mask_BT, as_float(values_BT), 0.0)
+    if values_BT.shape != mask_BT.shape:
+        raise UserError(
+            f"{name} of shape {tuple(values_BT.shape)} and mask of shape {tuple(mask_BT.shape)} "
+            "differ: give one mask entry per token"
+        )
+    clean_BT = torch.where(mask_BT.bool(), as_float(values_BT), 0.0)
     if not torch.isfinite(clean_BT).all():
         where = [tuple(index) for index in (~torch.isfinite(clean_BT)).nonzero()[:3].tolist()]
         raise UserError(
@@ -61,10 +51,9 @@ def pad_rows(
     >>> values_BT.tolist(), mask_BT.sum(1).tolist()
     ([[1.0, 2.0], [0.0, 0.0], [3.0, 0.0]], [2, 0, 1])
     """
-    length = max((len(row) for row in rows), default=0)
-    values_BT = torch.zeros(len(rows), length, dtype=dtype)
-    mask_BT = torch.zeros(len(rows), length, dtype=torch.bool)
-    for index, row in enumerate(rows):
-        values_BT[index, : len(row)] = torch.as_tensor(row, dtype=dtype)
-        mask_BT[index, : len(row)] = True
+    length_B = torch.tensor([len(row) for row in rows], dtype=torch.long)
+    mask_BT = torch.arange(max(map(len, rows), default=0)) < length_B[:, None]
+    values_BT = torch.zeros(mask_BT.shape, dtype=dtype)
+    if len(rows):
+        values_BT[mask_BT] = torch.cat([torch.as_tensor(row, dtype=dtype) for row in rows])
     return values_BT, mask_BT

@@ -89,11 +89,6 @@ def proposition2(gradient_D: Array, fisher_DD: Array, kappa: float) -> tuple[Arr
     return solved_D / kappa, float(gradient_D @ solved_D) / (2 * kappa)
 
 
-def model_gain(step_D: Array, gradient_D: Array, fisher_DD: Array, kappa: float) -> float:
-    """The quadratic model that Proposition 2 maximises: g' step - kappa step' F_b step / 2."""
-    return float(gradient_D @ step_D - kappa * (step_D @ fisher_DD @ step_D) / 2)
-
-
 def true_gain(
     features_TVD: Array,
     theta_D: Array,

@@ -127,21 +127,6 @@ def proposition1(
     return Sides(with_kl - without, formula)
 
 
-def neutral_kappa(score_K: ArrayLike, kl_K: ArrayLike, probability_K: ArrayLike) -> float:
-    """2 Cov(S, K) / Var(K): above it (and above 0) KL in the reward inflates the variance.
-
-    Between 0 and this value it lowers the variance, most at half of it, where kappa K is the best
-    linear control variate of S.
-
-    Raises:
-        UserError: K is constant, so it changes no variance at any kappa.
-    """
-    _, var_kl, cov = _moments(score_K, kl_K, probability_K)
-    if var_kl == 0:
-        raise UserError("the KL is the same for every rollout: it changes no variance")
-    return 2 * cov / var_kl
-
-
 def score_share(
     score_K: ArrayLike, kl_K: ArrayLike, probability_K: ArrayLike, kappa: float
 ) -> float:
@@ -189,7 +174,7 @@ def kl_gradients(policy_V: ArrayLike, reference_V: ArrayLike) -> KLGradients:
 # --- the main-text entropy reward ---------------------------------------------------------------
 
 
-def printed_reward(correct_B: Tensor, count_B: Tensor, bucket_B: Tensor) -> tuple[Tensor, Tensor]:
+def printed_reward(accuracy_B: Tensor, count_B: Tensor, bucket_B: Tensor) -> tuple[Tensor, Tensor]:
     """The main-text entropy reward with T_d as printed: multipliers (3,) and added reward (B,).
 
     T_d is the batch mean of N_HE in the bucket, and lambda_d = max(0, (mean N_HE - T_d) / (Var N_HE
@@ -197,5 +182,5 @@ def printed_reward(correct_B: Tensor, count_B: Tensor, bucket_B: Tensor) -> tupl
     """
     sums = BucketSums.of(count_B, bucket_B)
     multiplier_D = main_text_multiplier(sums, target_D=sums.mean_D)
-    added_B = main_text_reward(correct_B, count_B, sums.mean_D[bucket_B], bucket_B, multiplier_D)
+    added_B = main_text_reward(accuracy_B, count_B, sums.mean_D[bucket_B], bucket_B, multiplier_D)
     return multiplier_D, added_B

@@ -29,7 +29,6 @@ from torch import Tensor
 
 from ares.errors import UserError
 from ares.method.state import Stateful
-from ares.method.tensors import check_mask
 
 
 def rollout_quantiles(
@@ -44,17 +43,14 @@ def rollout_quantiles(
         empty: the quantile of a rollout without values.
 
     Raises:
-        UserError: q outside [0, 1], shapes that differ, infinite values.
+        UserError: q outside [0, 1].
 
     >>> rollout_quantiles(torch.tensor([[1.0, 2.0, 5.0]]), torch.ones(1, 3), 0.75).tolist()
     [3.5]
     """
     if not 0.0 <= q <= 1.0:
         raise UserError(f"quantile {q}: give a fraction between 0 and 1 (0.95, not 95)")
-    mask_BT = check_mask(values_BT, mask_BT)
-    values_BT = values_BT.where(mask_BT, torch.nan)
-    if values_BT.isinf().any():
-        raise UserError("infinite values have no quantile: repair the entropies")
+    values_BT = values_BT.where(mask_BT.bool(), torch.nan)
     count_B = (~values_BT.isnan()).sum(1)
     if values_BT.shape[1] == 0:
         return torch.full(values_BT.shape[:1], empty, dtype=torch.float64)

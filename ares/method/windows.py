@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ares.errors import UserError
-from ares.method.tensors import check_mask, masked
+from ares.method.tensors import masked
 
 STARTS = ("at", "after")
 INCOMPLETE = ("undefined", "shorter", "running_mean")
@@ -60,7 +60,7 @@ def window_entropy(
         )
     if window < 1:
         raise UserError(f"window={window}: a window holds at least 1 token")
-    mask_BT = check_mask(entropy_BT, mask_BT)
+    mask_BT = mask_BT.bool()
     entropy_BT = masked(entropy_BT, mask_BT, "entropy_BT")
     first = 0 if start == "at" else 1
     # Shifted slices are added in the same order everywhere, so that equal windows are equal to the
@@ -85,9 +85,6 @@ def hwe_mask(window_BT: Tensor, threshold: Tensor | float, strict: bool = False)
         threshold: theta in nats: one number, or (B,) with one per rollout.
         strict: select W_t > theta (the wording of the main text) instead of W_t >= theta.
 
-    Raises:
-        UserError: the threshold is NaN.
-
     >>> hwe_mask(torch.tensor([[2.0, 4.0, float("nan")]]), 2.0).tolist()
     [[True, True, False]]
     """
@@ -96,7 +93,7 @@ def hwe_mask(window_BT: Tensor, threshold: Tensor | float, strict: bool = False)
 
 
 def excess_entropy(window_BT: Tensor, threshold: Tensor | float) -> Tensor:
-    """[W_t - theta]_+ in nats, 0 where the window is undefined (Alg. 1's phi and the soft cost).
+    """[W_t - theta]_+ in nats, 0 where it is undefined (Alg. 1's phi; the release's soft cost).
 
     >>> excess_entropy(torch.tensor([[2.0, 4.0, float("nan")]]), 3.0).tolist()
     [[0.0, 1.0, 0.0]]
@@ -104,47 +101,9 @@ def excess_entropy(window_BT: Tensor, threshold: Tensor | float) -> Tensor:
     return (window_BT - _threshold_column(window_BT, threshold)).clamp(min=0).nan_to_num(nan=0.0)
 
 
-def expand_windows(start_BT: Tensor, window: int, start: str = "at") -> Tensor:
-    """Tokens covered by a selected window: each True at t marks the w tokens that window averages.
-
-    >>> expand_windows(torch.tensor([[True, False, False, False]]), 2, "after").tolist()
-    [[False, True, True, False]]
-    """
-    if start not in STARTS:
-        raise UserError(f"start={start!r}: choose from {STARTS}")
-    covered_BT = torch.zeros_like(start_BT, dtype=torch.bool)
-    length = start_BT.shape[1]
-    for offset in range(window):
-        shift = offset + (start == "after")
-        if shift < length:
-            covered_BT[:, shift:] |= start_BT[:, : length - shift].bool()
-    return covered_BT
-
-
 def count_hwe(hwe_BT: Tensor) -> Tensor:
     """N_HE: HWE tokens per rollout, (B,) int64."""
     return hwe_BT.bool().sum(dim=1)
-
-
-def trigger_counts(
-    window_BT: Tensor, trigger_BT: Tensor, threshold: Tensor | float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Lexicon triggers split by the threshold, as the release counts them.
-
-    Args:
-        window_BT: window entropies in nats, NaN where the window is incomplete (not counted).
-        trigger_BT: True where the token is a reasoning trigger.
-        threshold: theta in nats, one number or (B,).
-
-    Returns:
-        valid_B (triggers with W_t >= theta, the release's N_HE), invalid_B (the other triggers with
-        a complete window) and soft_cost_B, the sum of max(0, W_t - theta) over triggers, in nats.
-    """
-    counted_BT = trigger_BT.bool() & ~window_BT.isnan()
-    high_BT = hwe_mask(window_BT, threshold) & counted_BT
-    # In float64: a rollout may have thousands of triggers.
-    excess_BT = excess_entropy(window_BT, threshold).double().where(counted_BT, 0.0)
-    return high_BT.sum(1), (counted_BT & ~high_BT).sum(1), excess_BT.sum(1)
 
 
 def _sum_ahead(values_BT: Tensor, window: int, first: int) -> Tensor:
@@ -173,11 +132,4 @@ def _running_mean_filler(
 
 
 def _threshold_column(window_BT: Tensor, threshold: Tensor | float) -> Tensor:
-    threshold_B1 = torch.as_tensor(
-        threshold, dtype=window_BT.dtype, device=window_BT.device
-    ).reshape(-1, 1)
-    if threshold_B1.isnan().any():
-        raise UserError(
-            "threshold: NaN; it is taken over at least one complete window of the batch"
-        )
-    return threshold_B1
+    return torch.as_tensor(threshold, dtype=window_BT.dtype, device=window_BT.device).reshape(-1, 1)

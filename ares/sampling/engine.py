@@ -27,6 +27,7 @@ from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from ares.errors import UserError
+from ares.method.entropy import distribution
 from ares.sampling.prompts import Prompt, pad_prompts, split_prompts
 from ares.sampling.slots import KVCache, Slots
 
@@ -114,17 +115,6 @@ def _sample(per_token: Sequence[Tensor], ends: frozenset[int]) -> Sample:
     # A tensor made in inference mode can't enter a loss; a copy made outside it can.
     tokens, logprobs, entropies = (tensor.cpu().clone() for tensor in per_token)
     return Sample(tokens, logprobs, entropies, finished=int(tokens[-1]) in ends)
-
-
-def distribution(logits_BV: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return probabilities (B, V), log-probabilities (B, V) and entropies (B,) in nats.
-
-    All of softmax(logits / temperature) over the whole vocabulary, in float32; H = -sum p ln p
-    (eq. 3).
-    """
-    logprob_BV = torch.log_softmax(logits_BV.float() / temperature, dim=-1)
-    prob_BV = logprob_BV.exp()
-    return prob_BV, logprob_BV, -(prob_BV * logprob_BV).sum(-1)
 
 
 def draw(prob_BV: Tensor, top_p: float, uniform_B: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from ares.errors import UserError
-from ares.sampling.engine import check_finite, check_room, distribution, evaluating
+from ares.method.entropy import distribution
+from ares.sampling.engine import check_finite, check_room, evaluating
 from ares.sampling.prompts import Prompt, pad_prompts, split_prompts
 
 

@@ -128,3 +128,45 @@ def grpo_config(
         "dataloader_pin_memory": on_gpu,
     }
     return GRPOConfig(**{**arguments, **changes})
+
+
+#: The loss types of TRL that are clipped surrogates, which `ares.method.surrogate` computes.
+CLIPPED_LOSSES = ("grpo", "dapo", "bnpo", "dr_grpo")
+#: Parts of TRL's loss that ours does not have, each with the value that leaves it out.
+LEFT_OUT = {
+    "off_policy_mask_threshold": None,
+    "top_entropy_quantile": 1.0,
+    "entropy_coef": 0.0,
+    "use_adaptive_entropy": False,
+    "use_bias_correction_kl": False,
+}
+
+
+def check_arguments(args: GRPOConfig) -> None:
+    """Refuse arguments that the method can't be trained with, or resumed exactly.
+
+    Raises:
+        UserError: names the argument and what to choose.
+    """
+    if args.loss_type not in CLIPPED_LOSSES:
+        raise UserError(f"loss_type={args.loss_type!r}: choose from {', '.join(CLIPPED_LOSSES)}")
+    for name, off in LEFT_OUT.items():
+        if getattr(args, name) != off:
+            raise UserError(f"{name}={getattr(args, name)}: AEPO's loss has no such part: {off}")
+    accumulated = args.gradient_accumulation_steps
+    cycle = args.steps_per_generation * args.num_iterations
+    if args.steps_per_generation % accumulated:
+        raise UserError(
+            f"steps_per_generation={args.steps_per_generation}: a batch of rollouts must last "
+            f"whole optimizer steps: choose a multiple of gradient_accumulation_steps={accumulated}"
+        )
+    if args.save_strategy == "steps" and args.save_steps * accumulated % cycle:
+        raise UserError(
+            f"save_steps={args.save_steps}: a batch of rollouts lasts {cycle / accumulated:g} "
+            "optimizer steps, and only at its end a run can be resumed exactly: choose a multiple"
+        )
+    if args.save_strategy != "no" and args.save_total_limit == 1:
+        raise UserError(
+            "save_total_limit=1: the last state would be removed before the next one is whole: "
+            "keep at least 2"
+        )

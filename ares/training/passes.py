@@ -21,9 +21,20 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ares.errors import UserError
 
+#: What TRL's scoring function takes from a batch, beside ids and masks.
+FORWARD = (
+    *("pixel_values", "image_grid_thw", "num_images", "pixel_attention_mask", "spatial_shapes"),
+    *("num_tiles", "image_sizes", "token_type_ids", "mm_token_type_ids", "image_position_ids"),
+)
 #: Fields with one row per sequence and one column per token.
 _PER_TOKEN = ("mm_token_type_ids", "token_type_ids")
 _PER_PICTURE = ("num_images", "image_grid_thw", "pixel_values")
+
+
+def sequences(batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Ids and attention mask of prompts followed by responses, (B, P + T)."""
+    ids_BT = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+    return ids_BT, torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
 
 
 def passes_by_length(mask_BT: Tensor, tokens: int) -> list[list[int]]:
@@ -114,6 +125,36 @@ def joined(parts: list[Tensor], rows: list[list[int]], width: int) -> Tensor:
     return torch.cat(padded)[order.argsort()]
 
 
+def in_passes(
+    forward: Callable[..., tuple[Tensor | None, ...]],
+    ids_BT: Tensor,
+    mask_BT: Tensor,
+    completion: int,
+    fields: dict[str, Any],
+    parts: list[list[int]],
+) -> tuple[Tensor | None, ...]:
+    """What `forward` gives for the responses of a batch, pass by pass, joined again.
+
+    Args:
+        forward: takes ids, mask, the number of columns of the responses, and picture fields; gives
+            values per token of the response, None for what it does not compute.
+        ids_BT, mask_BT: of prompts and responses.
+        completion: columns of the responses.
+        fields: see `fields_of`.
+        parts: rows of each pass.
+    """
+    results = []
+    for own in parts:
+        span = columns(mask_BT[own], completion)
+        kept = span.stop - (ids_BT.shape[1] - completion)
+        inputs = fields_of(fields, own, span)
+        results.append(forward(ids_BT[own][:, span], mask_BT[own][:, span], kept, **inputs))
+    return tuple(
+        None if values[0] is None else joined(list(values), parts, completion)
+        for values in zip(*results, strict=True)
+    )
+
+
 def allow_many_passes(model: Any) -> None:
     """Let `model(passes=work)` return `work(forward)`, with its plain forward."""
     plain = model.forward
@@ -125,8 +166,23 @@ def allow_many_passes(model: Any) -> None:
     model.forward = forward
 
 
-def in_one_forward(model: Any, work: Callable[[Any], list[tuple]]) -> list[tuple]:
+def in_one_forward(model: Any, work: Callable[[Any], tuple]) -> tuple:
     """`work(model)`; inside one call of the model where that matters."""
     if isinstance(model, DistributedDataParallel):
         return model(passes=work)
     return work(model)
+
+
+@torch.no_grad()
+def most_probable(model: Any, batch: dict[str, Any], parts: list[list[int]]) -> Tensor:
+    """The model's most probable token at every position of the responses, (B, T)."""
+
+    def best(ids_BT: Tensor, mask_BT: Tensor, kept: int, **fields: Any) -> tuple[Tensor]:
+        fields.pop("num_images", None)
+        inputs = {"input_ids": ids_BT, "attention_mask": mask_BT, **fields}
+        return (model(**inputs, logits_to_keep=kept + 1).logits[:, :-1].argmax(-1),)
+
+    fields = {name: batch[name] for name in FORWARD if name in batch}
+    width = batch["completion_ids"].shape[1]
+    (best_BT,) = in_passes(best, *sequences(batch), width, fields, parts)
+    return best_BT

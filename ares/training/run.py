@@ -19,7 +19,7 @@ from ares.sampling.rollouts import Sampling, Task, roll_out
 from ares.training.arguments import Schedule, grpo_config
 from ares.training.data import draw_cells, prompt_dataset, verifier
 from ares.training.resuming import train_or_resume
-from ares.training.sampling import EngineSampler
+from ares.training.rollouts import EngineSampler
 from ares.training.trainer import AEPOTrainer
 from ares.world.settings import World
 
@@ -51,9 +51,7 @@ class Arm:
         if name not in arms:
             raise UserError(f"no arm {name!r} in aepo.arms; there are {', '.join(arms)}")
         entry = arms[name]
-        return cls(
-            name, entry.preset or name, entry.start, entry.seeds
-        )
+        return cls(name, entry.preset or name, entry.start, entry.seeds)
 
 
 class Run:

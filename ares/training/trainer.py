@@ -1,19 +1,25 @@
-"""AEPO (Alg. 1) as a thin subclass of TRL's GRPOTrainer.
+"""AEPO (Alg. 1) as a subclass of TRL's GRPOTrainer.
 
-TRL keeps the loop, the loss, the reference model, the back-ends of sampling and the processes. Ours
-are five seams: what is sampled (dynamic sampling, branching: `drawing`), the entropies of the
-scoring pass (`scoring`), the advantages, the weight of each token's KL (both here), and what a
-checkpoint holds (`resuming`).
+TRL keeps the loop, the reference model, the back-ends of sampling and the processes. Ours are:
+
+- what is sampled: `rollout_func`, TRL's own hook, hands over what dynamic sampling has drawn;
+- the scoring pass, which gives entropies as well and need not be padded (`passes`);
+- the advantages, buckets and masks, which `Method.shape` puts into the batch;
+- the loss: surrogate, KL estimate, token weights and averages are those of `ares.method`. TRL's
+  importance correction for vLLM and its metrics stay. A test holds what `_compute_loss` takes the
+  place of to the version of TRL that it was written beside;
+- what a checkpoint holds (`resuming`).
 
 Deviations and choices:
 1. With settings that change nothing (preset `grpo`) TRL's own advantages are left as they are, and
    a run is bitwise TRL's. Everywhere else they come from `Method.shape` on the gathered batch.
 2. Entropies and old log-probabilities come from one scoring pass of the trained model in training
-   precision, not from the sampler, so they mean the same for every back-end.
+   precision, not from the sampler, so they mean the same for every back-end. They are TRL's: its
+   fused head never holds the logits of a batch, which `ares.method.entropy` would need.
 3. Rollouts of groups that dynamic sampling could not replace are masked out of the whole loss. A
    batch without any informative group has the loss 0: the optimizer's momentum still moves it.
 4. The entropies of `released` are exact over the vocabulary, and its top-1 token is that of the
-   trained model; the release had the sampler's ten best. TRL's k3 estimator is not clamped.
+   trained model; the release had the sampler's ten best, and clamped its KL estimate at 10.
 5. The tokens that a branch shares with its root carry the advantages of both.
 """
 
@@ -27,22 +33,40 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
-from trl import GRPOConfig
+from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import nanmax, nanmin
 
 from ares.errors import UserError
 from ares.io import read_json, write_json
 from ares.method.difficulty import BucketSums
+from ares.method.kl import kl_estimate
 from ares.method.lexicon import load_lexicon, token_match
 from ares.method.presets import Settings
 from ares.method.step import Method, Rollouts
-from ares.training import processes
-from ares.training.drawing import DrawingTrainer
-from ares.training.measures import mean_threshold, note_kappa, note_shaped, note_variance
+from ares.method.surrogate import clipped_tokens, masked_average, policy_loss
+from ares.training import passes, processes
+from ares.training.arguments import check_arguments
+from ares.training.records import (
+    Records,
+    mean_threshold,
+    note_kappa,
+    note_shaped,
+    note_variance,
+)
 from ares.training.resuming import Resumable
-from ares.training.sampling import EngineSampler
-from ares.training.token_kl import TokenBeta
+from ares.training.rollouts import (
+    EngineSampler,
+    FreshPrompts,
+    Grader,
+    RolloutGroup,
+    Sampler,
+    refill,
+    tree_rows,
+    with_images,
+)
 
 STATE = "aepo.json"
 #: Our name of what transformers and TRL log of every optimizer step.
@@ -54,14 +78,19 @@ LOGGED = {
 }
 
 
-class AEPOTrainer(Resumable, DrawingTrainer):
+class AEPOTrainer(Resumable, GRPOTrainer):
     """GRPOTrainer with the method of a preset.
 
     Args:
         settings: the preset.
-        verifier: reward function, 0 or 1 per completion (see `ares.training.data.verifier`).
-        others: as DrawingTrainer (our sampler, dynamic sampling), ScoringTrainer (passes without
-            padding) and GRPOTrainer; make `args` with `ares.training.arguments.grpo_config`.
+        verifier: reward function, 0 to 1 per completion (see `ares.training.data.verifier`).
+        args: made with `ares.training.arguments.grpo_config`.
+        fresh: prompts for dynamic sampling; None or `refill_rounds=0` only masks groups out.
+        refill_rounds: see `ares.training.rollouts`.
+        sampler: draws rollouts in place of TRL's generation; None leaves it to TRL (and vLLM).
+        tokens_per_pass: rows of similar length share a forward pass of at most so many tokens,
+            padding included; None leaves TRL's passes, all padded to the longest rollout.
+        others: as GRPOTrainer.
 
     Raises:
         UserError: arguments that TRL could not run the method with.
@@ -76,37 +105,38 @@ class AEPOTrainer(Resumable, DrawingTrainer):
         verifier: Callable[..., Sequence[float]],
         args: GRPOConfig,
         train_dataset: Dataset,
+        *,
+        fresh: Dataset | None = None,
+        refill_rounds: int = 0,
+        sampler: Sampler | None = None,
+        tokens_per_pass: int | None = None,
         **others: Any,
     ) -> None:
-        super().__init__(
-            model, settings, verifier, args=args, train_dataset=train_dataset, **others
-        )
+        self.grader = Grader(verifier)
+        super().__init__(model, self.grader, args=args, train_dataset=train_dataset, **others)
+        self.rollout_func = self._hand_over
+        passes.allow_many_passes(self.model)
+        self.settings = settings
         self.method = Method(settings)
+        self.records = Records()
+        self.fresh = None if fresh is None else FreshPrompts(fresh)
+        self.refill_rounds = refill_rounds if settings.filter == "accuracy" else 0
+        self.sampler = sampler
+        self.tokens_per_pass = tokens_per_pass
+        self.branch_threshold = math.inf  # of the batch before; nothing branches in the first
+        self.trees: list[dict[str, Any]] = []
         self.measurements: list[dict[str, Any]] = []  # of callbacks; checkpoints hold them
+        #: The groups of the batch that is being scored; None where TRL draws them.
+        self._drawn: list[RolloutGroup] | None = None
+        self._sampled = 0
+        #: `logprob_BT` and `entropy_BT` of that batch; empty before, None at other times.
+        self._scored: dict[str, Tensor] | None = None
         self._trigger_V: Tensor | None = None
         self._kl_window = self._kl_outside = BucketSums.none()
         self._check()
 
     def _check(self) -> None:
-        cycle = self.args.steps_per_generation * self.num_iterations
-        if self.args.steps_per_generation % self.args.gradient_accumulation_steps:
-            raise UserError(
-                f"steps_per_generation={self.args.steps_per_generation}: a batch of rollouts must "
-                "last whole optimizer steps: choose a multiple of gradient_accumulation_steps="
-                f"{self.args.gradient_accumulation_steps}"
-            )
-        done = self.args.save_steps * self.args.gradient_accumulation_steps
-        if self.args.save_strategy == "steps" and done % cycle:
-            raise UserError(
-                f"save_steps={self.args.save_steps}: a batch of rollouts lasts "
-                f"{cycle / self.args.gradient_accumulation_steps:g} optimizer steps, and only at "
-                "its end a run can be resumed exactly: choose a multiple"
-            )
-        if self.args.save_strategy != "no" and self.args.save_total_limit == 1:
-            raise UserError(
-                "save_total_limit=1: the last state would be removed before the next one is whole: "
-                "keep at least 2"
-            )
+        check_arguments(self.args)
         if self.aux_loss_enabled:
             raise UserError("mixture-of-experts models with a router loss are not supported")
         if isinstance(self.sampler, EngineSampler) and self._sharded:
@@ -124,6 +154,8 @@ class AEPOTrainer(Resumable, DrawingTrainer):
         """Whether processes hold parts of the model."""
         plugin = self.accelerator.state.deepspeed_plugin if self.is_deepspeed_enabled else None
         return self.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3)
+
+    # --- a batch of rollouts: drawn, scored, shaped
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
@@ -143,32 +175,194 @@ class AEPOTrainer(Resumable, DrawingTrainer):
         self._drawn = self._scored = None
         return output
 
+    def _draw(self, inputs: list[dict[str, Any]]) -> list[RolloutGroup]:
+        """The groups of this process, after dynamic sampling."""
+        size = self.num_generations
+        if len(inputs) % size:
+            raise UserError(
+                f"{len(inputs)} rollouts on a process with groups of {size}: groups must stay "
+                "whole; make per_device_train_batch_size x steps_per_generation a multiple"
+            )
+        self._sampled = 0
+        groups = first = self._sample(inputs[::size])
+        fresh = 0
+        if self.refill_rounds and self.fresh is not None:
+            of_process = self.accelerator.process_index, self.accelerator.num_processes
+            take = partial(self.fresh.take, process=of_process[0], processes=of_process[1])
+            groups, fresh = refill(
+                first,
+                (self.settings.filter_low, self.settings.filter_high),
+                self.refill_rounds,
+                draw=lambda count: self._sample(take(count)),
+                most=lambda count: int(processes.everywhere(self.accelerator, [count]).max()),
+            )
+        completions = [ids for group in first for ids in group.completions]
+        self._note_drawn(
+            [verdict for group in first for verdict in group.accuracy],
+            [len(ids) for ids in completions],
+            [ids[-1] in self.eos_token_ids for ids in completions],
+            fresh,
+        )
+        return groups
+
+    def _sample(self, rows: list[dict[str, Any]]) -> list[RolloutGroup]:
+        """Sample and grade a group of rollouts to each row."""
+        size = self.num_generations
+        if self.sampler is None:
+            repeated = [with_images(row) for row in rows for _ in range(size)]
+            _, completions, logprobs = self._generate_with_trl(repeated, size)
+            groups = [
+                RolloutGroup(
+                    row,
+                    completions[first : first + size],
+                    logprobs=None if logprobs is None else logprobs[first : first + size],
+                )
+                for row, first in zip(rows, range(0, len(completions), size), strict=True)
+            ]
+        else:
+            seeds = (self.args.seed, self.state.global_step, self.accelerator.process_index)
+            groups = self.sampler.groups(self, rows, (*seeds, self._sampled))
+        self._sampled += len(rows)
+        completions = [ids for group in groups for ids in group.completions]
+        texts = self.processing_class.batch_decode(completions, skip_special_tokens=True)
+        repeated = [row for row in rows for _ in range(size)]
+        verdicts = self.grader(  # as TRL calls a reward function
+            prompts=[row["prompt"] for row in repeated],
+            completions=[[{"role": "assistant", "content": text}] for text in texts],
+            completion_ids=completions,
+            trainer_state=self.state,
+            **{key: [row[key] for row in repeated] for key in rows[0] if key != "prompt"},
+        )
+        for index, group in enumerate(groups):
+            group.accuracy = list(verdicts[index * size : (index + 1) * size])
+        return groups
+
+    def _generate_with_trl(
+        self, prompts: list[Any], size: int
+    ) -> tuple[list[list[int]], list[list[int]], list[list[float]] | None]:
+        """Prompt ids, completions and, of vLLM, log-probabilities from TRL's own generation."""
+        ids, images, fields = self._tokenize_prompts(prompts)
+        # TRL marks a prompt without pictures by None; beside prompts with pictures the processor
+        # refuses that, and takes an empty list.
+        images = None if images is None else [each or [] for each in images]
+        return ids, *self._generate_single_turn(ids, images, fields, size)
+
+    def _hand_over(self, prompts: list[Any], _: GRPOTrainer) -> dict[str, list | None]:
+        """TRL's `rollout_func`: the rollouts that were drawn, or else its own."""
+        if self._drawn is None:
+            size = self.num_generations if self.model.training else self.num_generations_eval
+            with self.records.clock("sampling"):
+                ids, completions, logprobs = self._generate_with_trl(prompts, size)
+        else:
+            # Nothing is sampled from these, and each prompt comes G times.
+            first_ids, _, _ = self._tokenize_prompts(prompts[:: self.num_generations])
+            ids = [each for each in first_ids for _ in range(self.num_generations)]
+            completions = [ids for group in self._drawn for ids in group.completions]
+            known = [group.logprobs for group in self._drawn if group.logprobs is not None]
+            whole = len(known) == len(self._drawn)
+            logprobs = [values for group in known for values in group] if whole else None
+        return {"prompt_ids": ids, "completion_ids": completions, "logprobs": logprobs}
+
+    def _note_drawn(
+        self,
+        accuracy: Sequence[float],
+        length: Sequence[float],
+        finished: Sequence[bool],
+        refilled: int = 0,
+    ) -> None:
+        """What was drawn first, when dynamic sampling has not chosen yet; per rollout."""
+        accuracy_B = processes.everywhere(self.accelerator, accuracy)
+        self.records.add("accuracy", float(accuracy_B.mean()))
+        self.records.add("length", float(processes.everywhere(self.accelerator, length).mean()))
+        self.records.add("finished", float(processes.everywhere(self.accelerator, finished).mean()))
+        rate_G = accuracy_B.reshape(-1, self.num_generations).mean(1)
+        useful_G = (rate_G > self.settings.filter_low) & (rate_G < self.settings.filter_high)
+        self.records.add("groups_dropped", float((~useful_G).sum()))
+        refilled_P = processes.everywhere(self.accelerator, [refilled])
+        self.records.add("groups_refilled", float(refilled_P.sum()))
+
+    def _score(self, output: dict[str, Any]) -> None:
+        """Entropies of the batch, where TRL had no reason to score it."""
+        if self._scored:
+            return
+        ids_BT, mask_BT = passes.sequences(output)
+        with torch.no_grad():
+            logprob_BT, entropy_BT, _ = self._get_per_token_logps_and_entropies(
+                self.model,
+                ids_BT,
+                mask_BT,
+                output["completion_ids"].shape[1],
+                batch_size=self.args.per_device_train_batch_size,
+                compute_entropy=True,
+                **{name: output[name] for name in passes.FORWARD if name in output},
+            )
+        self._scored = {"logprob_BT": logprob_BT, "entropy_BT": entropy_BT}
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **fields: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        # During scoring TRL's first pass of the policy gives the entropies as well.
+        wanted = self._scored == {} and model is self.model and self._trl_scores_the_policy
+        entropy = compute_entropy or wanted
+        score = super()._get_per_token_logps_and_entropies
+        parts = self._passes(attention_mask, batch_size)
+        batch = input_ids, attention_mask, logits_to_keep
+        if self.tokens_per_pass or passes.lacks_pictures(fields.get("num_images"), parts):
+
+            def in_parts(model: Any) -> tuple:
+                forward = partial(score, model, compute_entropy=entropy)
+                return passes.in_passes(forward, *batch, fields, parts)
+
+            scores = passes.in_one_forward(model, in_parts)
+        else:
+            scores = score(model, *batch, batch_size, entropy, **fields)
+        if wanted:
+            self._scored = {"logprob_BT": scores[0], "entropy_BT": scores[1]}
+        return scores
+
+    def _passes(self, mask_BT: Tensor, batch_size: int | None) -> list[list[int]]:
+        """The rows of every forward pass over a batch."""
+        if self.tokens_per_pass:
+            return passes.passes_by_length(mask_BT, self.tokens_per_pass)
+        return passes.passes_in_order(len(mask_BT), batch_size or len(mask_BT))
+
+    @property
+    def _trl_scores_the_policy(self) -> bool:
+        """Whether TRL needs old log-probabilities: several updates a batch, or vLLM."""
+        cycle = self.args.steps_per_generation * self.num_iterations
+        return bool(self.args.gradient_accumulation_steps % cycle) or (
+            self.use_vllm and self.vllm_importance_sampling_correction
+        )
+
     def _shape(self, output: dict[str, Any]) -> None:
         """Put advantages, HWE mask, buckets and loss mask of the method into the batch."""
         scored = self._scored or {}
         mask_BT = output["completion_mask"].bool()
+        rows, width = mask_BT.shape
         whole = Rollouts(
             entropy_BT=processes.gathered(self.accelerator, scored["entropy_BT"]),
             mask_BT=processes.gathered(self.accelerator, mask_BT),
-            correct_B=processes.everywhere(self.accelerator, self.grader.last),
-            group_B=torch.arange(
-                len(mask_BT) * self.accelerator.num_processes, device=mask_BT.device
-            )
+            accuracy_B=processes.everywhere(self.accelerator, self.grader.last),
+            group_B=torch.arange(rows * self.accelerator.num_processes, device=mask_BT.device)
             // self.num_generations,
             trigger_BT=self._triggers(output),
         )
         shaped = self.method.shape(whole)
-        own = slice(
-            len(mask_BT) * self.accelerator.process_index,
-            len(mask_BT) * (self.accelerator.process_index + 1),
-        )
-        width = mask_BT.shape[1]
+        process = self.accelerator.process_index
+        own = slice(rows * process, rows * (process + 1))
         output["hwe_mask"] = shaped.hwe_BT[own, :width]
         output["bucket"] = shaped.bucket_B[own]
+        output["keep"] = shaped.keep_B[own]
         if not self.method.leaves_advantages:
             output["advantages"] = shaped.advantage_BT[own, :width]
         if self.settings.filter != "none":
-            output["tool_mask"] = shaped.keep_B[own, None].long().expand(mask_BT.shape).clone()
             output["num_items_in_batch"] = (whole.mask_BT & shaped.keep_B[:, None]).sum()
         self.branch_threshold = mean_threshold(shaped)
         note_shaped(self.records, whole, shaped)
@@ -177,13 +371,17 @@ class AEPOTrainer(Resumable, DrawingTrainer):
             last_B = output["completion_ids"].gather(1, length_B.clamp(min=1)[:, None] - 1)[:, 0]
             finished_B = torch.isin(last_B, torch.tensor(self.eos_token_ids, device=last_B.device))
             self._note_drawn(self.grader.last, length_B.tolist(), finished_B.tolist())
+        elif self.settings.branching:
+            completions = [ids for group in self._drawn for ids in group.completions]
+            texts = self.processing_class.batch_decode(completions)
+            trees = tree_rows(self._drawn, texts, process * len(self._drawn))
+            self.trees += gather_object([{"step": self.records.step, **row} for row in trees])
         if "ref_per_token_logps" in output:
             log_ratio_BT = scored["logprob_BT"] - output["ref_per_token_logps"]
             kl_BT = torch.where(mask_BT, log_ratio_BT, 0.0)
             kl_B = processes.gathered(self.accelerator, kl_BT).double().sum(1)
             coefficient = self.settings.kl_coefficient * self.settings.kl_beta
             note_variance(self.records, shaped.score_B, kl_B, whole.group_B, coefficient)
-        self._record_trees(whole.correct_B[own])
 
     def _triggers(self, output: dict[str, Any]) -> Tensor | None:
         """Lexicon tokens of the whole batch, for presets that need them."""
@@ -196,28 +394,101 @@ class AEPOTrainer(Resumable, DrawingTrainer):
         mask_BT = output["completion_mask"].bool()
         ids_BT = output["completion_ids"]
         if self.settings.trigger == "top1":
-            ids_BT = self._most_probable(output)
+            _, whole_BT = passes.sequences(output)
+            parts = self._passes(whole_BT, self.args.per_device_train_batch_size)
+            ids_BT = passes.most_probable(self.model, output, parts)
         return processes.gathered(self.accelerator, token_match(ids_BT, self._trigger_V, mask_BT))
 
+    # --- an update
+
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        if not self.model.training or self.beta == 0.0:
-            return super()._compute_loss(model, inputs)
-        weight = self.method.kl_weight(inputs["bucket"], inputs["hwe_mask"])
-        plain, self.beta = (
-            self.beta,
-            TokenBeta(self.beta, None if self.settings.kl == "fixed" else weight),
+        # Takes the place of TRL's; every number of the loss comes from `ares.method`.
+        mask_BT = inputs["completion_mask"]
+        if "keep" in inputs:
+            mask_BT = mask_BT * inputs["keep"][:, None]
+        logprob_BT, entropy_BT, _ = self._get_per_token_logps_and_entropies(
+            model,
+            *passes.sequences(inputs),
+            mask_BT.shape[1],
+            compute_entropy=True,
+            **{name: inputs.get(name) for name in passes.FORWARD},
         )
-        try:
-            loss = super()._compute_loss(model, inputs)
-            self._observe_kl(self.beta.kl_BT, inputs)
-        finally:
-            self.beta = plain
+        advantage_BT = inputs["advantages"]
+        if advantage_BT.dim() == 1:
+            advantage_BT = advantage_BT[:, None]
+        old_BT = inputs.get("old_per_token_logps")  # None: this is the first update of the batch
+        log_ratio_BT = logprob_BT - (logprob_BT.detach() if old_BT is None else old_BT)
+        if self.importance_sampling_level == "sequence":
+            length_B = mask_BT.sum(-1).clamp(min=1.0)
+            log_ratio_BT = ((log_ratio_BT * mask_BT).sum(-1) / length_B)[:, None]
+        clip = self.epsilon_low, self.epsilon_high
+        loss_BT = policy_loss(log_ratio_BT, advantage_BT, *clip, self.args.delta)
+        if self.use_vllm and self.vllm_importance_sampling_correction:
+            loss_BT = loss_BT * inputs["importance_sampling_ratio"]
+        measured = {"entropy": entropy_BT}
+        if self.beta != 0.0:
+            kl_BT = kl_estimate(logprob_BT, inputs["ref_per_token_logps"])
+            loss_BT = loss_BT + self._kl_weight(inputs) * kl_BT
+            measured["kl"] = kl_BT.detach()
+            if self.model.training:
+                self._observe_kl(kl_BT.detach(), mask_BT.bool(), inputs)
+        loss = self._averaged(loss_BT, mask_BT, inputs)
+        low_BT, high_BT = clipped_tokens(log_ratio_BT.detach(), advantage_BT, *clip)
+        measured["clip_ratio/low_mean"] = low_BT.float()
+        measured["clip_ratio/high_mean"] = high_BT.float()
+        measured["clip_ratio/region_mean"] = (low_BT | high_BT).float()
+        self._log_means(measured, mask_BT)
         return loss
 
-    def _observe_kl(self, kl_BT: Tensor, inputs: dict[str, Any]) -> None:
-        mask_BT = inputs["completion_mask"].bool()
-        if "tool_mask" in inputs:
-            mask_BT = mask_BT & inputs["tool_mask"].bool()
+    def _kl_weight(self, inputs: dict[str, Any]) -> Tensor | float:
+        """Weight of each token's KL (eq. 1); one number in an evaluation, which has no windows."""
+        if "hwe_mask" not in inputs:
+            return self.beta
+        return self.method.kl_weight(inputs["bucket"], inputs["hwe_mask"])
+
+    def _averaged(self, loss_BT: Tensor, mask_BT: Tensor, inputs: dict[str, Any]) -> Tensor:
+        """The loss of a forward pass: its share of the update, by TRL's loss types."""
+        training = self.model.training
+        accumulated = self.current_gradient_accumulation_steps if training else 1.0
+        if self.loss_type == "dapo":
+            # The tokens of the whole batch of rollouts, of which an update has its share.
+            tokens = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
+            if training:
+                tokens = tokens * accumulated / self.args.steps_per_generation
+            return masked_average(loss_BT, mask_BT, "token", tokens)
+        if self.loss_type == "grpo":
+            return masked_average(loss_BT, mask_BT, "sequence") / accumulated
+        # bnpo divides by the tokens of the pass, dr_grpo by the room that there was.
+        room = len(loss_BT) * self.max_completion_length if self.loss_type == "dr_grpo" else None
+        return masked_average(loss_BT, mask_BT, "token", room) / accumulated
+
+    def _log_means(self, values: dict[str, Tensor], mask_BT: Tensor) -> None:
+        """TRL's metrics of a pass: means over the response tokens, or rollouts, of all processes.
+
+        `values` are (B, T), or (B, 1) where there is one number per rollout.
+        """
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        weights = {
+            name: torch.ones_like(value) if value.shape[1] == 1 else mask_BT
+            for name, value in values.items()
+        }
+        sums = [
+            torch.stack([(value * weights[name]).sum(), weights[name].sum().float()])
+            for name, value in values.items()
+        ]
+        total_N2 = self.accelerator.reduce(torch.stack(sums), reduction="sum")
+        means = (total_N2[:, 0] / total_N2[:, 1].clamp(min=1.0)).tolist()
+        for name, mean in zip(values, means, strict=True):
+            metrics[name].append(mean)
+        for name, extreme, function in (
+            ("clip_ratio/low_mean", "clip_ratio/low_min", nanmin),
+            ("clip_ratio/high_mean", "clip_ratio/high_max", nanmax),
+        ):
+            share_B = (values[name] * weights[name]).sum(-1) / weights[name].sum(-1)
+            metrics[extreme].append(function(self.accelerator.gather(share_B)).item())
+
+    def _observe_kl(self, kl_BT: Tensor, mask_BT: Tensor, inputs: dict[str, Any]) -> None:
+        """Show the KL of a forward pass to controller and records; move both after an update."""
         hwe_BT, bucket_B = inputs["hwe_mask"], inputs["bucket"]
         self.method.observe_kl(kl_BT, mask_BT, hwe_BT, bucket_B)
         bucket_BT = bucket_B[:, None].expand(kl_BT.shape)
@@ -234,6 +505,10 @@ class AEPOTrainer(Resumable, DrawingTrainer):
             note_kappa(self.records, self.method)
             self._kl_window = self._kl_outside = BucketSums.none()
 
+    def training_step(self, *arguments: Any, **named: Any) -> Tensor:
+        with self.records.clock("update"):
+            return super().training_step(*arguments, **named)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         # TRL averages its metrics into the logs here; some go to the records, and the records go to
         # whatever `report_to` names.
@@ -245,9 +520,7 @@ class AEPOTrainer(Resumable, DrawingTrainer):
             if logs.get(name) is not None:
                 self.records.add(metric, float(logs[name]))
 
-    def training_step(self, *arguments: Any, **named: Any) -> Tensor:
-        with self.records.clock("update"):
-            return super().training_step(*arguments, **named)
+    # --- what goes from batch to batch
 
     def state_dict(self) -> dict[str, Any]:
         """What goes from batch to batch beside model, optimizer and data; JSON-ready."""

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from ares.answers.base import RIGHT, STATUSES, UNGRADABLE, WRONG, Question
 from ares.answers.grader import Grader
 from ares.boxed import last_boxed
-from ares.method.grading import follows_format, is_correct
 from ares.world.parse import decision_starts
 from ares.world.problem import Problem
 from ares.world.prompts import VALUES
@@ -203,7 +202,7 @@ def test_long_answers_are_graded_in_bounded_time(hasty, unit, times, kind, close
     for response in (rf"\boxed{{{body}}}", body, rf"<think> {body} </think> \boxed{{1}}"):
         found = hasty.grade(response, Question(FAR[kind], kind, ("a", "b", "c", "zinc")))
         assert found.status != RIGHT
-    last_boxed(body), follows_format(f"<think>{body}"), is_correct(body, "1"), steps_right(body)
+    last_boxed(body), steps_right(body)
     assert time.process_time() - start < 5.0
 
 
@@ -370,24 +369,6 @@ def test_right_answers_stay_right(grader, gold, answer):
 )
 def test_towers_end(hasty, answer):
     assert grade(hasty, "5", answer, "expression").status in (WRONG, UNGRADABLE)
-
-
-def test_the_released_rule_makes_no_number_of_a_billion_digits():
-    start = time.process_time()
-    assert not is_correct(r"\boxed{1e999999999}", "5")
-    assert not is_correct(r"\boxed{5}", "1e-999999999")
-    assert is_correct(r"\boxed{1e3}", "1000")
-    assert time.process_time() - start < 1
-
-
-@pytest.mark.parametrize(
-    "response",
-    ["<think>" + "</think>\\boxed{" * 6000, " " * 100_000 + "x", "<think>" + " " * 100_000 + "x"],
-)
-def test_the_format_of_a_hostile_response_is_found_at_once(response):
-    start = time.process_time()
-    assert not follows_format(response)
-    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("zero", ["(2-2)^2", "(1 - 1)^{1}", r"(3-3)^{1} \cdot 5"])

@@ -10,7 +10,6 @@ import torch
 from ares.errors import UserError
 from ares.method.difficulty import (
     BucketSums,
-    DualLambda,
     EmaTargets,
     ReleasedTargets,
     buckets,
@@ -92,12 +91,3 @@ def test_targets_resume_exactly():
         targets.update(BucketSums.of(torch.tensor([3.25]), torch.tensor([0])))
         other.load_state_dict(targets.state_dict())
         assert other == targets
-
-
-def test_dual_multiplier_reads_the_last_rollout_of_a_prompt():
-    targets = ReleasedTargets(target_D=[2.0, None, None])
-    dual = DualLambda(fewest=2)
-    cost, group = torch.tensor([100.0, 5.0]), torch.tensor([0, 0])
-    dual.update(cost, torch.tensor([0, 0]), group, targets)
-    assert dual.value_D == pytest.approx([0.03, 0, 0])  # .01 x (5 - 2)
-    assert dual.budget_D == [2.0, 1.0, 1.0]

@@ -169,12 +169,22 @@ def test_a_weight_without_the_guarantee_is_refused(weight):
         one(ares_reward, 1, 1, 1, EASY, weight)
 
 
+@pytest.mark.parametrize("bucket", [EASY, MEDIUM, HARD])
 @pytest.mark.parametrize(
-    ("correct", "count", "target"), [(1, math.nan, 1), (1, 1, math.inf), (1, -1, 1), (2, 1, 1)]
+    ("function", "weight"),
+    [
+        (released_reward, alpha(0.5)),
+        (ares_reward, 0.5),
+        (main_text_reward, torch.tensor([0.1, 0.2, 0.3])),
+    ],
 )
-def test_what_has_no_meaning_is_refused(correct, count, target):
-    with pytest.raises(UserError):
-        one(ares_reward, correct, count, target, EASY, 0.5)
+def test_partial_credit_is_not_right(function, weight, bucket):
+    """What is added to an accuracy of .9 is what is added to a wrong answer's 0."""
+    partial, wrong, right = (
+        [one(function, accuracy, count, 10, bucket, weight) for count in (2, 30)]
+        for accuracy in (0.9, 0, 1)
+    )
+    assert partial == wrong != right
 
 
 def test_inversions_count_pairs_within_groups_only():

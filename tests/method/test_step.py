@@ -27,7 +27,7 @@ def batch_of(seed: int = 0, prompts: int = 6, samples: int = 8, length: int = 40
     return Rollouts(
         entropy_BT=3 * torch.rand(size, length, generator=generator),
         mask_BT=torch.arange(length) < length_B[:, None],
-        correct_B=(torch.rand(size, generator=generator) < chance_B).long(),
+        accuracy_B=(torch.rand(size, generator=generator) < chance_B).long(),
         group_B=group_B,
         trigger_BT=torch.rand(size, length, generator=generator) < 0.4,
     )
@@ -37,7 +37,7 @@ def rows(batch: Rollouts, index: torch.Tensor) -> Rollouts:
     return Rollouts(
         batch.entropy_BT[index],
         batch.mask_BT[index],
-        batch.correct_B[index],
+        batch.accuracy_B[index],
         batch.group_B[index],
         batch.trigger_BT[index],
     )
@@ -59,7 +59,7 @@ def same_step(got: Shaped, expected: Shaped, index: torch.Tensor) -> None:
 @PRESET
 def test_permuting_the_rollouts_permutes_the_result(name):
     batch = batch_of()
-    index = torch.randperm(len(batch.correct_B), generator=torch.Generator().manual_seed(1))
+    index = torch.randperm(len(batch.accuracy_B), generator=torch.Generator().manual_seed(1))
     expected = Method(PRESETS[name]).shape(batch)
     got = Method(PRESETS[name]).shape(rows(batch, index))
     same_step(got, expected, index)
@@ -83,7 +83,7 @@ def test_padding_does_not_matter(name, left, right):
     )
     expected = Method(PRESETS[name]).shape(batch)
     got = Method(PRESETS[name]).shape(padded)
-    same_step(got, expected, torch.arange(len(batch.correct_B)))
+    same_step(got, expected, torch.arange(len(batch.accuracy_B)))
     inside = slice(left, left + batch.mask_BT.shape[1])
     same(got.advantage_BT[:, inside], expected.advantage_BT)
     assert not got.advantage_BT[:, :left].any() and not got.hwe_BT[~padded.mask_BT].any()
@@ -141,13 +141,13 @@ def test_kl_weights_of_every_kind():
 def test_arms_without_an_entropy_reward_score_the_accuracy():
     batch = batch_of()
     for name in ("ares-no-entropy", "dapo", "grpo"):
-        assert torch.equal(Method(PRESETS[name]).shape(batch).score_B, batch.correct_B.double())
+        assert torch.equal(Method(PRESETS[name]).shape(batch).score_B, batch.accuracy_B.double())
     assert Method(PRESETS["ares-no-kl"]).shape(batch).entropy_reward_B.any()
 
 
 def test_ours_filters_on_accuracy_and_the_release_on_the_reward():
     batch = batch_of()
-    wrong = replace(batch, correct_B=torch.zeros_like(batch.correct_B))
+    wrong = replace(batch, accuracy_B=torch.zeros_like(batch.accuracy_B))
     assert not Method(PRESETS["ares"]).shape(wrong).keep_B.any()
     assert Method(PRESETS["grpo"]).shape(wrong).keep_B.all()
     # All wrong, yet every group has a mean reward between .01 and .99.
@@ -180,6 +180,37 @@ def test_released_threshold_may_have_entropies_of_its_own():
     method.shape(batch)
     other.shape(replace(batch, threshold_entropy_BT=0.5 * batch.entropy_BT))
     assert other.threshold.value == pytest.approx(0.5 * method.threshold.value)
+
+
+def test_partial_credit_enters_score_pass_rate_and_filter():
+    """Two groups of four; only a full 1 is right for the entropy reward."""
+    batch = rows(batch_of(prompts=2, samples=4), torch.arange(8))
+    accuracy_B = torch.tensor([1.0, 0.5, 0.5, 1.0, 0.25, 0.0, 0.0, 0.25], dtype=torch.float64)
+    batch = replace(batch, accuracy_B=accuracy_B)
+    shaped = Method(PRESETS["ares"]).shape(batch)
+    assert shaped.pass_rate_B.tolist() == [0.75] * 4 + [0.125] * 4
+    assert shaped.bucket_B.tolist() == [0] * 4 + [2] * 4
+    assert torch.equal(shaped.score_B, accuracy_B + shaped.entropy_reward_B)
+    rounded = replace(batch, accuracy_B=accuracy_B.floor())
+    easy = replace(PRESETS["ares"], easy_from=0.5)  # the first group stays easy, the second hard
+    pair = [Method(easy).shape(each).entropy_reward_B for each in (batch, rounded)]
+    assert torch.equal(*pair)
+    assert shaped.keep_B.all()
+
+
+@pytest.mark.parametrize("accuracy", [-0.1, 1.1, math.nan])
+def test_an_accuracy_that_is_no_fraction_is_refused(accuracy):
+    wrong_B = torch.full((48,), accuracy)
+    with pytest.raises(UserError, match="accuracies"):
+        Method(PRESETS["ares"]).shape(replace(batch_of(), accuracy_B=wrong_B))
+
+
+@PRESET
+def test_bad_entropies_are_refused(name):
+    batch = batch_of()
+    batch.entropy_BT[3, 1] = math.nan
+    with pytest.raises(UserError, match=r"NaN or infinite at \[\(3, 1\)\]"):
+        Method(PRESETS[name]).shape(batch)
 
 
 def test_a_trigger_preset_needs_its_mask():

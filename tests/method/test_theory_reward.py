@@ -112,7 +112,7 @@ def test_proposition1_identity(seed, kappa, group_size):
 def test_proposition1_inflation_needs_kappa_above_the_neutral_one(seed):
     rng = np.random.default_rng(seed)
     score_K, kl_K, probability_K = rng.normal(size=4), rng.exponential(size=4), EVEN
-    neutral = theory_reward.neutral_kappa(score_K, kl_K, probability_K)
+    neutral = 2 * np.cov(score_K, kl_K)[0, 1] / np.var(kl_K, ddof=1)  # 2 Cov(S, K) / Var K
     assume(abs(neutral) > 1e-3)
 
     def change(kappa: float) -> float:
@@ -122,14 +122,6 @@ def test_proposition1_inflation_needs_kappa_above_the_neutral_one(seed):
         assert change(0.5 * neutral) < 0 < change(1.5 * neutral)
     else:
         assert change(0.01) > 0
-
-
-def test_neutral_kappa_literal():
-    assert theory_reward.neutral_kappa(SCORE, KL, EVEN) == approx(1.0)
-    change = theory_reward.proposition1(SCORE, KL, EVEN, kappa=1.0, group_size=4)
-    assert change.left == approx(0.0, abs=1e-12)
-    with pytest.raises(UserError, match="changes no variance"):
-        theory_reward.neutral_kappa(SCORE, [1.0] * 4, EVEN)
 
 
 def test_a_normalised_advantage_keeps_unit_variance_and_loses_the_score():
@@ -157,7 +149,7 @@ def test_the_k3_estimate_of_the_method_has_that_gradient_too():
     """Every token's own k3, differentiated by autograd and weighted with the policy (float32)."""
     policy_V, reference_V = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.4, 0.4, 0.2])
     logit_V = policy_V.log().requires_grad_()
-    k3_V = kl_estimate(logit_V.log_softmax(-1), reference_V.log(), "k3")
+    k3_V = kl_estimate(logit_V.log_softmax(-1), reference_V.log())
     mean = policy_V @ k3_V
     mean.backward()
     assert mean.item() == approx(theory.kl_divergence([0.7, 0.2, 0.1], [0.4, 0.4, 0.2]), abs=1e-6)

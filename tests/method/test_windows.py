@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ares.errors import UserError
-from ares.method.windows import (
-    count_hwe,
-    excess_entropy,
-    expand_windows,
-    hwe_mask,
-    trigger_counts,
-    window_entropy,
-)
+from ares.method.windows import count_hwe, excess_entropy, hwe_mask, window_entropy
 
 NAN = math.nan
 H = torch.tensor([[1.0, 2.0, 6.0, 3.0, 8.0]])
@@ -157,26 +150,5 @@ def test_undefined_windows_are_never_selected_even_at_minus_one():
     assert hwe_mask(torch.tensor([[NAN, 0.0]]), -1.0).tolist() == [[False, True]]
 
 
-def test_a_nan_threshold_is_refused():
-    with pytest.raises(UserError, match="threshold"):
-        hwe_mask(torch.zeros(1, 1), NAN)
-
-
 def test_excess_entropy():
     assert excess_entropy(torch.tensor([[1.0, 3.5, NAN]]), 3.0).tolist() == [[0.0, 0.5, 0.0]]
-
-
-def test_expand_windows_covers_what_the_window_averaged():
-    start = torch.tensor([[False, True, False, False, True]])
-    assert expand_windows(start, 2).tolist() == [[False, True, True, False, True]]
-    assert expand_windows(start, 2, "after").tolist() == [[False, False, True, True, False]]
-    assert expand_windows(start, 9).tolist() == [[False, True, True, True, True]]
-    with pytest.raises(UserError):
-        expand_windows(start, 2, "around")
-
-
-def test_trigger_counts_literal():
-    window = torch.tensor([[3.0, 1.0, 5.0, NAN]])
-    trigger = torch.tensor([[True, True, False, True]])
-    valid, invalid, cost = trigger_counts(window, trigger, 2.0)
-    assert (valid.tolist(), invalid.tolist(), cost.tolist()) == ([1], [1], [1.0])

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ares.errors import UserError
-from ares.sampling.engine import distribution, draw, sample
+from ares.method.entropy import distribution
+from ares.sampling.engine import draw, sample
 from ares.sampling.prompts import Prompt, split_prompts
 from ares.sampling.scoring import score
 

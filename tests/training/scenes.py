@@ -21,7 +21,7 @@ from ares.model.load import load_policy
 from ares.seeds import row_seed
 from ares.training.arguments import Schedule, grpo_config
 from ares.training.data import draw_cells, prompt_dataset, text_of
-from ares.training.refill import Group
+from ares.training.rollouts import RolloutGroup
 from ares.training.run import Arm, Run
 from ares.training.trainer import AEPOTrainer
 from ares.world.settings import load_world
@@ -74,10 +74,10 @@ class FixedSampler:
 
     def groups(
         self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
-    ) -> list[Group]:
+    ) -> list[RolloutGroup]:
         return [self._group(trainer, row) for row in rows]
 
-    def _group(self, trainer: AEPOTrainer, row: dict[str, Any]) -> Group:
+    def _group(self, trainer: AEPOTrainer, row: dict[str, Any]) -> RolloutGroup:
         rng = np.random.default_rng(row_seed(2, row["problem_id"], row["presentation"]))
         ceiling = int(rng.integers(8, trainer.max_completion_length + 1))
         (end,) = trainer.eos_token_ids
@@ -88,7 +88,7 @@ class FixedSampler:
             ids = rng.choice(words, size=min(length, ceiling)).tolist()
             completions.append(ids if length > ceiling else [*ids[:-1], end])
         size = trainer.num_generations
-        return Group(row, completions, [], parents=[-1] * size, branch_at=[0] * size)
+        return RolloutGroup(row, completions, parents=[-1] * size, branch_at=[0] * size)
 
 
 def trainer(

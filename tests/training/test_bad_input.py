@@ -12,23 +12,24 @@ import torch
 from ares.errors import UserError
 from ares.training.arguments import grpo_config
 from ares.training.data import prompt_dataset, verifier
-from ares.training.refill import Group
+from ares.training.rollouts import EngineSampler, RolloutGroup
 from ares.training.run import Arm
-from ares.training.sampling import EngineSampler
 from ares.world.settings import load_world
 
 # ---------------------------------------------------------------------- rewards
 
 
-@pytest.mark.parametrize("verdict", [None, math.nan, 0.5, -1.0])
+@pytest.mark.parametrize("verdict", [None, math.nan, 1.5, -1.0])
 @pytest.mark.parametrize("own_sampler", [True, False])
-def test_a_verdict_that_is_neither_0_nor_1(scenes, lively_folder, tmp_path, verdict, own_sampler):
+def test_a_verdict_that_is_no_fraction(scenes, lively_folder, tmp_path, verdict, own_sampler):
     made = scenes.trainer(
         lively_folder, tmp_path, scenes.settings("ares"),
         lambda completions, **columns: [1.0] * (len(completions) - 1) + [verdict],
         sampler=scenes.FixedSampler() if own_sampler else None, data=scenes.dataset(4, ["text"]),
     )  # fmt: skip
-    with pytest.raises(UserError, match=f"the verifier gave {verdict} for .*0 or 1; repair the"):
+    with pytest.raises(
+        UserError, match=f"the verifier gave {verdict} for .*from 0 to 1; repair the"
+    ):
         made.train()
 
 
@@ -54,7 +55,7 @@ def test_a_data_set_without_answers(scenes, lively_folder, tmp_path):
 
 
 def same_groups(trainer, rows, key):
-    return [Group(row, [[30, 31]] * trainer.num_generations, []) for row in rows]
+    return [RolloutGroup(row, [[30, 31]] * trainer.num_generations) for row in rows]
 
 
 # ---------------------------------------------------------------------- nothing to learn from
@@ -115,7 +116,9 @@ def test_responses_shorter_than_any_window(scenes, lively_folder, tmp_path):
 def short_groups(trainer, rows, key):
     size = trainer.num_generations
     completions = [[30, 31], [30], [32, 33, 34], [35]][:size]
-    return [Group(row, completions, [], parents=[-1] * size, branch_at=[0] * size) for row in rows]
+    return [
+        RolloutGroup(row, completions, parents=[-1] * size, branch_at=[0] * size) for row in rows
+    ]
 
 
 # ---------------------------------------------------------------------- sizes
@@ -144,6 +147,8 @@ def test_sizes_that_do_not_fit(scenes, tmp_path, group, sizes, processes, messag
         ({"save_strategy": "steps", "save_steps": 3}, {}, "save_steps=3: .* lasts 2 optimizer"),
         ({"save_strategy": "steps", "save_total_limit": 1}, {}, "save_total_limit=1"),
         ({"gradient_accumulation_steps": 4}, {}, "steps_per_generation=2: .* whole optimizer"),
+        ({"loss_type": "cispo"}, {}, "loss_type='cispo': choose from grpo, dapo"),
+        ({"entropy_coef": 0.1}, {}, "entropy_coef=0.1: AEPO's loss has no such part"),
         ({}, {"refill_rounds": 1}, "refill_rounds=1 needs prompts"),
         ({}, {"method": {"branching": True}, "sampler": None}, "branching=True needs a sampler"),
     ],

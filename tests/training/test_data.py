@@ -13,7 +13,7 @@ from ares.errors import UserError
 from ares.model.load import load_policy
 from ares.sampling.rollouts import Task, encode
 from ares.training.data import draw_cells, prompt_dataset, prompt_order, text_of, verifier
-from ares.training.sampling import encoded
+from ares.training.rollouts import encoded
 from ares.world.problem import Problem, split_of
 from ares.world.prompts import picture
 from ares.world.settings import load_world

@@ -1,19 +1,22 @@
-"""A preset's loss as TRL computes it equals `ares.method`'s own, for literal tensors.
+"""The loss that trains: the one of the preset, and TRL's own with settings that change nothing.
 
-So a preset's clip range, dual clip, average and KL arrive in TRL's arguments as they are meant.
+For literal tensors, so that clip range, dual clip, average and KL arrive as they are meant.
 """
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from dataclasses import replace
 
 import pytest
 import torch
+from trl import GRPOTrainer
 
 from ares.method.kl import kl_estimate
 from ares.method.surrogate import masked_average, policy_loss
-from ares.training.arguments import grpo_config
-from ares.training.token_kl import TokenBeta
+from ares.training.arguments import CLIPPED_LOSSES, grpo_config
+from ares.training.trainer import AEPOTrainer
 
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]])
 # Ratios from far below every clip range to far above the dual clip.
@@ -56,19 +59,19 @@ def batch(method, keep=None):
     if method.kl != "none":
         inputs["ref_per_token_logps"] = REFERENCE
     if keep is not None:
-        inputs["tool_mask"] = keep[:, None].long().expand(4, 4)
+        inputs["keep"] = keep
         inputs["num_items_in_batch"] = (MASK * keep[:, None]).sum()
     return inputs
 
 
-def trl_loss(made, inputs, monkeypatch):
-    """TRL's loss, and its gradient in the log-probabilities."""
+def trained_loss(made, inputs, monkeypatch, of=AEPOTrainer):
+    """The loss that a trainer optimises, and its gradient in the log-probabilities."""
     logprob_BT = (OLD + LOG_RATIO).clone().requires_grad_()
     monkeypatch.setattr(
         made, "_get_per_token_logps_and_entropies",
         lambda *args, **named: (logprob_BT, torch.ones(4, 4), None),
     )  # fmt: skip
-    loss = made._compute_loss(made.model, inputs)
+    loss = of._compute_loss(made, made.model, inputs)
     loss.backward()
     return loss.detach(), logprob_BT.grad
 
@@ -76,19 +79,18 @@ def trl_loss(made, inputs, monkeypatch):
 def own_loss(method, weight_BT, mask_BT, total):
     """The same from `ares.method`."""
     logprob_BT = (OLD + LOG_RATIO).clone().requires_grad_()
-    loss, _ = policy_loss(
-        OLD, logprob_BT, ADVANTAGE, mask_BT, method.clip_low, method.clip_high, method.dual_clip,
-        method.loss_average, total,
-    )  # fmt: skip
+    loss_BT = policy_loss(
+        logprob_BT - OLD, ADVANTAGE, method.clip_low, method.clip_high, method.dual_clip
+    )
     if weight_BT is not None:
-        kl_BT = kl_estimate(logprob_BT, torch.where(mask_BT.bool(), REFERENCE, logprob_BT.detach()))
-        loss = loss + masked_average(weight_BT * kl_BT, mask_BT, method.loss_average, total)
+        loss_BT = loss_BT + weight_BT * kl_estimate(logprob_BT, REFERENCE)
+    loss = masked_average(loss_BT, mask_BT, method.loss_average, total)
     loss.backward()
     return loss.detach(), logprob_BT.grad
 
 
 @pytest.mark.parametrize("name", ["grpo", "dapo", "ares", "ares-no-entropy", "paper", "released"])
-def test_trl_computes_the_loss_of_the_preset(scenes, lively_folder, tmp_path, monkeypatch, name):
+def test_the_loss_is_that_of_the_preset(scenes, lively_folder, tmp_path, monkeypatch, name):
     method = scenes.settings(name, kl_beta=0.04, kl_coefficient=0.5)
     if method.kl == "window":
         method = replace(method, kl_rho=0.3)
@@ -105,18 +107,50 @@ def test_trl_computes_the_loss_of_the_preset(scenes, lively_folder, tmp_path, mo
             "bucket": beta_B1.expand(4, 4),
             "window": beta_B1 * torch.where(HWE, 0.3, 1.0),  # beta_d rho^m (eq. 1)
         }[method.kl]
-    total = {"token": 10.0, "sequence": 4.0}[method.loss_average]
-    loss, gradient = trl_loss(made, batch(method), monkeypatch)
+    total = 10.0
+    loss, gradient = trained_loss(made, batch(method), monkeypatch)
     expected, expected_gradient = own_loss(method, weight_BT, MASK, total)
     assert float(loss) == pytest.approx(float(expected), abs=1e-6)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("vllm", [False, True])
+@pytest.mark.parametrize("level", ["token", "sequence"])
+@pytest.mark.parametrize("loss_type", CLIPPED_LOSSES)
+def test_neutral_settings_are_trls_loss_bit_for_bit(
+    scenes, lively_folder, tmp_path, monkeypatch, loss_type, level, vllm
+):
+    """Loss, gradient and metrics; with vLLM its importance ratios weigh the tokens."""
+    made = prepared(scenes, lively_folder, tmp_path, scenes.settings("grpo"))
+    made.loss_type, made.importance_sampling_level, made.use_vllm = loss_type, level, vllm
+    made.current_gradient_accumulation_steps = 2
+    inputs = batch(made.settings)
+    if vllm:
+        sampler_logprob = OLD + torch.linspace(-0.4, 0.4, 16).reshape(4, 4)
+        inputs["importance_sampling_ratio"] = (OLD - sampler_logprob).exp().clamp(max=1.2)
+    found = []
+    for of in (AEPOTrainer, GRPOTrainer):
+        made._metrics["train"].clear()
+        loss, gradient = trained_loss(made, inputs, monkeypatch, of)
+        found.append((loss, gradient, dict(made._metrics["train"])))
+    (ours, our_gradient, our_metrics), (trls, trl_gradient, trl_metrics) = found
+    assert torch.equal(ours, trls) and torch.equal(our_gradient, trl_gradient)
+    assert our_metrics == trl_metrics and "kl" in our_metrics
+    assert our_gradient.abs().max() > 0
+
+
+def test_what_our_loss_takes_the_place_of_is_unchanged():
+    """Our `_compute_loss` was written beside this one; where TRL's changes, look at ours again."""
+    source = inspect.getsource(GRPOTrainer._compute_loss)
+    known = "80295546bbdbf6f711acce7f6e69b0100ab40aa8f23ed8052cc564ff024e3e40"
+    assert hashlib.sha256(source.encode()).hexdigest() == known
 
 
 def test_rollouts_without_news_are_out_of_the_loss(scenes, lively_folder, tmp_path, monkeypatch):
     method = scenes.settings("ares", kl_rho=0.3, kl_beta=0.01, kl_budget=0.02, kl_gain=0.1)
     made = prepared(scenes, lively_folder, tmp_path, method)
     keep = torch.tensor([True, False, True, False])
-    loss, gradient = trl_loss(made, batch(method, keep), monkeypatch)
+    loss, gradient = trained_loss(made, batch(method, keep), monkeypatch)
     weight_BT = 0.01 * torch.where(HWE, 0.3, 1.0)
     mask_BT = MASK * keep[:, None]
     expected, expected_gradient = own_loss(method, weight_BT, mask_BT, total=6.0)
@@ -135,7 +169,7 @@ def test_an_update_divides_by_its_share_of_the_tokens(scenes, lively_folder, tmp
     """Two updates a batch: each gets half of the batch's tokens as its divisor."""
     method = scenes.settings("dapo")
     made = prepared(scenes, lively_folder, tmp_path, method, updates=2)
-    loss, _ = trl_loss(made, batch(method), monkeypatch)
+    loss, _ = trained_loss(made, batch(method), monkeypatch)
     expected, _ = own_loss(method, None, MASK, total=5.0)
     assert float(loss) == pytest.approx(float(expected), abs=1e-6)
 
@@ -160,15 +194,6 @@ def test_a_preset_in_trls_words(scenes, tmp_path, name):
     assert (args.seed, args.num_iterations) == (4, 1)
 
 
-def test_token_beta_weighs_every_token_and_keeps_the_kl():
-    kl_BT = torch.tensor([[1.0, 2.0]], requires_grad=True)
-    beta = TokenBeta(0.5, torch.tensor([[0.1, 10.0]]))
-    assert (beta * kl_BT).tolist() == [[pytest.approx(0.1), pytest.approx(20.0)]]
-    assert beta.kl_BT.tolist() == [[1.0, 2.0]] and not beta.kl_BT.requires_grad
-    assert beta != 0.0 and float(beta) == 0.5  # what TRL asks before it computes a KL
-    assert (TokenBeta(0.5) * kl_BT).tolist() == [[0.5, 1.0]]
-
-
 def test_the_loss_is_an_average_over_the_tokens_that_are_kept(scenes, lively_folder, tmp_path):
     """Of two prompts one is always solved: its rollouts are masked out and do not count."""
 
@@ -183,7 +208,7 @@ def test_the_loss_is_an_average_over_the_tokens_that_are_kept(scenes, lively_fol
     rows = [row for row in scenes.dataset(2) for _ in range(4)]
     batch = made._generate_and_score_completions(rows)
     mask_BT = batch["completion_mask"]
-    assert batch["tool_mask"].sum(1).tolist() == [0] * 4 + [mask_BT.shape[1]] * 4
+    assert batch["keep"].tolist() == [False] * 4 + [True] * 4
     assert batch["num_items_in_batch"] == mask_BT[4:].sum() < mask_BT.sum()
     assert batch["bucket"].tolist() == [0] * 4 + [1] * 4
     # What TRL's own advantages have no say in: the first prompt's are 0, the second's centred.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ares.errors import UserError
 from ares.model.load import load_policy
 from ares.training import passes
-from ares.training.scoring import sequences
+from ares.training.passes import sequences
 
 fast = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -137,4 +137,6 @@ def test_the_most_probable_tokens(mixed, tokens_per_pass):
     made, batch, _, _, best_BT = mixed
     made.tokens_per_pass = tokens_per_pass
     own_BT = batch["completion_mask"].bool()
-    assert torch.equal(made._most_probable(batch)[own_BT], best_BT[own_BT])
+    parts = made._passes(sequences(batch)[1], 4)
+    got_BT = passes.most_probable(made.model, batch, parts)
+    assert torch.equal(got_BT[own_BT], best_BT[own_BT])

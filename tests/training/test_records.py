@@ -13,9 +13,14 @@ from ares.method.difficulty import BucketSums
 from ares.method.kl import ReleasedController, WindowController
 from ares.method.presets import preset
 from ares.method.step import Method, Rollouts, Shaped
-from ares.training.grading import Grader
-from ares.training.measures import mean_threshold, note_kappa, note_shaped, note_variance
-from ares.training.records import Records
+from ares.training.records import (
+    Records,
+    mean_threshold,
+    note_kappa,
+    note_shaped,
+    note_variance,
+)
+from ares.training.rollouts import Grader
 
 # ---------------------------------------------------------------------- records
 
@@ -122,7 +127,7 @@ def test_verdicts_may_be_of_any_kind_of_number(verdicts):
     assert Grader(lambda completions: verdicts)(completions=["a", "b"]) == [1, 0]
 
 
-@pytest.mark.parametrize("verdict", [None, math.nan, 0.5, 2])
+@pytest.mark.parametrize("verdict", [None, math.nan, -0.5, 2])
 def test_other_verdicts_are_refused_with_the_completion(verdict):
     with pytest.raises(UserError, match=f"gave {verdict} for 'the second'"):
         Grader(lambda completions: [1.0, verdict])(completions=["the first", "the second"])
@@ -153,7 +158,7 @@ def test_what_is_noted_of_a_batch():
             [[1.0, 2.0, 9.0], [3.0, 3.0, 3.0], [4.0, 9.0, 9.0], [2.0, 4.0, 6.0]]
         ),
         mask_BT=torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0], [1, 1, 1]]).bool(),
-        correct_B=torch.tensor([1.0, 1.0, 1.0, 0.0]),
+        accuracy_B=torch.tensor([1.0, 1.0, 1.0, 0.0]),
         group_B=torch.tensor([0, 0, 1, 1]),
     )
     records = Records()

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from ares.training.refill import FreshPrompts, Group, informative, refill
+from ares.training.rollouts import FreshPrompts, RolloutGroup, refill
 
 BOUNDS = (0.01, 0.99)
 
 
-def group(name: str, *accuracy: float) -> Group:
-    return Group({"name": name}, [[1]] * len(accuracy), list(accuracy))
+def group(name: str, *accuracy: float) -> RolloutGroup:
+    return RolloutGroup({"name": name}, [[1]] * len(accuracy), list(accuracy))
 
 
-def names(groups: list[Group]) -> list[str]:
+def names(groups: list[RolloutGroup]) -> list[str]:
     return [each.row["name"] for each in groups]
 
 
@@ -26,10 +26,10 @@ HALF, OTHER = group("half", 1, 0), group("other", 0, 1)
 class Source:
     """Groups to draw from, in order; remembers how many were asked for."""
 
-    def __init__(self, *groups: Group) -> None:
+    def __init__(self, *groups: RolloutGroup) -> None:
         self.groups, self.asked = list(groups), []
 
-    def __call__(self, count: int) -> list[Group]:
+    def __call__(self, count: int) -> list[RolloutGroup]:
         self.asked.append(count)
         drawn, self.groups = self.groups[:count], self.groups[count:]
         return drawn
@@ -40,12 +40,12 @@ class Source:
     [((0, 0), False), ((1, 1), False), ((1, 0), True), ((1,) + (0,) * 98, True)],
 )
 def test_informative_is_strictly_between_the_bounds(accuracy, expected):
-    assert informative(group("x", *accuracy), *BOUNDS) is expected
+    assert group("x", *accuracy).informative(*BOUNDS) is expected
 
 
 def test_the_bounds_themselves_are_outside():
-    assert not informative(group("x", 1, 0), 0.5, 0.9)
-    assert not informative(group("x", 1, 0), 0.1, 0.5)
+    assert not group("x", 1, 0).informative(0.5, 0.9)
+    assert not group("x", 1, 0).informative(0.1, 0.5)
 
 
 def test_nothing_is_drawn_when_all_are_useful():

@@ -1,0 +1,234 @@
+"""Groups of rollouts before they are scored: drawn, graded, and replaced where they teach nothing.
+
+Dynamic sampling (DAPO, section 3.5), choices:
+1. What decides is the accuracy: a group is kept when its mean lies strictly inside the bounds. The
+   entropy reward would leave nearly every group with some variance.
+2. Fresh groups are drawn for a fixed number of rounds. What is still uninformative then stays in
+   the batch with its tokens masked out of the loss, so shapes and batch sizes never change.
+3. Processes draw equally many groups in a round, as many as the neediest asks for, because drawing
+   may be collective; what another process did not need is thrown away.
+4. The release filters on its reward (`reward_first`). That filter needs entropies, so it is applied
+   to the scored batch: dropped groups are masked, not replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from datasets import Dataset
+from trl.data_utils import prepare_multimodal_messages
+
+from ares.errors import UserError
+from ares.sampling.branching import engine_sampler, sample_groups
+from ares.sampling.prompts import Prompt, split_prompts
+from ares.seeds import row_seed
+
+if TYPE_CHECKING:
+    from ares.training.trainer import AEPOTrainer
+
+
+@dataclass(eq=False)
+class RolloutGroup:
+    """The rollouts of one prompt.
+
+    row: of the data set. completions: token ids. logprobs: of the sampler, or None where TRL does
+    not use them. accuracy: 0 to 1 each. parents and branch_at: the tree of a branching group.
+    """
+
+    row: dict[str, Any]
+    completions: list[list[int]]
+    accuracy: list[float] = field(default_factory=list)
+    logprobs: list[list[float]] | None = None
+    parents: list[int] = field(default_factory=list)
+    branch_at: list[int] = field(default_factory=list)
+
+    def informative(self, low: float, high: float) -> bool:
+        """Whether the mean accuracy lies strictly inside the bounds."""
+        return low < sum(self.accuracy) / len(self.accuracy) < high
+
+
+class Grader:
+    """A reward function that grades once: what dynamic sampling has graded is not graded again.
+
+    Attributes:
+        known: accuracies of the batch that comes next, or None to ask the verifier.
+        last: accuracies of the last batch of this process.
+    """
+
+    __name__ = "accuracy"  # TRL logs it as rewards/accuracy
+
+    def __init__(self, verifier: Callable[..., Sequence[float]]) -> None:
+        self.verifier = verifier
+        self.known: list[float] | None = None
+        self.last: list[float] = []
+
+    def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float]:
+        """Accuracies, 0 to 1.
+
+        Raises:
+            UserError: the verifier gave something else (None, NaN, a number outside), or not one
+                for each completion.
+        """
+        if self.known is not None:
+            self.last, self.known = self.known, None
+        else:
+            self.last = list(self.verifier(completions=completions, **columns))
+        if len(self.last) != len(completions):
+            raise UserError(
+                f"the verifier gave {len(self.last)} verdicts for {len(completions)} completions: "
+                "it must give one for each"
+            )
+        for verdict, completion in zip(self.last, completions, strict=True):
+            if verdict is None or not 0 <= verdict <= 1:
+                raise UserError(
+                    f"the verifier gave {verdict} for {completion!r:.200}: AEPO needs accuracies "
+                    "from 0 to 1; repair the reward function or the answer column"
+                )
+        return self.last
+
+
+class FreshPrompts:
+    """A data set read from its start to its end and again; `position` counts rows ever taken."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.position = 0
+
+    def take(self, count: int, process: int, processes: int) -> list[dict[str, Any]]:
+        """The next `count` rows of this process; every process has to call this."""
+        first = self.position + process * count
+        self.position += count * processes
+        return [self.dataset[(first + index) % len(self.dataset)] for index in range(count)]
+
+
+def refill(
+    groups: list[RolloutGroup],
+    bounds: tuple[float, float],
+    rounds: int,
+    draw: Callable[[int], list[RolloutGroup]],
+    most: Callable[[int], int] = lambda count: count,
+) -> tuple[list[RolloutGroup], int]:
+    """Replace uninformative groups; returns the groups, in place and number, and how many are new.
+
+    Args:
+        groups: as sampled.
+        bounds: of the mean accuracy, exclusive.
+        rounds: of fresh groups, at most.
+        draw: samples that many fresh groups.
+        most: the largest of a count over processes.
+    """
+    groups, fresh = list(groups), 0
+    for _ in range(rounds):
+        holes = [index for index, group in enumerate(groups) if not group.informative(*bounds)]
+        wanted = most(len(holes))
+        if wanted == 0:
+            break
+        useful = [group for group in draw(wanted) if group.informative(*bounds)]
+        for index, group in zip(holes, useful, strict=False):
+            groups[index] = group
+            fresh += 1
+    return groups, fresh
+
+
+class Sampler(Protocol):
+    """What draws rollouts in place of TRL."""
+
+    def groups(
+        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
+    ) -> list[RolloutGroup]:
+        """A group of `trainer.num_generations` rollouts to each row, not graded yet.
+
+        `key` differs between calls; the same key gives the same rollouts from the same model.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class EngineSampler:
+    """The sampler of `ares.sampling.engine`, plain or branching, in the training process.
+
+    It needs the whole, unsharded model: laptops, one GPU, data-parallel processes. Sharded models
+    and vLLM sample through TRL.
+
+    roots: rollouts of a group that start at the prompt when the preset branches; the others leave
+    a root where its window entropy passes the threshold of the batch before. In the first batch
+    there is none yet, and every rollout is a root.
+    """
+
+    roots: int = 1
+
+    def groups(
+        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
+    ) -> list[RolloutGroup]:
+        """See `Sampler.groups`."""
+        settings, size = trainer.settings, trainer.num_generations
+        generate = engine_sampler(
+            trainer.accelerator.unwrap_model(trainer.model),
+            eos_token_ids=trainer.eos_token_ids,
+            pad_token_id=trainer._tokenizer.pad_token_id,
+            temperature=trainer.temperature,
+            top_p=trainer.top_p,
+        )
+        drawn = sample_groups(
+            encoded(trainer, rows),
+            generate,
+            group_size=size,
+            roots=self.roots if settings.branching else size,
+            seeds=[row_seed(*key, index) for index in range(len(rows) * size)],
+            max_new_tokens=trainer.max_completion_length,
+            threshold=trainer.branch_threshold,
+            window=settings.window,
+            window_start=settings.window_start,
+        )
+        return [
+            RolloutGroup(
+                row,
+                [sample.token_ids.tolist() for sample in tree.samples],
+                parents=tree.parent,
+                branch_at=tree.branch_at,
+            )
+            for row, tree in zip(rows, drawn, strict=True)
+        ]
+
+
+def encoded(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[Prompt]:
+    """The prompts of some rows, tokenised as TRL does."""
+    ids, _, fields = trainer._tokenize_prompts([with_images(row) for row in rows])
+    width = max(map(len, ids))
+    padded_BT = torch.full((len(ids), width), trainer._tokenizer.pad_token_id)
+    mask_BT = torch.zeros(len(ids), width, dtype=torch.long)
+    for row, tokens in enumerate(ids):
+        padded_BT[row, : len(tokens)] = torch.as_tensor(tokens)
+        mask_BT[row, : len(tokens)] = 1
+    inputs = {"input_ids": padded_BT, "attention_mask": mask_BT}
+    for name in ("pixel_values", "image_grid_thw"):
+        if name in fields:
+            inputs[name] = torch.as_tensor(fields[name])
+    return split_prompts(inputs, trainer.model.config)
+
+
+def with_images(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The chat messages of a row with its pictures in them, as TRL makes them."""
+    return prepare_multimodal_messages(row["prompt"], images=row.get("images") or [])
+
+
+def tree_rows(groups: Sequence[RolloutGroup], texts: Sequence[str], first: int) -> list[dict]:
+    """The trees of some groups, a row per rollout; `first` numbers the first prompt."""
+    rows, spelled = [], iter(texts)
+    for index, group in enumerate(groups):
+        for rollout, ids in enumerate(group.completions):
+            rows.append(
+                {
+                    "prompt_index": first + index,
+                    "rollout": rollout,
+                    "parent": group.parents[rollout],
+                    "branch_at": group.branch_at[rollout],
+                    "n_tokens": len(ids),
+                    "correct": group.accuracy[rollout] == 1,
+                    "text": next(spelled),
+                }
+            )
+    return rows
