@@ -31,7 +31,7 @@ def ask(
 
     settings = load_config(config, SMALL_WORLD)
     problem = Problem(tuple(numbers), target)
-    check_problem(problem, load_world(settings["world"]))
+    check_problem(problem, load_world(settings.world))
     shown = None
     if picture is not None:
         if not picture.is_file():
@@ -40,7 +40,7 @@ def ask(
         check_shape(shown, str(picture))
     presentation = "image" if image or shown else "text"
     model, processor, world = load(settings)
-    task = Task(problem, "", presentation, settings["seed"], shown)
+    task = Task(problem, "", presentation, settings.seed, shown)
     sampling = replace(sampling_of(settings), samples=samples)
     for row in roll_out(model, processor, [task], world, sampling).itertuples():
         print(f"[{row.verdict}; {row.n_tokens} tokens, mean entropy {row.entropy.mean():.2f} nats]")

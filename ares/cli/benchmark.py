@@ -177,10 +177,10 @@ def countdown(
     scale = load_config(config, SMALL_WORLD)
     registry = write_countdown(
         out,
-        load_world(scale["world"]),
-        scale["problems"]["levels"],
-        per_level or scale["evaluation"]["per_level"],
-        scale["seed"],
+        load_world(scale.world),
+        scale.problems.levels,
+        per_level or scale.evaluation.per_level,
+        scale.seed,
     )
     print(f"wrote {registry}; ares benchmark --registry {registry}", *NAMES.values())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from ares.config import PAPER, load_config
@@ -12,7 +11,7 @@ from ares.estimate.inputs import GPUS, Inputs, from_config
 from ares.estimate.memory import Phase, phases, vllm_cache_tokens
 from ares.estimate.model_shapes import ModelShape, load_shape
 from ares.estimate.timing import HOUR, cold_start_seconds, step_of
-from ares.settings import suggestion
+from ares.settings import checked
 
 
 def inputs_of(
@@ -43,28 +42,13 @@ def inputs_of(
     if config:
         scale = load_config(config, PAPER)
         take(from_config(scale), config)
-        model = model or scale["model"]
+        model = model or scale.model
     if model is None:
         raise UserError("say what to estimate: --config paper-7b, or --model-shape 7b")
     take({name: value for name, value in given.items() if value is not None}, "given")
-    take(dict(map(_assignment, changes)), "given")
-    return load_shape(model), Inputs(**values), sources
-
-
-def _assignment(text: str) -> tuple[str, float]:
-    """One NAME=VALUE.
-
-    >>> _assignment("mfu=0.4")
-    ('mfu', 0.4)
-    """
-    name, _, value = text.partition("=")
-    known = {item.name: item.type for item in fields(Inputs)}
-    if name not in known:
-        raise UserError(f"--set {text}: no such assumption{suggestion(name, known)}")
-    try:
-        return name, (int if known[name] == "int" else float)(value.replace(",", ""))
-    except ValueError:
-        raise UserError(f"--set {text}: '{value}' is no {known[name]}") from None
+    pairs = (change.replace(",", "").partition("=") for change in changes)
+    take({name: value for name, _, value in pairs}, "given")
+    return load_shape(model), checked(Inputs, values, "--set"), sources
 
 
 def report(shape: ModelShape, inputs: Inputs, sources: dict[str, str]) -> str:
@@ -80,10 +64,10 @@ def report(shape: ModelShape, inputs: Inputs, sources: dict[str, str]) -> str:
         lines += _memory_lines(phase, inputs.gpu_memory)
     lines += ["", *_time_lines(shape, inputs)]
     lines += ["", "Assumptions (change one with --set NAME=VALUE)"]
-    for item in fields(inputs):
-        value = getattr(inputs, item.name)
-        source = sources.get(item.name, item.metadata["source"])
-        lines.append(f"  {item.name:24} {value:>10,g}  {item.metadata['unit']} [{source}]")
+    for name, field in Inputs.model_fields.items():
+        value, told = getattr(inputs, name), field.json_schema_extra
+        source = sources.get(name, told["source"])
+        lines.append(f"  {name:24} {value:>10,g}  {told['unit']} [{source}]")
     return "\n".join(lines)
 
 
