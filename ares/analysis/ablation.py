@@ -14,7 +14,7 @@ Choices:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from ares.analysis.findings import seeds
 from ares.analysis.findings.evaluation import COLUMNS, STARTS, cell_mean, models_of
 from ares.analysis.stats import Estimate, Resampler
 from ares.analysis.training import arms_of
+from ares.config import Scale
 from ares.method.difficulty import BUCKETS
 
 NAN = float("nan")
@@ -91,7 +92,7 @@ class Evaluated:
         UserError: models were tested on different problems.
     """
 
-    def __init__(self, evaluation: pd.DataFrame, config: Mapping[str, Any]) -> None:
+    def __init__(self, evaluation: pd.DataFrame, config: Scale) -> None:
         self.models = models_of(evaluation)
         self._kept: dict[tuple, dict[int, np.ndarray]] = {}
         self.problems = Resampler.of(evaluation, config)
@@ -103,8 +104,8 @@ class Evaluated:
             if ((evaluation["level"] == level) & (evaluation["presentation"] == presentation)).any()
         ]
         self.levels = list(dict.fromkeys(level for level, _ in self.cells))
-        drawn = config["bootstrap"]
-        self._drawn = drawn["resamples"], drawn["level"], config["seed"]
+        drawn = config.bootstrap
+        self._drawn = drawn.resamples, drawn.level, config.seed
         numbers = evaluation.groupby("level")["problem_id"].nunique().reindex(self.levels)
         each = ", ".join(f"{number} {level}" for level, number in numbers.items())
         self.size = f"test problems: {each}, {evaluation['samples'].max()} samples each"

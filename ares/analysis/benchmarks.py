@@ -16,7 +16,7 @@ Choices:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from ares.analysis.findings.evaluation import STARTS
 from ares.analysis.paper_audit import AVERAGE, paper
 from ares.analysis.training import arms_of
 from ares.benchmarks.registry import load_registry
+from ares.config import Scale
 from ares.errors import UserError
 from ares.io import read_table
 from ares.paths import resolve
@@ -98,7 +99,7 @@ class Measured:
         return sorted(found, key=lambda name: (known.index(name) if name in known else 99, name))
 
 
-def measured(folder: str | Path, name: str, settings: Mapping[str, Any]) -> Measured:
+def measured(folder: str | Path, name: str, settings: Scale) -> Measured:
     """Our numbers from a table of a run or of `ares benchmark`; its columns say which it is.
 
     Args:
@@ -125,7 +126,7 @@ def measured(folder: str | Path, name: str, settings: Mapping[str, Any]) -> Meas
     return from_scores(table, str(path))
 
 
-def from_evaluation(evaluation: pd.DataFrame, settings: Mapping[str, Any]) -> Measured:
+def from_evaluation(evaluation: pd.DataFrame, settings: Scale) -> Measured:
     """Every arm of a small-world run by level and presentation, and the means of these cells."""
     tested = Evaluated(evaluation, settings)
     levels: list[str | None] = list(tested.levels)
@@ -294,7 +295,7 @@ def in_words(rows: pd.DataFrame) -> str:
     return words + (f"; {failed} requests without a response count as wrong" if failed else "")
 
 
-def caption(ours: Measured, settings: Mapping[str, Any]) -> str:
+def caption(ours: Measured, settings: Scale) -> str:
     """How much was measured and what the intervals are, for the note under a figure.
 
     Args:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ares.config import Scale
 from ares.errors import UserError
 from ares.method.tensors import pad_rows
 from ares.method.thresholds import batch_quantile
@@ -67,7 +67,7 @@ class Yardstick:
         return cls(float(found[0]), prompts_of(evaluation))
 
 
-def evaluation_tasks(config: dict[str, Any], world: World) -> list[Task]:
+def evaluation_tasks(config: Scale, world: World) -> list[Task]:
     """The prompts of a scale's evaluation: `evaluation.per_level` test problems of every level.
 
     All there are where the test split has fewer; each in every presentation.
@@ -75,23 +75,23 @@ def evaluation_tasks(config: dict[str, Any], world: World) -> list[Task]:
     Raises:
         UserError: the world has no such level.
     """
-    rng = np.random.default_rng(config["seed"])
+    rng = np.random.default_rng(config.seed)
     return [
-        Task(problem, level, presentation, look=config["seed"])
-        for level in config["problems"]["levels"]
-        for problem in draw_up_to(level, "test", config["evaluation"]["per_level"], world, rng)
-        for presentation in config["problems"]["presentations"]
+        Task(problem, level, presentation, look=config.seed)
+        for level in config.problems.levels
+        for problem in draw_up_to(level, "test", config.evaluation.per_level, world, rng)
+        for presentation in config.problems.presentations
     ]
 
 
-def evaluation_sampling(config: dict[str, Any]) -> Sampling:
+def evaluation_sampling(config: Scale) -> Sampling:
     """Drawn as the rollouts are (temperature, top-p), with the evaluation's sizes."""
-    sizes = config["evaluation"]
+    sizes = config.evaluation
     return replace(
         sampling_of(config),
-        samples=sizes["samples"],
-        max_new_tokens=sizes["max_new_tokens"],
-        batch_prompts=sizes["batch_prompts"],
+        samples=sizes.samples,
+        max_new_tokens=sizes.max_new_tokens,
+        batch_prompts=sizes.batch_prompts,
     )
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ares.config import Scale
 from ares.errors import UserError
 
 
@@ -78,15 +78,15 @@ class Resampler:
             self.draws_RC[1:, members] = rng.multinomial(len(members), share, size=resamples)
 
     @classmethod
-    def of(cls, rollouts: pd.DataFrame, config: Mapping[str, Any]) -> Resampler:
+    def of(cls, rollouts: pd.DataFrame, config: Scale) -> Resampler:
         """Resample the problems of a rollout table as a config says."""
-        drawn = config["bootstrap"]
+        drawn = config.bootstrap
         return cls(
             rollouts["problem_id"],
             rollouts["level"],
-            drawn["resamples"],
-            drawn["level"],
-            config["seed"],
+            drawn.resamples,
+            drawn.level,
+            config.seed,
         )
 
     def index(self, units: pd.Series) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a reader wants to know about a run: its size, code, machine, time, energy."""
+"""What a reader wants to know about a run: its size, code, machine, time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Machine", _machine(manifest["machine"])),
         ("Packages", ", ".join(f"{name} {v}" for name, v in manifest["packages"].items())),
         ("Time", _time(manifest)),
-        ("Energy", _energy(manifest.get("energy_joules"))),
         ("Disk", _disk(manifest)),
     ]
 
@@ -73,15 +72,6 @@ def _time(manifest: Mapping[str, Any]) -> str:
     if wall is None:
         return f"{jobs} of jobs, one core each; wall time not recorded"
     return f"{words.duration(wall)} of wall time in which jobs ran; {jobs} of jobs, one core each"
-
-
-def _energy(joules: float | None) -> str:
-    if joules is None:
-        return "not measured"
-    return (
-        f"{joules / 3.6e6:.3f} kWh of the processor packages in all runs at this scale, with what "
-        "else ran on the machine"
-    )
 
 
 def _disk(manifest: Mapping[str, Any]) -> str:

@@ -46,7 +46,6 @@ def write_manifest(options: argparse.Namespace) -> None:
     """
     from ares.analysis.agreement import promise
     from ares.config import load_config
-    from ares.energy import joules
     from ares.errors import UserError
     from ares.io import write_json
     from ares.versions import KEY, SCHEMA
@@ -65,7 +64,6 @@ def write_manifest(options: argparse.Namespace) -> None:
             "packages": {name: version(name) for name in PACKAGES},
             "job_seconds": job_seconds(Path(options.benchmarks)),
             "wall_seconds": wall_seconds(Path(options.benchmarks)),
-            "energy_joules": joules(Path(options.benchmarks) / "energy.json"),
             # Wall times differ from run to run, and so do the bytes of what holds them, executed
             # notebooks among it: no hashes.
             "tables": fingerprints(options.tables, options.timed),

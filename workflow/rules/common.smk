@@ -68,10 +68,7 @@ os.makedirs(".snakemake/incomplete", exist_ok=True)
 
 onstart:
     # Not run by a dry run, --lint, --report, --unlock and by the jobs themselves.
-    from ares.energy import measure
-
     start_alone()
-    measure(Path(f"{RESULTS}/benchmarks/energy.json"))
 
 
 def start_alone() -> None:

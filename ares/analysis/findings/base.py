@@ -29,7 +29,7 @@ def window_f1(run: Run, label: str, statement: str) -> Measured:
 
 def _windows(run: Run) -> dict[str, tuple[dict[str, Estimate], pd.DataFrame]]:
     """For every label: the statements, and the tokens it was given to."""
-    percentiles = run.settings["windows"]["percentiles"]
+    percentiles = run.settings.windows.percentiles
     sets = detection.label_sets(run.table("tokens"), run.table("causal"))
     sizes = (1, *detection.GOOD, *detection.LONG)
     found = detection.sweep(sets, sizes, percentiles, run.rollouts)

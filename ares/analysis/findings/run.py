@@ -19,6 +19,7 @@ from ares.analysis import tables
 from ares.analysis.findings import seeds
 from ares.analysis.findings.rules import Rules
 from ares.analysis.stats import Estimate, Resampler
+from ares.config import Scale
 from ares.errors import UserError
 
 NAN = float("nan")
@@ -77,7 +78,7 @@ class Run:
     """
 
     def __init__(
-        self, load: Callable[[str], pd.DataFrame], settings: Mapping[str, Any], rules: Rules
+        self, load: Callable[[str], pd.DataFrame], settings: Scale, rules: Rules
     ) -> None:
         self._load = load
         self.settings = settings
@@ -86,7 +87,7 @@ class Run:
         self._kept: dict[Any, Any] = {}
 
     @classmethod
-    def of(cls, folder: str | Path, settings: Mapping[str, Any], rules: Rules) -> Run:
+    def of(cls, folder: str | Path, settings: Scale, rules: Rules) -> Run:
         """The run whose tables lie in a folder.
 
         Raises (when a table is asked for):
@@ -123,9 +124,9 @@ class Run:
         resampler = Careful(
             table["problem_id"],
             table["level"],
-            self.settings["bootstrap"]["resamples"],
+            self.settings.bootstrap.resamples,
             self.level,
-            self.settings["seed"],
+            self.settings.seed,
         )
         resampler.defined = self.minimum.defined
         return resampler
@@ -162,7 +163,7 @@ class Run:
             why = f"{len(values)} seed, {self.minimum.seeds} are needed"
             return Measured(plain, per_seed, len(values), why)
         draws = seeds.resample(
-            values_RS, self.settings["bootstrap"]["resamples"], self.level, self.settings["seed"]
+            values_RS, self.settings.bootstrap.resamples, self.level, self.settings.seed
         )
         found = seeds.interval(draws, self.level, self.minimum.defined)
         checked = Measured(found, missing=_why_undefined(found))
