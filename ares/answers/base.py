@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 #: Types of answer: how a gold answer is compared with a response.
 #: number: a value, units and formats aside. expression: equal by computer algebra, sets and
 #: intervals too. choice: a letter of the choices. text: the same words. countdown: the gold is a
 #: problem of the small world ("numbers 3 8 5 target 19"), its verifier decides.
-ANSWERS = ("number", "expression", "choice", "text", "countdown")
+Answer = Literal["number", "expression", "choice", "text", "countdown"]
+ANSWERS = get_args(Answer)
 
 #: What a grader can say. ungradable: an error, a time limit, or a gold that can't be read; never
 #: right, counted apart and listed.

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from ares import paths
+from ares.answers.base import Answer
 from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS
 from ares.errors import UserError
 from ares.settings import Natural, Settings, Text, checked, read_yaml, shown, suggestion
@@ -34,8 +35,6 @@ _TAKEN = (
     *("model", "benchmark", "id", "group", "variant", "sample", "status", "correct", "finish"),
     *("n_tokens", "failure", "gold", "extracted", "by", "note", "trace"),
 )
-
-Answer = Literal["number", "expression", "choice", "text", "countdown"]
 
 
 def _listed(value: Any) -> Any:

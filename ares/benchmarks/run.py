@@ -8,12 +8,12 @@ again costs no request.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import tee
 from typing import overload
 
-from ares.answers.base import Grade, Question
+from ares.answers.base import Grade
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.progress import watched
@@ -107,32 +107,15 @@ def answered(
     for request, outcome in watched(backend.generate(requests), len(requests), progress):
         if isinstance(outcome, Failure):
             failures[request.id] = outcome
-    outcomes = (
-        (asked, failures[asked.id] if asked.id in failures else backend.stored(asked))
-        for asked in requests
+    asked, ahead = tee(
+        (asked, failures.get(asked.id) or backend.stored(asked)) for asked in requests
     )
-    yield from _graded(outcomes, grader)
-
-
-def _graded(
-    outcomes: Iterable[tuple[Asked, Response | Failure]], grader: Grader
-) -> Iterator[Answered]:
-    """Outcomes with their grades, in their order; the grader may read ahead."""
-    waiting: deque[tuple[Asked, Response | Failure]] = deque()
-
-    def responses() -> Iterator[tuple[str, Question]]:
-        for asked, outcome in outcomes:
-            waiting.append((asked, outcome))
-            if isinstance(outcome, Response):
-                yield outcome.full_text, asked.item.question
-
-    def failed_first() -> Iterator[Answered]:
-        while waiting and isinstance(waiting[0][1], Failure):
-            asked, failure = waiting.popleft()
-            yield Answered(asked.item, asked.sample, failure, None)
-
-    for grade in grader.grade_many(responses()):
-        yield from failed_first()
-        asked, response = waiting.popleft()
-        yield Answered(asked.item, asked.sample, response, grade)
-    yield from failed_first()
+    # The grader may read ahead, and grades responses only.
+    grades = grader.grade_many(
+        (outcome.full_text, one.item.question)
+        for one, outcome in ahead
+        if isinstance(outcome, Response)
+    )
+    for one, outcome in asked:
+        grade = next(grades) if isinstance(outcome, Response) else None
+        yield Answered(one.item, one.sample, outcome, grade)

@@ -219,24 +219,3 @@ def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> Par
         folder=path.parent,
         archive=archive if archive is not None and archive.is_file() else None,
     )
-
-
-def commit(benchmark: Benchmark) -> str:
-    """The commit that a hub benchmark's revision stands for now: what to write in its place.
-
-    Raises:
-        UserError: it is read from a file, or the hub can't be asked.
-    """
-    import httpx
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    if not benchmark.hub:
-        raise UserError(f"benchmark {benchmark.name} is read from {benchmark.path}, not the hub")
-    try:
-        found = HfApi().dataset_info(benchmark.hub, revision=benchmark.revision).sha
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        raise UserError(f"benchmark {benchmark.name}: the hub can't be asked ({error})") from None
-    if not found:
-        raise UserError(f"benchmark {benchmark.name}: the hub names no commit")
-    return found

@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+
 from ares.method.lexicon import Lexicon, normalize_token
 from ares.traces.sample import Packed
 
@@ -89,14 +91,10 @@ def colour_rules() -> str:
 def shade(anchors: Sequence[str], place: float) -> str:
     """The colour at `place` (0 to 1) of a map through evenly spaced anchors.
 
-    >>> shade(("#000000", "#102030"), 0.5)
-    '#081018'
+    >>> shade(("#000000", "#204060"), 0.5)
+    '#102030'
     """
-    position = place * (len(anchors) - 1)
-    left = min(int(position), len(anchors) - 2)
-    low, high = (_channels(anchor) for anchor in anchors[left : left + 2])
-    mixed = [a + (b - a) * (position - left) for a, b in zip(low, high, strict=True)]
-    return "#" + "".join(f"{round(channel):02x}" for channel in mixed)
+    return to_hex(LinearSegmentedColormap.from_list("", anchors, N=1025)(place))
 
 
 def ink_on(colour: str) -> str:
@@ -115,15 +113,8 @@ def contrast(one: str, other: str) -> float:
 
 
 def _luminance(colour: str) -> float:
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-        for c in (channel / 255 for channel in _channels(colour))
-    ]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def _channels(colour: str) -> list[int]:
-    return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
 
 
 def _data(shown: Sequence[Packed], words: Mapping[str, int], lexicon: Lexicon) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from ares.benchmarks.load import items
 from ares.benchmarks.registry import TRAINING_DATA, load_registry
-from ares.benchmarks.sources import MAX_PIXELS, commit, decoded, parts
+from ares.benchmarks.sources import MAX_PIXELS, decoded, parts
 from ares.errors import UserError
 from tests.benchmarks import standins
 
@@ -66,30 +66,6 @@ def test_without_the_hub_the_way_out_is_named(monkeypatch):
     told = str(caught.value)
     assert "Idavidrein/gpqa@main can't be loaded" in told
     assert "'like: GPQA' and 'path: FILE'" in told and "HF_TOKEN" in told
-
-
-def test_the_commit_of_a_revision_is_asked_of_the_hub(monkeypatch):
-    class Info:
-        sha = "1" * 40
-
-    asked = []
-    monkeypatch.setattr(
-        "huggingface_hub.HfApi.dataset_info",
-        lambda self, name, revision: asked.append((name, revision)) or Info,
-    )
-    assert commit(load_registry()["GPQA"]) == "1" * 40
-    assert asked == [("Idavidrein/gpqa", "main")]
-
-
-def test_a_commit_needs_the_hub(tmp_path, monkeypatch):
-    def fails(self, name, revision):
-        raise OSError("no way")
-
-    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", fails)
-    with pytest.raises(UserError, match=r"GPQA: the hub can't be asked \(no way\)"):
-        commit(load_registry()["GPQA"])
-    with pytest.raises(UserError, match="is read from"):
-        commit(load_registry(local={"GPQA": tmp_path})["GPQA"])
 
 
 def test_a_folder_has_a_file_for_every_split(tmp_path):
