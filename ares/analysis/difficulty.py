@@ -19,12 +19,12 @@ import torch
 from ares.analysis import tables
 from ares.analysis.stats import Estimate, Resampler, mean
 from ares.method.difficulty import BUCKETS, buckets
-from ares.method.presets import PRESETS, Settings
+from ares.method.presets import PRESETS, MethodSettings
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy
 
 
-def add_buckets(rollouts: pd.DataFrame, settings: Settings = PRESETS["ares"]) -> pd.DataFrame:
+def add_buckets(rollouts: pd.DataFrame, settings: MethodSettings = PRESETS["ares"]) -> pd.DataFrame:
     """Add pass_rate (of the group: problem and presentation) and bucket ('easy' ... 'hard')."""
     group = rollouts.groupby(["problem_id", "presentation"], sort=False)["correct"]
     rate = np.array(group.transform("mean"), dtype=float)
@@ -33,7 +33,7 @@ def add_buckets(rollouts: pd.DataFrame, settings: Settings = PRESETS["ares"]) ->
 
 
 def with_difficulty(
-    rollouts: pd.DataFrame, tokens: pd.DataFrame, settings: Settings = PRESETS["ares"]
+    rollouts: pd.DataFrame, tokens: pd.DataFrame, settings: MethodSettings = PRESETS["ares"]
 ) -> pd.DataFrame:
     """Add what Fig. 4b needs to every rollout.
 
@@ -48,7 +48,7 @@ def with_difficulty(
     )
 
 
-def hwe_counts(tokens: pd.DataFrame, settings: Settings) -> np.ndarray:
+def hwe_counts(tokens: pd.DataFrame, settings: MethodSettings) -> np.ndarray:
     """N_HE of every rollout, in the order of the token table; one threshold for all (App. H)."""
     entropy_BT, mask_BT = tables.pad(tokens, "entropy")
     window_BT = window_entropy(entropy_BT, mask_BT, settings.window, settings.window_start)

@@ -24,7 +24,7 @@ def _setting(meaning: str, **bounds: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
-class Settings:
+class MethodSettings:
     """One way of running the method; change values with `dataclasses.replace`."""
 
     # --- sampling
@@ -91,9 +91,9 @@ class Settings:
     kl_maximum: float = _setting("upper bound of the coefficient", gt=0)
 
 
-def _settings(name: str, values: dict[str, Any]) -> Settings:
+def _settings(name: str, values: dict[str, Any]) -> MethodSettings:
     try:
-        return Settings(**values)
+        return MethodSettings(**values)
     except ValidationError as error:
         raise UserError(f"{FILE}: {name}: {' '.join(str(error).split())}") from None
 
@@ -112,7 +112,7 @@ PRESETS |= {
 }
 
 
-def preset(name: str) -> Settings:
+def preset(name: str) -> MethodSettings:
     """The settings under a name.
 
     Raises:
@@ -134,7 +134,7 @@ def render() -> str:
         "| setting | meaning | " + " | ".join(f"`{name}`" for name in _SOURCED) + " |",
         "|---" * (2 + len(_SOURCED)) + "|",
     ]
-    for name, field in Settings.__pydantic_fields__.items():
+    for name, field in MethodSettings.__pydantic_fields__.items():
         cited = [entry[name] for entry in _SOURCED.values()]
         cells = [f"{_shown(value)} ({source})" for value, source in cited]
         lines.append(f"| `{name}` | {field.description} | {' | '.join(cells)} |")

@@ -27,7 +27,7 @@ from ares.method.difficulty import (
     buckets,
     group_means,
 )
-from ares.method.presets import Settings
+from ares.method.presets import MethodSettings
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Shaped:
 class Method:
     """The settings of a preset and the state that goes from step to step."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: MethodSettings) -> None:
         self.settings = settings
         # The release's average starts slowly; everything else starts fast (see `thresholds`).
         self.threshold = thresholds.ThresholdEMA(
@@ -281,7 +281,7 @@ class Method:
         return advantages.token_advantages(advantage_B, batch.mask_BT, psi_BT)
 
 
-def _controller(s: Settings) -> kl.WindowController | kl.ReleasedController | None:
+def _controller(s: MethodSettings) -> kl.WindowController | kl.ReleasedController | None:
     if s.kl == "window":
         return kl.WindowController(
             s.kl_budget, s.kl_gain, s.kl_minimum, s.kl_maximum, [s.kl_beta] * 3

@@ -13,7 +13,7 @@ import torch
 from trl import GRPOConfig
 
 from ares.errors import UserError
-from ares.method.presets import Settings
+from ares.method.presets import MethodSettings
 
 #: TRL's names of the two averages of `ares.method.surrogate`.
 LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
@@ -45,7 +45,7 @@ class Schedule:
 
 
 def grpo_config(
-    settings: Settings,
+    settings: MethodSettings,
     schedule: Schedule,
     output_dir: str | Path,
     seed: int,

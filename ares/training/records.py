@@ -106,6 +106,26 @@ class Records:
 # --- from the tensors of a whole batch, over processes, to records
 
 
+def note_drawn(
+    records: Records,
+    accuracy_B: Tensor,
+    length_B: Tensor,
+    finished_B: Tensor,
+    group_size: int,
+    bounds: tuple[float, float],
+) -> None:
+    """What was drawn first, when dynamic sampling had not chosen yet."""
+    for metric, values_B in (
+        ("accuracy", accuracy_B),
+        ("length", length_B),
+        ("finished", finished_B),
+    ):
+        records.add(metric, float(values_B.mean()))
+    rate_G = accuracy_B.reshape(-1, group_size).mean(1)
+    useful_G = (rate_G > bounds[0]) & (rate_G < bounds[1])
+    records.add("groups_dropped", float((~useful_G).sum()))
+
+
 def note_shaped(records: Records, batch: Rollouts, shaped: Shaped) -> None:
     """Counts, entropies, targets and scores of the batch that is trained on."""
     length_B = batch.mask_BT.sum(1)

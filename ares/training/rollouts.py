@@ -22,9 +22,11 @@ from datasets import Dataset
 from trl.data_utils import prepare_multimodal_messages
 
 from ares.errors import UserError
+from ares.method.tensors import pad_rows
 from ares.sampling.branching import engine_sampler, sample_groups
 from ares.sampling.prompts import Prompt, split_prompts
 from ares.seeds import row_seed
+from ares.training.processes import everywhere
 
 if TYPE_CHECKING:
     from ares.training.trainer import AEPOTrainer
@@ -133,6 +135,91 @@ def refill(
     return groups, fresh
 
 
+def draw_groups(
+    trainer: AEPOTrainer, inputs: list[dict[str, Any]]
+) -> tuple[list[RolloutGroup], list[RolloutGroup], int]:
+    """Draw a group to every G rows: groups as drawn first, after `refill`, and how many are new.
+
+    Raises:
+        UserError: the rows are not whole groups.
+    """
+    size, accelerator = trainer.num_generations, trainer.accelerator
+    if len(inputs) % size:
+        raise UserError(
+            f"{len(inputs)} rollouts on a process with groups of {size}: groups must stay whole; "
+            "make per_device_train_batch_size x steps_per_generation a multiple"
+        )
+    sampled = 0
+
+    def sample(rows: list[dict[str, Any]]) -> list[RolloutGroup]:
+        nonlocal sampled
+        key = trainer.args.seed, trainer.state.global_step, accelerator.process_index, sampled
+        sampled += len(rows)
+        if trainer.sampler is None:
+            groups = _groups_of_trl(trainer, rows)
+        else:
+            groups = trainer.sampler.groups(trainer, rows, key)
+        _grade(trainer, groups)
+        return groups
+
+    first = sample(inputs[::size])
+    fresh = trainer.fresh
+    if not trainer.refill_rounds or fresh is None:
+        return first, first, 0
+    process, count_of_processes = accelerator.process_index, accelerator.num_processes
+    groups, refilled = refill(
+        first,
+        (trainer.settings.filter_low, trainer.settings.filter_high),
+        trainer.refill_rounds,
+        draw=lambda count: sample(fresh.take(count, process, count_of_processes)),
+        most=lambda count: int(everywhere(accelerator, [count]).max()),
+    )
+    return first, groups, refilled
+
+
+def _grade(trainer: AEPOTrainer, groups: Sequence[RolloutGroup]) -> None:
+    """Fill in the accuracies."""
+    completions = [ids for group in groups for ids in group.completions]
+    texts = trainer.processing_class.batch_decode(completions, skip_special_tokens=True)
+    rows = [group.row for group in groups for _ in group.completions]
+    verdicts = trainer.grader(  # as TRL calls a reward function
+        prompts=[row["prompt"] for row in rows],
+        completions=[[{"role": "assistant", "content": text}] for text in texts],
+        completion_ids=completions,
+        trainer_state=trainer.state,
+        **{key: [row[key] for row in rows] for key in rows[0] if key != "prompt"},
+    )
+    size = trainer.num_generations
+    for index, group in enumerate(groups):
+        group.accuracy = list(verdicts[index * size : (index + 1) * size])
+
+
+def _groups_of_trl(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[RolloutGroup]:
+    """Groups from TRL's own generation, or vLLM."""
+    size = trainer.num_generations
+    repeated = [with_images(row) for row in rows for _ in range(size)]
+    _, completions, logprobs = generate_with_trl(trainer, repeated, size)
+    return [
+        RolloutGroup(
+            row,
+            completions[first : first + size],
+            logprobs=None if logprobs is None else logprobs[first : first + size],
+        )
+        for row, first in zip(rows, range(0, len(completions), size), strict=True)
+    ]
+
+
+def generate_with_trl(
+    trainer: AEPOTrainer, prompts: list[Any], size: int
+) -> tuple[list[list[int]], list[list[int]], list[list[float]] | None]:
+    """Prompt ids, completions and, of vLLM, log-probabilities from TRL's own generation."""
+    ids, images, fields = trainer._tokenize_prompts(prompts)
+    # TRL marks a prompt without pictures by None; beside prompts with pictures the processor
+    # refuses that, and takes an empty list.
+    images = None if images is None else [each or [] for each in images]
+    return ids, *trainer._generate_single_turn(ids, images, fields, size)
+
+
 class Sampler(Protocol):
     """What draws rollouts in place of TRL."""
 
@@ -197,13 +284,8 @@ class EngineSampler:
 def encoded(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[Prompt]:
     """The prompts of some rows, tokenised as TRL does."""
     ids, _, fields = trainer._tokenize_prompts([with_images(row) for row in rows])
-    width = max(map(len, ids))
-    padded_BT = torch.full((len(ids), width), trainer._tokenizer.pad_token_id)
-    mask_BT = torch.zeros(len(ids), width, dtype=torch.long)
-    for row, tokens in enumerate(ids):
-        padded_BT[row, : len(tokens)] = torch.as_tensor(tokens)
-        mask_BT[row, : len(tokens)] = 1
-    inputs = {"input_ids": padded_BT, "attention_mask": mask_BT}
+    ids_BT, mask_BT = pad_rows(ids, torch.long)
+    inputs = {"input_ids": ids_BT, "attention_mask": mask_BT.long()}
     for name in ("pixel_values", "image_grid_thw"):
         if name in fields:
             inputs[name] = torch.as_tensor(fields[name])
@@ -211,8 +293,13 @@ def encoded(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[Prompt
 
 
 def with_images(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The chat messages of a row with its pictures in them, as TRL makes them."""
-    return prepare_multimodal_messages(row["prompt"], images=row.get("images") or [])
+    """The chat messages of a row with its pictures in them, as TRL makes them.
+
+    Rows without a column of pictures are of a language model, whose template wants plain text.
+    """
+    if "images" not in row:
+        return row["prompt"]
+    return prepare_multimodal_messages(row["prompt"], images=row["images"] or [])
 
 
 def tree_rows(groups: Sequence[RolloutGroup], texts: Sequence[str], first: int) -> list[dict]:

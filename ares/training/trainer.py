@@ -2,12 +2,11 @@
 
 TRL keeps the loop, the reference model, the back-ends of sampling and the processes. Ours are:
 
-- what is sampled: `rollout_func`, TRL's own hook, hands over what dynamic sampling has drawn;
+- what is sampled: dynamic sampling draws groups (`rollouts`), and `rollout_func`, TRL's own hook,
+  hands them over;
 - the scoring pass, which gives entropies as well and need not be padded (`passes`);
 - the advantages, buckets and masks, which `Method.shape` puts into the batch;
-- the loss: surrogate, KL estimate, token weights and averages are those of `ares.method`. TRL's
-  importance correction for vLLM and its metrics stay. A test holds what `_compute_loss` takes the
-  place of to the version of TRL that it was written beside;
+- the loss (`loss`), put together from surrogate, KL estimate and token weights of `ares.method`;
 - what a checkpoint holds (`resuming`).
 
 Deviations and choices:
@@ -37,21 +36,20 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
-from trl.trainer.utils import nanmax, nanmin
 
 from ares.errors import UserError
 from ares.io import read_json, write_json
 from ares.method.difficulty import BucketSums
-from ares.method.kl import kl_estimate
 from ares.method.lexicon import load_lexicon, token_match
-from ares.method.presets import Settings
+from ares.method.presets import MethodSettings
 from ares.method.step import Method, Rollouts
-from ares.method.surrogate import clipped_tokens, masked_average, policy_loss
 from ares.training import passes, processes
 from ares.training.arguments import check_arguments
+from ares.training.loss import loss_of
 from ares.training.records import (
     Records,
     mean_threshold,
+    note_drawn,
     note_kappa,
     note_shaped,
     note_variance,
@@ -63,9 +61,9 @@ from ares.training.rollouts import (
     Grader,
     RolloutGroup,
     Sampler,
-    refill,
+    draw_groups,
+    generate_with_trl,
     tree_rows,
-    with_images,
 )
 
 STATE = "aepo.json"
@@ -101,7 +99,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
     def __init__(
         self,
         model: Any,
-        settings: Settings,
+        settings: MethodSettings,
         verifier: Callable[..., Sequence[float]],
         args: GRPOConfig,
         train_dataset: Dataset,
@@ -128,7 +126,6 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         self.measurements: list[dict[str, Any]] = []  # of callbacks; checkpoints hold them
         #: The groups of the batch that is being scored; None where TRL draws them.
         self._drawn: list[RolloutGroup] | None = None
-        self._sampled = 0
         #: `logprob_BT` and `entropy_BT` of that batch; empty before, None at other times.
         self._scored: dict[str, Tensor] | None = None
         self._trigger_V: Tensor | None = None
@@ -177,82 +174,28 @@ class AEPOTrainer(Resumable, GRPOTrainer):
 
     def _draw(self, inputs: list[dict[str, Any]]) -> list[RolloutGroup]:
         """The groups of this process, after dynamic sampling."""
-        size = self.num_generations
-        if len(inputs) % size:
-            raise UserError(
-                f"{len(inputs)} rollouts on a process with groups of {size}: groups must stay "
-                "whole; make per_device_train_batch_size x steps_per_generation a multiple"
-            )
-        self._sampled = 0
-        groups = first = self._sample(inputs[::size])
-        fresh = 0
-        if self.refill_rounds and self.fresh is not None:
-            of_process = self.accelerator.process_index, self.accelerator.num_processes
-            take = partial(self.fresh.take, process=of_process[0], processes=of_process[1])
-            groups, fresh = refill(
-                first,
-                (self.settings.filter_low, self.settings.filter_high),
-                self.refill_rounds,
-                draw=lambda count: self._sample(take(count)),
-                most=lambda count: int(processes.everywhere(self.accelerator, [count]).max()),
-            )
+        first, groups, refilled = draw_groups(self, inputs)
         completions = [ids for group in first for ids in group.completions]
         self._note_drawn(
             [verdict for group in first for verdict in group.accuracy],
             [len(ids) for ids in completions],
             [ids[-1] in self.eos_token_ids for ids in completions],
-            fresh,
+            refilled=refilled,
         )
         return groups
 
-    def _sample(self, rows: list[dict[str, Any]]) -> list[RolloutGroup]:
-        """Sample and grade a group of rollouts to each row."""
-        size = self.num_generations
-        if self.sampler is None:
-            repeated = [with_images(row) for row in rows for _ in range(size)]
-            _, completions, logprobs = self._generate_with_trl(repeated, size)
-            groups = [
-                RolloutGroup(
-                    row,
-                    completions[first : first + size],
-                    logprobs=None if logprobs is None else logprobs[first : first + size],
-                )
-                for row, first in zip(rows, range(0, len(completions), size), strict=True)
-            ]
-        else:
-            seeds = (self.args.seed, self.state.global_step, self.accelerator.process_index)
-            groups = self.sampler.groups(self, rows, (*seeds, self._sampled))
-        self._sampled += len(rows)
-        completions = [ids for group in groups for ids in group.completions]
-        texts = self.processing_class.batch_decode(completions, skip_special_tokens=True)
-        repeated = [row for row in rows for _ in range(size)]
-        verdicts = self.grader(  # as TRL calls a reward function
-            prompts=[row["prompt"] for row in repeated],
-            completions=[[{"role": "assistant", "content": text}] for text in texts],
-            completion_ids=completions,
-            trainer_state=self.state,
-            **{key: [row[key] for row in repeated] for key in rows[0] if key != "prompt"},
-        )
-        for index, group in enumerate(groups):
-            group.accuracy = list(verdicts[index * size : (index + 1) * size])
-        return groups
-
-    def _generate_with_trl(
-        self, prompts: list[Any], size: int
-    ) -> tuple[list[list[int]], list[list[int]], list[list[float]] | None]:
-        """Prompt ids, completions and, of vLLM, log-probabilities from TRL's own generation."""
-        ids, images, fields = self._tokenize_prompts(prompts)
-        # TRL marks a prompt without pictures by None; beside prompts with pictures the processor
-        # refuses that, and takes an empty list.
-        images = None if images is None else [each or [] for each in images]
-        return ids, *self._generate_single_turn(ids, images, fields, size)
+    def _note_drawn(self, *per_rollout: Sequence[float], refilled: int = 0) -> None:
+        everywhere = partial(processes.everywhere, self.accelerator)
+        bounds = self.settings.filter_low, self.settings.filter_high
+        note_drawn(self.records, *map(everywhere, per_rollout), self.num_generations, bounds)
+        self.records.add("groups_refilled", float(everywhere([refilled]).sum()))
 
     def _hand_over(self, prompts: list[Any], _: GRPOTrainer) -> dict[str, list | None]:
         """TRL's `rollout_func`: the rollouts that were drawn, or else its own."""
         if self._drawn is None:
             size = self.num_generations if self.model.training else self.num_generations_eval
             with self.records.clock("sampling"):
-                ids, completions, logprobs = self._generate_with_trl(prompts, size)
+                ids, completions, logprobs = generate_with_trl(self, prompts, size)
         else:
             # Nothing is sampled from these, and each prompt comes G times.
             first_ids, _, _ = self._tokenize_prompts(prompts[:: self.num_generations])
@@ -262,24 +205,6 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             whole = len(known) == len(self._drawn)
             logprobs = [values for group in known for values in group] if whole else None
         return {"prompt_ids": ids, "completion_ids": completions, "logprobs": logprobs}
-
-    def _note_drawn(
-        self,
-        accuracy: Sequence[float],
-        length: Sequence[float],
-        finished: Sequence[bool],
-        refilled: int = 0,
-    ) -> None:
-        """What was drawn first, when dynamic sampling has not chosen yet; per rollout."""
-        accuracy_B = processes.everywhere(self.accelerator, accuracy)
-        self.records.add("accuracy", float(accuracy_B.mean()))
-        self.records.add("length", float(processes.everywhere(self.accelerator, length).mean()))
-        self.records.add("finished", float(processes.everywhere(self.accelerator, finished).mean()))
-        rate_G = accuracy_B.reshape(-1, self.num_generations).mean(1)
-        useful_G = (rate_G > self.settings.filter_low) & (rate_G < self.settings.filter_high)
-        self.records.add("groups_dropped", float((~useful_G).sum()))
-        refilled_P = processes.everywhere(self.accelerator, [refilled])
-        self.records.add("groups_refilled", float(refilled_P.sum()))
 
     def _score(self, output: dict[str, Any]) -> None:
         """Entropies of the batch, where TRL had no reason to score it."""
@@ -402,92 +327,9 @@ class AEPOTrainer(Resumable, GRPOTrainer):
     # --- an update
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        # Takes the place of TRL's; every number of the loss comes from `ares.method`.
-        mask_BT = inputs["completion_mask"]
-        if "keep" in inputs:
-            mask_BT = mask_BT * inputs["keep"][:, None]
-        logprob_BT, entropy_BT, _ = self._get_per_token_logps_and_entropies(
-            model,
-            *passes.sequences(inputs),
-            mask_BT.shape[1],
-            compute_entropy=True,
-            **{name: inputs.get(name) for name in passes.FORWARD},
-        )
-        advantage_BT = inputs["advantages"]
-        if advantage_BT.dim() == 1:
-            advantage_BT = advantage_BT[:, None]
-        old_BT = inputs.get("old_per_token_logps")  # None: this is the first update of the batch
-        log_ratio_BT = logprob_BT - (logprob_BT.detach() if old_BT is None else old_BT)
-        if self.importance_sampling_level == "sequence":
-            length_B = mask_BT.sum(-1).clamp(min=1.0)
-            log_ratio_BT = ((log_ratio_BT * mask_BT).sum(-1) / length_B)[:, None]
-        clip = self.epsilon_low, self.epsilon_high
-        loss_BT = policy_loss(log_ratio_BT, advantage_BT, *clip, self.args.delta)
-        if self.use_vllm and self.vllm_importance_sampling_correction:
-            loss_BT = loss_BT * inputs["importance_sampling_ratio"]
-        measured = {"entropy": entropy_BT}
-        if self.beta != 0.0:
-            kl_BT = kl_estimate(logprob_BT, inputs["ref_per_token_logps"])
-            loss_BT = loss_BT + self._kl_weight(inputs) * kl_BT
-            measured["kl"] = kl_BT.detach()
-            if self.model.training:
-                self._observe_kl(kl_BT.detach(), mask_BT.bool(), inputs)
-        loss = self._averaged(loss_BT, mask_BT, inputs)
-        low_BT, high_BT = clipped_tokens(log_ratio_BT.detach(), advantage_BT, *clip)
-        measured["clip_ratio/low_mean"] = low_BT.float()
-        measured["clip_ratio/high_mean"] = high_BT.float()
-        measured["clip_ratio/region_mean"] = (low_BT | high_BT).float()
-        self._log_means(measured, mask_BT)
-        return loss
+        return loss_of(self, model, inputs)
 
-    def _kl_weight(self, inputs: dict[str, Any]) -> Tensor | float:
-        """Weight of each token's KL (eq. 1); one number in an evaluation, which has no windows."""
-        if "hwe_mask" not in inputs:
-            return self.beta
-        return self.method.kl_weight(inputs["bucket"], inputs["hwe_mask"])
-
-    def _averaged(self, loss_BT: Tensor, mask_BT: Tensor, inputs: dict[str, Any]) -> Tensor:
-        """The loss of a forward pass: its share of the update, by TRL's loss types."""
-        training = self.model.training
-        accumulated = self.current_gradient_accumulation_steps if training else 1.0
-        if self.loss_type == "dapo":
-            # The tokens of the whole batch of rollouts, of which an update has its share.
-            tokens = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
-            if training:
-                tokens = tokens * accumulated / self.args.steps_per_generation
-            return masked_average(loss_BT, mask_BT, "token", tokens)
-        if self.loss_type == "grpo":
-            return masked_average(loss_BT, mask_BT, "sequence") / accumulated
-        # bnpo divides by the tokens of the pass, dr_grpo by the room that there was.
-        room = len(loss_BT) * self.max_completion_length if self.loss_type == "dr_grpo" else None
-        return masked_average(loss_BT, mask_BT, "token", room) / accumulated
-
-    def _log_means(self, values: dict[str, Tensor], mask_BT: Tensor) -> None:
-        """TRL's metrics of a pass: means over the response tokens, or rollouts, of all processes.
-
-        `values` are (B, T), or (B, 1) where there is one number per rollout.
-        """
-        metrics = self._metrics["train" if self.model.training else "eval"]
-        weights = {
-            name: torch.ones_like(value) if value.shape[1] == 1 else mask_BT
-            for name, value in values.items()
-        }
-        sums = [
-            torch.stack([(value * weights[name]).sum(), weights[name].sum().float()])
-            for name, value in values.items()
-        ]
-        total_N2 = self.accelerator.reduce(torch.stack(sums), reduction="sum")
-        means = (total_N2[:, 0] / total_N2[:, 1].clamp(min=1.0)).tolist()
-        for name, mean in zip(values, means, strict=True):
-            metrics[name].append(mean)
-        for name, extreme, function in (
-            ("clip_ratio/low_mean", "clip_ratio/low_min", nanmin),
-            ("clip_ratio/high_mean", "clip_ratio/high_max", nanmax),
-        ):
-            share_B = (values[name] * weights[name]).sum(-1) / weights[name].sum(-1)
-            metrics[extreme].append(function(self.accelerator.gather(share_B)).item())
-
-    def _observe_kl(self, kl_BT: Tensor, mask_BT: Tensor, inputs: dict[str, Any]) -> None:
+    def observe_kl(self, kl_BT: Tensor, mask_BT: Tensor, inputs: dict[str, Any]) -> None:
         """Show the KL of a forward pass to controller and records; move both after an update."""
         hwe_BT, bucket_B = inputs["hwe_mask"], inputs["bucket"]
         self.method.observe_kl(kl_BT, mask_BT, hwe_BT, bucket_B)

@@ -1,0 +1,110 @@
+"""The loss of AEPO in place of TRL's: surrogate, KL and averages are those of `ares.method`.
+
+TRL's importance correction for vLLM, its metrics and its clipped loss types stay. A test holds what
+this takes the place of, `GRPOTrainer._compute_loss`, to the version that it was written beside.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from trl.trainer.utils import nanmax, nanmin
+
+from ares.method.kl import kl_estimate
+from ares.method.surrogate import clipped_tokens, masked_average, policy_loss
+from ares.training import passes
+
+if TYPE_CHECKING:
+    from ares.training.trainer import AEPOTrainer
+
+
+def loss_of(trainer: AEPOTrainer, model: Any, inputs: dict[str, Any]) -> Tensor:
+    """The loss of a forward pass, as TRL's `_compute_loss` gives it; writes TRL's metrics.
+
+    `inputs` are TRL's, with what `Method.shape` yields: hwe_mask (B, T), bucket and keep (B,). An
+    evaluation has none of them: all tokens count, with one KL coefficient.
+    """
+    mask_BT = inputs["completion_mask"]
+    if "keep" in inputs:
+        mask_BT = mask_BT * inputs["keep"][:, None]
+    logprob_BT, entropy_BT, _ = trainer._get_per_token_logps_and_entropies(
+        model,
+        *passes.sequences(inputs),
+        mask_BT.shape[1],
+        compute_entropy=True,
+        **{name: inputs.get(name) for name in passes.FORWARD},
+    )
+    advantage_BT = inputs["advantages"]
+    if advantage_BT.dim() == 1:
+        advantage_BT = advantage_BT[:, None]
+    old_BT = inputs.get("old_per_token_logps")  # None: this is the first update of the batch
+    log_ratio_BT = logprob_BT - (logprob_BT.detach() if old_BT is None else old_BT)
+    if trainer.importance_sampling_level == "sequence":
+        length_B = mask_BT.sum(-1).clamp(min=1.0)
+        log_ratio_BT = ((log_ratio_BT * mask_BT).sum(-1) / length_B)[:, None]
+    clip = trainer.epsilon_low, trainer.epsilon_high
+    loss_BT = policy_loss(log_ratio_BT, advantage_BT, *clip, trainer.args.delta)
+    if trainer.use_vllm and trainer.vllm_importance_sampling_correction:
+        loss_BT = loss_BT * inputs["importance_sampling_ratio"]
+    measured = {"entropy": entropy_BT}
+    if trainer.beta != 0.0:
+        kl_BT = kl_estimate(logprob_BT, inputs["ref_per_token_logps"])
+        weight: Tensor | float = trainer.beta
+        if "hwe_mask" in inputs:
+            weight = trainer.method.kl_weight(inputs["bucket"], inputs["hwe_mask"])
+            trainer.observe_kl(kl_BT.detach(), mask_BT.bool(), inputs)
+        loss_BT = loss_BT + weight * kl_BT
+        measured["kl"] = kl_BT.detach()
+    low_BT, high_BT = clipped_tokens(log_ratio_BT.detach(), advantage_BT, *clip)
+    measured["clip_ratio/low_mean"] = low_BT.float()
+    measured["clip_ratio/high_mean"] = high_BT.float()
+    measured["clip_ratio/region_mean"] = (low_BT | high_BT).float()
+    _log_means(trainer, measured, mask_BT)
+    return _averaged(trainer, loss_BT, mask_BT, inputs)
+
+
+def _averaged(
+    trainer: AEPOTrainer, loss_BT: Tensor, mask_BT: Tensor, inputs: dict[str, Any]
+) -> Tensor:
+    """The share of a forward pass in the loss of the update, by TRL's loss types."""
+    training = trainer.model.training
+    accumulated = trainer.current_gradient_accumulation_steps if training else 1.0
+    if trainer.loss_type == "dapo":
+        # The tokens of the whole batch of rollouts, of which an update has its share.
+        tokens = inputs["num_items_in_batch"].clamp(min=1.0) / trainer.accelerator.num_processes
+        if training:
+            tokens = tokens * accumulated / trainer.args.steps_per_generation
+        return masked_average(loss_BT, mask_BT, "token", tokens)
+    if trainer.loss_type == "grpo":
+        return masked_average(loss_BT, mask_BT, "sequence") / accumulated
+    # bnpo divides by the tokens of the pass, dr_grpo by the room that there was.
+    room = len(loss_BT) * trainer.max_completion_length if trainer.loss_type == "dr_grpo" else None
+    return masked_average(loss_BT, mask_BT, "token", room) / accumulated
+
+
+def _log_means(trainer: AEPOTrainer, values: dict[str, Tensor], mask_BT: Tensor) -> None:
+    """TRL's metrics of a pass: means over the response tokens, or rollouts, of all processes.
+
+    `values` are (B, T), or (B, 1) where there is one number per rollout.
+    """
+    metrics = trainer._metrics["train" if trainer.model.training else "eval"]
+    weights = {
+        name: torch.ones_like(value) if value.shape[1] == 1 else mask_BT
+        for name, value in values.items()
+    }
+    sums = [
+        torch.stack([(value * weights[name]).sum(), weights[name].sum().float()])
+        for name, value in values.items()
+    ]
+    total_N2 = trainer.accelerator.reduce(torch.stack(sums), reduction="sum")
+    means = (total_N2[:, 0] / total_N2[:, 1].clamp(min=1.0)).tolist()
+    for name, mean in zip(values, means, strict=True):
+        metrics[name].append(mean)
+    for name, extreme, function in (
+        ("clip_ratio/low_mean", "clip_ratio/low_min", nanmin),
+        ("clip_ratio/high_mean", "clip_ratio/high_max", nanmax),
+    ):
+        share_B = (values[name] * weights[name]).sum(-1) / weights[name].sum(-1)
+        metrics[extreme].append(function(trainer.accelerator.gather(share_B)).item())
