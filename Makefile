@@ -110,7 +110,7 @@ base: install  ## train the base model again into results/base (data/base, the s
 	@echo; echo "made results/base"
 
 reference: figures  ## make data/reference, figures/reference, the docs of the run and the notebooks' outputs again
-	$(BIN)/ares reference --results results/$(SCALE) --out data/reference
+	$(BIN)/python -m ares.reference results/$(SCALE) data/reference
 	rm -rf figures/notebooks
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)

@@ -5,7 +5,8 @@
     snakemake --cores 1 base                       train the base model again
     snakemake -n --config scale=paper-7b           a real model, real data: docs/paper-scale.md
 
-The config decides which rules there are: those of the small world, or those of real models. Results go to results/<scale>/ and figures/<scale>/.
+The config decides what models are trained and tested on: the small world, or data sets. Results go to
+results/<scale>/ and figures/<scale>/.
 """
 
 from snakemake.utils import min_version
@@ -14,19 +15,18 @@ min_version("9.0")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/base.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/figures.smk"
 
 
-if kind_of(SCALE) == PAPER:
+if REAL:
 
-    include: "workflow/rules/paper_common.smk"
-    include: "workflow/rules/paper.smk"
+    include: "workflow/rules/benchmarks.smk"
 
 else:
 
-    include: "workflow/rules/base.smk"
-    include: "workflow/rules/tables.smk"
-    include: "workflow/rules/training.smk"
-    include: "workflow/rules/figures.smk"
+    include: "workflow/rules/analysis.smk"
 
 
 rule all:
@@ -35,4 +35,4 @@ rule all:
     input:
         f"{RESULTS}/manifest.json",
         # Findings are judged in the small world; real models have benchmarks instead.
-        [] if kind_of(SCALE) == PAPER else f"{RESULTS}/report",
+        [] if REAL else f"{RESULTS}/report",

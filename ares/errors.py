@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from ares.terminal import printable
 
 #: What a disk or its access rights say no with; any other OSError is a mistake in the program.
 REFUSALS = frozenset(
@@ -56,3 +61,50 @@ def refusal(error: OSError, path: str | Path) -> UserError | None:
     return UserError(
         f"{path}: {os.strerror(error.errno)}; {advice}; what was there before is intact"
     )
+
+
+#: Characters of a message: it may repeat what a file holds.
+LONGEST_MESSAGE = 2_000
+NO_MEMORY = (
+    "out of memory: run fewer jobs side by side (snakemake --cores), make the scale's batches "
+    "smaller, or take a larger machine; the same command goes on from what is finished"
+)
+#: Errors that a user may be able to mend; `message` knows.
+MENDABLE = (UserError, OSError, MemoryError, RuntimeError)
+
+
+def message(error: BaseException) -> str | None:
+    """What to tell the user about an error; None where it is a mistake in the program."""
+    if isinstance(error, OSError):
+        refused = refusal(error, error.filename) if error.filename else None
+        return None if refused is None else str(refused)
+    if isinstance(error, UserError):
+        return str(error)
+    return NO_MEMORY if is_memory(error) else None
+
+
+def tell(what: str) -> None:
+    """Print an error in one line."""
+    line = printable(" ".join(what.split()))[:LONGEST_MESSAGE]
+    print("ares: error:", line, file=sys.stderr)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """End the program with one line where what went wrong is no mistake of its own.
+
+    Raises:
+        SystemExit: 2 for a mistake in what the user gave, a disk that refuses, or too little
+            memory; 130 for an interruption.
+    """
+    try:
+        yield
+    except MENDABLE as error:
+        told = message(error)
+        if told is None:
+            raise
+        tell(told)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("ares: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -7,6 +7,7 @@ the full tables of a run and the compact ones of the repository have the same fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,29 @@ def check_samples(pass_rates: pd.DataFrame, samples: int, where: str) -> None:
             f"{where}: of {found[0]} samples a problem, and the config says {samples}; measure the "
             "pass rates again"
         )
+
+
+def join(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """The rows of all parts of a table, part by part.
+
+    Raises:
+        UserError: a part is missing or named twice, or its columns are others than the first's.
+    """
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice:
+        raise UserError(f"{twice}: is named twice; its rows would count twice")
+    tables = [read_table(path) for path in paths]
+    # A table without rows has lost the types of its columns and would blur those of the others.
+    filled = [table for table in tables if len(table)] or tables[:1]
+    for path, table in zip(paths, tables, strict=True):
+        if list(table.columns) != list(tables[0].columns):
+            raise UserError(
+                f"{path}: its columns differ from those of {paths[0]}; the parts are of different "
+                "tables or of different versions of the code: remove them and run again"
+            )
+        if len(table) and not table.dtypes.equals(filled[0].dtypes):
+            raise UserError(
+                f"{path}: its columns have other types than those of the parts before; remove the "
+                "parts and run again"
+            )
+    return pd.concat(filled, ignore_index=True)

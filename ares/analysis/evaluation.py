@@ -84,6 +84,20 @@ def evaluation_tasks(config: Scale, world: World) -> list[Task]:
     ]
 
 
+def shortages(config: Scale, tasks: Sequence[Task]) -> list[str]:
+    """What to tell the user about levels with fewer test problems than were asked for."""
+    wanted = config.evaluation.per_level
+    found = {
+        level: len({task.problem.id for task in tasks if task.level == level})
+        for level in config.problems.levels
+    }
+    return [
+        f"level '{level}': {number} test problems, {wanted} were asked for; taking them all"
+        for level, number in found.items()
+        if number < wanted
+    ]
+
+
 def evaluation_sampling(config: Scale) -> Sampling:
     """Drawn as the rollouts are (temperature, top-p), with the evaluation's sizes."""
     sizes = config.evaluation

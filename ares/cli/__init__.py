@@ -6,10 +6,7 @@ and mistakes on the command line are answered at once.
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
-import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -17,7 +14,6 @@ from typing import Annotated
 import typer
 
 import ares
-import ares.workflow
 from ares.cli.analyze import analyze
 from ares.cli.ask import ask
 from ares.cli.benchmark import benchmark, countdown
@@ -25,15 +21,8 @@ from ares.cli.compare import compare
 from ares.cli.infer import infer
 from ares.cli.models import estimate, export
 from ares.cli.runs import config, report, summary
-from ares.errors import UserError, is_memory, refusal
-from ares.terminal import printable
+from ares.errors import MENDABLE, message, tell
 
-#: Characters of a message: it may repeat what a file holds.
-LONGEST_MESSAGE = 2_000
-NO_MEMORY = (
-    "out of memory: run fewer jobs side by side (snakemake --cores), make the scale's batches "
-    "smaller, or take a larger machine; the same command goes on from what is finished"
-)
 COMMANDS = {
     "Ask a model": (ask, infer),
     "Evaluate": (benchmark, countdown, analyze),
@@ -62,25 +51,9 @@ def _options(
     pass
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the workflow's steps, the modules of `ares.workflow`."""
-    parser = argparse.ArgumentParser(prog="ares")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in _steps():
-        importlib.import_module(f"ares.workflow.{name}").register(commands)
-    return parser
-
-
-def _steps() -> list[str]:
-    return sorted(found.name for found in pkgutil.iter_modules(ares.workflow.__path__))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; see `status_of`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0].replace("-", "_") in _steps():
-        options = build_parser().parse_args(given)
-        return status_of(lambda: options.run(options))
     return status_of(lambda: app(given, prog_name="ares", standalone_mode=False))
 
 
@@ -99,25 +72,13 @@ def status_of(action: Callable[[], int | None]) -> int:
         # Python would complain about the rest of the output when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (typer.TyperException, UserError, OSError, MemoryError, RuntimeError) as error:
-        told = _told(error)
+    except (typer.TyperException, *MENDABLE) as error:
+        cli = isinstance(error, typer.TyperException)
+        told = error.format_message() if cli else message(error)
         if told is None:
             raise
-        told_in_one_line = printable(" ".join(told.split()))[:LONGEST_MESSAGE]
-        print("ares: error:", told_in_one_line, file=sys.stderr)
+        tell(told)
         return 2
     if status == 130:
         print("ares: interrupted", file=sys.stderr)
     return status
-
-
-def _told(error: Exception) -> str | None:
-    """What to tell the user about an error; None where it is a mistake in the program."""
-    if isinstance(error, typer.TyperException):
-        return error.format_message()
-    if isinstance(error, OSError):
-        refused = refusal(error, error.filename) if error.filename else None
-        return None if refused is None else str(refused)
-    if isinstance(error, UserError):
-        return str(error)
-    return NO_MEMORY if is_memory(error) else None

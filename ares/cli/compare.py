@@ -79,7 +79,7 @@ def same_bytes(
 
 def models(manifest: Path) -> dict[str, Any]:
     """Return the fingerprint of every model beside a manifest."""
-    from ares.workflow.manifest import fingerprint
+    from ares.manifest import fingerprint
 
     return {
         str(path.relative_to(root(manifest))): fingerprint(path)

@@ -50,13 +50,13 @@ def select(
     return pd.concat(selections, ignore_index=True), pd.concat(reports, ignore_index=True)
 
 
-def selected(path: str | Path, curation: str) -> pd.DataFrame:
+def selected(path: str | Path, curation: str, form: str = "paper_selection") -> pd.DataFrame:
     """The rows of one curation of a selection.
 
     Raises:
         UserError: it is not there, or the table is no selection.
     """
-    table = read_form(path, "paper_selection")
+    table = read_form(path, form)
     chosen = table[table["curation"] == curation].reset_index(drop=True)
     if chosen.empty:
         held = ", ".join(sorted(table["curation"].unique())) or "none"

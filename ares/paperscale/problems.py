@@ -20,6 +20,7 @@ from ares.benchmarks.sources import ItemError
 from ares.errors import UserError
 from ares.items import Item
 from ares.paperscale.chat import prompt_tokens
+from ares.paperscale.processor import load_processor
 from ares.paths import resolve
 from ares.seeds import row_seed
 from ares.settings import suggestion
@@ -64,6 +65,42 @@ def check_traces(config: dict[str, Any], sources: dict[str, Benchmark]) -> None:
                 f"{'a' if entry.columns.trace else 'no'} column of its own): give "
                 f"cold_start.teachers.{kind} a url, or take it out of cold_start.data"
             )
+
+
+def chosen_tables(config: dict[str, Any], use: str) -> list[pd.DataFrame]:
+    """Problems of every data set that a config names for a use, see `choose`; tells what it leaves.
+
+    Args:
+        use: "cold-start" for the problems of the cold start, "aepo" for the prompts of AEPO.
+
+    Raises:
+        UserError: a data set that is not registered or can't be read, or none of its problems can
+            be used, or nobody has traces for it.
+    """
+    part = config["cold_start" if use == "cold-start" else "aepo"]
+    # The cold start says how many of each, AEPO takes them all.
+    wanted = dict(part["data"]) if use == "cold-start" else dict.fromkeys(part["data"])
+    sources = data_sets(config, list(wanted))
+    if use == "cold-start":
+        check_traces(config, sources)
+    processor, tables = load_processor(config["model"]), []
+    for name, entry in sources.items():
+        table, left_out = choose(
+            items(entry),
+            name,
+            wanted[name],
+            processor,
+            part["max_prompt_tokens"],
+            part.get("pictures", "both"),
+            config["seed"],
+            progress=name,
+        )
+        told = "; ".join(f"{number} left out: {why}" for why, number in left_out.items())
+        print(f"{name}: {len(table)} problems{'; ' + told if told else ''}")
+        if table.empty:
+            raise UserError(f"data set '{name}': not one problem can be used ({told})")
+        tables.append(table)
+    return tables
 
 
 def choose(

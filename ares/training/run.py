@@ -123,9 +123,13 @@ class Run:
         train_or_resume(self.trainer)
 
     def save(self, folder: str | Path) -> None:
-        """Write the trained model as a plain folder, with its processor and world."""
-        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        publish(model, self.trainer.processing_class, self.world, folder)
+        """Write the trained model as a plain folder, with its processor and world.
+
+        Every process may call this; the first one writes.
+        """
+        if self.trainer.accelerator.is_main_process:
+            model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+            publish(model, self.trainer.processing_class, self.world, folder)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Tables steps, timings, validation and trees, each with the columns arm and seed."""

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.cli import main
+from ares import reference
+from ares.errors import UserError
 from ares.io import read_table, write_json, write_table, write_text
-from ares.workflow import reference
 
 
 def test_shortened_entropies_keep_their_order_and_eleven_binary_digits():
@@ -41,7 +41,7 @@ def write_run(folder) -> None:
 def test_the_command_leaves_out_lists_and_shortens_numbers(tmp_path):
     run, out = tmp_path / "run", tmp_path / "out"
     write_run(run)
-    assert main(["reference", "--results", str(run), "--out", str(out)]) == 0
+    reference.write_reference(run, out)
     assert list(read_table(out / "rollouts.parquet")) == ["rollout_id", "text", "n_tokens"]
     tokens = read_table(out / "tokens.parquet")
     assert "logprob" not in tokens
@@ -56,7 +56,7 @@ def test_the_command_leaves_out_lists_and_shortens_numbers(tmp_path):
 def test_the_other_tables_and_the_findings_are_kept_as_they_are(tmp_path):
     run, out = tmp_path / "run", tmp_path / "out"
     write_run(run)
-    assert main(["reference", "--results", str(run), "--out", str(out)]) == 0
+    reference.write_reference(run, out)
     for name in set(reference.TABLES) - {"tokens", "rollouts", "pool", "evaluation"}:
         kept = read_table(out / f"{name}.parquet")
         pd.testing.assert_frame_equal(kept, read_table(run / f"{name}.parquet"))
@@ -71,14 +71,12 @@ def test_the_other_tables_and_the_findings_are_kept_as_they_are(tmp_path):
 def test_a_missing_file_is_one_line(tmp_path, capsys, name, message):
     write_run(tmp_path / "run")
     (tmp_path / "run" / name).unlink()
-    arguments = ["reference", "--results", str(tmp_path / "run"), "--out", str(tmp_path / "out")]
-    assert main(arguments) == 2
-    assert f"{name}: {message}" in capsys.readouterr().err
+    with pytest.raises(UserError, match=f"{name}: {message}"):
+        reference.write_reference(tmp_path / "run", tmp_path / "out")
 
 
 def test_too_much_for_the_repository_is_refused(tmp_path, capsys, monkeypatch):
     write_run(tmp_path / "run")
     monkeypatch.setattr(reference, "LIMIT", 100)
-    arguments = ["reference", "--results", str(tmp_path / "run"), "--out", str(tmp_path / "out")]
-    assert main(arguments) == 2
-    assert "fewer problems" in capsys.readouterr().err
+    with pytest.raises(UserError, match="fewer problems"):
+        reference.write_reference(tmp_path / "run", tmp_path / "out")

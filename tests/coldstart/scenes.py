@@ -12,7 +12,7 @@ from ares.paths import CONFIG
 
 
 def asking(folder: Path, model: Path, url: str) -> list[str]:
-    """`ares traces` with a server as the teacher, for a text and a picture of one problem.
+    """Options of `ares.steps.traces`: a server as the teacher, a problem as text and as picture.
 
     Writes the config and the pass rates into `folder`, where the pool and the store go as well.
     """
@@ -24,7 +24,7 @@ def asking(folder: Path, model: Path, url: str) -> list[str]:
     table = pd.DataFrame({"presentation": ["text", "image"], "numbers": [[2, 3]] * 2, **rates})
     write_table(folder / "rates.parquet", table)
     return [
-        *("traces", "--config", str(folder / "taught.yaml")),
+        *("--config", str(folder / "taught.yaml")),
         *("--pass-rates", str(folder / "rates.parquet")),
         *("--out", str(folder / "pool.parquet"), "--store", str(folder / "s.sqlite")),
         *("--endpoint", url, "--teacher", "m", "--effort", "low", "high"),

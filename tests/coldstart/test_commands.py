@@ -1,14 +1,14 @@
-"""The commands of the cold start, one after the other, on an untrained model."""
+"""The steps of the cold start, one after the other, on an untrained model."""
 
 from __future__ import annotations
 
 import pytest
 import yaml
 
-from ares.cli import main
 from ares.io import read_table
 from ares.model.load import load_policy
 from ares.paths import CONFIG, REFERENCE
+from tests.steps import launched, script
 
 
 @pytest.fixture
@@ -25,19 +25,15 @@ def config(tmp_path, model_folder) -> str:
 
 
 def test_from_pass_rates_to_a_model(config, tmp_path, capsys):
-    table = {name: str(tmp_path / f"{name}.parquet") for name in ("rates", "pool", "selection")}
-    model = str(tmp_path / "models" / "adacs")
-    commands = [
-        ["pass-rates", "--out", table["rates"]],
-        ["traces", "--pass-rates", table["rates"], "--out", table["pool"]],
-        ["curate", "--pass-rates", table["rates"], "--pool", table["pool"],
-         "--out", table["selection"]],
-        ["sft", "--selection", table["selection"], "--curation", "adacs", "--out", model],
-    ]  # fmt: skip
-    for name, *rest in commands:
-        assert main([name, "--config", config, *rest]) == 0, capsys.readouterr().err
-    rates, selection = read_table(table["rates"]), read_table(table["selection"])
-    assert len(rates) == 3 * 2 * 2 and (rates["samples"] == 2).all()
+    rates, pool, selected = (str(tmp_path / f"{name}.parquet") for name in ("r", "pool", "s"))
+    shards, model = {"shard": "0"}, str(tmp_path / "models" / "adacs")
+    assert launched("pass_rates", config=config, shard=0, out=rates) == 0
+    assert script("pool", config, pool, input={"problems": rates}, wildcards=shards) == 0
+    assert script("curate", config, selected, input={"pass_rates": rates, "pool": pool}) == 0
+    tuned = {"selection": selected, "curation": "adacs", "model_out": model}
+    assert launched("sft", config=config, **tuned) == 0, capsys.readouterr().err
+    solved, selection = read_table(rates), read_table(selected)
+    assert len(solved) == 3 * 2 * 2 and (solved["samples"] == 2).all()
     assert selection.groupby("curation").size().to_dict() == {"adacs": 8, "cs-vanilla": 8}
     load_policy(model)
     # The model solved nothing, so only one bracket holds traces, and the report says so.
@@ -48,14 +44,6 @@ def test_from_pass_rates_to_a_model(config, tmp_path, capsys):
 
 def test_an_unknown_curation_is_named(config, tmp_path, capsys):
     table = str(REFERENCE / "selection.parquet")
-    arguments = ["--selection", table, "--curation", "vanilla", "--out", str(tmp_path / "m")]
-    assert main(["sft", "--config", config, *arguments]) == 2
+    tuned = {"selection": table, "curation": "vanilla", "model_out": tmp_path / "m"}
+    assert launched("sft", config=config, **tuned) == 2
     assert "no curation 'vanilla'; it holds adacs, cs-vanilla" in capsys.readouterr().err
-
-
-def test_an_endpoint_needs_the_name_of_its_model(config, tmp_path, capsys):
-    table = str(REFERENCE / "pass_rates.parquet")
-    arguments = ["--pass-rates", table, "--out", str(tmp_path / "pool.parquet")]
-    endpoint = ["--endpoint", "http://127.0.0.1:9/v1"]
-    assert main(["traces", "--config", config, *arguments, *endpoint]) == 2
-    assert "--endpoint and --teacher belong together" in capsys.readouterr().err

@@ -14,7 +14,6 @@ from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.budget import Budget, BudgetSpent
 from ares.backends.chat_format import openai_messages
 from ares.backends.store import Store
-from ares.cli import main
 from ares.coldstart.endpoint import ChatEndpoint, EndpointTeacher, Manner, task_messages
 from ares.coldstart.pool import build_pool
 from ares.coldstart.teachers import SourceStopped, TeacherTrace
@@ -28,6 +27,7 @@ from ares.world.prompts import picture
 from ares.world.settings import load_world
 from tests.backends.stub import Body, Stub, Trouble, said
 from tests.coldstart.scenes import asking
+from tests.steps import launched
 
 TASK = Task(Problem((2, 3), 5), "easy", "text")
 RIGHT = "<think> guess </think> \\boxed{ 3 + 2 = 5 }"
@@ -271,17 +271,17 @@ def test_no_more_than_so_many_are_under_way(server, endpoint, parallel):
 
 @pytest.fixture
 def command(server, tmp_path, model_folder, monkeypatch) -> list[str]:
-    """`ares traces` with the server as the teacher, for a text and a picture of one problem."""
+    """Options of the step, with the server as the teacher."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     return asking(tmp_path, model_folder, server.url)
 
 
 def test_the_command_stops_at_its_budget_and_goes_on_from_there(server, command, tmp_path, capsys):
     number = load_config("smoke").cold_start.teachers.traces
-    assert main([*command, "--max-requests", str(3 * number)]) == 0
+    assert launched("traces", *command, "--max-requests", 3 * number) == 0
     assert "is not complete: the budget of" in capsys.readouterr().err
     assert len(server.seen) == 3 * number
-    assert main(command) == 0
+    assert launched("traces", *command) == 0
     assert len(server.seen) == 2 * 2 * number  # presentations, efforts
     pool = read_table(tmp_path / "pool.parquet")
     # Both efforts and all repeats say the same here, and a pool holds a text once per prompt.
@@ -289,4 +289,4 @@ def test_the_command_stops_at_its_budget_and_goes_on_from_there(server, command,
         ["text", "effort low", RIGHT],
         ["image", "effort low", RIGHT],
     ]
-    assert main(command) == 0 and len(server.seen) == 2 * 2 * number
+    assert launched("traces", *command) == 0 and len(server.seen) == 2 * 2 * number

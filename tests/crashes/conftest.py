@@ -22,9 +22,8 @@ def fresh(tmp_path_factory):
     def copy() -> Path:
         place = tmp_path_factory.mktemp("copy") / "place"
         shutil.copytree(first, place, symlinks=True)
-        for name in ("ares", "papermill"):  # they name the Python of their own copy
-            script = place / "bin" / name
-            script.write_text(script.read_text().replace(f"{first}/", f"{place}/"))
+        script = place / "bin/papermill"  # it names the Python of its own copy
+        script.write_text(script.read_text().replace(f"{first}/", f"{place}/"))
         return place
 
     return copy

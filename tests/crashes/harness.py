@@ -1,7 +1,7 @@
 """The real workflow in a copy of the repository, with notes of what runs, to kill it and look.
 
-The copy has an `ares` and a `papermill` of its own: the real ones, which note when they start and
-end. What Snakemake takes for finished is read from its own records.
+The steps of the copy, and its `papermill`, are the real ones, and note when they start and end.
+What Snakemake takes for finished is read from its own records.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 import yaml
 
@@ -55,48 +56,57 @@ NOTEBOOKS = ("04_hwe_length", "07_entropy_reward", "10_ablation")
 NOTES = "jobs.txt"
 #: A job of a kind in HOLD waits at its end until this is there.
 RELEASE = "release"
-RECORDER = """#!{python}
+RECORDER = """
 import os
 import resource
-import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
-program, words = Path(sys.argv[0]).name, sys.argv[1:]
-if program == "papermill":
-    kind = "notebook"
-    output = words[-1].replace("/logs/", "/")
-else:
-    option = "--model-out" if "--model-out" in words else "--out"
-    output = words[words.index(option) + 1]
-    kind = f"merge:{{Path(output).stem}}" if words[0] == "merge" else words[0]
 
+@contextmanager
+def noted(kind, output):
+    def note(event):
+        with open("jobs.txt", "a") as notes:
+            line = (os.environ.get("RUN", 0), event, time.time(), os.getpid(), kind, output)
+            notes.write(" ".join(map(str, line)) + "\\n")
 
-def note(event):
-    with open("jobs.txt", "a") as notes:
-        line = (os.environ.get("RUN", 0), event, time.time(), os.getpid(), kind, output)
-        notes.write(" ".join(map(str, line)) + "\\n")
-
-
-note("start")
-if "JOB_MEMORY" in os.environ:
-    room = int(os.environ["JOB_MEMORY"])
-    resource.setrlimit(resource.RLIMIT_AS, (room, room))
-if program == "papermill":
-    from papermill.__main__ import papermill as main
-else:
-    from ares.cli import main
-try:
-    status = main()
-except SystemExit as end:
-    status = end.code
-if not status:
+    note("start")
+    if "JOB_MEMORY" in os.environ:
+        room = int(os.environ["JOB_MEMORY"])
+        resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    try:
+        yield
+    except SystemExit as end:
+        if end.code:
+            raise
     if kind in os.environ.get("HOLD", "").split():
         note("hold")
         while not Path("release").exists():
             time.sleep(0.05)
     note("end")
-sys.exit(status)
+"""
+#: What stands before the indented text of a script, and where a launched step starts.
+OF_SCRIPT = """import recorder
+
+KIND = snakemake.rule if snakemake.rule != "join" else f"join:{snakemake.wildcards.table}"
+with recorder.noted(KIND, snakemake.output[0]):
+"""
+OF_STEP = """import sys
+
+    import recorder
+
+    OUT = "--model-out" if "--model-out" in sys.argv else "--out"
+    with recorder.noted("STEP", sys.argv[sys.argv.index(OUT) + 1]), one_line():
+"""
+PAPERMILL = """#!{python}
+import sys
+
+import recorder
+from papermill.__main__ import papermill
+
+with recorder.noted("notebook", sys.argv[-1].replace("/logs/", "/")):
+    papermill()
 """
 
 
@@ -113,11 +123,18 @@ class Note:
 
 
 def make_place(folder: Path, scales: tuple[str, ...] = ()) -> Path:
-    """A copy of the repository with the recording commands, and the same config by each name."""
+    """A copy of the repository with the recording steps, and the same config by each name."""
     copy_repository(folder)
-    for name in ("ares", "papermill"):
-        (folder / "bin" / name).write_text(RECORDER.format(python=folder / "bin/python"))
-        (folder / "bin" / name).chmod(0o755)
+    (folder / "recorder.py").write_text(RECORDER)
+    for script in (folder / "workflow/scripts").glob("*.py"):
+        script.write_text(OF_SCRIPT + indent(script.read_text(), "    "))
+    for step in (folder / "ares/steps").glob("[a-z]*.py"):
+        begin = "    with one_line():\n        main()"
+        noted = "    " + OF_STEP.replace("STEP", step.stem) + "        main()"
+        assert begin in step.read_text()
+        step.write_text(step.read_text().replace(begin, noted))
+    (folder / "bin/papermill").write_text(PAPERMILL.format(python=folder / "bin/python"))
+    (folder / "bin/papermill").chmod(0o755)
     listed = folder / "workflow/notebooks.yaml"
     every = yaml.safe_load(listed.read_text(encoding="utf-8"))
     listed.write_text(yaml.safe_dump({name: every[name] for name in NOTEBOOKS}))

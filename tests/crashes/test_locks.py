@@ -136,8 +136,8 @@ def test_an_error_leaves_the_old_file_and_no_half(tmp_path):
 FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-from ares.cli import main
-sys.exit(main(sys.argv[1:]))
+from tests.steps import script
+sys.exit(script("problems", "smoke", sys.argv[1]))
 """
 
 
@@ -145,24 +145,24 @@ def test_a_disk_without_room_is_one_line_and_the_old_table_stays(tmp_path):
     table = tmp_path / "problems.parquet"
     table.write_text("old")
     done = subprocess.run(
-        [sys.executable, "-c", FULL, "problems", "--config", "smoke", "--out", str(table)],
+        [sys.executable, "-c", FULL, str(table)],
         cwd=ROOT,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 2
-    (line,) = [x for x in done.stderr.splitlines() if x.startswith("ares: error:")]
+    (line,) = [x for x in done.stdout.splitlines() if x.startswith("ares: error:")]
     assert str(table) in line and "what was there before is intact" in line
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["problems.parquet"]
     assert table.read_text() == "old"
 
 
 def test_a_place_that_is_no_folder_is_one_line(tmp_path, capsys):
-    from ares.cli import main
+    from tests.steps import script
 
     (tmp_path / "file").write_text("")
-    assert main(["problems", "--config", "smoke", "--out", str(tmp_path / "file/a.parquet")]) == 2
+    assert script("problems", "smoke", tmp_path / "file/a.parquet") == 2
     told = f"ares: error: {tmp_path}/file: is a file, not a folder; write elsewhere\n"
     assert capsys.readouterr().err == told
 

@@ -29,6 +29,7 @@ from tests.workflow.test_reruns import (
 KILLS, CORES = 3, 4
 #: Scales side by side, and starts of one scale.
 MANY = 8
+ROLLOUTS = "results/stand-in/rollouts.parquet"
 #: Seconds to wait for a run that should end.
 PATIENCE_S = 280
 
@@ -43,7 +44,7 @@ def place(tmp_path) -> Path:
 
 
 def calls(place: Path) -> Counter[str]:
-    """How often each command of a job ended well."""
+    """How often each job ended well."""
     file = place / "calls.txt"
     return Counter(file.read_text().splitlines()) if file.exists() else Counter()
 
@@ -59,7 +60,7 @@ def until_calls(place: Path, number: int, run: subprocess.Popen) -> None:
 def test_a_killed_workflow_goes_on_by_itself(place):
     rng, total, safe = random.Random(1), 0, set()
     for kill in range(KILLS):
-        run = start(place, "stand-in", CORES, "evaluation", STAND_IN_S=0.1)
+        run = start(place, "stand-in", CORES, "results/stand-in/evaluation.parquet", STAND_IN_S=0.1)
         # Somewhere in the next few jobs; every other time the jobs outlive Snakemake.
         until_calls(place, total + rng.randint(1, 4), run)
         time.sleep(rng.random() / 4)
@@ -72,11 +73,11 @@ def test_a_killed_workflow_goes_on_by_itself(place):
         assert safe <= now, "what was finished stays finished"
         safe = now
     assert safe
-    done = start(place, "stand-in", CORES, "evaluation")
+    done = start(place, "stand-in", CORES, "results/stand-in/evaluation.parquet")
     said = place / "workflow.log"
     assert done.wait(timeout=PATIENCE_S) == 0, said.read_text()[-3000:]
     assert "unlock" not in said.read_text()
-    assert planned(place, "stand-in", "evaluation") == {}
+    assert planned(place, "stand-in", "results/stand-in/evaluation.parquet") == {}
     again = sum(times - 1 for times in calls(place).values())
     assert again <= KILLS * CORES, "only what was running at a kill is done again"
     assert temporaries(place) == []
@@ -98,7 +99,7 @@ def test_scales_run_side_by_side(place):
 def test_of_many_starts_of_one_scale_one_works_and_the_others_say_so(place):
     logs = [f"start-{number}.log" for number in range(MANY)]
     runs = [
-        start(place, "stand-in", 1, "rollouts", log=log, STAND_IN_UNTIL=place / "go")
+        start(place, "stand-in", 1, ROLLOUTS, log=log, STAND_IN_UNTIL=place / "go")
         for log in logs
     ]
     end = time.monotonic() + PATIENCE_S

@@ -60,7 +60,7 @@ def test_spoiled_configs_of_models_in_the_calculator(folder, data):
 @cases(quick=15, long=500)
 @given(st.data())
 def test_spoiled_manifests(folder, data):
-    from ares.workflow import manifest
+    from ares.cli.runs import summary
 
     path = folder / "manifest.json"
     path.write_text(json.dumps(data.draw(spoiled_value(MANIFEST))))
@@ -68,11 +68,7 @@ def test_spoiled_manifests(folder, data):
         patched.setattr(paths, "RESULTS", folder.parent)
         patched.setattr(paths, "ROOT", folder.parent)
         patched.setattr("ares.config.load_config", lambda scale: {"scale": folder.name})
-        outcome(lambda: manifest.print_summary(_Options()), folder)
-
-
-class _Options:
-    scale = "smoke"
+        outcome(lambda: summary("smoke"), folder)
 
 
 def test_a_damaged_marker_removes_no_state(tmp_path):

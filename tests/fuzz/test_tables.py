@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from ares import paths
 from ares.analysis.tables import read_tokens
-from ares.cli import main
 from ares.errors import UserError
 from ares.forms import FORMS, Column
 from ares.io import read_json, read_table, write_json, write_table
@@ -23,6 +22,7 @@ from ares.tables import check_shard, read_form
 from ares.versions import numbered
 from tests.fuzz.cases import cases, within
 from tests.fuzz.mutations import STRANGE, outcome, spoiled_bytes, spoiled_value
+from tests.steps import script
 
 ROWS = 12
 ITEMS = pd.DataFrame(
@@ -289,27 +289,21 @@ def test_a_shard_that_there_is_not():
             check_shard(shard, 2)
 
 
-@pytest.mark.parametrize(
-    ("command", "name", "change", "message"),
-    [
-        ("rollouts --shard 2 --problems", "problems", lambda t: t, "--shard 2: there are 2, from"),
-        (
-            "rollouts --shard 0 --problems", "problems",
-            lambda t: t.assign(
-                numbers=[[1, 99]] * len(t), k=2, target=1, problem_id="1-99=1", level="easy",
-                presentation=["text", "image"] + ["x"] * (len(t) - 2),
-            ).head(2),
-            "problem 1-99=1, level easy: is none of this world",
-        ),
-        ("tokens --top-out x --rollouts", "rollouts", lambda t: t, "has no column 'token_ids'"),
-    ],
-)  # fmt: skip
-def test_the_commands_refuse_them(tmp_path, capsys, command, name, change, message):
-    path = tmp_path / f"{name}.parquet"
-    write_table(path, change(TABLES[name]))
-    arguments = [*command.split(), str(path), "--config", "smoke", "--out", str(tmp_path / "out")]
-    assert main(arguments) == 2
-    assert message in capsys.readouterr().err
+def test_problems_of_another_world_are_refused(tmp_path, capsys):
+    path = tmp_path / "problems.parquet"
+    odd = {"numbers": [[1, 99]] * 2, "k": 2, "target": 1, "problem_id": "1-99=1", "level": "easy"}
+    write_table(path, TABLES["problems"].head(2).assign(**odd, presentation=["text", "image"]))
+    shards = {"shard": "0"}
+    out = tmp_path / "out.parquet"
+    assert script("rollouts", "smoke", out, input={"problems": str(path)}, wildcards=shards) == 2
+    assert "problem 1-99=1, level easy: is none of this world" in capsys.readouterr().err
+
+
+def test_tokens_of_a_compact_table_are_refused(tmp_path, capsys):
+    path, out = tmp_path / "rollouts.parquet", {"tokens": "never", "top_k": "never"}
+    write_table(path, TABLES["rollouts"])
+    assert script("tokens", "smoke", out, input={"rollouts": str(path)}) == 2
+    assert "has no column 'token_ids'" in capsys.readouterr().err
 
 
 def test_pass_rates_of_another_number_of_samples(tmp_path, capsys):
@@ -317,20 +311,9 @@ def test_pass_rates_of_another_number_of_samples(tmp_path, capsys):
     pool = tmp_path / "pool.parquet"
     bare = TABLES["pool"]
     write_table(pool, bare.assign(numbers=[[1, 2]] * ROWS, target=3, text="a"))
-    arguments = ["--pass-rates", rates, "--pool", str(pool), "--out", str(tmp_path / "out.parquet")]
-    assert main(["curate", "--config", "smoke", *arguments]) == 2
+    given = {"pass_rates": rates, "pool": str(pool)}
+    assert script("curate", "smoke", tmp_path / "out.parquet", input=given) == 2
     assert "of 8 samples a problem, and the config says 4" in capsys.readouterr().err
-
-
-def test_shards_that_do_not_belong_together(tmp_path, capsys):
-    one, other = str(tmp_path / "0.parquet"), str(tmp_path / "1.parquet")
-    write_table(one, pd.DataFrame({"x": [1]}))
-    write_table(other, pd.DataFrame({"x": [1.5]}))
-    out = ["merge", "--out", str(tmp_path / "out.parquet")]
-    assert main([*out, one, one]) == 2
-    assert "is named twice; its rows would count twice" in capsys.readouterr().err
-    assert main([*out, one, other]) == 2
-    assert "1.parquet: its columns have other types than" in capsys.readouterr().err
 
 
 def test_tokens_out_of_order(tmp_path):

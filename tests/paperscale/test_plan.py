@@ -39,8 +39,8 @@ def plan(request) -> tuple[str, str]:
 
 
 def commands(plan: str, name: str) -> list[list[str]]:
-    """The command lines of `ares NAME` in a plan, launcher included, as words."""
-    lines = re.findall(rf"Shell command: (.*\bares {name} .*?) 2>&1", plan)
+    """The command lines of `ares NAME`, or of a step, in a plan, launcher included, as words."""
+    lines = re.findall(rf"Shell command: (.*\bares(?:\.steps\.| ){name} .*?) 2>&1", plan)
     return [shlex.split(line) for line in lines]
 
 
@@ -55,20 +55,18 @@ def test_every_job_is_planned(plan):
     config = load_config(scale)
     shards, benchmarks = config["cold_start"]["shards"], config["evaluation"]["benchmarks"]
     assert jobs == {
-        "paper_problems": 2,
-        "paper_pass_rates": shards,
-        "paper_traces": shards,
-        "paper_merge": 2,
-        "paper_curate": 1,
-        "paper_sft": 2,
-        "paper_train": 5,
-        "paper_run_table": 2,
-        "paper_benchmark": len(MODELS) * len(benchmarks),
-        "paper_scores": 1,
-        "paper_token_records": 1,
-        "paper_analyze": 1,
-        "paper_notebook": 1,
-        "paper_manifest": 1,
+        "data_problems": 2,
+        "pass_rate_shard": shards,
+        "pool_shard": shards,
+        "curate": 1,
+        "sft": 2,
+        "train": 5,
+        "benchmark": len(MODELS) * len(benchmarks),
+        "join": 5,  # pass rates, pool, steps, timings, scores
+        "token_records": 1,
+        "analyze": 1,
+        "notebook_11_benchmarks": 1,
+        "manifest": 1,
         "all": 1,
     }
 
@@ -76,34 +74,31 @@ def test_every_job_is_planned(plan):
 @pytest.mark.parametrize(
     ("command", "launcher"),
     [
-        ("paper-problems", ""),
-        ("paper-pass-rates", "sampling"),
-        ("paper-traces", ""),
-        ("paper-curate", ""),
-        ("paper-sft", "training"),
-        ("paper-train", "training"),
+        ("pass_rates", "sampling"),
+        ("sft", "training"),
+        ("train", "training"),
         ("benchmark", "sampling"),
         ("analyze", ""),
-        ("manifest", ""),
     ],
 )
-def test_the_commands_are_commands_of_ares_behind_their_launcher(plan, command, launcher):
+def test_what_uses_gpus_stands_behind_its_launcher(plan, command, launcher):
     scale, text = plan
-    if command == "manifest":
-        text = text.replace(" > results", " 2>&1 results")
     found = commands(text, command)
     assert found
     start = shlex.split(load_config(scale)["launch"][launcher]) if launcher else []
     for words in found:
-        assert words[: len(start) + 1] == [*start, "ares"]
-        check_command(words[len(start) + 1 :])
+        assert words[: len(start)] == start
+        if words[len(start)] == "ares":
+            check_command(words[len(start) + 1 :])
+        else:
+            assert words[len(start)] == f"ares.steps.{command}"
 
 
 def test_arms_start_from_the_cold_start_and_keep_states_of_their_own(plan):
     scale, text = plan
-    trained = commands(text, "paper-train")
+    trained = commands(text, "train")
     assert {option(words, "start") for words in trained} == {f"results/{scale}/models/adacs"}
-    for name in ("state", "model-out", "steps-out", "timings-out", "arm"):
+    for name in ("state", "model-out", "tables-out", "arm"):
         assert len({option(words, name) for words in trained}) == 5
 
 
@@ -145,14 +140,15 @@ def test_the_notebook_is_passed_exactly_its_parameters(plan):
 
 def test_what_is_launched_on_gpus_counts_them():
     found: dict[str, set[str]] = {}
-    rules = (paths.ROOT / "workflow/rules/paper.smk").read_text(encoding="utf-8")
-    for body in re.split(r"\nrule ", rules)[1:]:
+    files = [paths.ROOT / f"workflow/rules/{name}.smk" for name in ("training", "benchmarks")]
+    rules = "".join(file.read_text(encoding="utf-8") for file in files)
+    for body in re.split(r"\n *rule ", rules)[1:]:
         gpu = re.search(r'gpu=GPUS\["(\w+)"\]', body)
         launch = re.search(r'launch=LAUNCH\["(\w+)"\]', body)
         assert (gpu and gpu[1]) == (launch and launch[1]), body
         found.setdefault(gpu[1] if gpu else "", set()).add(body.split(":")[0])
-    assert found["training"] == {"paper_sft", "paper_train"}
-    assert found["sampling"] == {"paper_pass_rates", "paper_benchmark", "paper_token_records"}
+    assert found["training"] == {"sft", "train"}
+    assert found["sampling"] == {"pass_rate_shard", "benchmark", "token_records"}
 
 
 def test_greedy_decoding_is_passed_on(tmp_path, scale):
@@ -171,7 +167,7 @@ def test_a_state_belongs_to_its_settings(scale):
         path = scale(**changes)
         done = snakemake("-n", "-p", "--forceall", "--config", f"scale={path}")
         assert done.returncode == 0, done.stderr
-        found = commands(done.stdout, "paper-train") + commands(done.stdout, "paper-sft")
+        found = commands(done.stdout, "train") + commands(done.stdout, "sft")
         return {
             option(words, "model-out").split("/")[-1]: option(words, "state") for words in found
         }
@@ -202,12 +198,11 @@ def test_the_rules_have_a_good_form():
 PAGE = (paths.ROOT / "docs/paper-scale.md").read_text(encoding="utf-8")
 
 
-def test_the_page_names_every_rule_and_every_command(plan):
+def test_the_page_names_every_rule(plan):
     _, text = plan
     table = text.split("Job stats:")[1].split("total")[0]
-    rules = set(re.findall(r"^(paper_\w+)\s+\d+$", table, re.MULTILINE))
-    joins = {"paper_merge", "paper_run_table", "paper_scores"}  # `ares merge`
-    assert [rule for rule in rules - joins if f"`{rule}`" not in PAGE] == []
+    rules = set(re.findall(r"^(\w+)\s+\d+$", table, re.MULTILINE)) - {"job", "all"}
+    assert [rule for rule in rules if f"`{rule}`" not in PAGE] == []
     assert f"8 models x {len(load_config('paper-7b')['evaluation']['benchmarks'])}" in PAGE
 
 

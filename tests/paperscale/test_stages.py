@@ -1,4 +1,4 @@
-"""Every stage of a paper scale, run by its command on the shipped model and on small data."""
+"""Every stage of a paper scale, run on the shipped model and on small data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ from ares.benchmarks.registry import TRAINING_DATA
 from ares.io import read_table, write_table
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
+from tests.steps import joined, launched, script
 
 
 def run(*words: object) -> None:
     assert cli.main([str(word) for word in words]) == 0, words
+
+
+def curate(folder: Path, pass_rates: str, pool: str, out: str) -> int:
+    tables = {"pass_rates": pass_rates, "pool": pool}
+    given = {name: str(folder / f"{table}.parquet") for name, table in tables.items()}
+    config = folder / "paper-small.yaml"
+    return script("data_curate", config, folder / f"{out}.parquet", input=given)
 
 
 @pytest.fixture(scope="module")
@@ -35,32 +43,28 @@ def done(parts, tmp_path_factory) -> Path:
             )
         )
     )
-    told = ["--config", config]
     for use in ("cold-start", "aepo"):
-        run("paper-problems", *told, "--use", use, "--out", folder / f"{use}.parquet")
-    for shard in (0, 1):
-        of = ["--problems", folder / "cold-start.parquet", "--shard", shard]
-        for command, table in (("paper-pass-rates", "rates"), ("paper-traces", "pool")):
-            out = [
-                "--store",
-                folder / f"{table}.sqlite",
-                "--out",
-                folder / f"{table}-{shard}.parquet",
-            ]
-            run(command, *told, *of, *out)
+        out = folder / f"{use}.parquet"
+        assert script("data_problems", config, out, wildcards={"use": use}) == 0
+    chosen = str(folder / "cold-start.parquet")
+    for shard in ("0", "1"):
+        rates, store = folder / f"rates-{shard}.parquet", folder / "rates.sqlite"
+        where = {"problems": chosen, "shard": shard, "store": store, "out": rates}
+        assert launched("pass_rates", config=config, **where) == 0
+        stored = {"store": str(folder / "pool.sqlite")}
+        rule = {"input": {"problems": chosen}, "wildcards": {"shard": shard}, "params": stored}
+        assert script("data_pool", config, folder / f"pool-{shard}.parquet", **rule) == 0
     for table in ("rates", "pool"):
-        shards = [folder / f"{table}-{shard}.parquet" for shard in (0, 1)]
-        run("merge", "--out", folder / f"{table}.parquet", *shards)
+        parts_of = [folder / f"{table}-{shard}.parquet" for shard in (0, 1)]
+        assert joined(parts_of, folder / f"{table}.parquet", config) == 0
     selection = folder / "selection.parquet"
-    run("paper-curate", *told, "--pass-rates", folder / "rates.parquet",
-        "--pool", folder / "pool.parquet", "--out", selection)  # fmt: skip
-    run("paper-sft", *told, "--selection", selection, "--curation", "adacs",
-        "--state", folder / "states/sft", "--model-out", folder / "adacs",
-        "--losses-out", folder / "losses.parquet")  # fmt: skip
-    run("paper-train", *told, "--prompts", folder / "aepo.parquet", "--arm", "ares", "--seed", 1,
-        "--start", folder / "adacs", "--state", folder / "states/ares",
-        "--model-out", folder / "ares", "--steps-out", folder / "steps.parquet",
-        "--timings-out", folder / "timings.parquet")  # fmt: skip
+    assert curate(folder, "rates", "pool", "selection") == 0
+    cold = {"state": folder / "states/sft", "losses_out": folder / "losses.parquet"}
+    cold |= {"selection": selection, "curation": "adacs", "model_out": folder / "adacs"}
+    assert launched("sft", config=config, **cold) == 0
+    run_of = {"arm": "ares", "seed": 1, "start": folder / "adacs", "state": folder / "states/ares"}
+    run_of |= {"prompts": folder / "aepo.parquet", "model_out": folder / "ares"}
+    assert launched("train", config=config, tables_out=folder, **run_of) == 0
     for name, model in (("base", BASE_MODEL), ("ares-s1", folder / "ares")):
         run("benchmark", "--model", model, "--name", name, "--backend", "transformers",
             "--registry", folder / "stand-ins/benchmarks.yaml",
@@ -121,9 +125,7 @@ def test_both_curations_select(done):
 def test_a_curation_of_other_tables_is_one_line(done, capsys, pass_rates, pool, told):
     other = read_table(done / "pool.parquet").assign(source=lambda t: "not " + t["source"])
     write_table(done / "others.parquet", other)
-    given = ["--pass-rates", done / f"{pass_rates}.parquet", "--pool", done / f"{pool}.parquet"]
-    words = ["--config", done / "paper-small.yaml", *given, "--out", done / "never.parquet"]
-    assert cli.main(["paper-curate", *map(str, words)]) == 2
+    assert curate(done, pass_rates, pool, "never") == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("ares: error: ") and told in error
     assert not (done / "never.parquet").exists()

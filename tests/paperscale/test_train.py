@@ -197,11 +197,10 @@ def test_two_processes_train_and_write_once(scale, parts, tmp_path):
     write_table(tmp_path / "prompts.parquet", prompts_of(loaded, ["cards", "numbers"]))
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-         "-m", "--", "ares", "paper-train", "--config", str(config),
+         "-m", "--", "ares.steps.train", "--config", str(config),
          "--prompts", str(tmp_path / "prompts.parquet"), "--arm", "ares", "--seed", "1",
          "--start", "data/base", "--state", str(tmp_path / "state"),
-         "--model-out", str(tmp_path / "model"), "--steps-out", str(tmp_path / "steps.parquet"),
-         "--timings-out", str(tmp_path / "timings.parquet")],
+         "--model-out", str(tmp_path / "model"), "--tables-out", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, timeout=280,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")},
     )  # fmt: skip

@@ -15,6 +15,7 @@ from ares.cli import main
 from ares.io import read_table
 from tests.backends.stub import Answer, Stub, Trouble, http, name_of, said, status
 from tests.coldstart.scenes import asking
+from tests.steps import launched
 
 #: Of a form that no pattern for keys knows.
 KEY = "correct-horse-battery-4711"
@@ -132,7 +133,8 @@ def test_a_teacher_of_the_cold_start_leaves_no_key(tmp_path, model_folder, capfd
         return Answer(r"\boxed{ 3 + 2 = 5 }", reasoning=thought)
 
     with Stub(answer, trouble, api_key=KEY) as server:
-        statuses = [main(asking(tmp_path, model_folder, server.url)) for _ in range(2)]
+        words = asking(tmp_path, model_folder, server.url)
+        statuses = [launched("traces", *words) for _ in range(2)]
     assert statuses[-1] == 0 and len(asked) > 3, "the second run asks what the first did not get"
     # A thought that quoted the key is no word of this model's any more, and was left out.
     assert set(read_table(tmp_path / "pool.parquet")["text"]) == {

@@ -1,4 +1,4 @@
-"""Every arm of the smoke scale goes through `ares train`, and writes what docs/metrics.md says."""
+"""Every arm of the smoke scale is trained, and writes what docs/metrics.md says."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import yaml
 from transformers import TrainerCallback
 
 from ares import paths
-from ares.cli import main
 from ares.config import load_config
 from ares.io import read_table
 from ares.method.presets import PRESETS, preset
 from ares.model.load import load_policy
 from ares.training import run as module
+from tests.steps import launched
 
 ARMS = load_config("smoke")["aepo"]["arms"]
 BUCKETS = {"easy", "medium", "hard"}
@@ -34,17 +34,14 @@ def config(scenes, tmp_path_factory) -> Path:
 
 
 def train(config: Path, arm: str, start: Path, out: Path) -> int:
-    """The real command."""
-    tables = [f"--{name}-out={out / f'{name}.parquet'}" for name in TABLES]
-    return main(
-        ["train", f"--config={config}", f"--arm={arm}", "--seed=1", f"--start={start}",
-         f"--state={out / 'state'}", f"--model-out={out / 'model'}", *tables]
-    )  # fmt: skip
+    """The real step."""
+    where = {"state": out / "state", "model_out": out / "model", "tables_out": out}
+    return launched("train", config=config, arm=arm, seed=1, start=start, **where)
 
 
 @pytest.fixture(scope="module")
 def trained(scenes, config, lively_folder, tmp_path_factory) -> dict[str, Path]:
-    """What `ares train` writes, by arm."""
+    """What the training step writes, by arm."""
     folders = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "verifier", lambda world: scenes.odd_length)

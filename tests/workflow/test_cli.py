@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -13,7 +12,6 @@ from ares import __version__, cli
 from ares.cli import status_of
 from ares.config import load_config
 from ares.errors import UserError
-from ares.io import read_table, write_table
 
 
 def fail(error: BaseException):
@@ -106,35 +104,3 @@ def test_help_needs_no_heavy_imports():
     )
     heavy = {"torch", "transformers", "pandas", "pyarrow", "matplotlib", "numpy", "jsonschema"}
     assert heavy & set(done.stdout.split()) == set()
-
-
-def test_merge_keeps_the_order_of_the_shards(tmp_path):
-    shards = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
-    write_table(shards[0], pd.DataFrame({"id": [4, 2], "entropy": [[0.5], [0.25, 1.0]]}))
-    write_table(shards[1], pd.DataFrame({"id": [3], "entropy": [[2.0]]}))
-    assert cli.main(["merge", "--out", str(tmp_path / "all.parquet"), *map(str, shards)]) == 0
-    merged = read_table(tmp_path / "all.parquet")
-    assert list(merged["id"]) == [4, 2, 3]
-    assert [list(row) for row in merged["entropy"]] == [[0.5], [0.25, 1.0], [2.0]]
-
-
-def test_merge_of_shards_without_rows_keeps_the_types_of_the_others(tmp_path):
-    empty = pd.DataFrame(columns=["arm", "rollout", "correct"])
-    filled = pd.DataFrame({"arm": ["paper"], "rollout": [3], "correct": [True]})
-    shards = [tmp_path / f"{n}.parquet" for n in range(3)]
-    for path, table in zip(shards, (empty, filled, empty), strict=True):
-        write_table(path, table)
-    out = tmp_path / "all.parquet"
-    assert cli.main(["merge", "--out", str(out), *map(str, shards)]) == 0
-    assert read_table(out).dtypes.equals(filled.dtypes) and len(read_table(out)) == 1
-    assert cli.main(["merge", "--out", str(out), str(shards[0]), str(shards[2])]) == 0
-    assert list(read_table(out)) == list(empty) and read_table(out).empty
-
-
-def test_merge_refuses_shards_of_different_tables(tmp_path, capsys):
-    shards = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
-    write_table(shards[0], pd.DataFrame({"id": [4]}))
-    write_table(shards[1], pd.DataFrame({"name": ["x"]}))
-    assert cli.main(["merge", "--out", str(tmp_path / "all.parquet"), *map(str, shards)]) == 2
-    assert "1.parquet: its columns differ" in capsys.readouterr().err
-    assert not (tmp_path / "all.parquet").exists()

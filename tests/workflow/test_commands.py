@@ -1,8 +1,11 @@
-"""The commands of the workflow on a small untrained model: tables, shards, mistakes in one line."""
+"""The steps of the workflow on a small untrained model: tables, shards, mistakes in one line."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,8 @@ import yaml
 
 from ares.cli import main
 from ares.io import read_table, write_table
+from ares.paths import ROOT
+from tests.steps import joined, script
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +46,24 @@ def place(model_folder, tmp_path_factory):
         "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 20},
     }
     (folder / "try.yaml").write_text(yaml.safe_dump(config))
-    run(folder, "problems", "--out", "problems.parquet")
+    scale = folder / "try.yaml"
+    assert script("problems", scale, folder / "problems.parquet") == 0
     for shard in "01":
-        run(folder, "rollouts", "--problems", "problems.parquet", "--shard", shard,
-            "--out", f"{shard}.parquet")  # fmt: skip
-    shards = [str(folder / f"{shard}.parquet") for shard in "01"]
-    assert main(["merge", "--out", str(folder / "rollouts.parquet"), *shards]) == 0
+        assert roll_out(folder, shard, f"{shard}.parquet") == 0
+    shards = [folder / f"{shard}.parquet" for shard in "01"]
+    assert joined(shards, folder / "rollouts.parquet", scale) == 0
     return folder
 
 
-def run(folder, command: str, *arguments: str) -> None:
-    paths = [str(folder / a) if a.endswith(".parquet") else a for a in arguments]
-    assert main([command, "--config", str(folder / "try.yaml"), *paths]) == 0
+def roll_out(folder, shard: str, out: str) -> int:
+    given = {"problems": str(folder / "problems.parquet")}
+    shards = {"shard": shard}
+    return script("rollouts", folder / "try.yaml", folder / out, input=given, wildcards=shards)
+
+
+def label(folder, rollouts: str) -> int:
+    out = {"tokens": str(folder / "tokens.parquet"), "top_k": str(folder / "top.parquet")}
+    return script("tokens", folder / "try.yaml", out, input={"rollouts": str(folder / rollouts)})
 
 
 def test_rollouts_cover_every_problem_and_sample_once(place) -> None:
@@ -70,25 +81,34 @@ def test_rollouts_cover_every_problem_and_sample_once(place) -> None:
 
 
 def test_the_same_shard_has_the_same_bytes(place) -> None:
-    run(
-        place,
-        "rollouts",
-        "--problems",
-        "problems.parquet",
-        "--shard",
-        "1",
-        "--out",
-        "again.parquet",
-    )
+    assert roll_out(place, "1", "again.parquet") == 0
     assert (place / "again.parquet").read_bytes() == (place / "1.parquet").read_bytes()
 
 
-def test_tokens_and_causal_labels_join_the_rollouts(place) -> None:
-    run(place, "tokens", "--rollouts", "rollouts.parquet", "--out", "tokens.parquet",
-        "--top-out", "top.parquet")  # fmt: skip
-    run(
-        place, "causal", "--rollouts", "rollouts.parquet", "--shard", "0", "--out", "causal.parquet"
+def test_a_shard_that_there_is_not_is_one_line(place, capsys) -> None:
+    assert roll_out(place, "2", "none.parquet") == 2
+    assert "--shard 2: there are 2, from 0" in one_line(capsys)
+
+
+def test_what_a_step_prints_stands_in_its_log_too(place) -> None:
+    code = (
+        "from tests.steps import script; import sys; "
+        "sys.exit(script('join', 'smoke', 'never', 'log.txt', input={'parts': ['a', 'a']}))"
     )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    told = "ares: error: a: is named twice; its rows would count twice\n"
+    assert (done.returncode, done.stdout) == (2, told)
+    assert (place / "log.txt").read_text() == told and not (place / "never").exists()
+
+
+def test_tokens_and_causal_labels_join_the_rollouts(place) -> None:
+    assert label(place, "rollouts.parquet") == 0
+    given = {"rollouts": str(place / "rollouts.parquet")}
+    out, shards = place / "causal.parquet", {"shard": "0"}
+    assert script("causal", place / "try.yaml", out, input=given, wildcards=shards) == 0
     rollouts, tokens = read_table(place / "rollouts.parquet"), read_table(place / "tokens.parquet")
     assert len(tokens) == rollouts.n_tokens.sum()
     sampled = np.concatenate(rollouts.sort_values("rollout_id").entropy.to_list())
@@ -98,15 +118,20 @@ def test_tokens_and_causal_labels_join_the_rollouts(place) -> None:
     assert set(read_table(place / "top.parquet").columns) >= {"entropy", "top_logprobs"}
 
 
-def evaluated(place, name: str, arm: str, seed: int, *more: str) -> pd.DataFrame:
-    model = ["--model", str(place / "model"), "--arm", arm, "--seed", str(seed)]
-    run(place, "evaluate", *model, *more, "--out", f"{name}.parquet")
-    return read_table(place / f"{name}.parquet")
+def evaluated(place, name: str, arm: str, seed: int, *threshold: str, scale="try.yaml") -> int:
+    return script(
+        "evaluate",
+        place / scale,
+        place / f"{name}.parquet",
+        input={"threshold": [str(place / table) for table in threshold]},
+        params={"model": str(place / "model"), "arm": arm, "seed": seed},
+    )
 
 
 def test_models_are_tested_on_the_same_prompts_with_one_threshold(place) -> None:
-    base = evaluated(place, "base", "base", 0)
-    other = evaluated(place, "other", "ares", 7, "--threshold-from", "base.parquet")
+    assert evaluated(place, "base", "base", 0) == 0
+    assert evaluated(place, "other", "ares", 7, "base.parquet") == 0
+    base, other = read_table(place / "base.parquet"), read_table(place / "other.parquet")
     assert len(base) == 12 and set(base["samples"]) == {2}
     assert list(base.columns[:4]) == ["arm", "seed", "problem_id", "level"]
     assert set(base["arm"]) == {"base"} and set(base["seed"]) == {0}
@@ -116,11 +141,9 @@ def test_models_are_tested_on_the_same_prompts_with_one_threshold(place) -> None
 
 
 def test_a_threshold_of_other_prompts_is_one_line(place, capsys) -> None:
-    base = evaluated(place, "base", "base", 0)
-    write_table(place / "fewer.parquet", base.iloc[:-1])
-    model = ["--model", str(place / "model"), "--arm", "ares", "--seed", "1"]
-    tables = ["--threshold-from", str(place / "fewer.parquet"), "--out", str(place / "x.parquet")]
-    assert main(["evaluate", "--config", str(place / "try.yaml"), *model, *tables]) == 2
+    assert evaluated(place, "base", "base", 0) == 0
+    write_table(place / "fewer.parquet", read_table(place / "base.parquet").iloc[:-1])
+    assert evaluated(place, "x", "ares", 1, "fewer.parquet") == 2
     assert "evaluate the base model again" in one_line(capsys)
     assert not (place / "x.parquet").exists()
 
@@ -129,11 +152,9 @@ def test_a_level_with_too_few_test_problems_is_said(place, tmp_path, capsys) -> 
     config = yaml.safe_load((place / "try.yaml").read_text())
     config["problems"] = {"per_level": 1, "levels": ["easy"], "presentations": ["text"]}
     config["evaluation"] = {"per_level": 5000, "samples": 1, "max_new_tokens": 4}
-    (tmp_path / "many.yaml").write_text(yaml.safe_dump(config))
-    model = ["--model", str(place / "model"), "--arm", "base", "--seed", "0"]
-    out = tmp_path / "all.parquet"
-    command = ["evaluate", "--config", str(tmp_path / "many.yaml"), *model, "--out", str(out)]
-    assert main(command) == 0
+    (place / "many.yaml").write_text(yaml.safe_dump(config))
+    assert evaluated(place, "all", "base", 0, scale="many.yaml") == 0
+    out = place / "all.parquet"
     number = len(read_table(out))
     assert 150 < number < 300
     said = capsys.readouterr().out
@@ -144,9 +165,7 @@ def test_rollouts_of_another_model_are_refused(place, capsys) -> None:
     changed = read_table(place / "rollouts.parquet")
     changed["entropy"] = [entropy + 0.1 for entropy in changed["entropy"]]
     write_table(place / "changed.parquet", changed)
-    arguments = ["--rollouts", str(place / "changed.parquet"), "--out", str(place / "x.parquet"),
-                 "--top-out", str(place / "y.parquet")]  # fmt: skip
-    assert main(["tokens", "--config", str(place / "try.yaml"), *arguments]) == 2
+    assert label(place, "changed.parquet") == 2
     assert "another model or temperature" in one_line(capsys)
 
 
@@ -210,23 +229,16 @@ def test_too_many_problems_is_one_line(place, tmp_path, capsys) -> None:
     config = yaml.safe_load((place / "try.yaml").read_text())
     config["problems"] = {"per_level": 5000, "levels": ["easy"]}
     (tmp_path / "many.yaml").write_text(yaml.safe_dump(config))
-    out = str(tmp_path / "problems.parquet")
-    assert main(["problems", "--config", str(tmp_path / "many.yaml"), "--out", out]) == 2
+    assert script("problems", tmp_path / "many.yaml", tmp_path / "problems.parquet") == 2
     assert "has only about" in one_line(capsys)
 
 
 def test_a_table_that_is_missing_or_damaged_is_one_line(place, tmp_path, capsys) -> None:
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 nothing")
     for name, message in (("bad.parquet", "not a readable table"), ("no.parquet", "no such table")):
-        arguments = [
-            "--rollouts",
-            str(tmp_path / name),
-            "--shard",
-            "0",
-            "--out",
-            str(tmp_path / "o"),
-        ]
-        assert main(["causal", "--config", str(place / "try.yaml"), *arguments]) == 2
+        given = {"rollouts": str(tmp_path / name)}
+        out, shards = tmp_path / "o.parquet", {"shard": "0"}
+        assert script("causal", place / "try.yaml", out, input=given, wildcards=shards) == 2
         assert message in one_line(capsys)
 
 

@@ -18,11 +18,11 @@ from ares import cli
 from ares.analysis import agreement
 from ares.config import load_config
 from ares.io import write_json, write_table
+from ares.manifest import fingerprint
 from ares.paths import ROOT
 from ares.sampling.policy import load, sampling_of
 from ares.sampling.rollouts import roll_out, tasks_from_table
 from ares.versions import KEY, SCHEMA
-from ares.workflow.manifest import fingerprint
 from tests.workflow.two_clones import copy_repository
 
 STEPS = pd.DataFrame({"step": [1, 2, 3], "reward": [0.1, 0.2, 0.3], "arm": ["a", "b", "c"]})

@@ -6,7 +6,8 @@ from pathlib import Path
 from ares import cli, paths
 from ares.cli.runs import summary_lines
 from ares.io import read_json
-from ares.workflow.manifest import fingerprint, job_seconds, wall_seconds
+from ares.manifest import fingerprint, job_seconds, wall_seconds
+from tests.steps import script
 
 #: SHA-256 of the three bytes "abc", from FIPS 180-2.
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -34,6 +35,13 @@ def test_wall_time_counts_what_ran_side_by_side_once_and_no_pause(tmp_path):
     assert wall_seconds(tmp_path / "none") == 0
 
 
+def write(out, benchmarks, tables, figures, notebooks, timed) -> int:
+    made = {"tables": tables, "made": [], "figures": figures, "notebooks": notebooks}
+    given = {"benchmarks": str(benchmarks), "timed": timed}
+    made = {name: [str(file) for file in files] for name, files in made.items()}
+    return script("manifest", "smoke", out, input=made, params=given)
+
+
 def test_manifest_holds_hashes_config_and_times(tmp_path):
     table, figure, out = tmp_path / "t.parquet", tmp_path / "f.png", tmp_path / "manifest.json"
     table.write_bytes(b"abc")
@@ -41,9 +49,7 @@ def test_manifest_holds_hashes_config_and_times(tmp_path):
     benchmarks = tmp_path / "benchmarks"
     benchmarks.mkdir()
     (benchmarks / "tokens.tsv").write_text("s\n90\n")
-    command = ["manifest", "--config", "smoke", "--benchmarks", str(benchmarks)]
-    command += ["--tables", str(table), "--figures", str(figure), "--notebooks", "n.ipynb"]
-    assert cli.main([*command, "--out", str(out)]) == 0
+    assert write(out, benchmarks, [table], [figure], ["n.ipynb"], []) == 0
     manifest = read_json(out)
     assert manifest["tables"] == {str(table): {"sha256": ABC, "bytes": 3}}
     assert manifest["figures"][str(figure)]["bytes"] == 0
@@ -59,18 +65,16 @@ def test_what_holds_wall_times_is_listed_without_a_hash(tmp_path, capsys):
     for file in files.values():
         file.write_bytes(b"abc")
     out = tmp_path / "manifest.json"
-    command = ["manifest", "--config", "smoke", "--benchmarks", str(tmp_path), "--out", str(out)]
-    command += ["--tables", str(files["a.parquet"]), str(files["timings.parquet"])]
-    command += ["--figures", str(files["cost.png"]), "--timed"]
+    tables, figures = [files["a.parquet"], files["timings.parquet"]], [files["cost.png"]]
     timed = [str(files["timings.parquet"]), str(files["cost.png"])]
-    assert cli.main([*command, *timed]) == 0
+    assert write(out, tmp_path, tables, figures, [], timed) == 0
     manifest = read_json(out)
     known = {"sha256": ABC, "bytes": 3}
     assert manifest["tables"] == {str(files["a.parquet"]): known, timed[0]: None}
     assert manifest["figures"] == {timed[1]: None}
     out.unlink()
-    assert cli.main([*command, "elsewhere/timings.parquet"]) == 2
-    assert "elsewhere/timings.parquet: not among the tables" in capsys.readouterr().err
+    assert write(out, tmp_path, tables, figures, [], ["elsewhere/timings.parquet"]) == 2
+    assert "elsewhere/timings.parquet: holds times, but is no table" in capsys.readouterr().err
     assert not out.exists()
 
 

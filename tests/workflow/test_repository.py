@@ -6,9 +6,8 @@ import subprocess
 
 import pytest
 
-from ares import repository
+from ares import manifest, repository
 from ares.base import publish
-from ares.workflow import manifest
 
 
 def test_without_git_there_is_no_commit_and_no_error(monkeypatch, tmp_path):

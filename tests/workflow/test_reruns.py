@@ -1,7 +1,7 @@
 """What runs again after a change: that which depends on it, and nothing else.
 
-The workflow is run in a copy of the repository, with stand-ins for `ares` and `papermill` that
-write empty outputs. Snakemake then plans on its own records, as it would after a real run.
+The workflow is run in a copy of the repository whose steps, and `papermill`, write empty outputs
+and end. Snakemake then plans on its own records, as it would after a real run.
 """
 
 from __future__ import annotations
@@ -47,41 +47,48 @@ CONFIG = {
     },
     "evaluation": {"per_level": 1, "samples": 2, "max_new_tokens": 20},
 }
-#: `ares` and `papermill` in one: every output of the command line is made, empty.
-STAND_IN = """#!{python} -IS
+#: What all jobs of the copy do in place of their work.
+STAND_IN = """
+import json
 import os
 import sys
 import time
 from pathlib import Path
 
-words = sys.argv[1:]
-time.sleep(float(os.environ.get("STAND_IN_S", 0)))
-while not Path(os.environ.get("STAND_IN_UNTIL", ".")).exists():
-    time.sleep(0.05)
-if Path(sys.argv[0]).name == "papermill":
-    import json
+
+def make(files):
+    time.sleep(float(os.environ.get("STAND_IN_S", 0)))
+    while not Path(os.environ.get("STAND_IN_UNTIL", ".")).exists():
+        time.sleep(0.05)
+    for path in map(Path, files):
+        if path.suffix:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "config.json").write_text("{}")
+    with open("calls.txt", "a") as calls:
+        calls.write(" ".join(map(str, files)) + "\\n")
+    sys.exit()
+
+
+def launched():
+    given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+    tables = Path(given.get("--tables-out", "."))
+    runs = [tables / f"{name}.parquet" for name in ("steps", "timings", "validation", "trees")]
+    named = [given[option] for option in ("--out", "--model-out") if option in given]
+    make(named + runs * ("--tables-out" in given))
+
+
+def papermill():
+    words = sys.argv[1:]
     parameters = json.loads(Path(words[words.index("-f") + 1]).read_text())
-    name = Path(words[-1]).stem
-    files = [words[-1]] + [
-        f"{{parameters['figures']}}/{{figure}}.{{ending}}"
-        for figure in json.loads(Path("figures.json").read_text())[name]
-        for ending in ("png", "pdf", "csv")
-    ]
-else:
-    pairs = zip(words, words[1:])
-    files = [value for option, value in pairs if option == "--out" or option.endswith("-out")]
-for path in map(Path, files):
-    if path.suffix:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-    else:
-        path.mkdir(parents=True)
-        (path / "config.json").write_text("{{}}")
-with open("calls.txt", "a") as calls:
-    calls.write(" ".join(words) + "\\n")
+    figures = json.loads(Path("figures.json").read_text())[Path(words[-1]).stem]
+    endings = ("png", "pdf", "csv")
+    make([words[-1]] + [f"{parameters['figures']}/{f}.{e}" for f in figures for e in endings])
 """
 #: What follows every new test of a model.
-AFTER_A_TEST = {"evaluation": 1, "findings": 1, "manifest": 1, "findings_page": 1, "all": 1} | {
+AFTER_A_TEST = {"findings": 1, "manifest": 1, "findings_page": 1, "all": 1} | {
     f"notebook_{name}": 1
     for name in ("08_cold_start", "09_training", "10_ablation", "11_benchmarks")
 }
@@ -99,14 +106,24 @@ def place(tmp_path_factory) -> Path:
 
 
 def make_stand_in(folder: Path) -> None:
-    """Copy the repository into `folder`, with stand-ins for what its jobs call."""
+    """Copy the repository into `folder`, with stand-ins for the work of its jobs."""
     copy_repository(folder)
     listed = yaml.safe_load((folder / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
     figures = {name: spec["figures"] for name, spec in listed.items()}
     (folder / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
-    for name in ("ares", "papermill"):
-        (folder / "bin" / name).write_text(STAND_IN.format(python=os.path.realpath(sys.executable)))
-        (folder / "bin" / name).chmod(0o755)
+    (folder / "stand_in.py").write_text(STAND_IN)
+    # The modules that a step imports are still named in it: they are the inputs of its rule.
+    for script in (folder / "workflow/scripts").glob("*.py"):
+        first = "import stand_in\n\nstand_in.make(snakemake.output)\n"
+        script.write_text(first + script.read_text())
+    for step in (folder / "ares/steps").glob("[a-z]*.py"):
+        first = "import stand_in\n\nif __name__ == '__main__':\n    stand_in.launched()\n"
+        text, future = step.read_text(), "from __future__ import annotations\n"
+        step.write_text(text.replace(future, future + first))
+    python = os.path.realpath(sys.executable)
+    papermill = folder / "bin/papermill"
+    papermill.write_text(f"#!{python}\nimport stand_in\n\nstand_in.papermill()\n")
+    papermill.chmod(0o755)
 
 
 def copy_repository(folder: Path) -> None:
@@ -175,34 +192,47 @@ def test_a_finished_run_is_finished(place):
 
 def test_a_seed_more_is_one_run_more(place):
     write_config(place, **{"aepo.arms": ARMS | {"grpo": {"seeds": [1, 5]}}})
-    assert planned(place) == {"train": 1, "evaluate": 1, "run_table": 4, **AFTER_A_TEST}
+    assert planned(place) == {"train": 1, "evaluate": 1, "join": 5, **AFTER_A_TEST}
 
 
 @pytest.mark.slow
 def test_an_arm_more_is_its_runs_more(place):
     write_config(place, **{"aepo.arms": ARMS | {"dapo": {"seeds": [1, 2]}}})
-    assert planned(place) == {"train": 2, "evaluate": 2, "run_table": 4, **AFTER_A_TEST}
+    assert planned(place) == {"train": 2, "evaluate": 2, "join": 5, **AFTER_A_TEST}
+
+
+def test_a_preset_more_reaches_no_run_and_a_changed_one_its_own(place):
+    write_config(place)
+    presets = place / "ares/method/presets.yaml"
+    text = presets.read_text(encoding="utf-8")
+    try:
+        presets.write_text(f"{text}  mine:\n    kl: [none, ours]\n", encoding="utf-8")
+        assert planned(place) == {}
+        presets.write_text(text.replace("[none, GRPO]", "[main_text, ours]"), encoding="utf-8")
+        assert planned(place)["train"] == 1
+    finally:
+        presets.write_text(text, encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_a_changed_arm_is_trained_again_alone(place):
     write_config(place, **{"aepo.arms.grpo.start": "cs-vanilla"})
-    assert planned(place) == {"train": 1, "evaluate": 1, "run_table": 4, **AFTER_A_TEST}
+    assert planned(place) == {"train": 1, "evaluate": 1, "join": 5, **AFTER_A_TEST}
 
 
 #: Another value for one key, and what it reaches.
 CHANGES = {
-    "aepo.lr": (1e-4, {"train": 4, "evaluate": 4, "run_table": 4, **AFTER_A_TEST}),
+    "aepo.lr": (1e-4, {"train": 4, "evaluate": 4, "join": 5, **AFTER_A_TEST}),
     "aepo.checkpoint_every": (3, {"manifest": 1, "findings_page": 1, "all": 1}),
-    "evaluation.samples": (3, {"evaluate": 7, **AFTER_A_TEST}),
+    "evaluation.samples": (3, {"evaluate": 7, "join": 1, **AFTER_A_TEST}),
     # The run that starts from the base model does not see the cold start.
     "cold_start.size": (
         5,
-        {"curate": 1, "sft": 2, "train": 3, "evaluate": 5, "run_table": 4, **AFTER_A_TEST},
+        {"curate": 1, "sft": 2, "train": 3, "evaluate": 5, "join": 5, **AFTER_A_TEST},
     ),
     "causal.continuations": (
         4,
-        {"causal_shard": 1, "causal": 1, "findings": 1, "notebook_02_windows": 1}
+        {"causal_shard": 1, "join": 1, "findings": 1, "notebook_02_windows": 1}
         | {"manifest": 1, "findings_page": 1, "all": 1},
     ),
     "bootstrap.resamples": (
@@ -224,13 +254,13 @@ def test_a_changed_value_reaches_what_reads_it(place, key):
 
 
 @pytest.mark.slow
-def test_a_changed_module_reaches_the_commands_that_import_it(place):
+def test_a_changed_module_reaches_the_steps_that_import_it(place):
     write_config(place)
     module = place / "ares/coldstart/curate.py"
     module.write_text(module.read_text(encoding="utf-8") + "\n# another comment\n")
     jobs = planned(place)
     assert jobs["curate"] == 1 and jobs["sft"] == 2
-    assert "pass_rates" not in jobs and "rollout_shard" not in jobs
+    assert "pass_rate_shard" not in jobs and "rollout_shard" not in jobs
 
 
 @pytest.mark.slow

@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ares import cli, paths
+from ares import paths, reference
 from ares.config import load_config, scales
 from ares.report.page import Commands
-from ares.workflow import reference
-from tests.commands import check_command
 
-SMALL_WORLDS = [name for name in scales() if not load_config(name).of_data_sets]
-
+#: Scales of the small world.
+WORLDS = [name for name in scales() if not load_config(name).of_data_sets]
 LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
 
 
@@ -77,7 +75,7 @@ def test_a_bare_run_makes_the_laptop_figures():
     assert "--config config/laptop.yaml" in done.stdout
 
 
-@pytest.mark.parametrize("scale", [name for name in SMALL_WORLDS if name != "smoke"])
+@pytest.mark.parametrize("scale", WORLDS)
 def test_every_other_scale_can_be_planned(scale):
     done = snakemake("-n", "--forceall", "--config", f"scale={scale}")
     assert done.returncode == 0, done.stderr
@@ -101,9 +99,16 @@ def option(command: str, name: str) -> str:
     return words[words.index(f"--{name}") + 1]
 
 
-def commands(plan: str, name: str) -> list[str]:
-    """The command lines of `ares NAME` in a plan."""
-    return re.findall(rf"^\s*(?:Shell command: )?(ares {name} .*)$", plan, re.MULTILINE)
+def commands(plan: str, step: str) -> list[str]:
+    """The command lines of a step that a launcher starts."""
+    return re.findall(rf"(python -m ares\.steps\.{step} .*)$", plan, re.MULTILINE)
+
+
+def jobs_of(plan: str, rule: str) -> list[dict[str, list[str]]]:
+    """What a plan says of every job of a rule: inputs, outputs, wildcards and so on."""
+    blocks = re.findall(rf"^(?:local)?rule {rule}:\n((?: +.*\n)+)", plan, re.MULTILINE)
+    lines = [re.findall(r"^ +(\w+): (.*)$", block, re.MULTILINE) for block in blocks]
+    return [{part: files.split(", ") for part, files in found} for found in lines]
 
 
 def test_every_arm_is_trained_with_every_seed_from_its_start(smoke_plan):
@@ -113,49 +118,38 @@ def test_every_arm_is_trained_with_every_seed_from_its_start(smoke_plan):
     assert starts.pop("ares-from-vanilla") == "results/smoke/models/cs-vanilla"
     assert set(starts.values()) == {"results/smoke/models/adacs"}
     # No two runs write or keep the same thing.
-    for name in ("state", "model-out", "steps-out", "timings-out", "validation-out", "trees-out"):
+    for name in ("state", "model-out", "tables-out"):
         assert len({option(line, name) for line in trained}) == len(trained)
 
 
 def test_every_model_is_tested_with_the_threshold_of_the_base(smoke_plan):
-    tested = commands(smoke_plan, "evaluate")
-    found = {(option(line, "arm"), option(line, "seed")) for line in tested}
-    assert found == runs_of("smoke") | {("base", "0"), ("adacs", "0"), ("cs-vanilla", "0")}
-    for line in tested:
-        arm, seed = option(line, "arm"), option(line, "seed")
-        name = arm if seed == "0" else f"{arm}-s{seed}"
-        folder = "data/base" if arm == "base" else f"results/smoke/models/{name}"
-        assert option(line, "model") == folder
-        assert option(line, "out") == f"results/smoke/evaluations/{name}.parquet"
-        if arm != "base":
-            assert option(line, "threshold-from") == "results/smoke/evaluations/base.parquet"
-    assert sum("--threshold-from" not in line for line in tested) == 1
+    tested = jobs_of(smoke_plan, "evaluate")
+    models = {job["wildcards"][0].removeprefix("model=") for job in tested}
+    runs = {f"{arm}-s{seed}" for arm, seed in runs_of("smoke")}
+    assert models == runs | {"base", "adacs", "cs-vanilla"}
+    base = "results/smoke/evaluations/base.parquet"
+    for job in tested:
+        (model,) = (name.removeprefix("model=") for name in job["wildcards"])
+        weights = "data/base/model.safetensors"
+        folder = weights if model == "base" else f"results/smoke/models/{model}"
+        assert folder in job["input"]
+        assert job["output"] == [f"results/smoke/evaluations/{model}.parquet"]
+        assert (base in job["input"]) == (model != "base")
 
 
-@pytest.mark.parametrize("command", ["pass-rates", "traces", "curate", "sft", "findings", "report"])
-def test_the_commands_of_the_rules_are_commands_of_ares(smoke_plan, command):
-    lines = commands(smoke_plan, command)
-    assert len(lines) == {"sft": 2}.get(command, 1)
-    for line in lines:
-        words = shlex.split(line.split(" 2>&1")[0])[1:]
-        check_command(words)
-
-
-def test_tables_and_figures_of_times_are_told_to_the_manifest(smoke_plan):
-    (line,) = commands(smoke_plan, "manifest")
-    words = shlex.split(line.split(" > ")[0])[1:]
-    told = cli.build_parser().parse_args(words)
-    figures = {f"figures/smoke/training_cost.{ending}" for ending in ("png", "pdf", "csv")}
-    assert set(told.timed) == {"results/smoke/timings.parquet", *figures}
-    assert set(told.timed) <= {*told.tables, *told.figures}
-    assert "results/smoke/findings.csv" in told.tables
+@pytest.mark.parametrize(
+    ("rule", "number"),
+    [("pass_rate_shard", 1), ("pool_shard", 1), ("curate", 1), ("sft", 2), ("findings_page", 1)],
+)
+def test_every_step_runs_as_often_as_it_should(smoke_plan, rule, number):
+    assert planned_jobs(smoke_plan)[rule] == number
 
 
 def test_every_table_of_the_workflow_is_kept_for_the_reference(smoke_plan):
-    (line,) = commands(smoke_plan, "manifest")
-    tables = cli.build_parser().parse_args(shlex.split(line.split(" > ")[0])[1:]).tables
+    (job,) = jobs_of(smoke_plan, "manifest")
     kept = {f"results/smoke/{name}.parquet" for name in reference.TABLES}
-    assert set(tables) == kept | {"results/smoke/findings.csv"}
+    made = {file for file in job["input"] if file.endswith(".parquet")}
+    assert made == kept and "results/smoke/findings.csv" in job["input"]
 
 
 def test_the_commands_on_the_findings_page_name_files_that_rules_make(smoke_plan):
@@ -249,7 +243,7 @@ def test_tables_are_passed_to_notebooks_that_read_some(smoke_plan):
         assert passed_parameters(smoke_plan, name) == expected
 
 
-def test_rules_depend_on_the_code_behind_their_commands():
+def test_rules_depend_on_the_code_behind_their_scripts():
     done = snakemake("--filegraph", "--forceall", "--config", "scale=smoke")
     assert done.returncode == 0, done.stderr
     # The graph is a drawing: a heading per rule, then its files, inputs first.

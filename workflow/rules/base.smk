@@ -4,13 +4,6 @@
 results/base-gpu has rule base_gpu make it first, and so for any other config/base-NAME.yaml.
 """
 
-import hashlib
-
-from ares.base.settings import load_base_config
-
-# Folder of a base model -> the config that makes it.
-BASES = {f"results/{path.stem}": str(path) for path in sorted(Path("config").glob("base*.yaml"))}
-
 
 def base_state(folder: str) -> str:
     """Return where an interrupted training keeps its state: a folder of its own for other settings.
@@ -19,8 +12,8 @@ def base_state(folder: str) -> str:
     """
     config = load_base_config(BASES[folder])
     kept = config.model_dump(mode="json", exclude={"workers", "checkpoint_every", "evaluation"})
-    of_run = json.dumps([kept, Path(config["world"]).read_text(encoding="utf-8")])
-    return f"{folder}-training/{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
+    world = Path(config.world).read_text(encoding="utf-8")
+    return f"{folder}-training/{digest(json.dumps([kept, world]))}"
 
 
 for BASE in BASES:
@@ -30,8 +23,8 @@ for BASE in BASES:
             Path(BASE).name.replace("-", "_")
         input:
             config=BASES[BASE],
-            world=load_base_config(BASES[BASE])["world"],
-            sources=module_sources("ares.workflow.train_base"),
+            world=load_base_config(BASES[BASE]).world,
+            sources=script_sources("base"),
         output:
             directory(BASE),
         log:
@@ -41,12 +34,11 @@ for BASE in BASES:
         priority: 20
         conda:
             "../envs/ares.yaml"
-        threads: 1 + load_base_config(BASES[BASE])["workers"]
+        threads: 1 + load_base_config(BASES[BASE]).workers
         params:
             # Beside the output, which Snakemake would remove; the next run goes on from there.
             state=base_state(BASE),
         message:
             "training a base model ({input.config})"
-        shell:
-            "ares train-base --config {input.config} --state {params.state} --out {output}"
-            " 2>&1 | tee {log}"
+        script:
+            "../scripts/base.py"

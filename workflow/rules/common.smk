@@ -1,21 +1,28 @@
 """The config of the run and the helpers of the rules; no rules here.
 
-What rules of scales with real models need besides stands in paper_common.smk.
+A scale's material is the small world, or data sets of problems for real models. The same rules make
+both; what differs is said here: the files that the material stands in, and what launches a job.
 """
 
 import ast
 import hashlib
 import json
 import os
+import re
+import shlex
 import sys
+from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from ares.config import PAPER, config_path, kind_of, load_config
+from ares.base.settings import load_base_config
+from ares.config import Gpus, Launch, Scale, config_path, load_config
 from ares.errors import UserError
 from ares.locks import end_jobs, job_prefix, owner, take
+from ares.method.presets import FILE, preset
 
 # One thread per job: jobs run side by side, and sums come out the same on every machine.
 # A fixed date makes the bytes of a PDF repeatable. Jobs find the commands of this very Python.
@@ -30,7 +37,7 @@ os.environ.update(
 )
 
 
-def chosen_config() -> tuple[str, dict]:
+def chosen_config() -> tuple[str, Scale]:
     """Return the file and the content of the config that `--config scale=...` chose.
 
     A mistake there ends Snakemake with one line, as it ends `ares`.
@@ -42,16 +49,27 @@ def chosen_config() -> tuple[str, dict]:
             "belong into a config file: --config scale=path/to/file.yaml"
         )
     try:
-        path = config_path(config.get("scale", "laptop"))
+        path = config_path(config.setdefault("scale", "laptop"))
         return os.path.relpath(path), load_config(path)
     except UserError as error:
         sys.exit(f"ares: error: {error}")
 
 
 CONFIG_FILE, SCALE = chosen_config()
-RESULTS = f"results/{SCALE['scale']}"
-FIGURES = f"figures/{SCALE['scale']}"
+RESULTS = f"results/{SCALE.scale}"
+FIGURES = f"figures/{SCALE.scale}"
 NOTEBOOKS = yaml.safe_load(Path("workflow/notebooks.yaml").read_text(encoding="utf-8"))
+
+# Whether the material is data sets of problems for a real model. Its registry files name the data
+# sets; the loaders read what they name.
+REAL = SCALE.of_data_sets
+MATERIAL = SCALE.training_data if REAL else [SCALE.world]
+# The small world's jobs run as they are, on one GPU where there is one.
+LAUNCH = SCALE.launch if REAL else Launch(training="python -m", sampling="python -m")
+GPUS = SCALE.gpus if REAL else Gpus(training=1, sampling=1)
+
+# Folder of a base model -> the config that makes it.
+BASES = {f"results/{path.stem}": str(path) for path in sorted(Path("config").glob("base*.yaml"))}
 
 # One workflow at a time makes the results of a scale; other scales may run beside it. Snakemake's
 # own lock is off (profiles/default): it outlives a killed run, and the first of several runs that
@@ -100,111 +118,152 @@ def start_alone() -> None:
 # Models that training can start from, arms, and runs (an arm with a seed). Every model is tested;
 # its arm and seed stand in the rows of its test.
 CURATIONS = ("adacs", "cs-vanilla")
-ARMS = SCALE["aepo"]["arms"]
-RUNS = {f"{arm}-s{seed}": (arm, seed) for arm, entry in ARMS.items() for seed in entry["seeds"]}
+ARMS = SCALE.aepo.arms
+RUNS = {f"{arm}-s{seed}": (arm, seed) for arm, entry in ARMS.items() for seed in entry.seeds}
 MODELS = {**{name: (name, 0) for name in ("base", *CURATIONS)}, **RUNS}
 
-# Tables that every run writes; the tables that findings are judged by; all there are. Files of
-# times differ from run to run, so the manifest lists them without a hash.
-RUN_TABLES = ("steps", "timings", "validation", "trees")
-JUDGED = ("rollouts", "tokens", "causal", "steps", "evaluation")
-TABLES = (
-    *("problems", "rollouts", "tokens", "top_k", "causal", "pass_rates", "pool", "selection"),
-    *(*RUN_TABLES, "evaluation"),
-)
+
+# What a scale makes: tables that every run writes; those that findings are judged by; all there
+# are. Files of times differ from run to run, so the manifest lists them without a hash.
+if REAL:
+    RUN_TABLES = ("steps", "timings")
+    TABLES = (
+        *("problems/cold-start", "problems/aepo", "pass_rates", "pool", "selection"),
+        *(f"losses/{curation}" for curation in CURATIONS),
+        *(*RUN_TABLES, "scores"),
+    )
+else:
+    RUN_TABLES = ("steps", "timings", "validation", "trees")
+    JUDGED = ("rollouts", "tokens", "causal", "steps", "evaluation")
+    TABLES = (
+        *("problems", "rollouts", "tokens", "top_k", "causal", "pass_rates", "pool", "selection"),
+        *(*RUN_TABLES, "evaluation"),
+    )
 TIMED_TABLES = ("timings",)
 
 
 def settings(*keys: str, **others: object) -> str:
-    """Return the parts of the config a rule depends on, as JSON.
+    """Return the parts of the config that a rule depends on, as JSON.
 
     Rules take this as a parameter, and the config file itself not as an input: Snakemake then runs
     a rule again when a value it reads has changed, and only then. Left out is what cannot change
     a result but by rounding: how many prompts share a batch in a validation or for pass rates.
 
-    keys: of the config; a dot leads into a section. others: values of other names.
+    keys: of the config; a dot leads into a section; None stands for what the material lacks.
+    others: values of other names.
     """
-    return json.dumps({**SCALE.dump(*keys), **others})
+    plain = SCALE.dump()
+    named = {
+        key: reduce(lambda part, name: (part or {}).get(name), key.split("."), plain)
+        for key in keys
+    }
+    return json.dumps({**named, **others})
 
 
-def shards(table: str) -> list[int]:
-    """Return the numbers of a table's shards."""
-    return list(range(SCALE[table]["shards"]))
-
-
-def model_files(wildcards) -> list[str]:
-    """Return the files of the model but its card, or none when it is a name on the hub.
-
-    A base model that a rule trains is there only later; its folder stands for its files.
-    """
-    if SCALE["model"] in BASES:
-        return [SCALE["model"]]
-    files = [path for path in Path(SCALE["model"]).glob("*") if path.is_file()]
-    return sorted(str(path) for path in files if path.suffix != ".md")
-
-
-def start_of(arm: str) -> str:
-    """Return the name of the model that an arm's training starts from."""
-    return ARMS[arm].get("start", "adacs")
-
-
-def start_model(wildcards) -> str:
-    """Return the folder (or the name on the hub) of the model that a run starts from."""
-    return model_folder(start_of(wildcards.arm))
-
-
-def start_files(wildcards) -> list[str]:
-    """Return what a run's first model consists of, as inputs."""
-    return files_of_model(start_of(wildcards.arm), wildcards)
-
-
-def evaluated_model(wildcards) -> str:
-    """Return the folder (or the name on the hub) of the model that is tested."""
-    return model_folder(wildcards.model)
-
-
-def evaluated_files(wildcards) -> list[str]:
-    """Return what the model that is tested consists of, as inputs."""
-    return files_of_model(wildcards.model, wildcards)
+def parts(folder: str, numbers: object) -> list[str]:
+    """Return the files of a table that is made in parts."""
+    return [f"{RESULTS}/{folder}/{number}.parquet" for number in numbers]
 
 
 def model_folder(name: str) -> str:
-    """Return where a model is, by its name in MODELS."""
-    return SCALE["model"] if name == "base" else f"{RESULTS}/models/{name}"
+    """Return where a model is, by its name in MODELS; the base model's may be one on the hub."""
+    return SCALE.model if name == "base" else f"{RESULTS}/models/{name}"
 
 
-def files_of_model(name: str, wildcards) -> list[str]:
-    """Return the inputs that stand for a model: a folder that the workflow makes, or files."""
-    return model_files(wildcards) if name == "base" else [model_folder(name)]
+def files_of_model(name: str) -> list[str]:
+    """Return the inputs that stand for a model: a folder that the workflow makes, or files.
+
+    A model on the hub has none. A base model that a rule trains is there only later.
+    """
+    folder = model_folder(name)
+    if name != "base" or folder in BASES:
+        return [folder]
+    files = [path for path in Path(folder).glob("*") if path.is_file()]
+    return sorted(str(path) for path in files if path.suffix != ".md")
 
 
-def threshold_table(wildcards) -> list[str]:
-    """Return the test that the entropy threshold is taken from; none for the base model's own."""
-    return [] if wildcards.model == "base" else [f"{RESULTS}/evaluations/base.parquet"]
+def given(option: str, file: list[str]) -> str:
+    """Return an option of a command with its file, or nothing where there is none."""
+    return " ".join([f"--{option}", *file]) if file else ""
+
+
+def start_of(wildcards) -> str:
+    """Return the name of the model that an arm's training starts from."""
+    return ARMS[wildcards.arm].start
 
 
 def arm_settings(wildcards) -> str:
-    """Return the parts of the config that a run of an arm depends on, as JSON.
+    """Return what a run of an arm depends on, as JSON: the resolved settings of its preset, too.
 
-    Not among them: the other arms, the arm's list of seeds, and how often a state is kept.
+    Not among them: the other arms, the list of seeds, how often a state is kept, and what decides
+    about time alone.
     """
-    sizes = SCALE.aepo.model_dump(mode="json", exclude={"arms", "checkpoint_every"})
-    arm = ARMS[wildcards.arm].model_dump(mode="json", exclude={"seeds"})
-    base = ("model",) if start_of(wildcards.arm) == "base" else ()
-    shown = ("problems.levels", "problems.presentations")
-    return settings("seed", "world", *shown, *base, aepo=sizes, arm=arm)
+    sizes = SCALE.aepo.model_dump(mode="json", exclude={"arms", "checkpoint_every", "vllm"})
+    if REAL:
+        sizes["vllm"] = SCALE.aepo.vllm.model_dump(include={"mode", "importance"})
+    return settings(
+        *("seed", "world", "problems.levels", "problems.presentations", "gpus.training"),
+        *(("model",) if REAL or start_of(wildcards) == "base" else ()),
+        aepo=sizes,
+        start=start_of(wildcards),
+        preset=asdict(preset(ARMS[wildcards.arm].preset or wildcards.arm)),
+    )
 
 
-def state_folder(wildcards) -> str:
+def sft_settings() -> str:
+    """Return what fine-tuning depends on, as JSON."""
+    sizes = SCALE.cold_start.sft.model_dump(exclude={"checkpoint_every"})
+    return settings("seed", "world", "model", "gpus.training", sft=sizes)
+
+
+def of_cold_start() -> str:
+    """Return what the models of the cold start depend on, as JSON."""
+    asked = SCALE.cold_start.model_dump(mode="json", exclude={"sft"})
+    return settings("seed", "model", cold_start=asked) + sft_settings()
+
+
+def sft_state(wildcards) -> str:
+    """Return where an interrupted fine-tuning keeps its state: a folder per settings."""
+    return f"{RESULTS}/states/{wildcards.curation}-{digest(of_cold_start())}"
+
+
+def train_state(wildcards) -> str:
     """Return where an interrupted run keeps its state: a folder of its own for other settings.
 
     The settings of the cold start count where a run starts from one: it must not go on from the
     state of a run that started from another model.
     """
-    before = () if start_of(wildcards.arm) == "base" else ("model", "cold_start")
-    of_run = arm_settings(wildcards) + settings(*before)
-    digest = hashlib.sha256(of_run.encode()).hexdigest()[:12]
-    return f"{RESULTS}/states/{wildcards.arm}-s{wildcards.seed}-{digest}"
+    before = "" if start_of(wildcards) == "base" else of_cold_start()
+    name = f"{wildcards.arm}-s{wildcards.seed}"
+    return f"{RESULTS}/states/{name}-{digest(arm_settings(wildcards) + before)}"
+
+
+def digest(text: str) -> str:
+    """Return a short name for settings: an interrupted run goes on under the same ones only."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# Problems that are chosen before: of data sets. Those of the small world are drawn when needed.
+CHOSEN = ("cold-start", "aepo")
+PROBLEMS = {name: [f"{RESULTS}/problems/{name}.parquet"] if REAL else [] for name in CHOSEN}
+POOL, CURATE = ("data_pool", "data_curate") if REAL else ("pool", "curate")
+THREADS = {"training": 8, "sampling": 4} if REAL else {"training": 1, "sampling": 1}
+# The files that a table is joined from.
+SHARDS = range(SCALE.cold_start.shards)
+PARTS = {
+    **{table: parts(table, SHARDS) for table in ("pass_rates", "pool")},
+    **{table: [f"{RESULTS}/runs/{run}/{table}.parquet" for run in RUNS] for table in RUN_TABLES},
+}
+if REAL:
+    tests = [f"{model}/{name}" for model in MODELS for name in SCALE.evaluation.benchmarks]
+    PARTS["scores"] = parts("scores", tests)
+else:
+    PARTS |= {
+        table: parts(table, range(getattr(SCALE, table).shards)) for table in ("rollouts", "causal")
+    }
+    PARTS["evaluation"] = parts("evaluations", MODELS)
+# Notebooks that follow.
+FOLLOWING = ["11_benchmarks"] if REAL else list(NOTEBOOKS)
 
 
 def figure_files(notebook: str, only: str = "figures") -> list[str]:
@@ -239,23 +298,41 @@ def notebook_parameters(notebook: str) -> str:
     """Return the parameters of a notebook, as JSON.
 
     Every notebook is told where its figures go; one that reads tables also where they are and
-    which config made them; `parameters` of its entry adds values of its own.
+    which config made them; `parameters` of its entry adds values of its own. At scales with real
+    models, their scores stand in the place of the evaluation.
     """
     spec = NOTEBOOKS[notebook]
     tables = {"config": CONFIG_FILE, "tables": RESULTS} if spec["tables"] else {}
-    return json.dumps({**tables, "figures": FIGURES, **spec.get("parameters", {})})
+    measured = {"measured": "scores", "size": SCALE.size} if REAL else {}
+    return json.dumps({**tables, "figures": FIGURES, **spec.get("parameters", {}), **measured})
+
+
+def notebook_tables(notebook: str) -> list[str]:
+    """Return the tables that a notebook reads."""
+    read = ["scores"] if REAL else NOTEBOOKS[notebook]["tables"]
+    return [f"{RESULTS}/{table}.parquet" for table in read]
+
+
+def script_sources(name: str) -> list[str]:
+    """Return the files of `ares` that a script imports, directly or not, and the script itself.
+
+    Snakemake looks at the script alone; as inputs, these files make a rule run again when the code
+    behind it changes. Data files beside a module count as its sources.
+    """
+    return job_sources(Path(f"workflow/scripts/{name}.py"))
 
 
 def module_sources(module: str) -> list[str]:
-    """Return the files of `ares` that a module imports, itself included, directly or not.
-
-    Snakemake does not see what a command imports; as inputs, these files make a rule run again
-    when the code behind it changes. Data files beside a module count as its sources.
-    """
+    """Return the sources of a module that a launcher starts; see `script_sources`."""
     file = module_file(module)
     if file is None:
         raise WorkflowError(f"a rule runs {module}, and there is no such module")
-    return sources_of([file])
+    return job_sources(file)
+
+
+def job_sources(file: Path) -> list[str]:
+    """Return what is behind a job but the presets: it depends on those of its own arm."""
+    return [path for path in sources_of([file]) if not FILE.samefile(path)]
 
 
 def notebook_sources(notebook: str) -> list[str]:

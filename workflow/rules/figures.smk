@@ -1,16 +1,16 @@
-"""From tables to figures: every notebook run by papermill, the manifest, the findings page.
+"""From tables to figures: every notebook run by papermill, and the manifest.
 
 A notebook runs into the log folder, so that the executed copy is still there when a cell fails.
 """
 
-for NOTEBOOK in NOTEBOOKS:
+for NOTEBOOK in FOLLOWING:
 
     rule:
         name:
             f"notebook_{NOTEBOOK}"
         input:
             notebook=f"notebooks/{NOTEBOOK}.ipynb",
-            tables=[f"{RESULTS}/{table}.parquet" for table in NOTEBOOKS[NOTEBOOK]["tables"]],
+            tables=notebook_tables(NOTEBOOK),
             data=NOTEBOOKS[NOTEBOOK].get("data", []),
             sources=notebook_sources(f"notebooks/{NOTEBOOK}.ipynb"),
         output:
@@ -24,7 +24,6 @@ for NOTEBOOK in NOTEBOOKS:
             f"{RESULTS}/benchmarks/notebook-{NOTEBOOK}.tsv"
         conda:
             "../envs/ares.yaml"
-        threads: 1
         params:
             parameters=notebook_parameters(NOTEBOOK),
             settings=settings(*NOTEBOOKS[NOTEBOOK].get("settings", [])),
@@ -42,55 +41,24 @@ rule manifest:
     """Write down what was made: hashes, commit, config, machine, seconds of every job."""
     input:
         tables=[f"{RESULTS}/{table}.parquet" for table in TABLES],
-        findings=f"{RESULTS}/findings.csv",
-        figures=[file for notebook in NOTEBOOKS for file in figure_files(notebook)],
-        notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS],
-        sources=module_sources("ares.workflow.manifest"),
+        made=[f"{RESULTS}/analysis" if REAL else f"{RESULTS}/findings.csv"],
+        figures=[file for notebook in FOLLOWING for file in figure_files(notebook)],
+        notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in FOLLOWING],
+        sources=script_sources("manifest"),
     output:
         f"{RESULTS}/manifest.json",
     log:
         f"{RESULTS}/logs/manifest.txt",
     conda:
         "../envs/ares.yaml"
-    threads: 1
     params:
-        config=CONFIG_FILE,
         benchmarks=f"{RESULTS}/benchmarks",
         timed=[
             *(f"{RESULTS}/{table}.parquet" for table in TIMED_TABLES),
-            *(file for notebook in NOTEBOOKS for file in figure_files(notebook, "timed")),
+            *(file for notebook in FOLLOWING for file in figure_files(notebook, "timed")),
         ],
-        settings=settings(*SCALE),
+        settings=settings(*Scale.model_fields),
     message:
         "writing the manifest"
-    shell:
-        "ares manifest --config {params.config} --benchmarks {params.benchmarks} --out {output}"
-        " --tables {input.tables} {input.findings} --figures {input.figures}"
-        " --notebooks {input.notebooks} --timed {params.timed} > {log} 2>&1"
-
-
-rule findings_page:
-    """Write the findings page: every claim, our numbers, the verdicts and the figures, in one file."""
-    input:
-        findings=f"{RESULTS}/findings.csv",
-        manifest=f"{RESULTS}/manifest.json",
-        figures=[file for notebook in NOTEBOOKS for file in figure_files(notebook)],
-        notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS],
-        captions=sorted(str(path) for path in Path("workflow/report").glob("*.rst")),
-        listed="workflow/notebooks.yaml",
-        rules="config/findings.yaml",
-        paper=sorted(str(path) for path in Path("data/paper").glob("*.csv")),
-        sources=module_sources("ares.cli.runs"),
-    output:
-        directory(f"{RESULTS}/report"),
-    log:
-        f"{RESULTS}/logs/report.txt",
-    conda:
-        "../envs/ares.yaml"
-    threads: 1
-    params:
-        config=CONFIG_FILE,
-    message:
-        "writing the findings page"
-    shell:
-        "ares report {params.config} --out {output} 2>&1 | tee {log}"
+    script:
+        "../scripts/manifest.py"

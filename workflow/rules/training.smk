@@ -1,74 +1,120 @@
-"""From the base model to trained ones: cold start, reinforcement learning, tests, findings.
+"""From the base model to trained ones: pass rates, cold start, reinforcement learning.
 
 One job trains one arm with one seed, and another one tests the model. An arm's list of seeds is no
 setting of its runs, so a seed more means a run more and leaves the other runs alone.
 
 What trains, and what training waits for, is started first: the longest chain of jobs decides how
-long everything takes.
+long everything takes. What samples or trains with real models is started by the config's `launch`
+and counts its GPUs as a resource. The state of an interrupted training lies beside the outputs,
+which Snakemake would remove, and the same job goes on from there; answers of a model are kept in
+results/<scale>/store/, so a job that was killed asks for the rest.
 """
 
 
 wildcard_constraints:
+    shard=r"\d+",
+    use="cold-start|aepo",
     curation="|".join(CURATIONS),
     arm="|".join(ARMS),
     seed=r"\d+",
-    model="|".join(["base", *CURATIONS, *RUNS]),
-    run_table="|".join(RUN_TABLES),
+    model="|".join(MODELS),
 
 
-rule pass_rates:
-    """Measure how often the base model solves each training problem."""
+if REAL:
+
+    rule data_problems:
+        """Choose the problems of the cold start, or the prompts of AEPO, from the data sets."""
+        input:
+            material=MATERIAL,
+            model=files_of_model("base"),
+            sources=script_sources("data_problems"),
+        output:
+            f"{RESULTS}/problems/{{use}}.parquet",
+        log:
+            f"{RESULTS}/logs/problems/{{use}}.txt",
+        benchmark:
+            f"{RESULTS}/benchmarks/problems-{{use}}.tsv"
+        conda:
+            "../envs/ares.yaml"
+        params:
+            settings=lambda wildcards: settings(
+                *("seed", "model"),
+                *(
+                    ("cold_start.data", "cold_start.max_prompt_tokens")
+                    if wildcards.use == "cold-start"
+                    else ("aepo.data", "aepo.pictures", "aepo.max_prompt_tokens")
+                ),
+            ),
+        message:
+            "choosing problems for {wildcards.use}"
+        script:
+            "../scripts/data_problems.py"
+
+
+rule pass_rate_shard:
+    """Measure how often the base model solves the training problems of one shard."""
     input:
-        world=SCALE["world"],
-        model=model_files,
-        sources=module_sources("ares.workflow.pass_rates"),
+        problems=PROBLEMS["cold-start"],
+        material=MATERIAL,
+        model=files_of_model("base"),
+        sources=module_sources("ares.steps.pass_rates"),
     output:
-        f"{RESULTS}/pass_rates.parquet",
+        f"{RESULTS}/pass_rates/{{shard}}.parquet",
     log:
-        f"{RESULTS}/logs/pass_rates.txt",
+        f"{RESULTS}/logs/pass_rates/{{shard}}.txt",
     benchmark:
-        f"{RESULTS}/benchmarks/pass-rates.tsv"
+        f"{RESULTS}/benchmarks/pass-rates-{{shard}}.tsv"
     priority: 10
     conda:
         "../envs/ares.yaml"
-    threads: 1
+    threads: THREADS["sampling"]
+    resources:
+        gpu=GPUS.sampling,
     params:
-        config=CONFIG_FILE,
+        launch=LAUNCH.sampling,
+        problems=given("problems", PROBLEMS["cold-start"]),
+        store=f"{RESULTS}/store/pass_rates-{{shard}}.sqlite",
         settings=settings(
-            *("seed", "world", "model", "cold_start.per_level", "cold_start.samples"),
-            *("rollouts.temperature", "rollouts.top_p", "rollouts.max_new_tokens"),
+            *("seed", "world", "model", "backend.kind", "problems.levels"),
+            *("problems.presentations", "cold_start.per_level", "cold_start.samples"),
+            *("cold_start.temperature", "cold_start.top_p", "cold_start.max_new_tokens"),
+            "cold_start.shards",
         ),
     message:
-        "measuring the base model's pass rates"
+        "measuring the base model's pass rates, shard {wildcards.shard}"
     shell:
-        "ares pass-rates --config {params.config} --out {output} 2>&1 | tee {log}"
+        "{params.launch} ares.steps.pass_rates --config {CONFIG_FILE} {params.problems}"
+        " --shard {wildcards.shard} --store {params.store} --out {output} 2>&1 | tee {log}"
 
 
-rule traces:
-    """Collect verified traces of the teachers: the pool that curation selects from."""
+rule pool_shard:
+    """Collect verified traces for the problems of one shard: the teachers', or the data sets' own."""
     input:
-        pass_rates=f"{RESULTS}/pass_rates.parquet",
-        world=SCALE["world"],
-        model=model_files,
-        sources=module_sources("ares.workflow.traces"),
+        problems=next(iter(PROBLEMS["cold-start"]), f"{RESULTS}/pass_rates.parquet"),
+        material=MATERIAL,
+        model=files_of_model("base"),
+        sources=script_sources(POOL),
     output:
-        f"{RESULTS}/pool.parquet",
+        f"{RESULTS}/pool/{{shard}}.parquet",
     log:
-        f"{RESULTS}/logs/traces.txt",
+        f"{RESULTS}/logs/pool/{{shard}}.txt",
     benchmark:
-        f"{RESULTS}/benchmarks/traces.tsv"
+        f"{RESULTS}/benchmarks/pool-{{shard}}.tsv"
     priority: 10
     conda:
         "../envs/ares.yaml"
-    threads: 1
+    threads: THREADS["sampling"]
     params:
-        config=CONFIG_FILE,
-        settings=settings("seed", "world", "model", "cold_start.teachers.traces", "aepo.max_new_tokens"),
+        store=f"{RESULTS}/store/traces-{{shard}}.sqlite",
+        settings=settings(
+            *("seed", "world", "model", "cold_start.shards", "cold_start.traces"),
+            "cold_start.sft.max_length" if REAL else "aepo.max_new_tokens",
+            teachers=SCALE.cold_start.teachers.model_dump(exclude={"parallel"}),
+        ),
     message:
-        "collecting traces of the teachers"
-    shell:
-        "ares traces --config {params.config} --pass-rates {input.pass_rates} --out {output}"
-        " 2>&1 | tee {log}"
+        "collecting traces, shard {wildcards.shard}"
+    script:
+        f"../scripts/{POOL}.py"
 
 
 rule curate:
@@ -76,7 +122,7 @@ rule curate:
     input:
         pass_rates=f"{RESULTS}/pass_rates.parquet",
         pool=f"{RESULTS}/pool.parquet",
-        sources=module_sources("ares.workflow.curate"),
+        sources=script_sources(CURATE),
     output:
         f"{RESULTS}/selection.parquet",
     log:
@@ -86,26 +132,24 @@ rule curate:
     priority: 10
     conda:
         "../envs/ares.yaml"
-    threads: 1
     params:
-        config=CONFIG_FILE,
         settings=settings("seed", "cold_start.size", "cold_start.samples"),
     message:
         "selecting the traces of the cold starts"
-    shell:
-        "ares curate --config {params.config} --pass-rates {input.pass_rates} --pool {input.pool}"
-        " --out {output} 2>&1 | tee {log}"
+    script:
+        f"../scripts/{CURATE}.py"
 
 
 rule sft:
     """Fine-tune the base model on one selection: a cold start."""
     input:
         selection=f"{RESULTS}/selection.parquet",
-        world=SCALE["world"],
-        model=model_files,
-        sources=module_sources("ares.workflow.sft"),
+        material=MATERIAL,
+        model=files_of_model("base"),
+        sources=module_sources("ares.steps.sft"),
     output:
-        directory(f"{RESULTS}/models/{{curation}}"),
+        model=directory(f"{RESULTS}/models/{{curation}}"),
+        losses=[f"{RESULTS}/losses/{{curation}}.parquet"] if REAL else [],
     log:
         f"{RESULTS}/logs/sft/{{curation}}.txt",
     benchmark:
@@ -113,33 +157,32 @@ rule sft:
     priority: 10
     conda:
         "../envs/ares.yaml"
-    threads: 1
+    threads: THREADS["training"]
+    resources:
+        gpu=GPUS.training,
     params:
-        config=CONFIG_FILE,
-        settings=settings("seed", "world", "model", "cold_start.sft"),
+        launch=LAUNCH.training,
+        state=sft_state,
+        losses=f"{RESULTS}/losses/{{curation}}.parquet",
+        settings=sft_settings(),
     message:
         "fine-tuning the base model on {wildcards.curation}"
     shell:
-        "ares sft --config {params.config} --selection {input.selection}"
-        " --curation {wildcards.curation} --out {output} 2>&1 | tee {log}"
+        "{params.launch} ares.steps.sft --config {CONFIG_FILE} --selection {input.selection}"
+        " --curation {wildcards.curation} --state {params.state} --model-out {output.model}"
+        " --losses-out {params.losses} 2>&1 | tee {log}"
 
 
 rule train:
-    """Train one arm with one seed by reinforcement learning.
-
-    The state of an interrupted run lies beside the outputs, which Snakemake would remove, and the
-    same run goes on from there; a run with other settings has a state of its own.
-    """
+    """Train one arm with one seed by reinforcement learning."""
     input:
-        start=start_files,
-        world=SCALE["world"],
-        sources=module_sources("ares.workflow.train"),
+        prompts=PROBLEMS["aepo"],
+        material=MATERIAL,
+        start=lambda wildcards: files_of_model(start_of(wildcards)),
+        sources=module_sources("ares.steps.train"),
     output:
         model=directory(f"{RESULTS}/models/{{arm}}-s{{seed}}"),
-        steps=f"{RESULTS}/runs/{{arm}}-s{{seed}}/steps.parquet",
-        timings=f"{RESULTS}/runs/{{arm}}-s{{seed}}/timings.parquet",
-        validation=f"{RESULTS}/runs/{{arm}}-s{{seed}}/validation.parquet",
-        trees=f"{RESULTS}/runs/{{arm}}-s{{seed}}/trees.parquet",
+        tables=[f"{RESULTS}/runs/{{arm}}-s{{seed}}/{table}.parquet" for table in RUN_TABLES],
     log:
         f"{RESULTS}/logs/train/{{arm}}-s{{seed}}.txt",
     benchmark:
@@ -147,113 +190,39 @@ rule train:
     priority: 10
     conda:
         "../envs/ares.yaml"
-    threads: 1
+    threads: THREADS["training"]
+    resources:
+        gpu=GPUS.training,
     params:
-        config=CONFIG_FILE,
-        start=start_model,
-        state=state_folder,
+        launch=LAUNCH.training,
+        prompts=given("prompts", PROBLEMS["aepo"]),
+        start=lambda wildcards: model_folder(start_of(wildcards)),
+        state=train_state,
+        tables=subpath(output[1], parent=True),
         settings=arm_settings,
     message:
         "training {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "ares train --config {params.config} --arm {wildcards.arm} --seed {wildcards.seed}"
-        " --start {params.start:q} --state {params.state} --model-out {output.model}"
-        " --steps-out {output.steps} --timings-out {output.timings}"
-        " --validation-out {output.validation} --trees-out {output.trees} 2>&1 | tee {log}"
-
-
-rule run_table:
-    """Join one table of all runs."""
-    input:
-        shards=expand(f"{RESULTS}/runs/{{run}}/{{{{run_table}}}}.parquet", run=RUNS),
-        sources=module_sources("ares.workflow.merge"),
-    output:
-        f"{RESULTS}/{{run_table}}.parquet",
-    log:
-        f"{RESULTS}/logs/{{run_table}}.txt",
-    conda:
-        "../envs/ares.yaml"
-    threads: 1
-    message:
-        "joining {wildcards.run_table} of all runs"
-    shell:
-        "ares merge --out {output} {input.shards} 2>&1 | tee {log}"
-
-
-rule evaluate:
-    """Test one model; the base model's entropy threshold counts the HWE tokens of all."""
-    input:
-        model=evaluated_files,
-        world=SCALE["world"],
-        threshold=threshold_table,
-        sources=module_sources("ares.workflow.evaluate"),
-    output:
-        f"{RESULTS}/evaluations/{{model}}.parquet",
-    log:
-        f"{RESULTS}/logs/evaluate/{{model}}.txt",
-    benchmark:
-        f"{RESULTS}/benchmarks/evaluate-{{model}}.tsv"
-    conda:
-        "../envs/ares.yaml"
-    threads: 1
-    params:
-        config=CONFIG_FILE,
-        model=evaluated_model,
-        named=lambda wildcards: "--arm {} --seed {}".format(*MODELS[wildcards.model]),
-        threshold=lambda wildcards, input: (
-            f"--threshold-from {input.threshold}" if input.threshold else ""
-        ),
-        settings=settings(
-            *("seed", "world", "problems.levels", "problems.presentations"),
-            *("rollouts.temperature", "rollouts.top_p", "evaluation"),
-        ),
-    message:
-        "testing {wildcards.model}"
-    shell:
-        "ares evaluate --config {params.config} --model {params.model:q} {params.named}"
-        " {params.threshold} --out {output} 2>&1 | tee {log}"
-
-
-rule evaluation:
-    """Join the tests of all models."""
-    input:
-        shards=expand(f"{RESULTS}/evaluations/{{model}}.parquet", model=MODELS),
-        sources=module_sources("ares.workflow.merge"),
-    output:
-        f"{RESULTS}/evaluation.parquet",
-    log:
-        f"{RESULTS}/logs/evaluation.txt",
-    conda:
-        "../envs/ares.yaml"
-    threads: 1
-    message:
-        "joining the tests of all models"
-    shell:
-        "ares merge --out {output} {input.shards} 2>&1 | tee {log}"
-
-
-rule findings:
-    """Judge the paper's findings by the rule book."""
-    input:
-        tables=expand(f"{RESULTS}/{{table}}.parquet", table=JUDGED),
-        rules="config/findings.yaml",
-        paper=sorted(str(path) for path in Path("data/paper").glob("*.csv")),
-        sources=module_sources("ares.workflow.findings"),
-    output:
-        f"{RESULTS}/findings.csv",
-    log:
-        f"{RESULTS}/logs/findings.txt",
-    benchmark:
-        f"{RESULTS}/benchmarks/findings.tsv"
-    conda:
-        "../envs/ares.yaml"
-    threads: 1
-    params:
-        config=CONFIG_FILE,
-        tables=subpath(output[0], parent=True),
-        settings=settings("scale", "seed", "windows", "bootstrap"),
-    message:
-        "judging the findings"
-    shell:
-        "ares findings --config {params.config} --tables {params.tables} --out {output}"
+        "{params.launch} ares.steps.train --config {CONFIG_FILE} {params.prompts}"
+        " --arm {wildcards.arm} --seed {wildcards.seed} --start {params.start:q}"
+        " --state {params.state} --model-out {output.model} --tables-out {params.tables}"
         " 2>&1 | tee {log}"
+
+
+rule join:
+    """Join the parts of a table: shards, runs, or tests of all models."""
+    input:
+        parts=lambda wildcards: PARTS[wildcards.table],
+        sources=script_sources("join"),
+    output:
+        f"{RESULTS}/{{table}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{table}}.txt",
+    wildcard_constraints:
+        table="|".join(PARTS),
+    conda:
+        "../envs/ares.yaml"
+    message:
+        "joining {wildcards.table}"
+    script:
+        "../scripts/join.py"

@@ -117,6 +117,16 @@ def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
     return pd.DataFrame([(*row, scale) for row in rows], columns=list(COLUMNS))
 
 
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Write floats as text of six digits, with `nan` where there is none.
+
+    `ares.io.read_table` takes `nan` for a missing number; an empty field would make its column
+    one of text.
+    """
+    floats = table.select_dtypes("float").columns
+    return table.assign(**{name: table[name].map("{:.6g}".format) for name in floats})
+
+
 def per_seed(judged: Sequence[Judged]) -> pd.DataFrame:
     """The number of every seed of the training claims: id, seed, value, unit."""
     rows = [

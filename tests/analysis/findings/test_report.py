@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from ares.analysis.findings import judge, one, per_seed, table
-from ares.cli import main
 from ares.errors import UserError
 from ares.forms import LEVELS
 from ares.io import read_table, write_table
+from tests.steps import script
 
 COLUMNS = [
     "id",
@@ -114,12 +114,15 @@ def whole(name: str, table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def test_the_command_writes_all_verdicts_and_the_same_bytes_again(tmp_path, planted, rules, capsys):
+def judge_run(folder, out) -> int:
+    files = {"findings": str(out), "seeds": str(folder / "seeds.csv")}
+    return script("findings", "smoke", files, params={"tables": str(folder)})
+
+
+def test_the_step_writes_all_verdicts_and_the_same_bytes_again(tmp_path, planted, rules, capsys):
     write_run(tmp_path, planted)
-    command = ["findings", "--config", "smoke", "--tables", str(tmp_path)]
     outs = [tmp_path / "a.csv", tmp_path / "b.csv"]
-    for out in outs:
-        assert main([*command, "--out", str(out), "--seeds-out", str(tmp_path / "seeds.csv")]) == 0
+    assert [judge_run(tmp_path, out) for out in outs] == [0, 0]
     assert outs[0].read_bytes() == outs[1].read_bytes()
     found = read_table(outs[0])
     assert list(found) == COLUMNS
@@ -134,8 +137,5 @@ def test_the_command_writes_all_verdicts_and_the_same_bytes_again(tmp_path, plan
 def test_a_missing_table_is_one_line(tmp_path, planted, capsys):
     write_run(tmp_path, planted)
     (tmp_path / "steps.parquet").unlink()
-    out = tmp_path / "findings.csv"
-    arguments = ["findings", "--config", "smoke", "--tables", str(tmp_path), "--out", str(out)]
-    assert main(arguments) == 2
+    assert judge_run(tmp_path, tmp_path / "findings.csv") == 2
     assert "steps.parquet: no such table" in capsys.readouterr().err
-    assert not out.exists()

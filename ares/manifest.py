@@ -1,16 +1,21 @@
-"""`ares manifest`: what a run made, from what, where and in what time."""
+"""The manifest of a run: what it made, from what, where and in what time."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from ares.analysis.agreement import promise
+from ares.config import Scale
+from ares.errors import UserError
+from ares.repository import git
+from ares.versions import KEY, SCHEMA
 
 #: Packages whose version can change a number or a picture.
 PACKAGES = (
@@ -19,58 +24,40 @@ PACKAGES = (
 )
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommand `manifest`."""
-    parser = commands.add_parser("manifest", help="write down what a run of the workflow made")
-    parser.add_argument("--config", required=True, metavar="SCALE")
-    parser.add_argument("--benchmarks", required=True, metavar="FOLDER")
-    parser.add_argument("--tables", nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--figures", nargs="*", default=[], metavar="FILE")
-    parser.add_argument("--notebooks", nargs="*", default=[], metavar="FILE")
-    parser.add_argument(
-        "--timed",
-        nargs="*",
-        default=[],
-        metavar="FILE",
-        help="tables and figures that hold wall times: listed without a hash",
-    )
-    parser.add_argument("--out", required=True, metavar="FILE")
-    parser.set_defaults(run=write_manifest)
+def manifest(
+    config: Scale,
+    benchmarks: Path,
+    tables: Sequence[str],
+    figures: Sequence[str],
+    notebooks: Sequence[str],
+    timed: Sequence[str],
+) -> dict[str, Any]:
+    """Return what is to be known about a run.
 
-
-def write_manifest(options: argparse.Namespace) -> None:
-    """Write the manifest as JSON.
+    Args:
+        benchmarks: the folder of Snakemake's benchmark files.
+        timed: tables and figures that hold wall times: their bytes differ from run to run, and so
+            do those of executed notebooks; they are listed without a hash.
 
     Raises:
         UserError: a timed file that is neither among the tables nor among the figures.
     """
-    from ares.analysis.agreement import promise
-    from ares.config import load_config
-    from ares.errors import UserError
-    from ares.io import write_json
-    from ares.versions import KEY, SCHEMA
-
-    strange = sorted(set(options.timed) - {*options.tables, *options.figures})
+    strange = sorted(set(timed) - {*tables, *figures})
     if strange:
-        raise UserError(f"--timed {strange[0]}: not among the tables and figures of the manifest")
-    write_json(
-        options.out,
-        {
-            KEY: SCHEMA,
-            "config": load_config(options.config),
-            "commit": commit(),
-            "machine": machine(),
-            **promise(),
-            "packages": {name: version(name) for name in PACKAGES},
-            "job_seconds": job_seconds(Path(options.benchmarks)),
-            "wall_seconds": wall_seconds(Path(options.benchmarks)),
-            # Wall times differ from run to run, and so do the bytes of what holds them, executed
-            # notebooks among it: no hashes.
-            "tables": fingerprints(options.tables, options.timed),
-            "figures": fingerprints(options.figures, options.timed),
-            "notebooks": list(options.notebooks),
-        },
-    )
+        raise UserError(f"{strange[0]}: holds times, but is no table or figure of the manifest")
+    return {
+        KEY: SCHEMA,
+        "config": config.dump(),
+        "commit": commit(),
+        "machine": machine(),
+        **promise(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "job_seconds": job_seconds(benchmarks),
+        "wall_seconds": wall_seconds(benchmarks),
+        "tables": fingerprints(tables, timed),
+        "figures": fingerprints(figures, timed),
+        "notebooks": list(notebooks),
+    }
 
 
 def fingerprints(files: Iterable[str], timed: Iterable[str]) -> dict[str, Any]:
@@ -112,8 +99,6 @@ def wall_seconds(folder: Path) -> float:
 
 def commit() -> dict[str, Any] | None:
     """Return the commit of the repository and whether files differ from it; None without git."""
-    from ares.repository import git
-
     head, status = git("rev-parse", "HEAD"), git("status", "--porcelain")
     return None if head is None else {"hash": head, "changed": bool(status)}
 

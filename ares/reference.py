@@ -1,4 +1,6 @@
-"""`ares reference`: the tables of a run, small enough to be kept in the repository.
+"""The tables of a run, small enough to be kept in the repository.
+
+    python -m ares.reference results/laptop data/reference
 
 The notebooks read the compact tables and the full ones with the same code, and draw the same
 figures. What is left out or shortened:
@@ -15,7 +17,18 @@ The other tables and the findings are kept as they are.
 
 from __future__ import annotations
 
-import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ares.errors import UserError, one_line
+from ares.io import PARQUET, atomic_path, read_table, write_text
+from ares.paths import resolve
+from ares.versions import numbered
 
 #: Binary digits that entropies keep, and decimals of probabilities.
 DIGITS, DECIMALS = 11, 3
@@ -36,25 +49,12 @@ _LEFT_OUT = {
 _SHORTENED = {"tokens": ["entropy", "class_entropy"], "evaluation": ["entropy"]}
 
 
-def register(commands: argparse._SubParsersAction) -> None:
-    """Add the subcommand `reference`."""
-    parser = commands.add_parser("reference", help="compact the tables of a run for the repository")
-    parser.add_argument("--results", required=True, metavar="FOLDER")
-    parser.add_argument("--out", required=True, metavar="FOLDER")
-    parser.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> None:
+def write_reference(results: Path, out: Path) -> None:
     """Write the compact tables, the findings and the manifest of the run they come from.
 
     Raises:
         UserError: a table is missing, or the files take more than `LIMIT` together.
     """
-    from ares.errors import UserError
-    from ares.io import read_table
-    from ares.paths import resolve
-
-    results, out = resolve(options.results), resolve(options.out)
     for name in TABLES:
         table = read_table(results / f"{name}.parquet")
         write_compact(out / f"{name}.parquet", compact(name, table), _SHORTENED.get(name, []))
@@ -63,36 +63,31 @@ def run(options: argparse.Namespace) -> None:
     names = [*(f"{name}.parquet" for name in TABLES), *OTHERS]
     sizes = {name: (out / name).stat().st_size for name in names}
     for name, size in sizes.items():
-        print(f"{options.out}/{name}: {size / 1024:.0f} KiB")
+        print(f"{out}/{name}: {size / 1024:.0f} KiB")
     if sum(sizes.values()) > LIMIT:
         raise UserError(
-            f"{options.out}: {sum(sizes.values()) / 2**20:.1f} MiB, more than the "
+            f"{out}: {sum(sizes.values()) / 2**20:.1f} MiB, more than the "
             f"{LIMIT / 2**20:.0f} MiB meant for the repository; use a scale with fewer problems"
         )
 
 
-def copy(source, target) -> None:
+def copy(source: Path, target: Path) -> None:
     """Copy a text file, whole or not at all.
 
     Raises:
         UserError: there is none.
     """
-    from ares.errors import UserError
-    from ares.io import write_text
-
     if not source.is_file():
         raise UserError(f"{source}: no such file; run the workflow that makes it")
     write_text(target, source.read_text(encoding="utf-8"))
 
 
-def compact(name: str, table):
+def compact(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Return a table without what the notebooks do not read, its numbers shortened.
 
     Raises:
         UserError: it lacks a column of those.
     """
-    from ares.errors import UserError
-
     lacking = {*_LEFT_OUT.get(name, []), *_SHORTENED.get(name, [])} - set(table.columns)
     if lacking:
         raise UserError(f"{name}: has no column {', '.join(sorted(lacking))}; make the table again")
@@ -105,26 +100,18 @@ def compact(name: str, table):
     return table
 
 
-def shorten(values, digits: int = DIGITS):
+def shorten(values: np.ndarray, digits: int = DIGITS) -> np.ndarray:
     """Round floats to `digits` binary digits, float32.
 
     >>> shorten([1.0, 0.3], digits=2).tolist()
     [1.0, 0.25]
     """
-    import numpy as np
-
     mantissa, exponent = np.frexp(np.asarray(values, dtype=np.float64))
     return np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits).astype(np.float32)
 
 
-def write_compact(path, table, shortened: list[str]) -> None:
+def write_compact(path: Path, table: pd.DataFrame, shortened: list[str]) -> None:
     """Write a table as small as parquet gets it: shortened floats compress best byte by byte."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from ares.io import PARQUET, atomic_path
-    from ares.versions import numbered
-
     plain = {"position", *shortened}
     with atomic_path(path) as temporary:
         pq.write_table(
@@ -135,3 +122,8 @@ def write_compact(path, table, shortened: list[str]) -> None:
             use_dictionary=[column for column in table.columns if column not in plain],
             use_byte_stream_split=shortened,
         )
+
+
+if __name__ == "__main__":
+    with one_line():
+        write_reference(*map(resolve, sys.argv[1:]))

@@ -1,0 +1,36 @@
+"""Resample the choices in one shard of the rollouts, and measure what they decide."""
+
+from dataclasses import replace
+
+from ares.analysis.causal import Intervention, causal_table
+from ares.io import write_table
+from ares.sampling.policy import load, sampling_of
+from ares.sampling.rollouts import check_tasks, check_tokens, evenly_spaced, tasks_from_table
+from ares.steps import step
+from ares.tables import check_shard, read_form
+
+with step(snakemake) as scale:
+    shard = int(snakemake.wildcards.shard)
+    settings, path = scale.causal, snakemake.input.rollouts
+    check_shard(shard, settings.shards)
+    # One rollout per problem and presentation, evenly spaced over the table.
+    firsts = read_form(path, "rollouts", "token_ids", "entropy").query("sample == 0")
+    chosen = evenly_spaced(len(firsts), settings.rollouts)
+    mine = firsts.iloc[chosen[shard :: settings.shards]]
+    model, processor, world = load(scale)
+    tasks = tasks_from_table(mine, look=scale.seed)
+    check_tasks(tasks, world, path)
+    check_tokens(mine, model, path)
+    intervention = Intervention(
+        alternatives=settings.alternatives,
+        continuations=settings.continuations,
+        min_probability=settings.min_alternative_probability,
+        effect_threshold=settings.effect_threshold,
+    )
+    sampling = replace(sampling_of(scale), batch_prompts=12)  # branches per forward pass
+    write_table(
+        snakemake.output[0],
+        causal_table(
+            mine, tasks, model, processor, world, intervention, sampling, progress=f"causal {shard}"
+        ),
+    )

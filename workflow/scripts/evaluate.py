@@ -1,0 +1,34 @@
+"""Test one model: how right, how long and how uncertain it answers the test problems."""
+
+from ares.analysis.evaluation import (
+    Yardstick,
+    evaluate,
+    evaluation_sampling,
+    evaluation_tasks,
+    shortages,
+)
+from ares.io import write_table
+from ares.sampling.policy import load
+from ares.steps import step
+from ares.tables import read_form
+
+with step(snakemake) as scale:
+    given = snakemake.params
+    # The base model's entropy threshold counts the HWE tokens of all models.
+    base = [Yardstick.of(read_form(path, "evaluation")) for path in snakemake.input.threshold]
+    model, processor, world = load(scale.model_copy(update={"model": given.model}))
+    tasks = evaluation_tasks(scale, world)
+    for line in shortages(scale, tasks):
+        print(line)
+    table = evaluate(
+        model,
+        processor,
+        tasks,
+        world,
+        evaluation_sampling(scale),
+        *base,
+        progress=f"testing {given.arm}, seed {given.seed}",
+    )
+    table.insert(0, "arm", given.arm)
+    table.insert(1, "seed", given.seed)
+    write_table(snakemake.output[0], table)

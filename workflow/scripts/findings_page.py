@@ -1,0 +1,9 @@
+"""Write the findings page: every claim, our numbers, the verdicts and the figures, in one file."""
+
+from pathlib import Path
+
+from ares.report.folder import write_run
+from ares.steps import step
+
+with step(snakemake) as scale:
+    write_run(scale.scale, snakemake.params.given, Path(snakemake.output[0]))
