@@ -7,7 +7,7 @@ each, on one CPU thread:
 
     stock     TRL's GRPOTrainer
     method    AEPOTrainer with TRL's generation: what the method alone costs
-    ares      AEPOTrainer as `ares train` runs it, with the sampler of ares and packed passes
+    ares      AEPOTrainer as a scale trains, with the sampler of ares and packed passes
 
 The learning rate is 0 and every turn is seeded by its number, so `stock` and `method` train on the
 very same rollouts; those of `ares` have the same distribution. Dynamic sampling is off: it buys

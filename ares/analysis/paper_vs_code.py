@@ -171,7 +171,7 @@ DIFFERENCES = (
         "cold start",
         "AdaCS: length by pass rate (section 3)",
         "not in the release",
-        "`ares curate`, `ares sft`",
+        "rules `curate` and `sft`",
     ),
     Difference(
         "computed and unused",

@@ -47,7 +47,7 @@ class Inputs(Settings, strict=False):
     freeze_vision: Flag = _of(1, "1: in the cold start", "main text")
     reference: Flag = _of(1, "1: a reference policy is held (arms with KL)", "docs/presets.md")
     # Bytes.
-    weight_bytes: Natural = _of(4, "bytes per weight between steps", "float32 masters, ares train")
+    weight_bytes: Natural = _of(4, "bytes per weight between steps", "float32 masters")
     gradient_bytes: Natural = _of(4, "bytes per gradient", "measured: as the weights")
     adamw_bytes: Natural = _of(8, "bytes per weight of AdamW", "measured: two float32 moments")
     reference_bytes: Natural = _of(4, "bytes per weight of the reference", "TRL's default, float32")

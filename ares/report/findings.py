@@ -98,7 +98,7 @@ def cards(
     """One card for every finding of the rule book, in its order.
 
     Args:
-        table: findings.csv, as `ares findings` wrote it.
+        table: findings.csv, as the workflow wrote it.
         notebooks: workflow/notebooks.yaml.
         where: the table came from, for messages.
 

@@ -23,11 +23,12 @@ from accelerate.utils.launch import prepare_multi_gpu_env
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from ares import __version__, paths
-from tests.commands import check_command
+from ares.steps import train
 
 CONFIGS = sorted((paths.CONFIG / "accelerate").glob("*.yaml"))
 SCRIPTS = sorted((paths.CONFIG / "slurm").glob("*.sh"))
 PAGE = paths.ROOT / "docs/scale-out.md"
+STEP = "ares.steps.train"
 
 
 def test_there_are_the_files_that_are_promised():
@@ -170,7 +171,7 @@ def test_bash_can_read_the_script(path):
 
 def test_every_node_launches_with_its_own_rank(tmp_path):
     done, calls = submit(
-        tmp_path, "train.sh", "-m", "ares", "train", "--arm", "a b",
+        tmp_path, "train.sh", "-m", "ares.steps.train", "--arm", "a b",
         SLURM_NNODES="2", SLURM_JOB_NODELIST="n7,n8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -178,7 +179,7 @@ def test_every_node_launches_with_its_own_rank(tmp_path):
         *(
             "accelerate server= launch --config_file config/accelerate/multi-gpu.yaml "
             f"--num_machines 2 --num_processes 16 --machine_rank {rank} --main_process_ip n7 "
-            "--main_process_port 21234 -m ares train --arm a b"
+            "--main_process_port 21234 -m ares.steps.train --arm a b"
             for rank in (0, 1)
         ),
         "srun --cpus-per-task=32 --kill-on-bad-exit=1 bash",
@@ -253,16 +254,22 @@ def commands() -> list[list[str]]:
     return [words for words in found if words]
 
 
-def ares_arguments() -> list[list[str]]:
-    """What follows `ares` in every command that starts it."""
-    return [words[words.index("ares") + 1 :] for words in commands() if "ares" in words]
+def trainings() -> list[tuple[str, list[str]]]:
+    """What stands before `ares.steps.train` and what follows it, in every command that starts it."""
+    places = [(words, words.index(STEP)) for words in commands() if STEP in words]
+    return [(" ".join(words[:place]), words[place + 1 :]) for words, place in places]
 
 
-def test_the_commands_of_the_page_are_commands_of_ares():
-    found = ares_arguments()
-    assert len(found) >= 4
-    for arguments in found:
-        check_command(arguments)
+def test_the_step_takes_the_options_of_the_page(monkeypatch):
+    def parsed(scale: str):
+        raise StopIteration(scale)
+
+    monkeypatch.setattr(train, "load_config", parsed)
+    assert len(trainings()) == 8
+    for _, arguments in trainings():
+        monkeypatch.setattr(sys, "argv", [STEP, *arguments])
+        with pytest.raises(StopIteration, match=r"^(gpu|paper-7b)$"):
+            train.main()
 
 
 def test_the_files_that_the_commands_name_exist():
@@ -278,13 +285,11 @@ def test_the_files_that_the_commands_name_exist():
 
 def test_real_data_are_trained_on_by_the_command_with_every_launcher():
     """One process per GPU, sharded in both ways, with a server beside it, and under SLURM."""
-    launched = [words for words in commands() if "paper-train" in words]
-    told = {tuple(words[words.index("paper-train") :]) for words in launched}
-    assert len(launched) == 4 and len(told) == 1
-    before = [" ".join(words[: words.index("paper-train")]) for words in launched]
-    for start in ("fsdp.yaml -m ares", "zero3.yaml -m ares", "--num_processes 4 -m ares"):
-        assert sum(line.endswith(start) for line in before) == 1, start
-    assert sum("train-with-server.sh Qwen" in line for line in before) == 1
+    real = [(before, told) for before, told in trainings() if "paper-7b" in told]
+    assert len(real) == 4 and len({tuple(told) for _, told in real}) == 1
+    for start in ("fsdp.yaml -m", "zero3.yaml -m", "--num_processes 4 -m"):
+        assert sum(before.endswith(start) for before, _ in real) == 1, start
+    assert sum("train-with-server.sh Qwen" in before for before, _ in real) == 1
 
 
 def test_the_page_names_every_config_and_script():
