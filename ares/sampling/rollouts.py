@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from ares.errors import UserError
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts
 from ares.seeds import row_seed
-from ares.world.problem import Problem, draw_problems
+from ares.world.problem import Problem
 from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
 from ares.world.verify import verify
@@ -47,32 +46,6 @@ class Sampling:
     max_new_tokens: int
     batch_prompts: int
     seed: int
-
-
-def problem_table(
-    drawn: Mapping[str, Any], world: World, seed: int, split: str = "test"
-) -> pd.DataFrame:
-    """The problems of a split, one row per problem and presentation.
-
-    Args:
-        drawn: the section `problems` of a config: levels, presentations, per_level.
-    """
-    rng = np.random.default_rng(seed)
-    rows = [
-        {
-            "problem_id": problem.id,
-            "level": level,
-            "k": len(problem.numbers),
-            "numbers": list(problem.numbers),
-            "target": problem.target,
-            "presentation": presentation,
-            "split": split,
-        }
-        for level in drawn["levels"]
-        for problem in draw_problems(level, split, drawn["per_level"], world, rng)
-        for presentation in drawn["presentations"]
-    ]
-    return pd.DataFrame(rows)
 
 
 def tasks_from_table(table: pd.DataFrame, look: int) -> list[Task]:

@@ -7,10 +7,11 @@ to a presentation, so that a permutation never moves a problem from one split to
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, compress, product
+from typing import Any
 
 import numpy as np
 
@@ -234,3 +235,29 @@ def draw_up_to(
         else:
             barren += 1
     return list(found.values())
+
+
+def problem_rows(
+    levels: Sequence[str],
+    presentations: Sequence[str],
+    per_level: int,
+    world: World,
+    seed: int,
+    split: str = "test",
+) -> list[dict[str, Any]]:
+    """Problems of a split as rows of a table: every problem in every presentation."""
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            "problem_id": problem.id,
+            "level": level,
+            "k": len(problem.numbers),
+            "numbers": list(problem.numbers),
+            "target": problem.target,
+            "presentation": presentation,
+            "split": split,
+        }
+        for level in levels
+        for problem in draw_problems(level, split, per_level, world, rng)
+        for presentation in presentations
+    ]

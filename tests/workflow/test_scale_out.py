@@ -255,7 +255,7 @@ def commands() -> list[list[str]]:
 
 
 def trainings() -> list[tuple[str, list[str]]]:
-    """What stands before `ares.steps.train` and what follows it, in every command that starts it."""
+    """What stands before and after `ares.steps.train` in every command that starts it."""
     places = [(words, words.index(STEP)) for words in commands() if STEP in words]
     return [(" ".join(words[:place]), words[place + 1 :]) for words, place in places]
 
