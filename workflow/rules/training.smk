@@ -71,6 +71,7 @@ rule pass_rate_shard:
     resources:
         gpu=GPUS.sampling,
     params:
+        config=CONFIG_FILE,
         launch=LAUNCH.sampling,
         problems=given("problems", PROBLEMS["cold-start"]),
         store=f"{RESULTS}/store/pass_rates-{{shard}}.sqlite",
@@ -83,7 +84,7 @@ rule pass_rate_shard:
     message:
         "measuring the base model's pass rates, shard {wildcards.shard}"
     shell:
-        "{params.launch} ares.steps.pass_rates --config {CONFIG_FILE} {params.problems}"
+        "{params.launch} ares.steps.pass_rates --config {params.config} {params.problems}"
         " --shard {wildcards.shard} --store {params.store} --out {output} 2>&1 | tee {log}"
 
 
@@ -161,6 +162,7 @@ rule sft:
     resources:
         gpu=GPUS.training,
     params:
+        config=CONFIG_FILE,
         launch=LAUNCH.training,
         state=sft_state,
         losses=f"{RESULTS}/losses/{{curation}}.parquet",
@@ -168,7 +170,7 @@ rule sft:
     message:
         "fine-tuning the base model on {wildcards.curation}"
     shell:
-        "{params.launch} ares.steps.sft --config {CONFIG_FILE} --selection {input.selection}"
+        "{params.launch} ares.steps.sft --config {params.config} --selection {input.selection}"
         " --curation {wildcards.curation} --state {params.state} --model-out {output.model}"
         " --losses-out {params.losses} 2>&1 | tee {log}"
 
@@ -194,6 +196,7 @@ rule train:
     resources:
         gpu=GPUS.training,
     params:
+        config=CONFIG_FILE,
         launch=LAUNCH.training,
         prompts=given("prompts", PROBLEMS["aepo"]),
         start=lambda wildcards: model_folder(start_of(wildcards)),
@@ -203,7 +206,7 @@ rule train:
     message:
         "training {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "{params.launch} ares.steps.train --config {CONFIG_FILE} {params.prompts}"
+        "{params.launch} ares.steps.train --config {params.config} {params.prompts}"
         " --arm {wildcards.arm} --seed {wildcards.seed} --start {params.start:q}"
         " --state {params.state} --model-out {output.model} --tables-out {params.tables}"
         " 2>&1 | tee {log}"
