@@ -1,19 +1,18 @@
 """Reading and writing results: every file appears whole or not at all.
 
 A file is written under a temporary name in its own folder, flushed to the disk and renamed, so a
-run that is killed leaves either the old file or none, never half of a new one. The temporary name
-says who writes; the next process that writes into the folder removes what a killed one left.
+run that is killed leaves either the old file or none, never half of a new one. The next run of the
+workflow removes what a killed one left; elsewhere it goes after a week.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,10 +33,8 @@ PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 #: A table that takes more is not read: 4 GiB.
 MOST_BYTES = 4 * 2**30
 
-#: Temporary names: a dot, the name, the process and its machine, "tmp", and the suffix.
-_TEMPORARY = re.compile(
-    r"\.(?P<name>.+)\.(?P<pid>\d+)-(?P<machine>[0-9a-f]{8})\.tmp(?P<suffix>\.[^.]*)?"
-)
+#: Temporary names: a dot, the name, a random number, "tmp", and the suffix.
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.tmp(?P<suffix>\.[^.]*)?")
 #: Where a temporary folder keeps what it is about to replace.
 OLD = "old"
 #: A temporary file that nobody has touched for so long belongs to nobody.
@@ -73,8 +70,6 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
     with told_refusals(path):
         _prepare(path.parent)
         scratch = temporary_name(path)
-        if scratch.exists():  # of an earlier process with our number
-            _remove(scratch)
         scratch.mkdir()
         try:
             yield scratch
@@ -112,7 +107,7 @@ def _prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise UserError(f"{error.filename}: is a file, not a folder; write elsewhere") from None
-    _sweep_once(folder, os.getpid())
+    _sweep_once(folder)
 
 
 @contextmanager
@@ -141,48 +136,35 @@ def told_refusals(path: str | Path) -> Iterator[None]:
 
 
 def temporary_name(path: Path) -> Path:
-    """The name under which this process writes `path`."""
+    """A new name under which `path` may be written."""
     # The suffix stays last: pyarrow, pillow and matplotlib choose the format by it.
-    return path.with_name(f".{path.stem}.{os.getpid()}-{_machine()}.tmp{path.suffix}")
+    return path.with_name(f".{path.stem}.{secrets.token_hex(6)}.tmp{path.suffix}")
 
 
 def sweep(folder: str | Path, all_of_them: bool = False) -> None:
-    """Remove the temporary files and folders that killed processes left in a folder.
-
-    Those of living processes stay, and so do those of other machines until they are a week old.
+    """Remove the temporary files and folders in a folder that nobody has touched for a week.
 
     Args:
-        all_of_them: also these, and in all folders below: for who knows that nobody writes there.
+        all_of_them: also younger ones, in all folders below: for who knows that nobody writes
+            there, and that a killed process has left them.
     """
-    walked = os.walk(folder) if all_of_them else [_listed(folder)]
+    walked = os.walk(folder) if all_of_them else [(str(folder), [], os.listdir(folder))]
     for parent, folders, files in walked:
-        for name in [*folders, *files]:
-            found = _TEMPORARY.fullmatch(name)
-            if found and (all_of_them or _is_left(Path(parent) / name, found)):
-                _remove(Path(parent) / name)
-
-
-def _listed(folder: str | Path) -> tuple[str, list[str], list[str]]:
-    return str(folder), [], os.listdir(folder)
+        for path in [Path(parent) / name for name in [*folders, *files]]:
+            if _TEMPORARY.fullmatch(path.name) and (all_of_them or _is_forgotten(path)):
+                _remove(path)
 
 
 @cache
-def _sweep_once(folder: Path, process: int) -> None:
+def _sweep_once(folder: Path) -> None:
     """Once per folder and process: looking through a large folder takes time."""
     sweep(folder)
 
 
-def _is_left(path: Path, found: re.Match[str]) -> bool:
-    if found["machine"] == _machine():
-        try:
-            os.kill(int(found["pid"]), 0)
-        except ProcessLookupError:
-            return True
-        except (PermissionError, OverflowError):
-            return False
+def _is_forgotten(path: Path) -> bool:
     try:
         return time.time() - path.stat().st_mtime > _FORGOTTEN_S
-    except OSError:
+    except OSError:  # removed meanwhile
         return False
 
 
@@ -197,16 +179,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-@cache
-def _machine() -> str:
-    """Where process numbers mean what they mean here: the machine and the container."""
-    try:
-        container = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        container = ""
-    return hashlib.sha256(f"{socket.gethostname()} {container}".encode()).hexdigest()[:8]
 
 
 def write_text(path: str | Path, text: str) -> None:

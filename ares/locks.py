@@ -7,81 +7,87 @@ cleaned up after a kill; the file stays, and names who had it last. Light: the S
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shlex
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from glob import glob
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ares.errors import UserError
 
 #: What a file system without flock answers.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-#: What to do when a file of a lock cannot be written.
-_ADVICE = "look at the disk and at its rights"
 #: Seconds that a job may take to end by itself after SIGTERM.
 GRACE_S = 10.0
+#: Locks that this process holds until it ends.
+_TAKEN: list[FileLock] = []
 
 
-def take(path: str | Path, busy: str, wait_s: float = 0.0) -> int:
-    """Take a lock until the process ends, or until `release`; what that takes.
+def take(path: str | Path, busy: str) -> None:
+    """Take a lock until the process ends.
 
-    Processes that this one starts do not inherit it; forked ones (workers) do.
+    Processes that this one starts do not inherit it.
 
     Args:
         path: the file; it is made where it is missing.
         busy: what to say if another process has it; `{owner}` stands for that process.
-        wait_s: how long to wait for it first.
 
     Raises:
         UserError: another process has it, or the file can't be opened.
     """
-    path, end = Path(path), time.monotonic() + wait_s
-    while True:
-        descriptor = _opened(path)
-        if not _locked(descriptor, fcntl.LOCK_EX):
-            owner = _owner(path)
-            os.close(descriptor)
-            if time.monotonic() >= end:
-                raise UserError(busy.format(owner=owner))
-            time.sleep(0.2)
-        elif _is_at(descriptor, path):
-            _sign(descriptor, path)
-            return descriptor
-        else:  # somebody removed the file in between
-            os.close(descriptor)
-
-
-def release(descriptor: int) -> None:
-    """Give back what `take` took."""
-    os.close(descriptor)
+    _TAKEN.append(_acquired(path, busy, 0.0))
 
 
 @contextmanager
 def held(path: str | Path, busy: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock meanwhile; see `take`."""
-    descriptor = take(path, busy, wait_s)
+    """Hold a lock meanwhile, after waiting for it for at most `wait_s`; see `take`."""
+    lock = _acquired(path, busy, wait_s)
     try:
         yield
     finally:
-        release(descriptor)
+        lock.release()
+
+
+def _acquired(path: str | Path, busy: str, wait_s: float) -> FileLock:
+    lock, path = FileLock(path), Path(path)
+    command = " ".join(shlex.join(sys.orig_argv).split())[:200]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=wait_s, poll_interval=0.1)
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()} ({command})")
+    except Timeout:
+        raise UserError(busy.format(owner=owner(path) or "another process")) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise UserError(
+                f"{path}: can't be written: {error.strerror}; look at the disk and at its rights"
+            ) from None
+        print("ares: note: no locks on this file system: start nothing twice", file=sys.stderr)
+    return lock
 
 
 def owner(path: str | Path) -> str | None:
-    """Who holds a lock now, None if nobody does; changes nothing."""
+    """Who holds a lock now, None if nobody does."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        if _is_free(FileLock(path), 0.0):
+            return None
+        return Path(path).read_text(encoding="utf-8", errors="replace") or "another process"
+    except OSError:  # no such file or folder, or none that we may open
         return None
+
+
+def _is_free(lock: FileLock, wait_s: float) -> bool:
     try:
-        return None if _locked(descriptor, fcntl.LOCK_SH) else _owner(Path(path))
-    finally:
-        os.close(descriptor)
+        with lock.acquire(timeout=wait_s, poll_interval=0.1):
+            return True
+    except Timeout:
+        return False
 
 
 def job_prefix(path: str | Path) -> str:
@@ -106,97 +112,30 @@ def end_jobs(path: str | Path, say: Callable[[str], None]) -> None:
         path: the lock that they share by `job_prefix`.
         say: prints a line.
     """
-    descriptor = _opened(Path(path))
-    try:
-        if _locked(descriptor, fcntl.LOCK_EX):
+    lock = FileLock(path)
+    if _is_free(lock, 0.0):
+        return
+    found = ", ".join(map(str, sorted(_holders(path))))
+    say(f"jobs of an earlier run that was killed are still running; ending them: processes {found}")
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in _holders(path):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process, number)
+        if _is_free(lock, GRACE_S):
             return
-        found = _holders(descriptor)
-        if found:
-            say(
-                "jobs of an earlier run that was killed are still running; ending them: "
-                f"processes {', '.join(map(str, sorted(found)))}"
-            )
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in sorted(_holders(descriptor)):
-                _send(process, number)
-            end = time.monotonic() + GRACE_S
-            while time.monotonic() < end and _holders(descriptor):
-                time.sleep(0.1)
-            if _locked(descriptor, fcntl.LOCK_EX):
-                return
-        say(
-            "jobs of an earlier run that was killed are still running where they can't be reached "
-            f"(another machine?); waiting for them, or end them: they hold {path}"
-        )
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    finally:
-        os.close(descriptor)
+    say(
+        "jobs of an earlier run that was killed are still running where they can't be reached "
+        f"(another machine?); waiting for them, or end them: they hold {path}"
+    )
+    lock.acquire()
+    lock.release()
 
 
-def _opened(path: Path) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise UserError(f"{path}: can't be written: {error.strerror}; {_ADVICE}") from None
-
-
-def _sign(descriptor: int, path: Path) -> None:
-    """Write down who has the lock."""
-    command = " ".join(shlex.join(sys.orig_argv).split())[:200]
-    told = f"process {os.getpid()} on {socket.gethostname()} ({command})"
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, told.encode(), 0)
-    except OSError as error:
-        os.close(descriptor)
-        raise UserError(f"{path}: can't be written: {error.strerror}; {_ADVICE}") from None
-
-
-def _locked(descriptor: int, kind: int) -> bool:
-    """Try a lock without waiting."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        print("ares: note: no locks on this file system: start nothing twice", file=sys.stderr)
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _owner(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace") or "another process"
-    except OSError:
-        return "another process"
-
-
-def _holders(descriptor: int) -> set[int]:
-    """Processes that have the file of a descriptor open, but this one (Linux; elsewhere none)."""
-    wanted, found = os.fstat(descriptor), set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            for handle in (process / "fd").iterdir():
-                try:
-                    if os.path.samestat(handle.stat(), wanted):
-                        found.add(int(process.name))
-                        break
-                except OSError:  # closed meanwhile
-                    continue
-        except OSError:  # ended meanwhile, or of another user
-            continue
+def _holders(path: str | Path) -> set[int]:
+    """Processes that have a file open, but this one (Linux; elsewhere none)."""
+    wanted, found = os.stat(path), set()
+    for handle in glob("/proc/[0-9]*/fd/*"):  # leaves out what may not be read
+        with suppress(OSError):  # closed meanwhile
+            if os.path.samestat(os.stat(handle), wanted):
+                found.add(int(handle.split("/")[2]))
     return found - {os.getpid()}
-
-
-def _send(process: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(process, number)

@@ -25,7 +25,7 @@ from ares.backends.base import Response
 from ares.backends.store import Store
 from ares.errors import UserError
 from ares.io import read_table, temporary_folder, write_json, write_table, write_text
-from ares.locks import release, take
+from ares.locks import held
 from ares.plotting import save_figure
 
 disk = Path(sys.argv[1])
@@ -86,7 +86,8 @@ def refused():
 
 def lock():
     try:
-        release(take(disk / "new.lock", "busy"))
+        with held(disk / "new.lock", "busy"):
+            pass
     except UserError as error:
         return str(error)
 

@@ -12,7 +12,7 @@ import pytest
 
 from ares.errors import UserError
 from ares.io import OLD, atomic_path, sweep, temporary_folder, temporary_name, write_text
-from ares.locks import end_jobs, held, job_prefix, owner, release, take
+from ares.locks import end_jobs, held, job_prefix, owner, take
 from ares.paths import ROOT
 
 HOLDER = """
@@ -54,7 +54,8 @@ def test_a_lock_ends_with_its_process_however_that_ends(tmp_path, holder):
 def test_a_lock_can_be_waited_for(tmp_path, holder):
     os.kill(holder.pid, signal.SIGSTOP)
     subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {holder.pid}"])
-    release(take(tmp_path / "lock", "busy", wait_s=30))
+    with held(tmp_path / "lock", "busy", wait_s=30):
+        pass
 
 
 def test_a_lock_where_nothing_can_be_written_is_an_error(tmp_path):
@@ -83,38 +84,31 @@ def test_jobs_that_outlive_their_workflow_are_ended(tmp_path):
 # ------------------------------------------------------------------------------ half-written files
 
 
-def dead_process() -> int:
-    """The number of a process that has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
-
-
-def left_by(process: int, path):
-    """The temporary name that another process of this machine would have used for `path`."""
-    name = temporary_name(path).name
-    return path.with_name(name.replace(f".{os.getpid()}-", f".{process}-"))
-
-
-def test_halves_of_killed_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
-    half = left_by(dead_process(), tmp_path / "a.csv")
-    folder = left_by(dead_process(), tmp_path / "model")
-    alive = left_by(1, tmp_path / "b.csv")
-    for path in (half, alive, tmp_path / "c.csv"):
+def test_what_nobody_has_touched_for_a_week_is_removed_and_the_rest_stays(tmp_path):
+    half, folder, fresh = (temporary_name(tmp_path / name) for name in ("a.csv", "model", "b.csv"))
+    for path in (half, fresh, tmp_path / "c.csv"):
         path.write_text("x")
     folder.mkdir()
     (folder / "weights").write_text("x")
+    for path in (half, folder):
+        os.utime(path, (0, 0))
     sweep(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([alive.name, "c.csv"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([fresh.name, "c.csv"])
+
+
+def test_the_next_workflow_removes_all_halves_at_every_depth(tmp_path):
+    half = temporary_name(tmp_path / "deep/a.csv")
+    half.parent.mkdir()
+    half.write_text("x")
     sweep(tmp_path, all_of_them=True)
-    assert [p.name for p in tmp_path.iterdir()] == ["c.csv"]
+    assert list(half.parent.iterdir()) == []
 
 
 def test_a_folder_that_was_about_to_be_replaced_comes_back(tmp_path):
-    scratch = left_by(dead_process(), tmp_path / "model")
+    scratch = temporary_name(tmp_path / "model")
     (scratch / OLD).mkdir(parents=True)
     (scratch / OLD / "config.json").write_text("{}")
-    sweep(tmp_path)
+    sweep(tmp_path, all_of_them=True)
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert (tmp_path / "model/config.json").read_text() == "{}"
 
