@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from PIL import Image
 
 from ares.answers.base import Question
+from ares.backends.messages import pictures
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,5 +38,20 @@ class Item:
     @property
     def images(self) -> list[Image.Image]:
         """The pictures, in the order of the messages."""
-        parts = [p for m in self.messages if isinstance(m["content"], list) for p in m["content"]]
-        return [part["image"] for part in parts if part["type"] == "image"]
+        return pictures(self.messages)
+
+
+class Lazy(Sequence[T]):
+    """A sequence whose members are made when they are read."""
+
+    @abstractmethod
+    def made(self, place: int) -> T:
+        """The member at a place, which is from 0 to the length less 1."""
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        places = range(len(self))[index]
+        return self.made(places) if isinstance(places, int) else [*map(self.made, places)]

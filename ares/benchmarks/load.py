@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import Any, overload
+from typing import Any
 
 from PIL import Image
 
@@ -27,7 +27,7 @@ from ares.benchmarks.registry import PLACES, Benchmark
 from ares.benchmarks.sources import ItemError, Part, parts
 from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS, shuffle_seed
 from ares.errors import UserError
-from ares.items import Item
+from ares.items import Item, Lazy
 
 
 def items(benchmark: Benchmark, limit: int | None = None) -> Items:
@@ -50,7 +50,7 @@ def items(benchmark: Benchmark, limit: int | None = None) -> Items:
     return Items(rows if limit is None else _whole_groups(rows, limit), origins)
 
 
-class Items(Sequence[Item]):
+class Items(Lazy[Item]):
     """Lazy; reading one raises `ItemError` (a `UserError`) where its row can't be used.
 
     Attributes:
@@ -64,14 +64,9 @@ class Items(Sequence[Item]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        return self._rows[index].item()
+    def made(self, place: int) -> Item:
+        """The item of a row."""
+        return self._rows[place].item()
 
 
 @dataclass(frozen=True)

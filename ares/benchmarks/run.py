@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import tee
-from typing import overload
 
 from ares.answers.base import Grade
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.progress import watched
 from ares.backends.store import Kept
-from ares.items import Item
+from ares.items import Item, Lazy
 from ares.seeds import row_seed
 
 
@@ -40,7 +39,7 @@ class Answered:
     grade: Grade | None
 
 
-class Requests(Sequence[Asked]):
+class Requests(Lazy[Asked]):
     """`samples` requests for every item, side by side; made when they are read.
 
     A sample's seed depends on the seed of the run, the question and its number alone, so that
@@ -54,17 +53,10 @@ class Requests(Sequence[Asked]):
     def __len__(self) -> int:
         return len(self.items) * self.samples
 
-    @overload
-    def __getitem__(self, index: int) -> Asked: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Asked]: ...
-    def __getitem__(self, index: int | slice) -> Asked | list[Asked]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        place, sample = divmod(index % len(self), self.samples)
-        item = self._item(place)
+    def made(self, place: int) -> Asked:
+        """The request at a place."""
+        number, sample = divmod(place, self.samples)
+        item = self._item(number)
         return Asked(
             id=f"{item.benchmark}/{item.id}#{sample}",
             messages=item.messages,

@@ -7,8 +7,8 @@ they are needed, so a table of a million problems is small and no picture is sto
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from ares.benchmarks.load import items
 from ares.benchmarks.registry import Benchmark, load_registry
 from ares.benchmarks.sources import ItemError
 from ares.errors import UserError
-from ares.items import Item
+from ares.items import Item, Lazy
 from ares.paperscale.chat import prompt_tokens
 from ares.paperscale.processor import load_processor
 from ares.paths import resolve
@@ -150,7 +150,7 @@ def choose(
     return pd.DataFrame(sorted(rows, key=lambda each: each[1]), columns=COLUMNS), left_out
 
 
-class ChosenItems(Sequence[Item]):
+class ChosenItems(Lazy[Item]):
     """The items that the rows of a table stand for; read from their data sets when asked for.
 
     Args:
@@ -167,19 +167,13 @@ class ChosenItems(Sequence[Item]):
     def __len__(self) -> int:
         return len(self._named)
 
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+    def made(self, place: int) -> Item:
         """The item of a row.
 
         Raises:
             UserError: the data set has changed since the table was made.
         """
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        source, row, problem_id = self._named[index]
+        source, row, problem_id = self._named[place]
         rows = self._items[source]
         item = rows[row] if row < len(rows) else None
         if item is None or item.id != problem_id:
@@ -189,11 +183,8 @@ class ChosenItems(Sequence[Item]):
             )
         return item
 
-    def __iter__(self) -> Iterator[Item]:
-        return (self[i] for i in range(len(self)))
 
-
-class Selected(Sequence[Item]):
+class Selected(Lazy[Item]):
     """Some of the items of a sequence, read from it when asked for."""
 
     def __init__(self, items_of: Sequence[Item], places: Sequence[int]) -> None:
@@ -202,14 +193,9 @@ class Selected(Sequence[Item]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        if isinstance(index, slice):
-            return [self._items[place] for place in self._places[index]]
-        return self._items[self._places[index]]
+    def made(self, place: int) -> Item:
+        """One of the chosen items."""
+        return self._items[self._places[place]]
 
 
 def shard_of(table: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
