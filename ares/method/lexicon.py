@@ -22,7 +22,7 @@ from torch import Tensor
 from ares.errors import UserError
 
 CATEGORIES = ("contrast", "cause", "hedge", "plan", "check", "conclude")
-OWN_LIST = Path(__file__).with_name("lexicon.json")
+_OWN_LIST = Path(__file__).with_name("lexicon.json")
 _LEADING_SPACE_MARKERS = "Ġ▁"  # byte-level BPE (GPT-2, Qwen) and SentencePiece
 
 
@@ -104,7 +104,7 @@ def load_lexicon(path: str | Path | None = None) -> Lexicon:
     Raises:
         UserError: the file is missing, malformed, empty, or gives a word two categories.
     """
-    path = OWN_LIST if path is None else Path(path)
+    path = _OWN_LIST if path is None else Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

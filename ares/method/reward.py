@@ -22,7 +22,7 @@ from torch import Tensor
 from ares.errors import UserError
 from ares.method.difficulty import EASY, HARD, MEDIUM, BucketSums
 
-MARGIN_FRACTION = (0.15, 0.25, 0.35)
+_MARGIN_FRACTION = (0.15, 0.25, 0.35)
 _KAPPA = (2.0, 3.0, 4.0)
 _TAU = (2.0, 2.5, 3.0)
 _CAP_SCALE = (1.0, 1.0, 1.2)
@@ -30,12 +30,12 @@ _WRONG_SCALE = (0.6, 0.8, 1.0)
 
 #: Share of a full bonus that a wrong answer can earn under `ares_reward`: mild on easy, more on
 #: hard.
-WRONG_SHARE = (0.25, 0.5, 0.75)
+_WRONG_SHARE = (0.25, 0.5, 0.75)
 
 
 def margin(target_B: Tensor, bucket_B: Tensor) -> Tensor:
     """Tolerance around the target in tokens: max(1, f_d max(T_d, 1)) (release)."""
-    fraction_B = _by_bucket(MARGIN_FRACTION, bucket_B)
+    fraction_B = _by_bucket(_MARGIN_FRACTION, bucket_B)
     return (fraction_B * target_B.double().clamp(min=1.0)).clamp(min=1.0)
 
 
@@ -127,7 +127,7 @@ def ares_reward(
     right_B = _choose(
         bucket_B, -growth(delta_B - margin_B), -growth(delta_B.abs() - margin_B), more_B
     )
-    wrong_B = _by_bucket(WRONG_SHARE, bucket_B) * more_B
+    wrong_B = _by_bucket(_WRONG_SHARE, bucket_B) * more_B
     return 0.5 * weight * torch.where(accuracy_B == 1, right_B, wrong_B)
 
 

@@ -33,7 +33,7 @@ from ares.errors import UserError
 Array: TypeAlias = NDArray[np.float64]
 
 #: Smallest positive KL budget in nats: below it the KL itself is lost in float64 rounding.
-MIN_BUDGET = 1e-12
+_MIN_BUDGET = 1e-12
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,15 @@ def lemma2(reference_V: ArrayLike, reward_V: ArrayLike, budget: float) -> Budget
     budget between the two. The reference must give every outcome some probability.
 
     Raises:
-        UserError: the budget is negative (nothing is feasible) or positive but below `MIN_BUDGET`,
+        UserError: the budget is negative (nothing is feasible) or positive but below `_MIN_BUDGET`,
             or an outcome has probability 0.
     """
     reference_V, reward_V = distribution(reference_V), floats(reward_V)
-    if budget < 0 or 0 < budget < MIN_BUDGET:
-        raise UserError(f"a KL budget of {budget} nats: use 0 or at least {MIN_BUDGET}")
+    if budget < 0 or 0 < budget < _MIN_BUDGET:
+        raise UserError(f"a KL budget of {budget} nats: use 0 or at least {_MIN_BUDGET}")
     if np.any(reference_V == 0):
         raise UserError("the reference gives an outcome probability 0: leave that outcome out")
-    if budget >= greedy_kl(reference_V, reward_V) - MIN_BUDGET:
+    if budget >= greedy_kl(reference_V, reward_V) - _MIN_BUDGET:
         best_V = np.where(reward_V == reward_V.max(), reference_V, 0.0)
         best_V /= best_V.sum()
         top = float(reward_V.max())

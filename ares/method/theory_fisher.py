@@ -27,7 +27,7 @@ from ares.errors import UserError
 from ares.method.theory import Array, Sides, floats
 
 
-def log_policy(features_TVD: Array, theta_D: Array) -> Array:
+def _log_policy(features_TVD: Array, theta_D: Array) -> Array:
     """Log-probabilities (T, V) of the log-linear policy."""
     logits_TV = features_TVD @ theta_D
     logits_TV = logits_TV - logits_TV.max(axis=1, keepdims=True)
@@ -38,14 +38,14 @@ def weighted_kl(
     features_TVD: Array, theta_D: Array, reference_D: Array, beta_T: ArrayLike
 ) -> float:
     """mean_t beta_t KL(pi_theta,t || pi_reference,t), in nats."""
-    log_TV, log_reference_TV = (log_policy(features_TVD, at) for at in (theta_D, reference_D))
+    log_TV, log_reference_TV = (_log_policy(features_TVD, at) for at in (theta_D, reference_D))
     kl_T = (np.exp(log_TV) * (log_TV - log_reference_TV)).sum(axis=1)
     return float((floats(beta_T) * kl_T).mean())
 
 
 def weighted_fisher(features_TVD: Array, theta_D: Array, beta_T: ArrayLike) -> Array:
     """F_b = mean_t beta_t F_t (D, D); F_t is the features' covariance under the policy at t."""
-    policy_TV = np.exp(log_policy(features_TVD, theta_D))
+    policy_TV = np.exp(_log_policy(features_TVD, theta_D))
     centred_TVD = features_TVD - np.einsum("tv,tvd->td", policy_TV, features_TVD)[:, None, :]
     weight_TV = floats(beta_T)[:, None] * policy_TV / len(policy_TV)
     return np.einsum("tv,tvd,tve->de", weight_TV, centred_TVD, centred_TVD)
@@ -63,7 +63,7 @@ def lemma4(features_TVD: Array, reference_D: Array, step_D: Array, beta_T: Array
 
 def policy_gradient(features_TVD: Array, theta_D: Array, advantage_TV: Array) -> Array:
     """Gradient (D) of mean_t E_pi_t[advantage] with respect to theta."""
-    policy_TV = np.exp(log_policy(features_TVD, theta_D))
+    policy_TV = np.exp(_log_policy(features_TVD, theta_D))
     baseline_T1 = (policy_TV * advantage_TV).sum(axis=1, keepdims=True)
     weight_TV = policy_TV * (advantage_TV - baseline_T1) / len(policy_TV)
     return np.einsum("tv,tvd->d", weight_TV, features_TVD)
@@ -99,7 +99,7 @@ def true_gain(
 ) -> float:
     """What a step gains in the objective itself: the rise of mean_t E[A] less kappa weighted KL."""
     before_TV, after_TV = (
-        np.exp(log_policy(features_TVD, at)) for at in (theta_D, theta_D + step_D)
+        np.exp(_log_policy(features_TVD, at)) for at in (theta_D, theta_D + step_D)
     )
     rise = float(((after_TV - before_TV) * advantage_TV).sum(axis=1).mean())
     return rise - kappa * weighted_kl(features_TVD, theta_D + step_D, theta_D, beta_T)

@@ -30,7 +30,7 @@ from ares.method.reward import main_text_multiplier, main_text_reward
 from ares.method.theory import Array, Sides, binomial, distribution, floats
 
 #: Largest number of joint outcomes that an exact enumeration goes through.
-MAX_OUTCOMES = 1 << 20
+_MAX_OUTCOMES = 1 << 20
 
 
 def variance(value_K: ArrayLike, probability_K: ArrayLike) -> float:
@@ -43,10 +43,10 @@ def centred_variance(value_K: ArrayLike, probability_K: ArrayLike, group_size: i
     """Var(R_1 - mean R) of `group_size` independent rewards, over every outcome of the group.
 
     Raises:
-        UserError: there are more than `MAX_OUTCOMES` joint outcomes.
+        UserError: there are more than `_MAX_OUTCOMES` joint outcomes.
     """
     value_K, probability_K = floats(value_K), distribution(probability_K)
-    if len(value_K) ** group_size > MAX_OUTCOMES:
+    if len(value_K) ** group_size > _MAX_OUTCOMES:
         raise UserError(
             f"{len(value_K)} values in a group of {group_size} are too many to enumerate: "
             f"use fewer values or a smaller group"

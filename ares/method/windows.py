@@ -17,8 +17,8 @@ from torch import Tensor
 from ares.errors import UserError
 from ares.method.tensors import masked
 
-STARTS = ("at", "after")
-INCOMPLETE = ("undefined", "shorter", "running_mean")
+_STARTS = ("at", "after")
+_INCOMPLETE = ("undefined", "shorter", "running_mean")
 
 
 def window_entropy(
@@ -53,10 +53,10 @@ def window_entropy(
     >>> window_entropy(H, mask, 2, start="after").tolist()
     [[4.0, nan, nan]]
     """
-    if start not in STARTS or incomplete not in INCOMPLETE:
+    if start not in _STARTS or incomplete not in _INCOMPLETE:
         raise UserError(
-            f"start={start!r}, incomplete={incomplete!r}: choose start from {STARTS} and "
-            f"incomplete from {INCOMPLETE}"
+            f"start={start!r}, incomplete={incomplete!r}: choose start from {_STARTS} and "
+            f"incomplete from {_INCOMPLETE}"
         )
     if window < 1:
         raise UserError(f"window={window}: a window holds at least 1 token")

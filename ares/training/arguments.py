@@ -16,7 +16,7 @@ from ares.errors import UserError
 from ares.method.presets import MethodSettings
 
 #: TRL's names of the two averages of `ares.method.surrogate`.
-LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
+_LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def grpo_config(
         "epsilon": settings.clip_low,
         "epsilon_high": settings.clip_high,
         "delta": settings.dual_clip,
-        "loss_type": LOSS_TYPES[settings.loss_average],
+        "loss_type": _LOSS_TYPES[settings.loss_average],
         "scale_rewards": "group" if settings.advantage == "normalised" else "none",
         "beta": 0.0 if settings.kl == "none" else settings.kl_coefficient * settings.kl_beta,
         # The KL of paper and release is k3 as it stands, not times the importance ratio.
@@ -133,7 +133,7 @@ def grpo_config(
 #: The loss types of TRL that are clipped surrogates, which `ares.method.surrogate` computes.
 CLIPPED_LOSSES = ("grpo", "dapo", "bnpo", "dr_grpo")
 #: Parts of TRL's loss that ours does not have, each with the value that leaves it out.
-LEFT_OUT = {
+_LEFT_OUT = {
     "off_policy_mask_threshold": None,
     "top_entropy_quantile": 1.0,
     "entropy_coef": 0.0,
@@ -150,7 +150,7 @@ def check_arguments(args: GRPOConfig) -> None:
     """
     if args.loss_type not in CLIPPED_LOSSES:
         raise UserError(f"loss_type={args.loss_type!r}: choose from {', '.join(CLIPPED_LOSSES)}")
-    for name, off in LEFT_OUT.items():
+    for name, off in _LEFT_OUT.items():
         if getattr(args, name) != off:
             raise UserError(f"{name}={getattr(args, name)}: AEPO's loss has no such part: {off}")
     accumulated = args.gradient_accumulation_steps

@@ -18,8 +18,8 @@ from ares.method.advantages import group_centred
 from ares.method.difficulty import BUCKETS, BucketSums
 from ares.method.step import Method, Rollouts, Shaped
 
-ALL = "all"
-COLUMNS = ("step", "metric", "bucket", "value")
+_ALL = "all"
+_COLUMNS = ("step", "metric", "bucket", "value")
 
 
 class Records:
@@ -34,7 +34,7 @@ class Records:
         self._sums: dict[tuple[int, str, str], list[float]] = {}
         self._seconds: dict[tuple[int, str], float] = {}
 
-    def add(self, metric: str, value: float, bucket: str = ALL) -> None:
+    def add(self, metric: str, value: float, bucket: str = _ALL) -> None:
         """Take in one value of the current step; NaN means that there is none and is skipped."""
         if not math.isnan(value):
             entry = self._sums.setdefault((self.step, metric, bucket), [0.0, 0.0])
@@ -70,12 +70,12 @@ class Records:
     def table(self) -> pd.DataFrame:
         """Columns step, metric, bucket, value."""
         rows = [(*key, total / number) for key, (total, number) in self._sums.items()]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return pd.DataFrame(rows, columns=list(_COLUMNS))
 
     def current(self) -> dict[str, float]:
         """Means of the current step, named `metric` or `metric/bucket`."""
         return {
-            metric if bucket == ALL else f"{metric}/{bucket}": total / number
+            metric if bucket == _ALL else f"{metric}/{bucket}": total / number
             for (step, metric, bucket), (total, number) in self._sums.items()
             if step == self.step
         }

@@ -66,9 +66,9 @@ from ares.training.rollouts import (
     tree_rows,
 )
 
-STATE = "aepo.json"
+_STATE = "aepo.json"
 #: Our name of what transformers and TRL log of every optimizer step.
-LOGGED = {
+_LOGGED = {
     "grad_norm": "grad_norm",
     "lr": "learning_rate",
     "loss": "loss",
@@ -356,9 +356,9 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         # whatever `report_to` names.
         if "loss" in logs:
             own = self.records.current()
-            logs.update({f"aepo/{name}": own[name] for name in own if name not in LOGGED})
+            logs.update({f"aepo/{name}": own[name] for name in own if name not in _LOGGED})
         super().log(logs, start_time)
-        for metric, name in LOGGED.items():
+        for metric, name in _LOGGED.items():
             if logs.get(name) is not None:
                 self.records.add(metric, float(logs[name]))
 
@@ -402,7 +402,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
 
     def write_state(self, folder: Path) -> None:
         """Add `state_dict` to a checkpoint."""
-        write_json(folder / STATE, self.state_dict())
+        write_json(folder / _STATE, self.state_dict())
 
     def read_state(self, folder: Path) -> None:
         """Go on from the `state_dict` of a checkpoint.
@@ -410,11 +410,11 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         Raises:
             UserError: it is damaged, or was written with other settings.
         """
-        state = read_json(folder / STATE)
+        state = read_json(folder / _STATE)
         try:
             self.load_state_dict(state)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
-                f"{folder / STATE}: damaged ({error!r}); remove {folder}, then training goes on "
+                f"{folder / _STATE}: damaged ({error!r}); remove {folder}, then training goes on "
                 "from the state before"
             ) from error

@@ -18,7 +18,7 @@ from ares.model.load import load_policy
 from ares.training import run as module
 from tests.steps import launched
 
-ARMS = load_config("smoke")["aepo"]["arms"]
+ARMS = load_config("smoke").aepo.arms
 BUCKETS = {"easy", "medium", "hard"}
 TABLES = ("steps", "timings", "validation", "trees")
 PAGE = paths.ROOT / "docs" / "metrics.md"
@@ -29,7 +29,7 @@ def config(scenes, tmp_path_factory) -> Path:
     """The smallest run that has everything: two batches, a checkpoint, a validation."""
     small = scenes.small_config(steps=2)
     file = tmp_path_factory.mktemp("config") / "small.yaml"
-    file.write_text(yaml.safe_dump(small))
+    file.write_text(yaml.safe_dump(small.model_dump(mode="json", exclude_unset=True)))
     return file
 
 
@@ -52,11 +52,11 @@ def trained(scenes, config, lively_folder, tmp_path_factory) -> dict[str, Path]:
 
 
 def settings_of(arm: str):
-    return preset(ARMS[arm].get("preset", arm))
+    return preset(ARMS[arm].preset or arm)
 
 
 def test_the_presets_are_tried():
-    tried = {arm.get("preset", name) for name, arm in ARMS.items()}
+    tried = {arm.preset or name for name, arm in ARMS.items()}
     assert {"paper", "released", "ares", "ares-branch", "grpo", "dapo"} <= tried <= set(PRESETS)
 
 

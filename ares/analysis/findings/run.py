@@ -77,9 +77,7 @@ class Run:
         rules: level and minima of the intervals.
     """
 
-    def __init__(
-        self, load: Callable[[str], pd.DataFrame], settings: Scale, rules: Rules
-    ) -> None:
+    def __init__(self, load: Callable[[str], pd.DataFrame], settings: Scale, rules: Rules) -> None:
         self._load = load
         self.settings = settings
         self.minimum = rules.minimum
