@@ -168,10 +168,18 @@ class Teachers(Settings):
     """Of problems with pictures"""
     traces: Samples = 1
     """Traces asked for per problem; in the small world of each habit"""
-    temperature: Greedy = 1.0
-    """Of the models' traces"""
+    efforts: AnyNumber[Text] = ()
+    """Efforts of thought (reasoning_effort) that models are asked with, one after the other; none:
+    the server's own"""
+    temperatures: AnyNumber[Greedy] = (1.0,)
+    """Of the models' traces, one after the other, with every effort; none: neither it nor top_p is
+    sent, for servers that refuse them"""
     top_p: Positive = 1.0
     """Nucleus of the models' traces"""
+    max_requests: CountOrNone = 0
+    """Requests that a job may send to each model; 0: any number. What came before stays good"""
+    max_tokens: CountOrNone = 0
+    """Tokens of prompts and responses that a job may take from each model; 0: any number"""
     parallel: int = Field(64, ge=1, le=65536)
     """Requests at a time"""
 
@@ -189,6 +197,8 @@ class FineTuning(Settings):
     """Tokens of prompt, pictures and trace together; longer traces are left out, none is cut"""
     lr: Positive
     """Peak learning rate"""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """How the rate falls to 0 after the peak"""
     warmup: Share = 0.1
     """Share of the optimizer steps over which the rate rises"""
     weight_decay: Share = 0.0

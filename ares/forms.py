@@ -251,8 +251,8 @@ FORMS: dict[str, Form] = {
     ),
     "paper_pool": Form({**_ITEM, **_TRACE}, ("source", "row", "habit", "trace")),
     "paper_selection": Form(
-        {"curation": _TEXT, **_ITEM, **_PLACE, **_TRACE},
-        ("curation", "source", "row", "habit", "trace"),
+        {"curation": _TEXT, **_ITEM, **_PLACE, "habit": _TEXT, "text": _TEXT, "n_tokens": _COUNT},
+        ("curation", "source", "row", "habit", "text"),
     ),
 }
 #: Columns that only a run's own tables have.

@@ -1,16 +1,23 @@
-"""A problem as it is put to a model and graded, whatever it came from: one concept for all."""
+"""A problem as it is put to a model and graded, whatever it came from: one concept for all.
+
+Problems of benchmarks, of training data and of the small world are items. A step of the pipeline
+works on `Problems`: a table that names them, and the items that its rows stand for.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
+import numpy as np
+import pandas as pd
 from PIL import Image
 
 from ares.answers.base import Question
 from ares.backends.messages import pictures
+from ares.tables import check_shard
 
 T = TypeVar("T")
 
@@ -19,7 +26,8 @@ T = TypeVar("T")
 class Item:
     """A question that can be put to a model and graded.
 
-    benchmark, id: name it; the id is unique within the benchmark and stays from run to run.
+    benchmark, id: name it; the id is unique within the benchmark (or data set, or presentation of
+        the small world) and stays from run to run.
     messages: chat messages, pictures in place as {"type": "image", "image": picture}.
     question: what the grader needs.
     group: items that are variants of one question share it (DynaMath, WeMath); else it is the id.
@@ -55,3 +63,63 @@ class Lazy(Sequence[T]):
     def __getitem__(self, index: int | slice) -> T | list[T]:
         places = range(len(self))[index]
         return self.made(places) if isinstance(places, int) else [*map(self.made, places)]
+
+
+class Items(Lazy[Item]):
+    """Items that are made, or read from their data set, each time they are asked for."""
+
+    def __init__(self, number: int, item_at: Callable[[int], Item]) -> None:
+        self._number, self._item_at = number, item_at
+
+    def __len__(self) -> int:
+        return self._number
+
+    def made(self, place: int) -> Item:
+        """The item at a place."""
+        return self._item_at(place)
+
+
+@dataclass(frozen=True, eq=False)
+class Problems:
+    """Problems of a step: a table with a row for each, and the items of its rows.
+
+    The table says which problem a row is: problem_id, and a column that names where it comes from
+    (see `source_of`). It holds no question and no picture, so one of a million problems is small.
+    """
+
+    table: pd.DataFrame
+    items: Sequence[Item]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def some(self, places: Sequence[int]) -> Problems:
+        """Those at some places."""
+        rows = [int(place) for place in places]
+        return Problems(
+            self.table.iloc[rows].reset_index(drop=True),
+            Items(len(rows), lambda at: self.items[rows[at]]),
+        )
+
+    def shard(self, shard: int, shards: int) -> Problems:
+        """Every `shards`-th, from `shard`: each shard has a share of every source.
+
+        Raises:
+            UserError: there is no such shard.
+        """
+        check_shard(shard, shards)
+        return self.some(range(shard, len(self), shards))
+
+    def repeated(self, samples: int) -> pd.DataFrame:
+        """The table with every row `samples` times, side by side: a row per response."""
+        rows = np.repeat(np.arange(len(self)), samples)
+        return self.table.iloc[rows].reset_index(drop=True)
+
+
+def source_of(table: pd.DataFrame) -> str:
+    """The column that tells problems of the same name apart.
+
+    In the small world, where every problem is shown in words and as a picture, it is the
+    presentation; elsewhere the data set.
+    """
+    return "presentation" if "presentation" in table else "source"

@@ -30,14 +30,16 @@ from transformers import PrinterCallback, TrainerCallback
 from transformers.utils import logging
 from trl import GRPOTrainer
 
+from ares.answers.grader import Grader
 from ares.config import load_config
 from ares.method.presets import preset
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
 from ares.training.arguments import Schedule, grpo_config
-from ares.training.data import draw_cells, prompt_dataset, verifier
+from ares.training.data import Verifier, prompt_dataset
 from ares.training.rollouts import EngineSampler
 from ares.training.trainer import AEPOTrainer
+from ares.world.items import draw_table, world_problems
 from ares.world.settings import load_world
 
 #: A step is sampling + scoring (reference, old policy, reward, method) + update.
@@ -125,10 +127,9 @@ def trainers(options: argparse.Namespace, folder: str) -> dict[str, GRPOTrainer]
         | {"lr": 0.0, "max_new_tokens": options.tokens}
     )
     levels = config["problems"]["levels"]
-    cells = draw_cells(world, levels, ["text"], 200, "train", 0)
-    data = prompt_dataset(cells, schedule.steps * schedule.prompts, 0, 0)
-    reward = verifier(world)
-    reward.__name__ = "accuracy"
+    table = draw_table(world, "train", levels, ["text"], 200, 0)
+    data = prompt_dataset(world_problems(table, world, 0), schedule.steps * schedule.prompts, 0)
+    reward = Verifier(Grader())
 
     def build(name: str) -> GRPOTrainer:
         model, processor = load_policy(options.model)

@@ -8,7 +8,6 @@ their probabilities, after the part that is mere sampling noise is taken off.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +15,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from ares.analysis.tokens import check_same_policy
+from ares.answers.grader import Grader
+from ares.items import Problems
+from ares.model.processor import tokenizer_of
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt
-from ares.sampling.rollouts import Sampling, Task, encode, end_tokens
+from ares.sampling.rollouts import Sampling, encode, end_tokens
 from ares.sampling.scoring import score
 from ares.seeds import row_seed
-from ares.world.settings import World
-from ares.world.verify import verify
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,9 @@ def effect_size(weight_A: np.ndarray, passed_A: np.ndarray, n: int) -> float:
 
 def causal_table(
     rollouts: pd.DataFrame,
-    tasks: Sequence[Task],
+    problems: Problems,
     model,
     processor,
-    world: World,
     intervention: Intervention,
     sampling: Sampling,
     progress: str = "",
@@ -86,7 +85,7 @@ def causal_table(
 
     Args:
         rollouts: rows of the rollouts table.
-        tasks: the task of every row.
+        problems: those of the rows.
         sampling: its temperature, top_p, max_new_tokens (for a continuation), batch_prompts
             (branches per forward pass) and seed are used.
 
@@ -94,10 +93,10 @@ def causal_table(
         rollout_id, position, alternatives (how many were tried; 0 where the choice is certain),
         effect (pass rate, 0 to 0.5), causal (effect at least `effect_threshold`).
     """
-    prompts = encode(tasks, model, processor, world.values)
+    prompts = encode(problems.items, model, processor)
     branches = _branches(rollouts, prompts, model, processor, intervention, sampling.temperature)
     passed = _continue_all(
-        branches, rollouts, tasks, model, processor, world, intervention, sampling, progress
+        branches, rollouts, problems, model, processor, intervention, sampling, progress
     )
     table = pd.DataFrame(
         {
@@ -128,7 +127,7 @@ def _branches(rollouts, prompts, model, processor, intervention, temperature) ->
         model,
         prompts,
         [ids.copy() for ids in rollouts["token_ids"]],
-        pad_token_id=processor.tokenizer.pad_token_id,
+        pad_token_id=tokenizer_of(processor).pad_token_id,
         temperature=temperature,
         top_k=intervention.alternatives,
     )
@@ -155,10 +154,11 @@ def _branches(rollouts, prompts, model, processor, intervention, temperature) ->
 
 
 def _continue_all(
-    branches, rollouts, tasks, model, processor, world, intervention, sampling, progress
+    branches, rollouts, problems, model, processor, intervention, sampling, progress
 ) -> np.ndarray:
     """How many continuations of each branch end in a right answer."""
-    tokenizer, ends = processor.tokenizer, end_tokens(model)
+    tokenizer, ends, grader = tokenizer_of(processor), end_tokens(model), Grader()
+    questions = [item.question for item in problems.items]
     passed = np.zeros(len(branches), dtype=int)
     ids = rollouts["rollout_id"].to_numpy()
     open_ones = [i for i, branch in enumerate(branches) if branch.token_id not in ends]
@@ -185,12 +185,14 @@ def _continue_all(
         for index, response in enumerate(drawn):
             which = chunk[index // intervention.continuations]
             whole = [*_response_so_far(branches[which], rollouts), *response.token_ids.tolist()]
-            passed[which] += _right(whole, tasks[branches[which].row], tokenizer, world)
+            text = tokenizer.decode(whole, skip_special_tokens=True)
+            passed[which] += grader.grade(text, questions[branches[which].row]).correct
         bar.update(len(chunk))
     bar.close()
     for i in set(range(len(branches))) - set(open_ones):  # an end token: nothing to continue
         whole = _response_so_far(branches[i], rollouts)
-        right = _right(whole, tasks[branches[i].row], tokenizer, world)
+        text = tokenizer.decode(whole, skip_special_tokens=True)
+        right = grader.grade(text, questions[branches[i].row]).correct
         passed[i] = right * intervention.continuations
     return passed
 
@@ -198,8 +200,3 @@ def _continue_all(
 def _response_so_far(branch: Branch, rollouts: pd.DataFrame) -> list[int]:
     ids = rollouts["token_ids"].iloc[branch.row][: branch.position]
     return [*map(int, ids), branch.token_id]
-
-
-def _right(ids: list[int], task: Task, tokenizer, world: World) -> bool:
-    text = tokenizer.decode(ids, skip_special_tokens=True)
-    return verify(task.problem, text, world.values).correct

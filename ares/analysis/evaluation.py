@@ -26,13 +26,12 @@ from tqdm import tqdm
 
 from ares.config import Scale
 from ares.errors import UserError
+from ares.items import Problems
 from ares.method.tensors import pad_rows
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy
 from ares.sampling.policy import sampling_of
-from ares.sampling.rollouts import Sampling, Task, roll_out
-from ares.world.problem import draw_up_to
-from ares.world.settings import World
+from ares.sampling.rollouts import Sampling, roll_out
 
 #: The window w and the quantile of the threshold: the main text's, and those of preset `ares`.
 WINDOW, QUANTILE = 4, 0.95
@@ -67,42 +66,11 @@ class Yardstick:
         return cls(float(found[0]), prompts_of(evaluation))
 
 
-def evaluation_tasks(config: Scale, world: World) -> list[Task]:
-    """The prompts of a scale's evaluation: `evaluation.per_level` test problems of every level.
-
-    All there are where the test split has fewer; each in every presentation.
-
-    Raises:
-        UserError: the world has no such level.
-    """
-    rng = np.random.default_rng(config.seed)
-    return [
-        Task(problem, level, presentation, look=config.seed)
-        for level in config.problems.levels
-        for problem in draw_up_to(level, "test", config.evaluation.per_level, world, rng)
-        for presentation in config.problems.presentations
-    ]
-
-
-def shortages(config: Scale, tasks: Sequence[Task]) -> list[str]:
-    """What to tell the user about levels with fewer test problems than were asked for."""
-    wanted = config.evaluation.per_level
-    found = {
-        level: len({task.problem.id for task in tasks if task.level == level})
-        for level in config.problems.levels
-    }
-    return [
-        f"level '{level}': {number} test problems, {wanted} were asked for; taking them all"
-        for level, number in found.items()
-        if number < wanted
-    ]
-
-
-def evaluation_sampling(config: Scale) -> Sampling:
+def evaluation_sampling(scale: Scale) -> Sampling:
     """Drawn as the rollouts are (temperature, top-p), with the evaluation's sizes."""
-    sizes = config.evaluation
+    sizes = scale.evaluation
     return replace(
-        sampling_of(config),
+        sampling_of(scale),
         samples=sizes.samples,
         max_new_tokens=sizes.max_new_tokens,
         batch_prompts=sizes.batch_prompts,
@@ -112,13 +80,12 @@ def evaluation_sampling(config: Scale) -> Sampling:
 def evaluate(
     model,
     processor,
-    tasks: Sequence[Task],
-    world: World,
+    problems: Problems,
     sampling: Sampling,
     yardstick: Yardstick | None = None,
     progress: str = "",
 ) -> pd.DataFrame:
-    """Sample and grade responses to every task; one row per task, in their order.
+    """Sample and grade responses to every problem; one row each, in their order.
 
     Args:
         yardstick: what counts as high; None: the threshold is taken from these very responses.
@@ -132,19 +99,19 @@ def evaluate(
         UserError: the yardstick is of other prompts, or no response is as long as a window.
     """
     if yardstick is not None:
-        _check_prompts(yardstick, tasks)
+        _check_prompts(yardstick, problems)
     parts: list[pd.DataFrame] = []
     kept: list[Tensor] = []
     hwe: list[np.ndarray] = []
-    for rollouts in _batches(model, processor, tasks, world, sampling, progress):
+    for rollouts in _batches(model, processor, problems, sampling, progress):
         parts.append(_summary(rollouts))
         window_BT = _windows(rollouts["entropy"])
         if yardstick is None:
             kept.append(window_BT)
         else:
-            hwe.append(_hwe_per_task(window_BT, yardstick.threshold, sampling.samples))
+            hwe.append(_hwe_per_problem(window_BT, yardstick.threshold, sampling.samples))
     threshold = _threshold(kept) if yardstick is None else yardstick.threshold
-    hwe += [_hwe_per_task(window_BT, threshold, sampling.samples) for window_BT in kept]
+    hwe += [_hwe_per_problem(window_BT, threshold, sampling.samples) for window_BT in kept]
     table = pd.concat(parts, ignore_index=True)
     return table.assign(hwe=np.concatenate(hwe), hwe_threshold=threshold)
 
@@ -154,8 +121,8 @@ def prompts_of(table: pd.DataFrame) -> frozenset[tuple[str, str]]:
     return frozenset(table[PROMPT].itertuples(index=False, name=None))
 
 
-def _check_prompts(yardstick: Yardstick, tasks: Sequence[Task]) -> None:
-    if yardstick.prompts != {(task.problem.id, task.presentation) for task in tasks}:
+def _check_prompts(yardstick: Yardstick, problems: Problems) -> None:
+    if yardstick.prompts != prompts_of(problems.table):
         raise UserError(
             "the table to take the threshold from is of other test problems than these; "
             "evaluate the base model again with this config"
@@ -163,13 +130,14 @@ def _check_prompts(yardstick: Yardstick, tasks: Sequence[Task]) -> None:
 
 
 def _batches(
-    model, processor, tasks: Sequence[Task], world: World, sampling: Sampling, progress: str
+    model, processor, problems: Problems, sampling: Sampling, progress: str
 ) -> Iterator[pd.DataFrame]:
-    """The rollouts of `sampling.batch_prompts` tasks at a time."""
-    with tqdm(total=len(tasks), desc=progress, unit="prompt", disable=not progress) as bar:
-        for start in range(0, len(tasks), sampling.batch_prompts):
-            batch = tasks[start : start + sampling.batch_prompts]
-            yield roll_out(model, processor, batch, world, sampling)
+    """The rollouts of `sampling.batch_prompts` problems at a time."""
+    with tqdm(total=len(problems), desc=progress, unit="prompt", disable=not progress) as bar:
+        for start in range(0, len(problems), sampling.batch_prompts):
+            stop = min(start + sampling.batch_prompts, len(problems))
+            batch = problems.some(range(start, stop))
+            yield roll_out(model, processor, batch, sampling)
             bar.update(len(batch))
 
 
@@ -204,7 +172,7 @@ def _threshold(windows: Sequence[Tensor]) -> float:
     return batch_quantile(window_N[None], torch.ones(1, len(window_N)), QUANTILE)
 
 
-def _hwe_per_task(window_BT: Tensor, threshold: float, samples: int) -> np.ndarray:
-    """Mean HWE tokens per response of every task."""
+def _hwe_per_problem(window_BT: Tensor, threshold: float, samples: int) -> np.ndarray:
+    """Mean HWE tokens per response of every problem."""
     hwe_B = count_hwe(hwe_mask(window_BT, threshold))
     return hwe_B.reshape(-1, samples).double().mean(1).numpy()

@@ -18,9 +18,9 @@ from ares.io import read_json
 from ares.model.load import WORLD_FILE, load_policy
 from ares.paths import resolve
 from ares.sampling.imposed import impose
-from ares.sampling.rollouts import Sampling, Task, roll_out
+from ares.sampling.rollouts import Sampling, roll_out
 from ares.settings import checked
-from ares.world.problem import draw_up_to
+from ares.world.items import draw_table, world_problems
 from ares.world.prompts import PRESENTATIONS
 from ares.world.settings import World
 from ares.world.verify import steps_right
@@ -93,16 +93,12 @@ def measure(
     model, processor, world: World, sampling: Sampling, problems: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`cells` and `impose` on validation problems, `problems` a level; imposed budgets on text."""
-    rng = np.random.default_rng(sampling.seed)
-    drawn = {k: draw_up_to(k, "validation", problems, world, rng) for k in world.levels}
-    tasks = {
-        shown: [Task(p, level, shown, sampling.seed) for level in drawn for p in drawn[level]]
-        for shown in PRESENTATIONS
-    }
-    free = roll_out(model, processor, [t for ts in tasks.values() for t in ts], world, sampling)
-    imposed = [
-        impose(model, processor, tasks["text"], world, sampling, count) for count in (FEW, MANY)
-    ]
+    seed = sampling.seed
+    table = draw_table(world, "validation", list(world.levels), PRESENTATIONS, problems, seed)
+    drawn = world_problems(table, world, seed)
+    free = roll_out(model, processor, drawn, sampling)
+    in_words = drawn.some(np.flatnonzero(table["presentation"] == "text"))
+    imposed = [impose(model, processor, in_words, world, sampling, n) for n in (FEW, MANY)]
     return cells(free), pd.concat(imposed, ignore_index=True)
 
 

@@ -9,11 +9,13 @@ import pandas as pd
 import torch
 
 from ares.errors import UserError
+from ares.items import Problems
 from ares.method.lexicon import Lexicon, normalize_token
-from ares.sampling.rollouts import Task, encode, evenly_spaced
+from ares.model.processor import tokenizer_of
+from ares.sampling.rollouts import encode, evenly_spaced
 from ares.sampling.scoring import score
 from ares.world.parse import decision_starts, label_tokens
-from ares.world.settings import Language, World
+from ares.world.settings import Language
 
 #: Largest difference between the entropy a rollout was sampled with and the one it is scored with.
 TOLERANCE = 1e-3
@@ -55,10 +57,10 @@ def vocabulary_classes(words: list[str], language: Language) -> np.ndarray:
 
 def token_tables(
     rollouts: pd.DataFrame,
-    tasks: list[Task],
+    problems: Problems,
     model,
     processor,
-    world: World,
+    language: Language,
     lexicon: Lexicon,
     scoring: Scoring,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -66,7 +68,7 @@ def token_tables(
 
     Args:
         rollouts: the rollouts table.
-        tasks: the task of every rollout, in the order of the table.
+        problems: those of the rollouts, in the order of the table.
 
     Returns:
         tokens: rollout_id, position, token, entropy, logprob (nats), lexicon (bool), lexicon_top1
@@ -79,16 +81,16 @@ def token_tables(
     Raises:
         UserError: the rollouts were sampled from another model or at another temperature.
     """
-    tokenizer = processor.tokenizer
+    tokenizer = tokenizer_of(processor)
     words = [tokenizer.decode([i]) for i in range(len(tokenizer))]
-    classes = vocabulary_classes(words, world.language)
+    classes = vocabulary_classes(words, language)
     # The model may have more logits than the tokenizer has words.
-    spare = model.config.text_config.vocab_size - len(words)
+    spare = model.config.get_text_config().vocab_size - len(words)
     classes = np.concatenate([classes, classes.max() + 1 + np.arange(spare)])
     words += [""] * spare
     scores = score(
         model,
-        encode(tasks, model, processor, world.values),
+        encode(problems.items, model, processor),
         [ids.copy() for ids in rollouts["token_ids"]],
         pad_token_id=tokenizer.pad_token_id,
         temperature=scoring.temperature,
@@ -96,11 +98,11 @@ def token_tables(
         token_classes=torch.from_numpy(classes),
         batch_size=scoring.batch_size,
     )
-    names, kept = slots(world.language), evenly_spaced(len(rollouts), scoring.top_k_rollouts)
+    names, kept = slots(language), evenly_spaced(len(rollouts), scoring.top_k_rollouts)
     labelled, top = [], []
     for index, (row, scored) in enumerate(zip(rollouts.itertuples(), scores, strict=True)):
         check_same_policy(row, scored.entropies.numpy())
-        labelled.append(_label(row, scored, words, names, world.language, lexicon))
+        labelled.append(_label(row, scored, words, names, language, lexicon))
         if index in kept:
             top.append(_top(row, scored))
     return pd.concat(labelled, ignore_index=True), pd.concat(top, ignore_index=True)

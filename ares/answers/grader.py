@@ -39,16 +39,13 @@ from ares.answers.extract import Extracted, extract
 from ares.answers.judge import ModelJudge
 from ares.answers.text import words
 from ares.boxed import last_boxed
-from ares.world.problem import Problem
-from ares.world.prompts import VALUES
+from ares.world.items import problem_of
 from ares.world.verify import verify
 
 #: Answers that a judge gets at once.
 TOGETHER = 64
 #: Characters of an answer that a grade reports.
 SHOWN = 500
-
-_COUNTDOWN = re.compile(r"numbers((?: \d{1,6}){2,12}) target (\d{1,6})")
 
 
 class Grader:
@@ -183,12 +180,11 @@ def _status(right: bool) -> str:
 
 def _countdown(response: str, question: Question) -> Grade:
     """As the small world's own verifier says: the box is taken wherever it stands."""
-    gold = _COUNTDOWN.fullmatch(question.gold.strip())
+    gold = problem_of(question.gold)
     if gold is None:
         return Grade(UNGRADABLE, note=f"the gold answer {question.gold[:40]!r} is no problem")
-    problem = Problem(tuple(map(int, gold[1].split())), int(gold[2]))
     if last_boxed(response) is None:
         return Grade(NO_ANSWER, note="no boxed answer")
-    found = verify(problem, response, VALUES)
+    found = verify(gold[0], response, gold[1])
     note = "" if found.correct else found.reason
     return Grade(_status(found.correct), found.answer[:SHOWN], note=note)

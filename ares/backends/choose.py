@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ares.backends.base import Backend
+from ares.backends.budget import Budget
 from ares.errors import UserError
 
 KINDS = ("server", "vllm", "transformers")
@@ -22,7 +23,8 @@ class Choice:
     revision: of a model on the hub; for a server only a name that tells weights apart.
     tensor_parallel: GPUs that share the model. max_model_len: tokens of prompt and response (both
         vllm). dtype: of the weights, where the model runs in this process; None: its own.
-    attempts, wait_s, timeout_s, extra_body: of a server, see `ares.backends.server.ServerBackend`.
+    attempts, wait_s, timeout_s, extra_body, budget: of a server, see
+        `ares.backends.server.ServerBackend`.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class Choice:
     wait_s: float = 2.0
     timeout_s: float = 600.0
     extra_body: Mapping[str, Any] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget, compare=False)
 
 
 def open_backend(choice: Choice) -> Backend:
@@ -64,6 +67,7 @@ def open_backend(choice: Choice) -> Backend:
             timeout_s=choice.timeout_s,
             extra_body=choice.extra_body,
             revision=choice.revision or "",
+            budget=choice.budget,
         )
     if choice.kind == "vllm":
         from ares.backends.vllm import VllmBackend

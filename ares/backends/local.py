@@ -31,7 +31,7 @@ from ares.backends.encoding import Encoder, Prompt, collate
 from ares.backends.token_texts import Rivals, token_texts
 from ares.backends.weights import weights_of
 from ares.errors import UserError, is_memory
-from ares.model.load import load_model
+from ares.model.load import load_policy
 
 #: Parameters up to which a model is small.
 _SMALL = 100_000_000
@@ -68,7 +68,7 @@ class LocalBackend:
         self.name, self.batch, self.revision = str(model), batch, revision
         self.device = _device(device)
         self.dtype = _dtype(dtype, self.device)
-        self.model, processor = load_model(
+        self.model, processor = load_policy(
             model, dtype=self.dtype, device=str(self.device), revision=revision
         )
         if self.device.type == "cpu" and self.model.num_parameters() <= _SMALL:

@@ -16,8 +16,8 @@ from ares.io import whole_folder, write_json, write_table, write_text
 from ares.model.load import WORLD_FILE, load_policy
 from ares.model.save import save_processor
 from ares.repository import git
-from ares.sampling.rollouts import Sampling, Task, roll_out
-from ares.world.problem import draw_problems
+from ares.sampling.rollouts import Sampling, roll_out
+from ares.world.items import draw_table, world_problems
 from ares.world.prompts import PRESENTATIONS
 from ares.world.settings import World
 from ares.world.verify import steps_right
@@ -49,22 +49,18 @@ def evaluate(folder: Path, world: World, config: Base, device: str) -> pd.DataFr
     arithmetic steps that are right).
     """
     model, processor = load_policy(folder, device=device)
-    settings, rng = config.evaluation, np.random.default_rng(config.seed)
-    tasks = [
-        Task(problem, level, presentation, config.seed)
-        for level in world.levels
-        for problem in draw_problems(level, "test", settings.per_level, world, rng)
-        for presentation in PRESENTATIONS
-    ]
+    settings, seed = config.evaluation, config.seed
+    shown, number = (list(world.levels), PRESENTATIONS), settings.per_level
+    problems = world_problems(draw_table(world, "test", *shown, number, seed), world, seed)
     sampling = Sampling(
         settings.samples,
         1.0,
         1.0,
         settings.max_new_tokens,
         settings.batch_prompts,
-        seed=config.seed,
+        seed=seed,
     )
-    rollouts = roll_out(model, processor, tasks, world, sampling, progress="base: evaluation")
+    rollouts = roll_out(model, processor, problems, sampling, progress="base: evaluation")
     rows = [
         _cell(level, presentation, group)
         for (level, presentation), group in rollouts.groupby(["level", "presentation"], sort=False)

@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from ares.io import atomic_path, write_text
+from ares.world.items import gold_of
 from ares.world.problem import Problem, draw_up_to
 from ares.world.prompts import messages, picture, system_prompt
 from ares.world.settings import World
@@ -64,22 +65,13 @@ def write_countdown(
     return registry
 
 
-def gold_of(problem: Problem) -> str:
-    """A problem as the gold answer of type `countdown`.
-
-    >>> gold_of(Problem((3, 8, 5), 19))
-    'numbers 3 8 5 target 19'
-    """
-    return f"numbers {' '.join(map(str, problem.numbers))} target {problem.target}"
-
-
 def _row(level: str, problem: Problem, presentation: str, world: World) -> dict[str, Any]:
     parts = messages(problem, presentation, world.values)[-1]["content"]
     (question,) = (part["text"] for part in parts if part["type"] == "text")
     return {
         "id": problem.id,
         "question": question,
-        "problem": gold_of(problem),
+        "problem": gold_of(problem, world.values),
         "level": level,
     }
 

@@ -15,6 +15,7 @@ from itertools import tee
 from ares.answers.base import Grade
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Request, Response
+from ares.backends.budget import BudgetSpent
 from ares.backends.progress import watched
 from ares.backends.store import Kept
 from ares.items import Item, Lazy
@@ -92,16 +93,27 @@ def answered(
         progress: what the progress bar is called; "" for none.
 
     Raises:
-        UserError: nothing can be asked at all; what was answered before stays in the store.
+        UserError: nothing can be asked at all; what was answered before stays in the store. Where a
+            budget is spent, what was not asked any more has failed.
     """
     requests = Requests(items, samples, decoding, seed)
     failures: dict[str, Failure] = {}
-    for request, outcome in watched(backend.generate(requests), len(requests), progress):
-        if isinstance(outcome, Failure):
-            failures[request.id] = outcome
-    asked, ahead = tee(
-        (asked, failures.get(asked.id) or backend.stored(asked)) for asked in requests
-    )
+    unasked: Failure | None = None
+    try:
+        for request, outcome in watched(backend.generate(requests), len(requests), progress):
+            if isinstance(outcome, Failure):
+                failures[request.id] = outcome
+    except BudgetSpent as spent:
+        unasked = Failure(str(spent), 0)
+
+    def outcome_of(asked: Asked) -> Response | Failure:
+        if asked.id in failures:
+            return failures[asked.id]
+        if unasked is not None and backend.key(asked) not in backend.store:
+            return unasked
+        return backend.stored(asked)
+
+    asked, ahead = tee((asked, outcome_of(asked)) for asked in requests)
     # The grader may read ahead, and grades responses only.
     grades = grader.grade_many(
         (outcome.full_text, one.item.question)

@@ -21,11 +21,15 @@ def ask(
     """Put one problem to a model, as text or as a picture."""
     from dataclasses import replace
 
+    import pandas as pd
+
     from ares.config import SMALL_WORLD, load_config
     from ares.errors import UserError
+    from ares.items import Problems
     from ares.sampling.policy import load, sampling_of
-    from ares.sampling.rollouts import Task, roll_out
+    from ares.sampling.rollouts import roll_out
     from ares.world.cards import check_shape, read_picture
+    from ares.world.items import countdown_item
     from ares.world.problem import Problem, check_problem
     from ares.world.settings import load_world
 
@@ -40,8 +44,9 @@ def ask(
         check_shape(shown, str(picture))
     presentation = "image" if image or shown else "text"
     model, processor, world = load(settings)
-    task = Task(problem, "", presentation, settings.seed, shown)
+    item = countdown_item(problem, presentation, settings.seed, world.values, shown)
+    table = pd.DataFrame({"problem_id": [problem.id], "presentation": [presentation]})
     sampling = replace(sampling_of(settings), samples=samples)
-    for row in roll_out(model, processor, [task], world, sampling).itertuples():
+    for row in roll_out(model, processor, Problems(table, [item]), sampling).itertuples():
         print(f"[{row.verdict}; {row.n_tokens} tokens, mean entropy {row.entropy.mean():.2f} nats]")
         print(row.text, end="\n\n")

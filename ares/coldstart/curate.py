@@ -9,28 +9,26 @@ What the paper leaves open, and what is done here:
    problems whose traces all happen to be near the target fill a bracket with rephrasings of the
    same solution, and the model would learn those problems, not their difficulty.
 3. CS-Vanilla spreads over problems in the same way, so that the two differ in length alone.
-4. Sources get equal shares. What a bracket can't fill goes to the other brackets of its source in
-   equal parts; what a source can't fill is missing, and the report says so.
+4. Sources (data sets; in the small world the presentations) get equal shares, and so do the
+   brackets of a source. What one can't fill goes to the others in equal parts, and the report says
+   so: the paper's data sets have between a thousand and some million rows.
 5. A source without a problem of pass rate 0 (or 1) has no median there: the least-squares line
    through the medians of its brackets is read off at 0 (or 1); the report says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from ares.coldstart.pool import TRACE
 from ares.errors import UserError
+from ares.items import source_of
 from ares.seeds import row_seed
 
 CURATIONS = ("adacs", "cs-vanilla")
-SELECTION = [
-    *("curation", "problem_id", "level", "k", "presentation", "numbers", "target"),
-    *("pass_rate", "bracket", "target_tokens", "habit", "text", "n_tokens"),
-]
 
 
 @dataclass(frozen=True)
@@ -98,80 +96,86 @@ def spread_over_problems(traces: pd.DataFrame, distance: np.ndarray, number: int
     return chosen.head(number).drop(columns=["_distance", "_turn"])
 
 
-def with_pass_rates(
-    pool: pd.DataFrame, pass_rates: pd.DataFrame, source: str = "presentation"
-) -> pd.DataFrame:
-    """The pool with the pass rate of every trace's problem.
+def with_pass_rates(pool: pd.DataFrame, pass_rates: pd.DataFrame) -> pd.DataFrame:
+    """The traces of problems that have a pass rate, with it. One whose requests failed has none.
 
     Raises:
-        UserError: a problem of the pool has no pass rate.
+        UserError: there is no such trace.
     """
-    keys = ["problem_id", source]
-    merged = pool.merge(pass_rates[[*keys, "pass_rate"]], on=keys, how="left", validate="m:1")
-    if merged["pass_rate"].isna().any():
-        missing = merged.loc[merged["pass_rate"].isna(), "problem_id"].iloc[0]
+    keys = ["problem_id", source_of(pool)]
+    merged = pool.merge(pass_rates[[*keys, "pass_rate"]], on=keys, how="inner", validate="m:1")
+    if merged.empty:
         raise UserError(
-            f"problem {missing} of the pool has no pass rate: pool and pass rates are of different "
-            "runs; make both again"
+            "no trace of the pool is of a problem with a pass rate: pool and pass rates are of "
+            "different runs; make both again"
         )
     return merged
 
 
 def curate(
-    traces: pd.DataFrame,
-    curation: str,
-    size: int,
-    samples: int,
-    seed: int,
-    source: str = "presentation",
-    kept: Sequence[str] = SELECTION,
+    traces: pd.DataFrame, size: int, samples: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Select about `size` traces, uniformly over the sources and the brackets k / `samples`.
+    """Select `size` traces for every curation, uniformly over sources and brackets k / `samples`.
 
     Args:
-        traces: the pool `with_pass_rates`.
-        curation: 'adacs', or 'cs-vanilla' for the baseline.
+        traces: the pool `with_pass_rates`; at least one row.
         seed: decides between traces of equal distance, and what the baseline draws.
-        source: the column that names the source of a trace.
-        kept: columns of the selection; the source is added where it is not among them.
 
     Returns:
-        The selection (columns `kept`; bracket is its pass rate, target_tokens is NaN for the
-        baseline), and the report: one row per source and bracket with curation, source, bracket,
-        asked (its equal share), candidates, selected, target_tokens, note.
+        The selections of both curations: curation, the columns of the problems, pass_rate, bracket
+        (its pass rate), target_tokens (NaN for the baseline), habit, text, n_tokens. And the
+        report: one row per curation, source and bracket with curation, source, bracket, asked (its
+        equal share), candidates, selected, target_tokens, note.
+    """
+    source = source_of(traces)
+    candidates = traces[source].value_counts().sort_index()
+    shares = equal_quotas(size, candidates.tolist())
+    equal = equal_quotas(size, [size] * len(candidates))
+    selected, report = [], []
+    for curation in CURATIONS:
+        for name, share, asked in zip(candidates.index, shares, equal, strict=True):
+            own = traces[traces[source] == name]
+            rng = np.random.default_rng(row_seed(seed, curation, name))
+            chosen, rows = _curate_source(own, curation, share, asked, samples, rng)
+            selected.append(chosen.assign(curation=curation))
+            report.append(rows.assign(curation=curation, source=name))
+    problem = traces.columns.drop([*TRACE, "pass_rate"])
+    columns = ["curation", *problem, "pass_rate", "bracket", "target_tokens"]
+    told = ["curation", "source", "bracket", "asked", "candidates", "selected", "target_tokens"]
+    return (
+        pd.concat(selected, ignore_index=True)[[*columns, "habit", "text", "n_tokens"]],
+        pd.concat(report, ignore_index=True)[[*told, "note"]],
+    )
+
+
+def selected(selection: pd.DataFrame, curation: str) -> pd.DataFrame:
+    """The rows of one curation.
 
     Raises:
-        UserError: unknown curation, or an empty pool.
+        UserError: there are none.
     """
-    if curation not in CURATIONS:
-        raise UserError(f"unknown curation '{curation}'; known: {', '.join(CURATIONS)}")
-    if traces.empty:
-        raise UserError("the pool of traces is empty: nothing can be selected")
-    names = sorted(traces[source].unique())
-    selected, report = [], []
-    for place, name in enumerate(names):
-        share = size // len(names) + (place < size % len(names))
-        own = traces[traces[source] == name]
-        rng = np.random.default_rng(row_seed(seed, curation, name))
-        chosen, rows = _curate_source(own, curation, share, samples, rng)
-        selected.append(chosen)
-        report.append(rows.assign(curation=curation, source=name))
-    table = pd.concat(selected, ignore_index=True).assign(curation=curation)
-    columns = [*kept, *({source} - set(kept))]
-    told = ["curation", "source", "bracket", "asked", "candidates", "selected", "target_tokens"]
-    return table[columns], pd.concat(report, ignore_index=True)[[*told, "note"]]
+    chosen = selection[selection["curation"] == curation].reset_index(drop=True)
+    if chosen.empty:
+        held = ", ".join(sorted(selection["curation"].unique()))
+        raise UserError(f"the selection has no curation '{curation}'; there are {held}")
+    return chosen
 
 
 def _curate_source(
-    traces: pd.DataFrame, curation: str, size: int, samples: int, rng: np.random.Generator
+    traces: pd.DataFrame,
+    curation: str,
+    size: int,
+    equal: int,
+    samples: int,
+    rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Selection and report of one source."""
+    """Selection of `size` traces and report of one source, whose equal share is `equal`."""
     # In a random order, so that ties and the baseline owe nothing to the order of the pool.
     traces = traces.iloc[rng.permutation(len(traces))]
     ends = end_lengths(traces)
     bracket = np.rint(traces["pass_rate"].to_numpy() * samples).astype(int)
     counts = np.bincount(bracket, minlength=samples + 1)
-    asked = equal_quotas(size, [size] * (samples + 1))
+    asked = equal_quotas(equal, [equal] * (samples + 1))
     selected, report = [], []
     for k, quota in enumerate(equal_quotas(size, counts.tolist())):
         target = target_length(k / samples, ends) if curation == "adacs" else np.nan

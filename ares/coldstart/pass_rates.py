@@ -1,73 +1,111 @@
-"""Pass rates of the base model on training problems: the difficulty that the cold start follows."""
+"""Pass rates of the base model on the problems of the cold start (the paper: 8 samples each)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ares.sampling.policy import sampling_of
-from ares.sampling.rollouts import Sampling, Task, roll_out
-from ares.world.problem import draw_up_to
-from ares.world.settings import World
-
-
-def training_tasks(config: dict[str, Any], world: World) -> list[Task]:
-    """The prompts of a scale's cold start: `adacs.per_level` training problems of every level.
-
-    All there are where the training split has fewer; each in every presentation.
-
-    Raises:
-        UserError: the world has no such level.
-    """
-    rng = np.random.default_rng(config["seed"])
-    return [
-        Task(problem, level, presentation, look=config["seed"])
-        for level in config["problems"]["levels"]
-        for problem in draw_up_to(level, "train", config["adacs"]["per_level"], world, rng)
-        for presentation in config["problems"]["presentations"]
-    ]
-
-
-def sampling_for(config: dict[str, Any]) -> Sampling:
-    """Sample as the rollouts are sampled, `adacs.samples` each, in the batches of an evaluation.
-
-    Batches of 32 prompts are about three times faster than those of 8; the rollouts keep small
-    ones because they also keep every token's entropy.
-    """
-    return replace(
-        sampling_of(config),
-        samples=config["adacs"]["samples"],
-        batch_prompts=config["evaluation"]["batch_prompts"],
-    )
+from ares.answers.base import UNGRADABLE
+from ares.answers.grader import Grader
+from ares.backends.base import Decoding, Response
+from ares.backends.choose import Choice, open_backend
+from ares.backends.store import Kept, Store
+from ares.benchmarks.run import Answered, answered
+from ares.config import Scale
+from ares.items import Problems
+from ares.sampling.policy import load
+from ares.sampling.rollouts import Sampling, roll_out
 
 
 def measure(
-    model, processor, tasks: list[Task], world: World, sampling: Sampling, progress: str = ""
+    scale: Scale, problems: Problems, store: str | Path, progress: str = ""
 ) -> pd.DataFrame:
-    """Sample and grade responses to every task; one row per problem and presentation.
+    """Sample and grade responses to every problem, and tell how it went; see `pass_rates`.
 
-    Columns: problem_id, level, k, presentation, numbers, target, samples, correct (counts),
-    pass_rate (fraction), n_tokens (mean tokens of the responses, end token included).
+    Args:
+        store: keeps the answers of other back-ends than the package's own sampler.
+
+    Raises:
+        UserError: the model can't be loaded or asked; what it has answered is kept.
     """
-    return summarise(roll_out(model, processor, tasks, world, sampling, progress))
+    part = scale.cold_start
+    drawn = part.temperature, part.top_p
+    if scale.backend.kind == "engine":
+        model, processor, _ = load(scale)
+        # Batches of an evaluation are about three times faster than those of the rollouts, which
+        # keep every token's entropy.
+        batch = scale.evaluation.batch_prompts
+        sampling = Sampling(part.samples, *drawn, part.max_new_tokens, batch, scale.seed)
+        responses = roll_out(model, processor, problems, sampling, progress)
+    else:
+        decoding = Decoding(part.max_new_tokens, *drawn)
+        with Grader() as grader, Store(store) as kept:
+            backend = Kept(open_backend(sampling_choice(scale)), kept)
+            answers = answered(
+                problems.items, backend, grader, decoding, part.samples, scale.seed, progress
+            )
+            responses = tabulated(answers)
+    table = pass_rates(problems.table, responses, part.samples)
+    lost = len(problems) - len(table)
+    print(
+        f"{len(table)} problems, mean pass rate {table['pass_rate'].mean():.3f}"
+        + (f"; {lost} problems left out for requests that failed: run again" if lost else "")
+    )
+    return table
 
 
-def summarise(rollouts: pd.DataFrame) -> pd.DataFrame:
-    """Pass rate p (section 3) of every problem and presentation, in their order."""
-    groups = rollouts.groupby(["problem_id", "presentation"], sort=False)
-    table = groups.agg(
-        level=("level", "first"),
-        k=("k", "first"),
-        numbers=("numbers", "first"),
-        target=("target", "first"),
-        samples=("correct", "size"),
-        correct=("correct", "sum"),
-        n_tokens=("n_tokens", "mean"),
-    ).reset_index()
-    table["correct"] = table["correct"].astype("int64")
+def sampling_choice(scale: Scale) -> Choice:
+    """The base model, as `backend` of the scale says."""
+    backend, part = scale.backend, scale.cold_start
+    return Choice(
+        kind=backend.kind,
+        model=scale.model,
+        url=backend.url or None,
+        parallel=backend.parallel or None,
+        key_variable=backend.key_variable,
+        tensor_parallel=backend.tensor_parallel,
+        max_model_len=part.max_prompt_tokens + part.max_new_tokens,
+    )
+
+
+def tabulated(answers: Iterable[Answered]) -> pd.DataFrame:
+    """A row per answer: correct, ungradable, failed (flags), n_tokens (NaN where unknown)."""
+    rows = []
+    for answer in answers:
+        outcome, grade = answer.outcome, answer.grade
+        if isinstance(outcome, Response) and grade is not None:
+            tokens = np.nan if outcome.tokens is None else outcome.tokens
+            rows.append((grade.correct, grade.status == UNGRADABLE, False, tokens))
+        else:
+            rows.append((False, False, True, np.nan))
+    return pd.DataFrame(rows, columns=["correct", "ungradable", "failed", "n_tokens"])
+
+
+def pass_rates(problems: pd.DataFrame, responses: pd.DataFrame, samples: int) -> pd.DataFrame:
+    """Pass rate p (section 3) of every problem that got all its responses, in their order.
+
+    A pass rate over the responses that happened to come would be of another kind, so a problem of
+    which a request failed is left out.
+
+    Args:
+        problems: one row each.
+        responses: `samples` to every problem, side by side: correct (flag), n_tokens; where
+            requests can fail or grading can, also failed and ungradable (flags).
+
+    Returns:
+        The columns of the problems; samples, correct (counts), pass_rate (fraction), n_tokens (mean
+        tokens of the responses, end token included); ungradable (count, among the wrong ones) where
+        the responses have it.
+    """
+    groups = responses.groupby(np.arange(len(responses)) // samples)
+    table = problems.reset_index(drop=True).assign(samples=groups.size().astype("int64"))
+    table["correct"] = groups["correct"].sum().astype("int64")
     table["pass_rate"] = table["correct"] / table["samples"]
-    columns = ["problem_id", "level", "k", "presentation", "numbers", "target"]
-    return table[[*columns, "samples", "correct", "pass_rate", "n_tokens"]]
+    table["n_tokens"] = groups["n_tokens"].mean()
+    if "ungradable" in responses:
+        table["ungradable"] = groups["ungradable"].sum().astype("int64")
+        table = table[~groups["failed"].any()].reset_index(drop=True)
+    return table

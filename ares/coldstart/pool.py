@@ -1,101 +1,66 @@
-"""The pool that curation selects from: verified traces of teachers, with their lengths."""
+"""The pool that the cold start selects from: verified reasoning traces, with their lengths."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
-from ares.coldstart.teachers import SourceStopped, TeacherSource
-from ares.errors import UserError
-from ares.sampling.rollouts import Task
-from ares.world.settings import World
-from ares.world.verify import verify
+from ares.answers.base import RIGHT
+from ares.coldstart.teachers import Trace, longest_trace
+from ares.config import Scale
+from ares.model.processor import tokenizer_of
 
-COLUMNS = [
-    *("problem_id", "level", "k", "presentation", "numbers", "target"),
-    *("habit", "trace", "text", "n_tokens"),
-]
+#: Columns of the pool behind those of its problems.
+TRACE = ["habit", "trace", "text", "n_tokens"]
 
 
-@dataclass(frozen=True)
-class Pool:
-    """Traces (one row each) and, where the source stopped early, why."""
+def pool(
+    problems: pd.DataFrame, found: Iterable[Trace], processor: Any, room: Sequence[int]
+) -> tuple[pd.DataFrame, Counter]:
+    """The traces that can be learnt from, a row each, and how many were left out for which reason.
 
-    traces: pd.DataFrame
-    stopped: str = ""
-
-
-def build_pool(
-    tasks: list[Task],
-    source: TeacherSource,
-    tokenizer,
-    world: World,
-    max_tokens: int,
-    progress: str = "",
-) -> Pool:
-    """Ask the teachers about every task; keep what is right, fits, and was not said before.
+    A trace is kept when it is right, fits, holds no special token and was not said before.
 
     Args:
-        tokenizer: the model's; it counts the tokens of a trace, the end token included.
-        max_tokens: longest trace that is kept, end token included.
+        problems: one row each.
+        found: traces; their places are rows of the problems.
+        processor: the model's; it counts the tokens of a trace, the end token included.
+        room: tokens that a trace of each problem may have.
 
     Returns:
-        The traces: problem_id, level, k, presentation, numbers, target, habit, trace (index),
-        text, n_tokens. Those of the tasks before the source stopped, if it did.
-
-    Raises:
-        UserError: not one trace is left.
+        The columns of the problems, then `TRACE`; and the reasons.
     """
-    rows: list[dict] = []
-    stopped = ""
-    special = _special_ids(tokenizer)
-    try:
-        for task in tqdm(tasks, desc=progress, unit="prompt", disable=not progress, mininterval=5):
-            rows += _kept(task, source, tokenizer, special, world, max_tokens)
-    except SourceStopped as limit:
-        stopped = str(limit)
-    if not rows:
-        raise UserError(
-            stopped
-            or f"none of the teachers' traces is right and at most {max_tokens} tokens long; "
-            "ask for more traces or allow longer ones"
-        )
-    return Pool(pd.DataFrame(rows, columns=COLUMNS), stopped)
-
-
-def _special_ids(tokenizer) -> set[int]:
-    """Tokens that a response can't hold: turns, pictures, and the one for words it lacks."""
+    tokenizer = tokenizer_of(processor)
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return special | {tokenizer.unk_token_id}
-
-
-def _kept(
-    task: Task,
-    source: TeacherSource,
-    tokenizer,
-    special: set[int],
-    world: World,
-    max_tokens: int,
-) -> list[dict]:
-    rows: dict[str, dict] = {}
-    for trace in source.traces(task):
-        if trace.text in rows or not verify(task.problem, trace.text, world.values).correct:
+    special.add(tokenizer.unk_token_id)
+    places, rows = [], []
+    left_out: Counter = Counter()
+    said: set[tuple[int, str]] = set()
+    for trace in found:
+        status, n_tokens = trace.status, 0
+        if status == RIGHT:
+            ids = tokenizer(trace.text, add_special_tokens=False)["input_ids"]
+            n_tokens = len(ids) + 1
+            if n_tokens > room[trace.place]:
+                status = "too long to be learnt from"
+            elif not special.isdisjoint(ids):
+                status = "holds a special token"
+            elif (trace.place, trace.text) in said:
+                status = "said before"
+        if status != RIGHT:
+            left_out[status] += 1
             continue
-        ids = tokenizer(trace.text, add_special_tokens=False)["input_ids"]
-        n_tokens = len(ids) + 1
-        if n_tokens <= max_tokens and special.isdisjoint(ids):
-            rows[trace.text] = {
-                "problem_id": task.problem.id,
-                "level": task.level,
-                "k": len(task.problem.numbers),
-                "presentation": task.presentation,
-                "numbers": list(task.problem.numbers),
-                "target": task.problem.target,
-                "habit": trace.habit,
-                "trace": trace.index,
-                "text": trace.text,
-                "n_tokens": n_tokens,
-            }
-    return list(rows.values())
+        said.add((trace.place, trace.text))
+        places.append(trace.place)
+        rows.append((trace.habit, trace.number, trace.text, n_tokens))
+    kept = problems.iloc[places].reset_index(drop=True)
+    return pd.concat([kept, pd.DataFrame(rows, columns=TRACE)], axis=1), left_out
+
+
+def room_for_traces(scale: Scale, problems: pd.DataFrame) -> list[int]:
+    """Tokens that a trace of each problem may have; see `longest_trace`."""
+    prompts = problems["prompt_tokens"].tolist() if scale.of_data_sets else [0] * len(problems)
+    return [longest_trace(scale) - tokens for tokens in prompts]

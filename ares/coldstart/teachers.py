@@ -1,64 +1,239 @@
-"""Where the traces of the pool come from: the interface, and the teachers of the small world."""
+"""Where the traces of the pool come from, and whether they are right.
+
+A trace comes with its data set (the item's tag `trace`), from a model behind an OpenAI-compatible
+endpoint, one for problems with pictures and one for the others, or from the teachers of the small
+world. Whoever gave it, the grader has the last word.
+
+What an endpoint has answered is kept in a store: a run that is killed loses nothing, and goes on.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ares.answers.base import Question
+from ares.answers.grader import Grader
+from ares.backends.base import Decoding, Failure, Response
+from ares.backends.budget import Budget
+from ares.backends.choose import Choice, open_backend
+from ares.backends.store import Kept, Store
+from ares.benchmarks.run import Answered, answered
+from ares.config import Scale, Teachers
 from ares.errors import UserError
-from ares.sampling.rollouts import Task
+from ares.items import Item, Problems
 from ares.seeds import row_seed
-from ares.world.settings import HABITS, World
+from ares.world.items import problem_of
+from ares.world.settings import HABITS, World, load_world
 from ares.world.teachers import respond
 
-
-class SourceStopped(UserError):
-    """A source has reached a limit that the user set; what it gave before stays good."""
-
-
-@dataclass(frozen=True)
-class TeacherTrace:
-    """One response of a teacher: `habit` says in which manner, `index` tells repeats apart."""
-
-    habit: str
-    index: int
-    text: str
-
-
-class TeacherSource(Protocol):
-    """Anything that answers a task with traces, right or wrong; the pool verifies them."""
-
-    def traces(self, task: Task) -> list[TeacherTrace]:
-        """All traces of one task; the same call gives the same traces.
-
-        Raises:
-            SourceStopped: a limit is reached, for instance a budget.
-        """
-        ...
+#: The `habit` of traces that come with the data; of others it tells the teacher.
+OWN = "data set"
 
 
 @dataclass(frozen=True)
-class SmallWorldTeachers:
-    """The four habits, `number` traces each: System 1 is 'direct', System 2 are the others.
+class Trace:
+    """A trace that is to be judged.
 
-    A trace depends on the problem, the habit and its index alone: both presentations of a problem
-    get the same traces, and asking for more of them leaves the first ones as they were.
+    place: of its problem, in the table. habit: whose it is, or in which manner it was given.
+    number: tells repeats apart. status: of the grader, or why there is no text to grade.
     """
 
-    world: World
+    place: int
+    habit: str
     number: int
-    seed: int
+    text: str
+    status: str
 
-    def traces(self, task: Task) -> list[TeacherTrace]:
-        """Traces of every habit."""
-        return [
-            TeacherTrace(habit, index, self._speak(task, habit, index))
-            for habit in HABITS
-            for index in range(self.number)
-        ]
 
-    def _speak(self, task: Task, habit: str, index: int) -> str:
-        rng = np.random.default_rng(row_seed(self.seed, task.problem.id, habit, index))
-        return respond(task.problem, habit, self.world, rng).text
+def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
+    """Traces of some problems from whom `cold_start` of the scale names, in the problems' order.
+
+    Raises:
+        UserError: a teacher can't be asked; what it has answered is kept in the store.
+    """
+    whose, items = scale.cold_start.traces, problems.items
+    own = [place for place, item in enumerate(items) if item.tags.get("trace")]
+    own = [] if whose == "teachers" else own
+    others = sorted(set(range(len(items))) - set(own))
+    with Grader() as grader:
+        found = list(own_traces(items, own, grader))
+        if whose == "own":
+            found += [Trace(place, OWN, 0, "", "no trace of its own") for place in others]
+            others = []
+        for kind in ("text", "pictures"):
+            places = [at for at in others if bool(items[at].images) == (kind == "pictures")]
+            teacher = teacher_choice(scale, kind)
+            if places and teacher is not None:
+                found += ask(scale, teacher, problems.some(places).items, places, grader, store)
+            elif scale.of_data_sets:
+                found += [Trace(place, "", 0, "", "no teacher") for place in places]
+            else:
+                number, world = scale.cold_start.teachers.traces, load_world(scale.world)
+                found += habits(items, places, world, number, scale.seed, grader)
+    return sorted(found, key=lambda trace: trace.place)
+
+
+def longest_trace(scale: Scale) -> int:
+    """Tokens of a trace, with its prompt in data sets: the context of the fine-tuning.
+
+    In the small world, where prompts are short: what reinforcement learning can't say later the
+    cold start need not teach.
+    """
+    sizes = scale.cold_start.sft.max_length, scale.aepo.max_new_tokens
+    return sizes[0] if scale.of_data_sets else sizes[1]
+
+
+def own_traces(items: Sequence[Item], places: Sequence[int], grader: Grader) -> Iterator[Trace]:
+    """The traces that the items at some places bring, graded."""
+
+    def pairs() -> Iterator[tuple[str, Question]]:
+        for place in places:
+            item = items[place]
+            yield item.tags["trace"], item.question
+
+    for place, grade in zip(places, grader.grade_many(pairs()), strict=True):
+        yield Trace(place, OWN, 0, items[place].tags["trace"], grade.status)
+
+
+def habits(
+    items: Sequence[Item],
+    places: Sequence[int],
+    world: World,
+    number: int,
+    seed: int,
+    grader: Grader,
+) -> Iterator[Trace]:
+    """The small world's teachers: `number` traces of each of the four habits.
+
+    System 1 is 'direct', System 2 are the others. A trace depends on the problem, the habit and its
+    number alone: both presentations of a problem get the same traces, and asking for more of them
+    leaves the first ones as they were.
+    """
+    for place in places:
+        item = items[place]
+        problem, _ = problem_of(item.question.gold) or (None, None)
+        if problem is None:
+            raise UserError(f"problem {item.id} is none of the small world: name a teacher for it")
+        for habit, index in product(HABITS, range(number)):
+            rng = np.random.default_rng(row_seed(seed, problem.id, habit, index))
+            text = respond(problem, habit, world, rng).text
+            yield Trace(place, habit, index, text, grader.grade(text, item.question).status)
+
+
+def teacher_choice(scale: Scale, kind: str) -> Choice | None:
+    """The teacher of a kind of problems, text or pictures; None where the scale names none.
+
+    Raises:
+        UserError: it has a url and no model.
+    """
+    teachers = scale.cold_start.teachers
+    teacher = teachers.pictures if kind == "pictures" else teachers.text
+    if not teacher.url:
+        return None
+    if not teacher.model:
+        raise UserError(
+            f"cold_start.teachers.{kind}: has a url and no model: name the one that is served there"
+        )
+    return Choice(
+        kind="server",
+        model=teacher.model,
+        url=teacher.url,
+        parallel=teachers.parallel,
+        key_variable=teacher.key_variable,
+        budget=Budget(teachers.max_requests or None, teachers.max_tokens or None),
+    )
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a question is put: what is None is not sent, for servers that refuse the option."""
+
+    effort: str | None = None
+    temperature: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells its traces from those of other manners.
+
+        >>> Manner("low", 0.7).name
+        'effort low, temperature 0.7'
+        """
+        given = (("effort", self.effort), ("temperature", self.temperature))
+        return ", ".join(f"{name} {value}" for name, value in given if value is not None)
+
+    @property
+    def extra_body(self) -> dict[str, Any]:
+        """What distinguishes its requests from a plain one; None takes a field out.
+
+        >>> Manner("low").extra_body
+        {'reasoning_effort': 'low', 'temperature': None, 'top_p': None}
+        """
+        fields: dict[str, Any] = {} if self.effort is None else {"reasoning_effort": self.effort}
+        return (
+            fields
+            if self.temperature is not None
+            else {**fields, "temperature": None, "top_p": None}
+        )
+
+
+def manners(teachers: Teachers) -> list[Manner]:
+    """Every combination of effort and temperature that teachers are asked in."""
+    return [
+        Manner(effort, temperature)
+        for effort in teachers.efforts or (None,)
+        for temperature in teachers.temperatures or (None,)
+    ]
+
+
+def ask(
+    scale: Scale,
+    teacher: Choice,
+    items: Sequence[Item],
+    places: Sequence[int],
+    grader: Grader,
+    store: str | Path,
+) -> Iterator[Trace]:
+    """What a teacher answers to some items in every manner, graded; `places` are theirs."""
+    part = scale.cold_start.teachers
+    every = manners(part)
+    with closing(Store(store)) as kept:
+        for manner in every:
+            temperature = 1.0 if manner.temperature is None else manner.temperature
+            decoding = Decoding(longest_trace(scale), temperature, part.top_p)
+            backend = open_backend(replace(teacher, extra_body=manner.extra_body))
+            answers = answered(
+                items, Kept(backend, kept), grader, decoding, part.traces, scale.seed, "traces"
+            )
+            habit = teacher.model if len(every) == 1 else f"{teacher.model}, {manner.name}"
+            yield from teacher_traces(answers, habit, places)
+
+
+def teacher_traces(
+    answers: Iterable[Answered], habit: str, places: Sequence[int]
+) -> Iterator[Trace]:
+    """Answers as traces.
+
+    Args:
+        answers: to some items, in their order, the samples of an item side by side.
+        habit: whose they are.
+        places: of those items.
+    """
+    waiting, place = iter(places), -1
+    for answer in answers:
+        if answer.sample == 0:
+            place = next(waiting)
+        outcome = answer.outcome
+        if isinstance(outcome, Response) and answer.grade is not None:
+            ended = outcome.finish == "stop"
+            status = answer.grade.status if ended else f"ended by '{outcome.finish}'"
+            yield Trace(place, habit, answer.sample, outcome.full_text, status)
+        else:
+            why = f": {outcome.reason}" if isinstance(outcome, Failure) else ""
+            yield Trace(place, habit, answer.sample, "", f"no response{why}")

@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 from ares.errors import UserError
 from ares.io import read_json, whole_folder
-from ares.model.load import WORLD_FILE, load_model
+from ares.model.load import WORLD_FILE, load_policy
 from ares.model.save import save_processor
 
 #: What our trainer writes last into a checkpoint: its files and their sizes.
@@ -35,7 +35,7 @@ def export(
     are written once, processor files name stock classes. A world file goes along.
 
     Args:
-        checkpoint: folder with config and safetensors, of any model that `load_model` reads.
+        checkpoint: folder with config and safetensors, of any model that `load_policy` reads.
         folder: must not be there; it appears whole or not at all.
         dtype: one of `DTYPES`; None keeps float16 and makes everything else bfloat16.
         shard: size up to which weights share a file.
@@ -49,7 +49,7 @@ def export(
     if number_type not in DTYPES:
         raise UserError(f"number type '{dtype}': give {', '.join(DTYPES)}")
     with whole_folder(folder) as made:
-        model, processor = load_model(source.absolute(), dtype=DTYPES[number_type])
+        model, processor = load_policy(source.absolute(), dtype=DTYPES[number_type])
         # Training with gradient checkpointing leaves it off: generation would slow to a crawl.
         model.config.get_text_config().use_cache = True
         if model.generation_config.use_cache is False:

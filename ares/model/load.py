@@ -20,7 +20,6 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
-    Qwen2_5_VLForConditionalGeneration,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -40,8 +39,12 @@ def load_policy(
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     revision: str | None = None,
-) -> tuple[Qwen2_5_VLForConditionalGeneration, TorchvisionFreeProcessor]:
-    """Load a Qwen2.5-VL model (eval mode) and its processor (left padding).
+) -> tuple[Any, Any]:
+    """Load any chat model that transformers knows (eval mode), and what encodes its prompts.
+
+    With a Qwen2.5-VL comes its processor, which needs no torchvision; with another model that reads
+    pictures the processor of its kind (some of these need torchvision); with a language model its
+    tokenizer. All pad on the left.
 
     Args:
         name_or_path: a folder, relative to the repository or absolute, or a name on the hub.
@@ -51,65 +54,54 @@ def load_policy(
 
     Raises:
         UserError: no such folder or hub name, a folder without config or weights, damaged or
-            missing weights.
-    """
-    source, pinned = model_source(name_or_path), _pinned(revision)
-    with _readable(name_or_path):
-        kind = AutoConfig.from_pretrained(source, trust_remote_code=False, **pinned).model_type
-        if kind != "qwen2_5_vl":
-            raise UserError(
-                f"{name_or_path}: a model of type '{kind}', and a Qwen2.5-VL is wanted here"
-            )
-        model = _whole(
-            Qwen2_5_VLForConditionalGeneration,
-            source,
-            name_or_path,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            **pinned,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", **pinned)
-        processor = TorchvisionFreeProcessor(
-            Qwen2VLImageProcessorPil.from_pretrained(source, **pinned),
-            tokenizer,
-            chat_template=tokenizer.chat_template,
-        )
-    _check_vocabulary(model, processor, name_or_path)
-    return model.to(device).eval(), processor
-
-
-def load_model(
-    name_or_path: str | Path,
-    dtype: torch.dtype = torch.float32,
-    device: str = "cpu",
-    revision: str | None = None,
-) -> tuple[Any, Any]:
-    """Load any chat model that transformers knows: its model (eval mode) and processor.
-
-    A Qwen2.5-VL comes from `load_policy`. Another model that reads pictures comes with the
-    processor of its kind (some of these need torchvision), a language model with its tokenizer.
-    Arguments and errors as there, and:
-
-    Raises:
-        UserError: a kind of model that is neither, or whose processor lacks a package.
+            missing weights, a model that does not answer in text, a processor that lacks a package.
     """
     source, pinned = model_source(name_or_path), _pinned(revision)
     with _readable(name_or_path):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False, **pinned)
-        if config.model_type == "qwen2_5_vl":
-            return load_policy(name_or_path, dtype, device, revision)
         if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            kind, encoder = AutoModelForImageTextToText, AutoProcessor
+            kind: Any = AutoModelForImageTextToText
         elif type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
-            kind, encoder = AutoModelForCausalLM, AutoTokenizer
+            kind = AutoModelForCausalLM
         else:
             raise UserError(
                 f"{name_or_path}: a {config.model_type} model neither answers in text nor reads "
                 "pictures and answers; give a chat model"
             )
         model = _whole(kind, source, name_or_path, dtype=dtype, **pinned)
-        processor = encoder.from_pretrained(source, trust_remote_code=False, **pinned)
+        processor = _processor(config, source, pinned)
+    if isinstance(processor, TorchvisionFreeProcessor):
+        _check_vocabulary(model, processor, name_or_path)
     return model.to(device).eval(), processor
+
+
+def load_processor(name_or_path: str | Path) -> Any:
+    """The processor that `load_policy` gives, without the model: counting tokens needs no more.
+
+    Raises:
+        UserError: no such model, or its processor can't be loaded.
+    """
+    source = model_source(name_or_path)
+    with _readable(name_or_path):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        return _processor(config, source, {})
+
+
+def _processor(config: Any, source: str, pinned: dict[str, Any]) -> Any:
+    if config.model_type != "qwen2_5_vl" and type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return AutoProcessor.from_pretrained(source, trust_remote_code=False, **pinned)
+    tokenizer = AutoTokenizer.from_pretrained(
+        source, padding_side="left", trust_remote_code=False, **pinned
+    )
+    if config.model_type == "qwen2_5_vl":
+        return TorchvisionFreeProcessor(
+            Qwen2VLImageProcessorPil.from_pretrained(source, **pinned),
+            tokenizer,
+            chat_template=tokenizer.chat_template,
+        )
+    if tokenizer.pad_token is None:  # of a Llama; what pads is masked everywhere
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def _whole(kind: Any, source: str, name: str | Path, **options: Any) -> Any:

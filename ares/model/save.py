@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ProcessorMixin
+from huggingface_hub import snapshot_download
+from torch import Tensor
+from transformers import AutoConfig
 
 from ares.io import read_json, whole_folder, write_json
-from ares.model.load import WORLD_FILE
-from ares.model.processor import TorchvisionFreeProcessor
-from ares.world.settings import World
+from ares.model.load import model_source
+from ares.model.processor import TorchvisionFreeProcessor, reads_pictures, tokenizer_of
 
 #: The class of a Qwen2.5-VL's processor in transformers, and so in every folder on the hub.
 STOCK_PROCESSOR = "Qwen2_5_VLProcessor"
+#: Files of a model that are no weights.
+SIDE_FILES = ("*.json", "*.txt", "*.jinja", "*.model")
 
 
-def publish(model: Any, processor: Any, world: World, folder: str | Path) -> None:
-    """Write a model folder as the shipped base is: float16 weights, processor, world; or nothing.
+def save_plain(trainer: Any, start: str | Path, folder: str | Path) -> None:
+    """Write the trainer's model, in the precision that training started from; whole or not at all.
 
-    Half precision is twice as small, and every later step reads the same numbers. The model given
-    is turned into it as well. A folder that is there is replaced.
+    Everything but the weights (config, tokenizer, processor, chat template, the world of a small
+    model) is copied from the start, byte for byte: what samples from the trained model reads the
+    same prompts in the same way. A folder that is there is replaced.
+
+    Every process must call this: the weights of a sharded model are gathered.
+
+    Args:
+        trainer: of transformers or TRL.
+        start: folder, or name on the hub, of the model that training started from.
+        folder: where it goes.
     """
-    with whole_folder(folder, replace=True) as made:
-        model.to(torch.float16).save_pretrained(made)
-        save_processor(processor, made)
-        write_json(made / WORLD_FILE, world.dump())
+    accelerator, folder = trainer.accelerator, Path(folder)
+    weights = accelerator.get_state_dict(trainer.model_wrapped)
+    if accelerator.is_main_process:
+        source = model_source(start)
+        dtype = AutoConfig.from_pretrained(source).dtype or torch.float32
+        with whole_folder(folder, replace=True) as made:
+            model = accelerator.unwrap_model(trainer.model)
+            model.save_pretrained(made, state_dict=in_precision(weights, dtype))
+            for file in side_files(source):
+                shutil.copyfile(file, made / file.name)
+    accelerator.wait_for_everyone()
+
+
+def in_precision(weights: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights in another precision; names that share a tensor still do."""
+    made: dict[tuple[int, torch.Size], Tensor] = {}
+    return {
+        name: made.setdefault((tensor.data_ptr(), tensor.shape), tensor.to("cpu", dtype))
+        for name, tensor in weights.items()
+    }
+
+
+def side_files(source: str) -> list[Path]:
+    """The files of a model beside its weights; a name on the hub has them fetched if need be."""
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = Path(snapshot_download(source, allow_patterns=list(SIDE_FILES)))
+    found = {path for pattern in SIDE_FILES for path in folder.glob(pattern)}
+    return sorted(path for path in found if not path.name.endswith(".index.json"))
 
 
 def save_processor(processor: Any, folder: Path) -> None:
@@ -36,13 +73,13 @@ def save_processor(processor: Any, folder: Path) -> None:
     as stock transformers falls back to it, for videos. `TorchvisionFreeProcessor` by itself would
     write its own name and no video half, and the stock class, hence vLLM, refuses such a folder.
     """
-    tokenizer = processor.tokenizer if isinstance(processor, ProcessorMixin) else processor
+    tokenizer = tokenizer_of(processor)
     if tokenizer.is_fast:  # what the last batch of training left over
         tokenizer.backend_tokenizer.no_padding()
         tokenizer.backend_tokenizer.no_truncation()
     if not isinstance(processor, TorchvisionFreeProcessor):
         processor.save_pretrained(folder)
-        if not isinstance(processor, ProcessorMixin):
+        if not reads_pictures(processor):
             _rename_tokenizer(folder, {})
         return
     # One of the two may hold a template that the other lacks; they are read as one.

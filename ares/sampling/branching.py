@@ -22,7 +22,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import PreTrainedModel
 
 from ares.errors import UserError
 from ares.method.tensors import pad_rows
@@ -179,7 +179,7 @@ def sample_groups(
 
 
 def engine_sampler(
-    model: Qwen2_5_VLForConditionalGeneration,
+    model: PreTrainedModel,
     *,
     eos_token_ids: Sequence[int],
     pad_token_id: int,
@@ -187,7 +187,7 @@ def engine_sampler(
     top_p: float = 1.0,
 ) -> Generate:
     """The sampler of `ares.sampling.engine`, as `sample_groups` wants it; options as there."""
-    context = model.config.text_config.max_position_embeddings
+    context = model.config.get_text_config().max_position_embeddings
 
     def generate(
         prompts: list[Prompt], max_new_tokens: list[int], seeds: list[int]

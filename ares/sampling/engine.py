@@ -1,11 +1,12 @@
-"""Draw responses from a Qwen2.5-VL, with the entropy and log-probability of every token.
+"""Draw responses from a language model, with the entropy and log-probability of every token.
 
-The weights and the arithmetic are those of transformers: the prompt goes through the model's own
-forward pass and every new token through its own decoder layers. What differs from `generate`:
+Any causal model of transformers with a KV cache and full attention will do, with pictures a
+Qwen2.5-VL. Prompts and new tokens go through the model's own forward pass. What differs from
+`generate`:
 
 1. The KV cache is allocated once; finished rows leave it at once. Rows live in slots, and the
    last active slot moves into the one that fell free, so a step costs what its active rows cost.
-2. Masks and rotary angles are made once per call, not once per step.
+2. Masks are made once per call, not once per step.
 3. Every row draws from its own counter-based generator by inverting the distribution function,
    so its draws depend on its seed alone: not on the batch, nor on when other rows finish.
 4. A prompt that is sampled n times is read once.
@@ -24,11 +25,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import PreTrainedModel
 
 from ares.errors import UserError
 from ares.method.entropy import distribution
-from ares.sampling.prompts import Prompt, pad_prompts, split_prompts
+from ares.sampling.prompts import Prompt, pad_prompts, placeholders, split_prompts
 from ares.sampling.slots import KVCache, Slots
 
 
@@ -48,7 +49,7 @@ class Sample:
 
 
 def sample(
-    model: Qwen2_5_VLForConditionalGeneration,
+    model: PreTrainedModel,
     inputs: Mapping | Sequence[Prompt],
     *,
     max_new_tokens: int,
@@ -88,11 +89,9 @@ def sample(
         return []
     check_room(model, max(len(prompt.token_ids) for prompt in prompts) + max_new_tokens)
     ends = frozenset(int(token) for token in eos_token_ids)
-    placeholders = [model.config.image_token_id, model.config.video_token_id]
-    barred = torch.tensor(placeholders, device=model.lm_head.weight.device)
+    barred = torch.tensor(placeholders(model.config), dtype=torch.long, device=model.device)
     with evaluating(model), torch.inference_mode():
-        logits_BV, decoding = _prefill(model, prompts, pad_token_id, max_new_tokens, seeds)
-        slots = decoding.slots
+        logits_BV, slots = _prefill(model, prompts, pad_token_id, max_new_tokens, seeds)
         for step in range(max_new_tokens):
             prob_BV, logprob_BV, entropy_B = distribution(logits_BV, temperature)
             check_finite(entropy_B, f"at new token {step + 1}")
@@ -106,7 +105,7 @@ def sample(
             slots.retire([slot for slot, token in enumerate(ids) if token in ends], step + 1)
             if slots.n == 0 or step + 1 == max_new_tokens:
                 break
-            logits_BV = decoding.feed(step)
+            logits_BV = _feed(model, slots, step)
         slots.retire(list(range(slots.n)), max_new_tokens)  # what is still active is cut
     return [_sample(slots.done[row], ends) for row in range(len(seeds))]
 
@@ -132,73 +131,54 @@ def draw(prob_BV: Tensor, top_p: float, uniform_B: Tensor) -> Tensor:
     return torch.searchsorted(cdf_BV, point_B1, right=True)[:, 0].clamp_(max=prob_BV.shape[1] - 1)
 
 
-@dataclass(frozen=True)
-class _Decoding:
-    """A model with its slots. cos_TD, sin_TD: rotary angles of every position to come."""
-
-    model: Qwen2_5_VLForConditionalGeneration
-    slots: Slots
-    cos_TD: Tensor
-    sin_TD: Tensor
-
-    def feed(self, step: int) -> Tensor:
-        """Feed the tokens drawn at `step` to the decoder layers; return the next logits (B, V)."""
-        slots, language, n = self.slots, self.model.model.language_model, self.slots.n
-        cache = slots.cache
-        position_B1 = slots.position[:n, None] + step
-        angles = self.cos_TD[position_B1], self.sin_TD[position_B1]
-        mask = None if slots.mask is None else slots.mask[:n, :, :, : cache.length + 1]
-        hidden_B1C = language.embed_tokens(slots.tokens[:n, step : step + 1])
-        for layer in language.layers:
-            hidden_B1C = layer(
-                hidden_B1C, attention_mask=mask, position_embeddings=angles, past_key_values=cache
-            )
-        cache.length += 1
-        return self.model.lm_head(language.norm(hidden_B1C[:, 0]))
-
-
 def _prefill(
-    model: Qwen2_5_VLForConditionalGeneration,
+    model: PreTrainedModel,
     prompts: Sequence[Prompt],
     pad_token_id: int,
     max_new_tokens: int,
     seeds: Sequence[int],
-) -> tuple[Tensor, _Decoding]:
-    """Read the prompts; return the logits (B, V) of the first new tokens and what comes after."""
+) -> tuple[Tensor, Slots]:
+    """Read the prompts; return the logits (B, V) of the first new tokens and the rows' slots."""
     batch = pad_prompts(
-        prompts,
-        side="left",
-        pad_token_id=pad_token_id,
-        image_token_id=model.config.image_token_id,
-        device=model.lm_head.weight.device,
+        prompts, model.config, side="left", pad_token_id=pad_token_id, device=model.device
     )
     mask_BT = batch.pop("attention_mask").bool()
-    position_3BT = _positions(model, batch, mask_BT)
+    position_ids = _positions(model, batch, mask_BT)
     batch.pop("mm_token_type_ids", None)
     copies, width = len(seeds) // len(prompts), mask_BT.shape[1] + max_new_tokens
-    cache = KVCache(model, len(seeds), width, copies)
-    hidden_BTC = model.model(
+    cache = KVCache(model.config.get_text_config().num_hidden_layers, len(seeds), width, copies)
+    logits_BV = model(
         **batch,
-        position_ids=position_3BT,
-        attention_mask={"full_attention": _prompt_mask(mask_BT, cache.block.dtype)},
+        position_ids=position_ids,
+        attention_mask=_prompt_mask(mask_BT, model.dtype),
         past_key_values=cache,
         use_cache=True,
-    ).last_hidden_state
+        logits_to_keep=1,
+    ).logits[:, -1]
     cache.length = mask_BT.shape[1]
-    mask = None if mask_BT.all() else _decode_mask(mask_BT, width, cache.block.dtype, copies)
-    next_B = position_3BT.amax(dim=(0, 2)) + 1
+    mask = None if mask_BT.all() else _decode_mask(mask_BT, width, model.dtype, copies)
+    # The three position axes of M-RoPE agree again after the pictures.
+    next_B = position_ids.reshape(-1, *mask_BT.shape).amax(dim=(0, 2)) + 1
     slots = Slots(cache, mask, next_B.repeat_interleave(copies), seeds, max_new_tokens)
-    positions = torch.arange(int(next_B.max()) + max_new_tokens, device=mask_BT.device)
-    # In text the three position axes of M-RoPE agree.
-    cos, sin = model.model.language_model.rotary_emb(cache.block, positions.expand(3, 1, -1))
-    logits_BV = model.lm_head(hidden_BTC[:, -1]).repeat_interleave(copies, dim=0)
-    return logits_BV, _Decoding(model, slots, cos[0], sin[0])
+    return logits_BV.repeat_interleave(copies, dim=0), slots
 
 
-def _positions(
-    model: Qwen2_5_VLForConditionalGeneration, batch: Mapping[str, Tensor], mask_BT: Tensor
-) -> Tensor:
-    """Return the M-RoPE positions (3, B, T) of left-padded prompts (time, height, width)."""
+def _feed(model: PreTrainedModel, slots: Slots, step: int) -> Tensor:
+    """Feed the tokens drawn at `step`; return the next logits (B, V)."""
+    n, cache = slots.n, slots.cache
+    logits_B1V = model(
+        input_ids=slots.tokens[:n, step : step + 1],
+        position_ids=slots.position[:n, None] + step,
+        attention_mask=None if slots.mask is None else slots.mask[:n, :, :, : cache.length + 1],
+        past_key_values=cache,
+        use_cache=True,
+    ).logits
+    cache.length += 1
+    return logits_B1V[:, -1]
+
+
+def _positions(model: PreTrainedModel, batch: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:
+    """Return the positions (B, T) of left-padded prompts; with pictures, M-RoPE's (3, B, T)."""
     if "image_grid_thw" in batch:
         return model.model.get_rope_index(
             batch["input_ids"],
@@ -206,7 +186,7 @@ def _positions(
             image_grid_thw=batch["image_grid_thw"],
             attention_mask=mask_BT,
         )[0]
-    return (mask_BT.long().cumsum(-1) - 1).clamp(min=0).expand(3, -1, -1)
+    return (mask_BT.long().cumsum(-1) - 1).clamp(min=0)
 
 
 def _prompt_mask(mask_BT: Tensor, dtype: torch.dtype) -> Tensor:
@@ -228,7 +208,7 @@ def _decode_mask(mask_BT: Tensor, width: int, dtype: torch.dtype, copies: int) -
 
 
 @contextmanager
-def evaluating(model: Qwen2_5_VLForConditionalGeneration) -> Iterator[None]:
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
     """Turn dropout (and gradient checkpointing, which drops the cache) off for a while."""
     training = model.training
     model.eval()
@@ -258,22 +238,24 @@ def _check_seeds(seeds: Sequence[int], n_rows: int) -> None:
         raise UserError("a seed is negative: seeds are integers from 0 on")
 
 
-def _check_model(model: Qwen2_5_VLForConditionalGeneration) -> None:
-    config = model.config.text_config
+def _check_model(model: PreTrainedModel) -> None:
+    config = model.config.get_text_config()
     if config._attn_implementation not in ("sdpa", "eager"):
         raise UserError(
             f"the sampler needs attn_implementation sdpa or eager, not "
             f"{config._attn_implementation}: load the model with attn_implementation='sdpa'"
         )
-    if "sliding_attention" in config.layer_types:
-        raise UserError("the sampler does not do sliding-window attention: set it off")
-    if config.rope_parameters["rope_type"] in ("dynamic", "longrope"):
+    told = config.to_dict()
+    kinds = set(told.get("layer_types") or ())
+    if kinds - {"full_attention"} or (told.get("sliding_window") and not kinds):
+        raise UserError("the sampler does full attention only, and this model has other layers")
+    if (told.get("rope_parameters") or {}).get("rope_type") in ("dynamic", "longrope"):
         raise UserError("the sampler needs rotary angles that do not depend on the length so far")
 
 
-def check_room(model: Qwen2_5_VLForConditionalGeneration, n_tokens: int) -> None:
+def check_room(model: PreTrainedModel, n_tokens: int) -> None:
     """Raise UserError if a prompt and its response, `n_tokens`, exceed the model's context."""
-    context = model.config.text_config.max_position_embeddings
+    context = model.config.get_text_config().max_position_embeddings
     if n_tokens > context:
         raise UserError(
             f"the longest prompt with its response takes {n_tokens} tokens, the model's context "

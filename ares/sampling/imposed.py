@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from ares.answers.grader import Grader
+from ares.items import Item, Problems
 from ares.sampling.prompts import pad_prompts
-from ares.sampling.rollouts import Sampling, Task, encode
+from ares.sampling.rollouts import Sampling, encode
+from ares.world.items import problem_of
 from ares.world.parse import candidates
 from ares.world.problem import Problem
 from ares.world.settings import Language, World
@@ -58,40 +61,35 @@ def _at(ids: list[int], scores_BV: Tensor) -> Tensor:
 
 
 def impose(
-    model, processor, tasks: Sequence[Task], world: World, sampling: Sampling, comparisons: int
+    model, processor, problems: Problems, world: World, sampling: Sampling, comparisons: int
 ) -> pd.DataFrame:
     """Responses of an imposed number of comparisons.
 
     Columns: level, presentation, comparisons, first (the comparison that was the first to reach
     the target, from 1; 0 for none), correct (the answer).
     """
-    rows = []
+    rows, grader = [], Grader()
     torch.manual_seed(sampling.seed)
-    for start in range(0, len(tasks), sampling.batch_prompts):
-        chunk = tasks[start : start + sampling.batch_prompts]
-        texts = generate(model, processor, chunk, world, sampling, comparisons)
+    for start in range(0, len(problems), sampling.batch_prompts):
+        items = problems.items[start : start + sampling.batch_prompts]
+        texts = generate(model, processor, items, world, sampling, comparisons)
         for index, text in enumerate(texts):
-            task = chunk[index // sampling.samples]
-            rows.append(
-                {
-                    "level": task.level,
-                    "presentation": task.presentation,
-                    "comparisons": comparisons,
-                    "first": first_success(task.problem, text, world),
-                    "correct": verify(task.problem, text, world.values).correct,
-                }
-            )
-    return pd.DataFrame(rows)
+            question = items[index // sampling.samples].question
+            problem, _ = problem_of(question.gold)
+            right = grader.grade(text, question).correct
+            rows.append((comparisons, first_success(problem, text, world), right))
+    made = pd.DataFrame(rows, columns=["comparisons", "first", "correct"])
+    shown = problems.repeated(sampling.samples)[["level", "presentation"]]
+    return pd.concat([shown, made], axis=1)
 
 
 def generate(
-    model, processor, tasks: Sequence[Task], world: World, sampling: Sampling, comparisons: int
+    model, processor, items: Sequence[Item], world: World, sampling: Sampling, comparisons: int
 ) -> list[str]:
-    """The texts of `sampling.samples` responses to every task, those to one side by side."""
-    tokenizer, ids = processor.tokenizer, model.config.image_token_id
-    prompts = encode(tasks, model, processor, world.values)
+    """The texts of `sampling.samples` responses to every item, those to one side by side."""
+    tokenizer, prompts = processor.tokenizer, encode(items, model, processor)
     inputs = pad_prompts(
-        prompts, side="left", pad_token_id=tokenizer.pad_token_id, image_token_id=ids, device="cpu"
+        prompts, model.config, side="left", pad_token_id=tokenizer.pad_token_id, device="cpu"
     )
     length = inputs["input_ids"].shape[1]
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What several commands do first: load the policy of a config and check that it fits the world."""
+"""What several steps do first: load a model of a scale and check that it fits the world."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from ares.sampling.rollouts import Sampling
 from ares.world.settings import World, load_world
 
 
-def load(config: Scale) -> tuple[Any, Any, World]:
-    """Model, processor and world of a config; a GPU is used when there is one.
+def load(scale: Scale, model: str = "", device: str = "") -> tuple[Any, Any, World]:
+    """A model, its processor and the scale's world.
+
+    Args:
+        model: folder, or name on the hub; empty: the scale's own.
+        device: empty: a GPU when there is one.
 
     Raises:
         UserError: the model can't be loaded or was trained on another world.
@@ -23,23 +27,23 @@ def load(config: Scale) -> tuple[Any, Any, World]:
     # One thread per process, several processes: sums then come out the same on every machine.
     torch.set_num_threads(1)
     logging.disable_progress_bar()  # of the weights; the commands show their own
-    world = load_world(config.world)
-    model_world(config.model, world)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, processor = load_policy(config.model, device=device)
-    if of_small_world(config.model):
-        check_processor(processor, world, config.model)
-    return model, processor, world
+    name, world = model or scale.model, load_world(scale.world)
+    model_world(name, world)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    policy, processor = load_policy(name, device=device)
+    if of_small_world(name):
+        check_processor(processor, world, name)
+    return policy, processor, world
 
 
-def sampling_of(config: Scale) -> Sampling:
-    """How a config samples rollouts."""
-    drawn = config.rollouts
+def sampling_of(scale: Scale) -> Sampling:
+    """How a scale samples rollouts."""
+    drawn = scale.rollouts
     return Sampling(
         samples=drawn.samples,
         temperature=drawn.temperature,
         top_p=drawn.top_p,
         max_new_tokens=drawn.max_new_tokens,
         batch_prompts=drawn.batch_prompts,
-        seed=config.seed,
+        seed=scale.seed,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLConfig
+from transformers import PreTrainedConfig
 
 from ares.errors import UserError
 
@@ -37,7 +37,7 @@ class Prompt:
         return Prompt(joined, self.pixel_values, self.image_grid_thw)
 
 
-def split_prompts(inputs: Mapping, config: Qwen2_5_VLConfig) -> list[Prompt]:
+def split_prompts(inputs: Mapping, config: PreTrainedConfig) -> list[Prompt]:
     """Take a processor's batch apart into prompts.
 
     Args:
@@ -93,15 +93,21 @@ def _deal_pictures(n_visual: list[int], inputs: Mapping, patches_per_token: int)
     return dealt
 
 
+def placeholders(config: PreTrainedConfig) -> list[int]:
+    """Ids that stand for pictures and videos in a model's prompts; none in a language model's."""
+    told = config.to_dict()
+    return [told[name] for name in ("image_token_id", "video_token_id") if name in told]
+
+
 def pad_prompts(
     prompts: Sequence[Prompt],
+    config: PreTrainedConfig,
     *,
     side: str,
     pad_token_id: int,
-    image_token_id: int,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    """Join prompts into the keyword arguments of a Qwen2.5-VL forward pass.
+    """Join prompts into the keyword arguments of a model's forward pass.
 
     Returns `input_ids` and `attention_mask` (B, T), padded on `side` ("left" or "right") to the
     longest prompt, and, if there are pictures, `mm_token_type_ids` (B, T; 1 on visual tokens),
@@ -118,7 +124,7 @@ def pad_prompts(
     batch = {"input_ids": ids_BT, "attention_mask": mask_BT}
     seen = [prompt for prompt in prompts if prompt.pixel_values is not None]
     if seen:
-        batch["mm_token_type_ids"] = ((ids_BT == image_token_id) & mask_BT.bool()).int()
+        batch["mm_token_type_ids"] = ((ids_BT == config.image_token_id) & mask_BT.bool()).int()
         batch["pixel_values"] = torch.cat([prompt.pixel_values for prompt in seen])
         batch["image_grid_thw"] = torch.cat([prompt.image_grid_thw for prompt in seen])
     return {name: tensor.to(device) for name, tensor in batch.items()}

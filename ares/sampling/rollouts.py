@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from tqdm import tqdm
 
+from ares.answers.grader import Grader
 from ares.errors import UserError
+from ares.items import Item, Problems
+from ares.model.processor import prompt_text, reads_pictures, tokenizer_of
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts
 from ares.seeds import row_seed
-from ares.world.problem import Problem
-from ares.world.prompts import VALUES, messages, picture
-from ares.world.settings import World
-from ares.world.verify import verify
-
-
-@dataclass(frozen=True)
-class Task:
-    """A problem as it is put to a model.
-
-    look: seeds the appearance of its picture.
-    shown: a picture to show in place of the one that would be drawn.
-    """
-
-    problem: Problem
-    level: str
-    presentation: str
-    look: int = 0
-    shown: Image.Image | None = None
 
 
 @dataclass(frozen=True)
@@ -48,42 +32,13 @@ class Sampling:
     seed: int
 
 
-def tasks_from_table(table: pd.DataFrame, look: int) -> list[Task]:
-    """The tasks of a problems table, in its order."""
-    columns = (table["numbers"], table["target"], table["level"], table["presentation"])
-    return [
-        Task(Problem(tuple(int(n) for n in numbers), int(target)), level, presentation, look)
-        for numbers, target, level, presentation in zip(*columns, strict=True)
-    ]
-
-
-def check_tasks(tasks: Sequence[Task], world: World, where: str) -> None:
-    """Refuse problems that this world can't state: they are of another one.
-
-    Args:
-        where: the table they come from, for the message.
-
-    Raises:
-        UserError: names the problem.
-    """
-    (low, high), (least, most) = world.numbers, world.values
-    for task in tasks:
-        numbers, target = task.problem.numbers, task.problem.target
-        stated = low <= min(numbers) and max(numbers) <= high and least <= target <= most
-        if not stated or world.levels.get(task.level) != len(numbers):
-            raise UserError(
-                f"{where}: problem {task.problem.id}, level {task.level}: is none of this world; "
-                "give the config that the table was made with, or make it again"
-            )
-
-
 def check_tokens(rollouts: pd.DataFrame, model, where: str) -> None:
     """Refuse rollouts with tokens that the model does not have.
 
     Raises:
         UserError: names the rollout.
     """
-    size = model.config.text_config.vocab_size
+    size = model.config.get_text_config().vocab_size
     for row in rollouts.itertuples():
         if max(row.token_ids) >= size:
             raise UserError(
@@ -92,24 +47,21 @@ def check_tokens(rollouts: pd.DataFrame, model, where: str) -> None:
             )
 
 
-def encode(
-    tasks: Sequence[Task], model, processor, values: tuple[int, int] = VALUES
-) -> list[Prompt]:
-    """The prompts of some tasks, ready to be sampled from or continued; `values`: of the world."""
-    texts = [
-        processor.apply_chat_template(
-            messages(task.problem, task.presentation, values),
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        for task in tasks
-    ]
-    pictures = [
-        task.shown or picture(task.problem, task.look)
-        for task in tasks
-        if task.presentation == "image"
-    ]
-    batch = processor(text=texts, images=pictures or None, padding=True, return_tensors="pt")
+def encode(items: Sequence[Item], model, processor) -> list[Prompt]:
+    """The prompts of some items, ready to be sampled from or continued.
+
+    Raises:
+        UserError: an item has a picture and the model reads none.
+    """
+    texts = [prompt_text(item, processor) for item in items]
+    pictures = [picture for item in items for picture in item.images]
+    given: dict[str, Any] = {"padding": True, "return_tensors": "pt"}
+    if reads_pictures(processor):
+        given["images"] = pictures or None
+    elif pictures:
+        raise UserError("a problem has a picture, and the model reads none: leave it out")
+    # The template has written the special tokens that a prompt starts with.
+    batch = processor(text=texts, add_special_tokens=False, **given)
     return split_prompts(batch, model.config)
 
 
@@ -129,62 +81,50 @@ def end_tokens(model) -> list[int]:
 
 
 def roll_out(
-    model, processor, tasks: Sequence[Task], world: World, sampling: Sampling, progress: str = ""
+    model, processor, problems: Problems, sampling: Sampling, progress: str = ""
 ) -> pd.DataFrame:
-    """`sampling.samples` graded responses to every task, one row each.
+    """`sampling.samples` graded responses to every problem, one row each.
 
-    Every response draws from a generator seeded by its problem, presentation and index, so that
-    a task's rollouts do not depend on which other tasks are asked.
+    Every response draws from a generator seeded by its problem, where that comes from, and its
+    index, so that a problem's rollouts do not depend on which others are asked.
 
-    Columns: problem_id, level, k, presentation, numbers, target, sample, text, token_ids,
-    entropy (nats per token, full vocabulary at the sampling temperature), logprob, n_tokens (end
-    token included), finished (False: cut at the limit), correct, verdict (the reason in words).
+    Columns: those of the problems' table, then sample, text, token_ids, entropy (nats per token,
+    full vocabulary at the sampling temperature), logprob, n_tokens (end token included), finished
+    (False: cut at the limit), correct, verdict (the reason in words).
     """
     rows: list[dict] = []
-    bar = tqdm(
-        total=len(tasks) * sampling.samples,
-        desc=progress,
-        unit="rollout",
-        disable=not progress,
-        mininterval=5,
-    )
-    for chunk in _chunks(tasks, sampling.batch_prompts):
-        seeds = [
-            row_seed(sampling.seed, task.problem.id, task.presentation, index)
-            for task in chunk
-            for index in range(sampling.samples)
-        ]
-        drawn = sample(
-            model,
-            encode(chunk, model, processor, world.values),
-            max_new_tokens=sampling.max_new_tokens,
-            eos_token_ids=end_tokens(model),
-            pad_token_id=processor.tokenizer.pad_token_id,
-            seeds=seeds,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            samples_per_prompt=sampling.samples,
-        )
-        texts = processor.tokenizer.batch_decode(
-            [s.token_ids for s in drawn], skip_special_tokens=True
-        )
-        for index, (response, text) in enumerate(zip(drawn, texts, strict=True)):
-            task = chunk[index // sampling.samples]
-            rows.append(_row(task, index % sampling.samples, response, text, world))
-        bar.update(len(drawn))
-    bar.close()
-    return pd.DataFrame(rows)
+    number, tokenizer = len(problems) * sampling.samples, tokenizer_of(processor)
+    bar = tqdm(total=number, desc=progress, unit="rollout", disable=not progress, mininterval=5)
+    with Grader() as grader, bar:
+        for start in range(0, len(problems), sampling.batch_prompts):
+            items = problems.items[start : start + sampling.batch_prompts]
+            drawn = sample(
+                model,
+                encode(items, model, processor),
+                max_new_tokens=sampling.max_new_tokens,
+                eos_token_ids=end_tokens(model),
+                pad_token_id=tokenizer.pad_token_id,
+                seeds=[
+                    row_seed(sampling.seed, item.id, item.benchmark, index)
+                    for item in items
+                    for index in range(sampling.samples)
+                ],
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                samples_per_prompt=sampling.samples,
+            )
+            texts = tokenizer.batch_decode([s.token_ids for s in drawn], skip_special_tokens=True)
+            asked = [item.question for item in items for _ in range(sampling.samples)]
+            grades = grader.grade_many(zip(texts, asked, strict=True))
+            for index, graded in enumerate(zip(drawn, texts, grades, strict=True)):
+                rows.append(_row(index % sampling.samples, *graded))
+            bar.update(len(drawn))
+    return pd.concat([problems.repeated(sampling.samples), pd.DataFrame(rows)], axis=1)
 
 
-def _row(task: Task, index: int, response, text: str, world: World) -> dict:
-    verdict = verify(task.problem, text, world.values)
+def _row(index: int, response, text: str, grade) -> dict:
+    verdict = "correct" if grade.correct else grade.note or grade.status
     return {
-        "problem_id": task.problem.id,
-        "level": task.level,
-        "k": len(task.problem.numbers),
-        "presentation": task.presentation,
-        "numbers": list(task.problem.numbers),
-        "target": task.problem.target,
         "sample": index,
         "text": text,
         "token_ids": response.token_ids.to(torch.int32).numpy(),
@@ -192,11 +132,6 @@ def _row(task: Task, index: int, response, text: str, world: World) -> dict:
         "logprob": response.logprobs.numpy(),
         "n_tokens": len(response.token_ids),
         "finished": response.finished,
-        "correct": verdict.correct,
-        "verdict": verdict.reason if response.finished else f"cut: {verdict.reason}",
+        "correct": grade.correct,
+        "verdict": verdict if response.finished else f"cut: {verdict}",
     }
-
-
-def _chunks(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

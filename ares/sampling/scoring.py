@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLForConditionalGeneration
+from transformers import PreTrainedModel
 
 from ares.errors import UserError
 from ares.method.entropy import distribution
 from ares.sampling.engine import check_finite, check_room, evaluating
-from ares.sampling.prompts import Prompt, pad_prompts, split_prompts
+from ares.sampling.prompts import Prompt, pad_prompts, placeholders, split_prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Score:
 
 
 def score(
-    model: Qwen2_5_VLForConditionalGeneration,
+    model: PreTrainedModel,
     inputs: Mapping | Sequence[Prompt],
     responses: Sequence[Sequence[int] | Tensor],
     *,
@@ -72,7 +72,8 @@ def score(
         )
     if any(len(response) == 0 for response in responses):
         raise UserError("a response is empty: there is no token to score")
-    if any(model.config.image_token_id in response for response in responses):
+    barred = placeholders(model.config)
+    if any(token in response for token in barred for response in responses):
         raise UserError("a response holds a picture placeholder: no picture belongs to it")
     sequences = [
         prompts[row // samples_per_prompt].followed_by(response)
@@ -94,7 +95,7 @@ def score(
 
 
 def _score_batch(
-    model: Qwen2_5_VLForConditionalGeneration,
+    model: PreTrainedModel,
     sequences: list[Prompt],
     lengths: list[int],
     pad_token_id: int,
@@ -103,23 +104,21 @@ def _score_batch(
     token_classes: Sequence[int] | Tensor | None,
 ) -> list[Score]:
     """Score one batch; N below is the number of response tokens in it, without padding."""
-    device = model.lm_head.weight.device
+    device = model.device
     batch = pad_prompts(
-        sequences,
-        side="right",
-        pad_token_id=pad_token_id,
-        image_token_id=model.config.image_token_id,
-        device=device,
+        sequences, model.config, side="right", pad_token_id=pad_token_id, device=device
     )
     with evaluating(model), torch.inference_mode():
-        hidden_BTC = model.model(**batch, use_cache=False).last_hidden_state
+        hidden_BTC = model.base_model(**batch, use_cache=False).last_hidden_state
         # The hidden state before a token predicts it.
         ends = [len(sequence.token_ids) for sequence in sequences]
         spans = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
         before = [slice(span.start - 1, span.stop - 1) for span in spans]
         hidden_NC = torch.cat([hidden_BTC[row, span] for row, span in enumerate(before)])
         token_N = torch.cat([batch["input_ids"][row, span] for row, span in enumerate(spans)])
-        prob_NV, logprob_NV, entropy_N = distribution(model.lm_head(hidden_NC), temperature)
+        prob_NV, logprob_NV, entropy_N = distribution(
+            model.get_output_embeddings()(hidden_NC), temperature
+        )
         check_finite(entropy_N, "while scoring")
         columns = [logprob_NV.gather(1, token_N[:, None])[:, 0], entropy_N, None, None, None]
         if top_k:

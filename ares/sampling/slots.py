@@ -11,34 +11,39 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import Qwen2_5_VLForConditionalGeneration
 
 
 class KVCache:
     """Keys and values of every layer, slot and position, in one block allocated once.
 
-    It stands in for transformers' `Cache`: attention layers call `update` and nothing else.
+    It stands in for transformers' `Cache`, of which models call no more than this.
     """
 
-    def __init__(
-        self,
-        model: Qwen2_5_VLForConditionalGeneration,
-        n_rows: int,
-        width: int,
-        samples_per_prompt: int,
-    ):
-        config = model.config.text_config
-        head_dim = config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, 2, n_rows, config.num_key_value_heads, width, head_dim)
-        weight = model.lm_head.weight
-        self.block = torch.empty(shape, dtype=weight.dtype, device=weight.device)
-        self.layers = [tuple(layer) for layer in self.block]
+    def __init__(self, n_layers: int, n_rows: int, width: int, samples_per_prompt: int) -> None:
+        self._shape = n_layers, 2, n_rows, width
+        self.block = torch.empty(0)
         self.samples_per_prompt = samples_per_prompt
         self.length = 0  # positions that hold a token in every layer
 
+    def get_seq_length(self, layer: int = 0) -> int:
+        """Positions that hold a token, under the name that models ask for."""
+        return self.length
+
+    def get_query_offset(self, layer: int = 0) -> int:
+        """The position in the cache of the tokens that come next."""
+        return self.length
+
+    def get_mask_sizes(self, n_tokens: int, layer: int = 0) -> tuple[int, int]:
+        """How many positions `n_tokens` new tokens may attend, from which one on."""
+        return self.length + n_tokens, 0
+
     def update(self, key: Tensor, value: Tensor, layer: int, *_) -> tuple[Tensor, Tensor]:
         """Append the new (B, heads, T, head_dim) of one layer; return all that it may attend."""
-        keys, values = self.layers[layer]
+        if self.block.numel() == 0:  # the first layer's keys tell heads, size and number type
+            n_layers, two, n_rows, width = self._shape
+            _, heads, _, size = key.shape
+            self.block = key.new_empty((n_layers, two, n_rows, heads, width, size))
+        keys, values = self.block[layer]
         if self.length == 0:
             # The prompts: they attend to themselves, and their copies go to every sample's slot.
             width = key.shape[2]

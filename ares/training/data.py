@@ -1,26 +1,30 @@
-"""The small world as data for a trainer: prompts in the order of use, and the reward that grades.
+"""Problems as data for a trainer: prompts in the order of use, and the reward that grades.
 
 Rows are rendered when they are read, so a run of any length costs no memory and no disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from datasets import Dataset
-from PIL import Image
 
+from ares.answers.base import NO_ANSWER, UNGRADABLE, Question
+from ares.answers.grader import Grader
 from ares.errors import UserError
-from ares.world.problem import Problem, draw_up_to
-from ares.world.prompts import VALUES, messages, picture
-from ares.world.settings import World
-from ares.world.verify import verify
+from ares.items import Problems, source_of
+from ares.model.processor import placed
 
-#: Columns that the verifier needs; a data set of another kind brings its own reward.
-ANSWER_COLUMNS = ("numbers", "target")
+if TYPE_CHECKING:
+    from ares.training.trainer import AEPOTrainer
+
+#: Columns that the verifier needs, those of a `Question`; a data set of another kind brings its own
+#: reward.
+ANSWER_COLUMNS = ("gold", "answer", "choices", "question")
 
 
 def prompt_order(cell_sizes: Sequence[int], count: int, seed: int) -> list[tuple[int, int]]:
@@ -36,7 +40,8 @@ def prompt_order(cell_sizes: Sequence[int], count: int, seed: int) -> list[tuple
     """
     if not cell_sizes or not all(cell_sizes):
         raise UserError(
-            "a level has no problems to train on: take it out of problems.levels or raise per_level"
+            "there are no prompts to train on: raise aepo.per_level, or change problems.levels, "
+            "aepo.data or aepo.pictures"
         )
     rng = np.random.default_rng(seed)
     waiting: list[list[int]] = [[] for _ in cell_sizes]
@@ -49,103 +54,91 @@ def prompt_order(cell_sizes: Sequence[int], count: int, seed: int) -> list[tuple
     return order[:count]
 
 
-def prompt_dataset(
-    problems: dict[tuple[str, str], list[Problem]],
-    count: int,
-    seed: int,
-    look: int,
-    values: tuple[int, int] = VALUES,
-) -> Dataset:
-    """A data set of `count` prompts, mixed over the cells.
+def prompt_dataset(problems: Problems, count: int, seed: int, pictures: bool = True) -> Dataset:
+    """`count` prompts in the order of use: cells equally often, every prompt before any again.
 
-    Columns when read: prompt (chat messages), images (list, empty for text), problem_id, level,
-    presentation, numbers, target.
+    A cell is a data set; in the small world a level in a presentation.
+
+    Columns when read: prompt (chat messages), images (list, empty for text), problem_id, source,
+    and what the reward needs, `ANSWER_COLUMNS`.
 
     Args:
-        problems: of every cell (level, presentation).
-        count: rows.
+        count: prompts; those of dynamic sampling are a data set of their own.
         seed: of the order.
-        look: seeds the looks of the pictures.
-        values: of the world that grades the answers.
+        pictures: whether the model reads any.
     """
-    cells = list(problems)
-    order = prompt_order([len(problems[cell]) for cell in cells], count, seed)
-    chosen = [(*cells[cell], problems[cells[cell]][member]) for cell, member in order]
-    table = Dataset.from_dict(
-        {
-            "problem_id": [problem.id for _, _, problem in chosen],
-            "level": [level for level, _, _ in chosen],
-            "presentation": [presentation for _, presentation, _ in chosen],
-            "numbers": [list(problem.numbers) for _, _, problem in chosen],
-            "target": [problem.target for _, _, problem in chosen],
+    table = problems.table
+    keys = [name for name in ("level", source_of(table)) if name in table]
+    cell_of = table.groupby(keys, sort=False).ngroup().to_numpy()
+    cells = [np.flatnonzero(cell_of == cell) for cell in range(cell_of.max(initial=-1) + 1)]
+    order = prompt_order([len(cell) for cell in cells], count, seed)
+    # A picture is decoded once, although every row comes again for every rollout and update.
+    item_at = lru_cache(maxsize=1024)(problems.items.__getitem__)
+
+    def rendered(batch: dict[str, list]) -> dict[str, list]:
+        items = [item_at(row) for row in batch["row"]]
+        found = {
+            "prompt": [placed(item.messages, pictures) for item in items],
+            "problem_id": [item.id for item in items],
+            "source": [item.benchmark for item in items],
+            "gold": [item.question.gold for item in items],
+            "answer": [item.question.answer for item in items],
+            "choices": [list(item.question.choices) for item in items],
+            "question": [item.question.text for item in items],
         }
-    )
-    return table.with_transform(lambda rows: _rendered(rows, look, values))
+        return found | ({"images": [item.images for item in items]} if pictures else {})
+
+    rows = [int(cells[cell][member]) for cell, member in order]
+    return Dataset.from_dict({"row": rows}).with_transform(rendered)
 
 
-def _rendered(rows: dict[str, list], look: int, values: tuple[int, int]) -> dict[str, list]:
-    """Rows with their messages and pictures."""
-    problems = _problems(rows["numbers"], rows["target"])
-    shown = list(zip(problems, rows["presentation"], strict=True))
-    return {
-        **rows,
-        "prompt": [messages(problem, how, values) for problem, how in shown],
-        "images": [[_picture(p, look)] if how == "image" else [] for p, how in shown],
-    }
+class Verifier:
+    """The reward function `accuracy`: the grader's verdict on the item's gold answer, 0 or 1.
 
+    What is ungradable counts 0 and is counted.
 
-@lru_cache(maxsize=1024)
-def _picture(problem: Problem, look: int) -> Image.Image:
-    """A picture, drawn once: a trainer reads every row of a batch again for every update."""
-    return picture(problem, look)
-
-
-def _problems(numbers: Sequence[Sequence[int]], targets: Sequence[int]) -> list[Problem]:
-    return [
-        Problem(tuple(int(n) for n in each), int(target))
-        for each, target in zip(numbers, targets, strict=True)
-    ]
-
-
-def draw_cells(
-    world: World,
-    levels: Sequence[str],
-    presentations: Sequence[str],
-    per_level: int,
-    split: str,
-    seed: int,
-) -> dict[tuple[str, str], list[Problem]]:
-    """Problems of a split by (level, presentation); all there are where they are few."""
-    rng = np.random.default_rng(seed)
-    return {
-        (level, presentation): problems
-        for level in levels
-        for problems in [draw_up_to(level, split, per_level, world, rng)]
-        for presentation in presentations
-    }
-
-
-def verifier(world: World) -> Callable[..., list[float]]:
-    """The reward function `accuracy`: 1 where the boxed answer solves the problem, else 0.
-
-    Raises (when called):
-        UserError: the data set has no answers to grade by.
+    Attributes:
+        trainer: whose records get the shares `ungradable` and `no_answer` of every batch of
+            rollouts, over all processes; None: they are not recorded.
     """
 
-    def accuracy(completions: Sequence[Any], **columns: Any) -> list[float]:
+    __name__ = "accuracy"
+
+    def __init__(self, grader: Grader) -> None:
+        self.grader = grader
+        self.trainer: AEPOTrainer | None = None
+
+    def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float]:
+        """1 where a completion is right, else 0.
+
+        Raises:
+            UserError: the data set has no answers to grade by.
+        """
         missing = [name for name in ANSWER_COLUMNS if name not in columns]
         if missing:
             raise UserError(
                 f"the data set has no column {' and no column '.join(missing)}: without answers "
                 "nothing can be graded; add the columns or pass a reward function of your own"
             )
-        problems = _problems(columns["numbers"], columns["target"])
-        return [
-            float(verify(problem, text_of(completion), world.values).correct)
-            for problem, completion in zip(problems, completions, strict=True)
-        ]
+        gold, answer, choices, question = (columns[name] for name in ANSWER_COLUMNS)
+        asked = map(Question, gold, answer, map(tuple, choices), question)
+        pairs = zip(map(text_of, completions), asked, strict=True)
+        grades = list(self.grader.grade_many(pairs))
+        self._note([grade.status for grade in grades])
+        return [float(grade.correct) for grade in grades]
 
-    return accuracy
+    def _note(self, statuses: list[str]) -> None:
+        if self.trainer is None:
+            return
+        counts = torch.tensor(
+            [statuses.count(UNGRADABLE), statuses.count(NO_ANSWER), len(statuses)],
+            dtype=torch.float64,
+            device=self.trainer.accelerator.device,
+        )
+        # Every process grades equally often: the reward function is called on all or on none.
+        ungradable, no_answer, number = self.trainer.accelerator.reduce(counts).tolist()
+        self.trainer.records.add("ungradable", ungradable / number)
+        self.trainer.records.add("no_answer", no_answer / number)
 
 
 def text_of(completion: Any) -> str:

@@ -1,8 +1,9 @@
-"""One run of reinforcement learning in the small world: a config, an arm, a seed."""
+"""One run of reinforcement learning: a scale, an arm, a seed, the prompts chosen for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,24 @@ import torch
 from accelerate import PartialState
 from transformers import PrinterCallback, TrainerCallback
 
+from ares.answers.grader import Grader
+from ares.coldstart.sft import checkpointing
+from ares.config import Aepo, Scale
 from ares.errors import UserError
+from ares.items import Problems
 from ares.method.presets import preset
-from ares.model.save import publish
+from ares.model.processor import reads_pictures
+from ares.model.save import save_plain
+from ares.problems import choose_problems, problems_of
 from ares.sampling.policy import load
-from ares.sampling.rollouts import Sampling, Task, roll_out
+from ares.sampling.rollouts import Sampling, roll_out
 from ares.training.arguments import Schedule, grpo_config
-from ares.training.data import draw_cells, prompt_dataset, verifier
+from ares.training.data import Verifier, prompt_dataset
 from ares.training.resuming import train_or_resume
 from ares.training.rollouts import EngineSampler
 from ares.training.trainer import AEPOTrainer
-from ares.world.settings import World
 
-#: Offsets that keep the draws of a run's parts apart.
+#: Offset that keeps the order of the prompts of dynamic sampling apart.
 _FRESH = 1_000_003
 
 #: Columns of two tables, given in full: a state that was saved and read has its keys sorted.
@@ -33,7 +39,7 @@ _TREES = ["step", "prompt_index", "rollout", "parent", "branch_at", "n_tokens", 
 
 @dataclass(frozen=True)
 class Arm:
-    """A run as the config names it."""
+    """A run as the scale names it."""
 
     name: str
     preset: str
@@ -41,80 +47,113 @@ class Arm:
     seeds: tuple[int, ...]
 
     @classmethod
-    def of(cls, config: dict[str, Any], name: str) -> Arm:
+    def of(cls, scale: Scale, name: str) -> Arm:
         """The arm under a name.
 
         Raises:
-            UserError: the config has no such arm.
+            UserError: the scale has no such arm.
         """
-        arms = config["aepo"]["arms"]
+        arms = scale.aepo.arms
         if name not in arms:
             raise UserError(f"no arm {name!r} in aepo.arms; there are {', '.join(arms)}")
-        entry = arms[name]
-        return cls(name, entry.preset or name, entry.start, entry.seeds)
+        return cls(name, arms[name].preset or name, arms[name].start, arms[name].seeds)
+
+
+def vllm_arguments(aepo: Aepo) -> dict[str, Any]:
+    """What of GRPOConfig says how rollouts are drawn, where vLLM does.
+
+    The environment variable VLLM_SERVER, which config/slurm/train-with-server.sh sets, takes the
+    place of the scale's url.
+    """
+    vllm = aepo.vllm
+    if vllm.mode == "none":
+        return {}
+    common = {
+        "use_vllm": True,
+        "vllm_mode": vllm.mode,
+        "vllm_importance_sampling_mode": vllm.importance,
+    }
+    if vllm.mode == "server":
+        return {**common, "vllm_server_base_url": os.environ.get("VLLM_SERVER", vllm.url)}
+    return {
+        **common,
+        "vllm_gpu_memory_utilization": vllm.gpu_memory,
+        "vllm_tensor_parallel_size": vllm.tensor_parallel,
+        "vllm_enable_sleep_mode": vllm.sleep,
+        "vllm_max_model_length": aepo.max_prompt_tokens + aepo.max_new_tokens,
+    }
 
 
 class Run:
     """The trainer of one run with its validation; `train` starts or resumes it.
 
     Args:
-        config: of the scale.
+        scale: sizes and material.
         arm: which preset.
         seed: of the run.
-        start: model folder that training starts from; its copy on disk is the reference policy.
+        prompts: table of `choose_problems`.
+        start: model that training starts from; its copy on disk is the reference policy.
         state: folder for resumable states.
+        grader: entered, and left when the run is over.
 
     Raises:
-        UserError: an unknown preset, a model of another world, sizes that do not fit.
+        UserError: an unknown preset, a model of another world, no prompts, data that have changed,
+            sizes that do not fit, prompts with and without pictures for a sharded model.
     """
 
     def __init__(
-        self, config: dict[str, Any], arm: Arm, seed: int, start: str | Path, state: str | Path
+        self,
+        scale: Scale,
+        arm: Arm,
+        seed: int,
+        prompts: pd.DataFrame,
+        start: str | Path,
+        state: str | Path,
+        grader: Grader,
     ) -> None:
-        settings, aepo = preset(arm.preset), config["aepo"]
-        self.arm, self.seed = arm, seed
-        schedule = Schedule.of(aepo)
+        aepo, schedule = scale.aepo, Schedule.of(scale.aepo)
+        self.arm, self.seed, self.start = arm, seed, start
+        given = {"group_size": aepo.rollouts, "temperature": aepo.temperature, "top_p": aepo.top_p}
+        given = {name: value for name, value in given.items() if value is not None}
+        settings = replace(preset(arm.preset), **given)
         # Before a model is put on a device: this gives every process its own.
         processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
-        model, processor, self.world = load(config.model_copy(update={"model": str(start)}))
-        shown = config["problems"]["levels"], config["problems"]["presentations"]
-        cells = draw_cells(self.world, *shown, aepo["per_level"], "train", config["seed"])
-        count, look = schedule.steps * schedule.prompts, config["seed"]
+        model, processor, _ = load(scale, str(start), device="cpu")
+        problems, pictures = problems_of(scale, prompts, "the prompts"), reads_pictures(processor)
+        count = schedule.steps * schedule.prompts
+        verifier = Verifier(grader)
+        more: dict[str, Any] = {}
+        if scale.of_data_sets:
+            changes = {"activation_checkpointing": checkpointing(), **vllm_arguments(aepo)}
+        else:
+            changes = {}
+            roots = min(aepo.branch_roots, settings.group_size)
+            more = {
+                "tokens_per_pass": aepo.tokens_per_pass,
+                "sampler": EngineSampler(roots),
+            }
         self.trainer = AEPOTrainer(
             model,
             settings,
-            verifier(self.world),
-            grpo_config(settings, schedule, state, seed, processes),
-            prompt_dataset(cells, count, seed, look, self.world.values),
-            fresh=prompt_dataset(cells, count, seed + _FRESH, look, self.world.values),
-            refill_rounds=aepo["refill_rounds"],
-            tokens_per_pass=aepo["tokens_per_pass"],
-            sampler=EngineSampler(roots=min(aepo["branch_roots"], settings.group_size)),
+            verifier,
+            grpo_config(settings, schedule, state, seed, processes, **changes),
+            prompt_dataset(problems, count, seed, pictures),
+            fresh=prompt_dataset(problems, count, seed + _FRESH, pictures),
+            refill_rounds=aepo.refill_rounds,
             processing_class=processor,
+            **more,
         )
-        checked = aepo["validation"]
-        held_out = draw_cells(
-            self.world, *shown, checked["per_level"], "validation", config["seed"]
-        )
-        self.validation = Validation(
-            self.trainer,
-            [
-                Task(problem, level, presentation, look)
-                for (level, presentation), problems in held_out.items()
-                for problem in problems
-            ],
-            self.world,
-            Sampling(
-                samples=checked["samples"],
-                temperature=settings.temperature,
-                top_p=settings.top_p,
-                max_new_tokens=schedule.max_new_tokens,
-                batch_prompts=config["evaluation"]["batch_prompts"],
-                seed=config["seed"],
-            ),
-            checked["every"],
-        )
-        self.trainer.add_callback(self.validation)
+        if self.trainer._sharded and prompts["pictures"].gt(0).nunique() > 1:
+            raise UserError(
+                "the prompts are with and without pictures, and processes that share the parts of "
+                "a model would wait for each other: set aepo.pictures to only or none"
+            )
+        self.validation: Validation | None = None
+        if scale.of_data_sets:  # answers to the small world's problems are always gradable
+            verifier.trainer = self.trainer
+        else:
+            self.validation = Validation(self.trainer, *_validation(scale, settings))
+            self.trainer.add_callback(self.validation)
         self.trainer.remove_callback(PrinterCallback)  # it prints every metric of every update
         self.trainer.add_callback(Progress(self.trainer, f"{arm.name}, seed {seed}"))
 
@@ -123,26 +162,45 @@ class Run:
         train_or_resume(self.trainer)
 
     def save(self, folder: str | Path) -> None:
-        """Write the trained model as a plain folder, with its processor and world.
-
-        Every process may call this; the first one writes.
-        """
-        if self.trainer.accelerator.is_main_process:
-            model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-            publish(model, self.trainer.processing_class, self.world, folder)
+        """Write the trained model as a plain folder; every process must call this."""
+        save_plain(self.trainer, self.start, folder)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Tables steps, timings, validation and trees, each with the columns arm and seed."""
+        """Tables, each with the columns arm and seed: steps, timings.
+
+        In the small world also validation and trees.
+        """
         tables = {
             "steps": self.trainer.records.table(),
             "timings": self.trainer.records.seconds(),
-            "validation": pd.DataFrame(self.trainer.measurements, columns=_VALIDATION),
-            "trees": pd.DataFrame(self.trainer.trees, columns=_TREES),
         }
+        if self.validation is not None:
+            tables |= {
+                "validation": pd.DataFrame(self.trainer.measurements, columns=_VALIDATION),
+                "trees": pd.DataFrame(self.trainer.trees, columns=_TREES),
+            }
         for table in tables.values():
             table.insert(0, "arm", self.arm.name)
             table.insert(1, "seed", self.seed)
         return tables
+
+
+def _validation(scale: Scale, settings: Any) -> tuple[Problems, Sampling, int]:
+    """Held-out problems of the small world, how they are sampled, and every how many batches."""
+    checked = scale.aepo.validation
+    sampling = Sampling(
+        samples=checked.samples,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_new_tokens=scale.aepo.max_new_tokens,
+        batch_prompts=scale.evaluation.batch_prompts,
+        seed=scale.seed,
+    )
+    table = choose_problems(scale, "validation")
+    # Cell by cell, so that prompts of one length share a batch.
+    cells = table.groupby(["level", "presentation"], sort=False).ngroup()
+    table = table.loc[cells.sort_values(kind="stable").index]
+    return problems_of(scale, table), sampling, checked.every
 
 
 class Progress(TrainerCallback):
@@ -172,9 +230,9 @@ class Validation(TrainerCallback):
     """
 
     def __init__(
-        self, trainer: AEPOTrainer, tasks: list[Task], world: World, sampling: Sampling, every: int
+        self, trainer: AEPOTrainer, problems: Problems, sampling: Sampling, every: int
     ) -> None:
-        self.trainer, self.tasks, self.world = trainer, tasks, world
+        self.trainer, self.problems = trainer, problems
         self.sampling, self.every = sampling, every
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
@@ -193,9 +251,7 @@ class Validation(TrainerCallback):
         """Sample, grade, and keep the means of every cell."""
         with self.trainer.records.clock("validation"):
             model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-            table = roll_out(
-                model, self.trainer.processing_class, self.tasks, self.world, self.sampling
-            )
+            table = roll_out(model, self.trainer.processing_class, self.problems, self.sampling)
         means = table.groupby(["level", "presentation"], sort=False, as_index=False).agg(
             responses=("correct", "size"),
             accuracy=("correct", "mean"),

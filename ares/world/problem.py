@@ -244,8 +244,14 @@ def problem_rows(
     world: World,
     seed: int,
     split: str = "test",
+    few: bool = False,
 ) -> list[dict[str, Any]]:
-    """Problems of a split as rows of a table: every problem in every presentation."""
+    """Problems of a split as rows of a table: every problem in every presentation.
+
+    Args:
+        few: whether fewer than `per_level` will do, where there are no more.
+    """
+    draw = draw_up_to if few else draw_problems
     rng = np.random.default_rng(seed)
     return [
         {
@@ -258,6 +264,6 @@ def problem_rows(
             "split": split,
         }
         for level in levels
-        for problem in draw_problems(level, split, per_level, world, rng)
+        for problem in draw(level, split, per_level, world, rng)
         for presentation in presentations
     ]

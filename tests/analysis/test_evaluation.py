@@ -14,13 +14,15 @@ from ares.analysis.evaluation import (
     Yardstick,
     evaluate,
     evaluation_sampling,
-    evaluation_tasks,
     prompts_of,
 )
 from ares.config import load_config
 from ares.errors import UserError
+from ares.items import Problems
 from ares.model.load import load_policy
+from ares.problems import choose_problems, problems_of
 from ares.sampling.rollouts import Sampling, roll_out
+from ares.world.items import problem_of
 from ares.world.problem import split_of
 from ares.world.settings import load_world
 from tests.configs import changed
@@ -40,40 +42,40 @@ def policy(model_folder):
 
 
 @pytest.fixture(scope="module")
-def tasks():
-    return evaluation_tasks(CONFIG, WORLD)
+def problems() -> Problems:
+    return problems_of(CONFIG, choose_problems(CONFIG, "evaluation"))
 
 
 @pytest.fixture(scope="module")
-def own(policy, tasks) -> pd.DataFrame:
+def own(policy, problems) -> pd.DataFrame:
     """An evaluation that takes the threshold from its own responses."""
-    return evaluate(*policy, tasks, WORLD, SAMPLING)
+    return evaluate(*policy, problems, SAMPLING)
 
 
 # ---------------------------------------------------------------------- the prompts
 
 
-def test_the_prompts_are_test_problems_of_every_level_in_every_presentation(tasks):
-    shown = pd.Series([(task.level, task.presentation) for task in tasks]).value_counts()
+def test_the_prompts_are_test_problems_of_every_level_in_every_presentation(problems):
+    shown = problems.table.groupby(["level", "presentation"]).size()
     assert shown.to_dict() == {
         (level, how): 2 for level in ("easy", "medium", "hard") for how in ("text", "image")
     }
-    assert {split_of(task.problem, WORLD) for task in tasks} == {"test"}
+    found = [problem_of(item.question.gold)[0] for item in problems.items]
+    assert {split_of(problem, WORLD) for problem in found} == {"test"}
 
 
-def test_the_seed_of_the_config_decides_the_prompts(tasks):
+def test_the_seed_of_the_config_decides_the_prompts(problems):
     def names(config):
-        return [task.problem.id for task in evaluation_tasks(config, WORLD)]
+        return choose_problems(config, "evaluation")["problem_id"].tolist()
 
-    assert names(CONFIG) == [task.problem.id for task in tasks]
+    assert names(CONFIG) == [item.id for item in problems.items]
     assert names(changed(CONFIG, {"seed": 2})) != names(CONFIG)
 
 
 def test_a_level_with_too_few_test_problems_gives_those_it_has():
     shown = {"problems.levels": ["easy"], "problems.presentations": ["text"]}
     config = changed(CONFIG, {"evaluation.per_level": 100_000, **shown})
-    found = {task.problem.id for task in evaluation_tasks(config, WORLD)}
-    assert 150 < len(found) < 300
+    assert 150 < choose_problems(config, "evaluation")["problem_id"].nunique() < 300
 
 
 def test_sizes_come_from_the_evaluation_and_the_rest_from_the_rollouts():
@@ -87,19 +89,19 @@ def test_sizes_come_from_the_evaluation_and_the_rest_from_the_rollouts():
 # ---------------------------------------------------------------------- the numbers
 
 
-def test_a_row_per_prompt_with_the_promised_columns(own, tasks):
+def test_a_row_per_prompt_with_the_promised_columns(own, problems):
     assert list(own.columns) == [
         *("problem_id", "level", "k", "presentation", "samples", "correct", "n_tokens"),
         *("finished", "entropy", "hwe", "hwe_threshold"),
     ]
     rows = list(own[PROMPT].itertuples(index=False, name=None))
-    assert rows == [(task.problem.id, task.presentation) for task in tasks]
+    assert rows == [(item.id, item.benchmark) for item in problems.items]
     assert set(own["samples"]) == {3}
 
 
-def test_the_numbers_are_those_of_the_rollouts(own, policy, tasks):
+def test_the_numbers_are_those_of_the_rollouts(own, policy, problems):
     # Counted again with plain loops over the rollouts themselves.
-    rollouts = roll_out(*policy, tasks, WORLD, replace(SAMPLING, batch_prompts=len(tasks)))
+    rollouts = roll_out(*policy, problems, replace(SAMPLING, batch_prompts=len(problems)))
     windows = [
         [float(np.mean(entropy[t : t + 4])) for t in range(len(entropy) - 3)]
         for entropy in rollouts["entropy"]
@@ -125,11 +127,11 @@ def test_a_twentieth_of_the_own_windows_is_high(own):
 
 
 @pytest.mark.parametrize("batch_prompts", [1, 12])
-def test_rows_do_not_depend_on_how_many_prompts_share_a_batch(own, policy, tasks, batch_prompts):
+def test_rows_do_not_depend_on_how_many_prompts_share_a_batch(own, policy, problems, batch_prompts):
     # A threshold of its own, no window of which lies at it.
     yardstick = Yardstick(float(own["hwe_threshold"].iloc[0]) - 0.01, prompts_of(own))
     tables = [
-        evaluate(*policy, tasks, WORLD, replace(SAMPLING, batch_prompts=size), yardstick)
+        evaluate(*policy, problems, replace(SAMPLING, batch_prompts=size), yardstick)
         for size in (SAMPLING.batch_prompts, batch_prompts)
     ]
     pd.testing.assert_frame_equal(*tables, rtol=1e-4)
@@ -139,16 +141,16 @@ def test_rows_do_not_depend_on_how_many_prompts_share_a_batch(own, policy, tasks
 # ---------------------------------------------------------------------- the threshold
 
 
-def test_a_given_threshold_counts(own, policy, tasks):
+def test_a_given_threshold_counts(own, policy, problems):
     prompts = prompts_of(own)
     none, every = (
-        evaluate(*policy, tasks[:2], WORLD, SAMPLING, Yardstick(value, prompts_of(own[:2])))
+        evaluate(*policy, problems.some([0, 1]), SAMPLING, Yardstick(value, prompts_of(own[:2])))
         for value in (1e9, 0.0)
     )
     assert (none["hwe"] == 0).all() and set(none["hwe_threshold"]) == {1e9}
     assert (every["hwe"] == every["n_tokens"] - 3).all()
     with pytest.raises(UserError, match="of other test problems than these"):
-        evaluate(*policy, tasks[:2], WORLD, SAMPLING, Yardstick(1.0, prompts))
+        evaluate(*policy, problems.some([0, 1]), SAMPLING, Yardstick(1.0, prompts))
 
 
 def test_the_yardstick_of_a_table(own):

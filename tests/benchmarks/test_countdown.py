@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ares.analysis.evaluation import evaluation_tasks
 from ares.benchmarks.countdown import write_countdown
 from ares.benchmarks.load import items
 from ares.benchmarks.registry import load_registry
@@ -12,6 +11,7 @@ from ares.config import load_config
 from ares.errors import UserError
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
+from ares.problems import choose_problems
 from ares.world.problem import Problem
 from ares.world.prompts import messages, picture
 from ares.world.settings import load_world
@@ -28,15 +28,16 @@ def written(tmp_path):
 
 
 def test_the_problems_are_those_of_the_small_worlds_evaluation(written):
-    registry, world = written
+    registry, _ = written
     changes = {"seed": 1, "evaluation.per_level": 2, "problems.levels": LEVELS}
     config = changed(load_config("smoke"), changes)
-    tasks = [t for t in evaluation_tasks(config, world) if t.presentation == "text"]
+    table = choose_problems(config, "evaluation").query("presentation == 'text'")
     found = items(registry["countdown-text"])
-    assert [item.id for item in found] == [task.problem.id for task in tasks]
-    assert [item.tags["level"] for item in found] == [task.level for task in tasks]
+    assert [item.id for item in found] == table["problem_id"].tolist()
+    assert [item.tags["level"] for item in found] == table["level"].tolist()
     assert [item.question.gold for item in found] == [
-        f"numbers {' '.join(map(str, t.problem.numbers))} target {t.problem.target}" for t in tasks
+        f"numbers {' '.join(map(str, numbers))} target {target}"
+        for numbers, target in zip(table["numbers"], table["target"], strict=True)
     ]
     assert {item.question.answer for item in found} == {"countdown"}
 

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
+from ares.coldstart.pool import pool, room_for_traces
+from ares.coldstart.teachers import collect
+from ares.config import Scale, load_config
 from ares.io import write_table
+from ares.model.load import load_processor
 from ares.paths import CONFIG
+from ares.problems import problems_of
 
 
-def asking(folder: Path, model: Path, url: str) -> list[str]:
-    """Options of `ares.steps.traces`: a server as the teacher, a problem as text and as picture.
-
-    Writes the config and the pass rates into `folder`, where the pool and the store go as well.
-    """
+def taught(folder: Path, model: Path, url: str, **teachers) -> Scale:
+    """The smoke scale with a server as the teacher; its file lies in the folder."""
     settings = yaml.safe_load((CONFIG / "smoke.yaml").read_text())
-    settings |= {"model": str(model), "scale": "taught"}
-    (folder / "taught.yaml").write_text(yaml.safe_dump(settings))
-    rates = {"problem_id": "2-3=5", "level": "easy", "k": 2, "target": 5, "samples": 4}
-    rates |= {"correct": 2, "pass_rate": 0.5, "n_tokens": 20.0}
-    table = pd.DataFrame({"presentation": ["text", "image"], "numbers": [[2, 3]] * 2, **rates})
-    write_table(folder / "rates.parquet", table)
-    return [
-        *("--config", str(folder / "taught.yaml")),
-        *("--pass-rates", str(folder / "rates.parquet")),
-        *("--out", str(folder / "pool.parquet"), "--store", str(folder / "s.sqlite")),
-        *("--endpoint", url, "--teacher", "m", "--effort", "low", "high"),
-    ]
+    server = {"url": url, "model": "m"}
+    asked = {"text": server, "pictures": server, "efforts": ["low", "high"], **teachers}
+    settings["cold_start"]["teachers"] = asked
+    path = folder / "taught.yaml"
+    path.write_text(yaml.safe_dump({**settings, "model": str(model), "scale": "taught"}))
+    return load_config(path)
+
+
+def asked(folder: Path, scale: Scale) -> tuple[pd.DataFrame, Counter]:
+    """The pool of a text and a picture of one problem; the pool and the store go to the folder."""
+    rows = {"problem_id": "2-3=5", "level": "easy", "k": 2, "target": 5}
+    table = pd.DataFrame({"presentation": ["text", "image"], "numbers": [[2, 3]] * 2, **rows})
+    problems = problems_of(scale, table)
+    room, processor = room_for_traces(scale, problems.table), load_processor(scale.model)
+    found = collect(scale, problems, folder / "s.sqlite")
+    kept, left_out = pool(problems.table, found, processor, room)
+    write_table(folder / "pool.parquet", kept)
+    return kept, left_out

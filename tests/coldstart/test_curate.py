@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ares.coldstart.curate import (
-    SELECTION,
     EndLengths,
     curate,
     end_lengths,
     equal_quotas,
+    selected,
     spread_over_problems,
     target_length,
     with_pass_rates,
@@ -27,10 +27,16 @@ def traces(*rows: tuple) -> pd.DataFrame:
         [(*row, "text")[:4] for row in rows],
         columns=["problem_id", "pass_rate", "n_tokens", "presentation"],
     )
-    fixed = {"level": "easy", "k": 2, "target": 5, "habit": "search"}
-    table = table.assign(**fixed, text=[f"t{i}" for i in range(len(table))])
-    table["numbers"] = [[2, 3]] * len(table)
-    return table
+    texts = [f"t{i}" for i in range(len(table))]
+    return table.assign(level="easy", habit="search", trace=0, text=texts)
+
+
+def curated(pool: pd.DataFrame, curation: str, *sizes: int, seed: int = 0) -> tuple:
+    """Selection and report of one curation."""
+    selection, report = curate(pool, *sizes, seed=seed)
+    return tuple(
+        part[part["curation"] == curation].reset_index(drop=True) for part in (selection, report)
+    )
 
 
 def test_the_target_is_a_line_from_l0_to_l1():
@@ -117,8 +123,11 @@ def pool_of_three_brackets() -> pd.DataFrame:
 
 @pytest.mark.parametrize("curation", ["adacs", "cs-vanilla"])
 def test_brackets_are_uniform_and_pass_rate_1_is_kept(curation):
-    selection, report = curate(pool_of_three_brackets(), curation, 31, samples=2, seed=0)
-    assert list(selection.columns) == SELECTION
+    selection, report = curated(pool_of_three_brackets(), curation, 31, 2)
+    assert list(selection.columns) == [
+        *("curation", "problem_id", "presentation", "level", "pass_rate", "bracket"),
+        *("target_tokens", "habit", "text", "n_tokens"),
+    ]
     assert selection.groupby("bracket").size().to_dict() == {0.0: 11, 0.5: 10, 1.0: 10}
     assert report["selected"].tolist() == report["asked"].tolist() == [11, 10, 10]
     assert (selection["bracket"] == selection["pass_rate"]).all()
@@ -127,19 +136,19 @@ def test_brackets_are_uniform_and_pass_rate_1_is_kept(curation):
 
 def test_adacs_stays_near_the_target_and_the_baseline_does_not():
     pool = pool_of_three_brackets()
-    near, _ = curate(pool, "adacs", 30, samples=2, seed=0)
+    near, _ = curated(pool, "adacs", 30, 2)
     assert near.groupby("bracket").size().tolist() == [10, 10, 10]
     assert near.groupby("bracket")["target_tokens"].first().tolist() == [100.0, 60.0, 20.0]
     # Ten of the 91 lengths around a middle: the nearest are five on either side at most.
     assert (near["n_tokens"] - near["target_tokens"]).abs().max() <= 5
-    blind, _ = curate(pool, "cs-vanilla", 30, samples=2, seed=0)
+    blind, _ = curated(pool, "cs-vanilla", 30, 2)
     assert blind["target_tokens"].isna().all()
     assert blind.groupby("bracket")["n_tokens"].std().min() > 10
 
 
 def test_the_baseline_spreads_over_problems_too():
     pool = traces(*((f"p{i % 10}", 1.0, 20) for i in range(100)))
-    chosen, _ = curate(pool, "cs-vanilla", 10, samples=2, seed=3)
+    chosen, _ = curated(pool, "cs-vanilla", 10, 2, seed=3)
     assert chosen["problem_id"].nunique() == 10
 
 
@@ -150,14 +159,14 @@ def test_sources_get_equal_shares_and_targets_of_their_own():
             traces(*(("c", 0.0, 60, "image"), ("d", 1.0, 40, "image")) * 20),
         ]
     )
-    selection, report = curate(pool, "adacs", 9, samples=1, seed=0)
+    selection, report = curated(pool, "adacs", 9, 1)
     assert selection.groupby("presentation").size().to_dict() == {"image": 5, "text": 4}
     assert report["target_tokens"].tolist() == [60.0, 40.0, 100.0, 10.0]
 
 
 def test_the_report_says_what_lacked():
     pool = traces(*(("a", 0.5, 50 + i) for i in range(2)), *(("b", 1.0, i) for i in range(1, 31)))
-    selection, report = curate(pool, "adacs", 12, samples=2, seed=0)
+    selection, report = curated(pool, "adacs", 12, 2)
     assert report["asked"].tolist() == [4, 4, 4]
     assert report["candidates"].tolist() == [0, 2, 30]
     assert report["selected"].tolist() == [0, 2, 10] and len(selection) == 12
@@ -169,7 +178,7 @@ def test_the_report_says_what_lacked():
 
 
 def test_fewer_candidates_than_asked_are_all_taken():
-    selection, report = curate(traces(("a", 0.0, 9), ("b", 1.0, 5)), "adacs", 10, 1, seed=0)
+    selection, report = curated(traces(("a", 0.0, 9), ("b", 1.0, 5)), "adacs", 10, 1)
     assert len(selection) == 2
     assert report["note"].tolist() == ["too few candidates"] * 2
 
@@ -191,23 +200,39 @@ def test_fewer_candidates_than_asked_are_all_taken():
 )
 def test_a_selection_is_part_of_the_pool_and_repeats_itself(rows, curation, size):
     pool = traces(*rows)
-    selection, report = curate(pool, curation, size, samples=4, seed=7)
+    selection, report = curated(pool, curation, size, 4, seed=7)
     assert selection["text"].is_unique and set(selection["text"]) <= set(pool["text"])
     assert len(selection) == report["selected"].sum() <= size
-    again, _ = curate(pool, curation, size, samples=4, seed=7)
+    again, _ = curated(pool, curation, size, 4, seed=7)
     pd.testing.assert_frame_equal(selection, again)
-
-
-def test_mistakes_are_named():
-    with pytest.raises(UserError, match="unknown curation 'vanilla'"):
-        curate(traces(("a", 0.0, 9)), "vanilla", 1, 1, seed=0)
-    with pytest.raises(UserError, match="empty"):
-        curate(traces(("a", 0.0, 9)).head(0), "adacs", 1, 1, seed=0)
 
 
 def test_pass_rates_are_joined_by_problem_and_presentation():
     pool = traces(("a", 0.0, 9), ("a", 0.0, 9, "image")).drop(columns="pass_rate")
     rates = traces(("a", 0.25, 0), ("a", 0.75, 0, "image"))
     assert with_pass_rates(pool, rates)["pass_rate"].tolist() == [0.25, 0.75]
-    with pytest.raises(UserError, match="problem a of the pool has no pass rate"):
-        with_pass_rates(pool, rates.head(1))
+    # A problem of which a request failed has no pass rate.
+    assert with_pass_rates(pool, rates.head(1))["presentation"].tolist() == ["text"]
+    with pytest.raises(UserError, match="no trace of the pool is of a problem with a pass rate"):
+        with_pass_rates(pool, rates.assign(problem_id="b"))
+
+
+def test_what_a_small_data_set_cannot_fill_goes_to_the_others():
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"{source}-{row}", rng.integers(0, 3) / 2, int(rng.integers(5, 50)), source)
+        for source, size in {"a": 5, "b": 60, "c": 60}.items()
+        for row in range(size)
+    ]
+    pool = traces(*rows).rename(columns={"presentation": "source"})
+    selection, report = curate(pool, 45, 2, seed=1)
+    for _, own in selection.groupby("curation"):
+        assert own.groupby("source").size().to_dict() == {"a": 5, "b": 20, "c": 20}
+    assert set(report["source"]) == {"a", "b", "c"}
+
+
+def test_an_absent_curation_is_told():
+    selection, _ = curate(traces(("a", 0.0, 9)), 1, 1, seed=0)
+    assert len(selected(selection, "adacs")) == 1
+    with pytest.raises(UserError, match="no curation 'vanilla'; there are adacs, cs-vanilla"):
+        selected(selection, "vanilla")

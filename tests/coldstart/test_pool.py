@@ -1,4 +1,4 @@
-"""Pass rates and the pool: what is counted, what is kept, and on what a trace depends."""
+"""Pass rates, traces and the pool: what is counted, what is kept, and on what a trace depends."""
 
 from __future__ import annotations
 
@@ -6,100 +6,96 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.coldstart.pass_rates import sampling_for, summarise, training_tasks
-from ares.coldstart.pool import COLUMNS, build_pool
-from ares.coldstart.teachers import SmallWorldTeachers, SourceStopped, TeacherTrace
-from ares.config import Scale, load_config
-from ares.errors import UserError
+from ares.answers.base import Grade, Question
+from ares.answers.grader import Grader
+from ares.backends.base import Failure, Response
+from ares.benchmarks.run import Answered
+from ares.coldstart.pass_rates import pass_rates, tabulated
+from ares.coldstart.pool import pool
+from ares.coldstart.teachers import Trace, habits, teacher_traces
+from ares.items import Item, Problems
 from ares.model.tiny import build_tokenizer
-from ares.sampling.rollouts import Task
-from ares.world.problem import Problem, split_of
+from ares.world.items import countdown_item, draw_table, world_problems
+from ares.world.problem import Problem
 from ares.world.settings import HABITS, load_world
 from ares.world.verify import verify
-from tests.configs import changed
 
 WORLD = load_world()
 TOKENIZER = build_tokenizer(WORLD)
 RIGHT = "<think> guess </think> \\boxed{ 3 + 2 = 5 }"
-TASK = Task(Problem((2, 3), 5), "easy", "text")
 
 
-class Fixed:
-    """A source that says the same to every task, and stops after `limit` tasks."""
-
-    def __init__(self, *texts: str, limit: int = 99):
-        self.texts, self.limit = texts, limit
-
-    def traces(self, task: Task) -> list[TeacherTrace]:
-        self.limit -= 1
-        if self.limit < 0:
-            raise SourceStopped("the budget is spent")
-        return [TeacherTrace("direct", index, text) for index, text in enumerate(self.texts)]
+def shown(problem: Problem) -> Problems:
+    """A problem in words and as a picture."""
+    table = pd.DataFrame({"problem_id": problem.id, "presentation": ["text", "image"]})
+    return Problems(table, [countdown_item(problem, kind) for kind in ("text", "image")])
 
 
-def config_of(**changes) -> Scale:
-    """The smoke scale with other values in its section `cold_start`."""
-    return changed(load_config("smoke"), {f"cold_start.{key}": changes[key] for key in changes})
+def pool_of(*texts: str, room: int = 99) -> pd.DataFrame:
+    """What is kept of texts about one problem, in words."""
+    problems = shown(Problem((2, 3), 5)).some([0])
+    question = problems.items[0].question
+    with Grader() as grader:
+        found = [
+            Trace(0, "direct", number, text, grader.grade(text, question).status)
+            for number, text in enumerate(texts)
+        ]
+    return pool(problems.table, found, TOKENIZER, [room])[0]
 
 
-def pool_of(*texts: str, tasks: tuple[Task, ...] = (TASK,), **options) -> pd.DataFrame:
-    settings = {"max_tokens": 99, **options}
-    return build_pool(list(tasks), Fixed(*texts), TOKENIZER, WORLD, **settings).traces
+# ---------------------------------------------------------------------------- pass rates
 
 
-def test_pass_rates_are_fractions_of_the_samples_of_a_prompt():
-    rows = [
-        ("a", "text", 1, 10), ("a", "text", 0, 20), ("a", "image", 0, 5), ("a", "image", 0, 7),
-        ("b", "text", 1, 3), ("b", "text", 1, 3),
-    ]  # fmt: skip
-    rollouts = pd.DataFrame(rows, columns=["problem_id", "presentation", "correct", "n_tokens"])
-    rollouts["correct"] = rollouts["correct"].astype(bool)
-    rollouts = rollouts.assign(level="easy", k=2, target=5)
-    rollouts["numbers"] = [[2, 3]] * len(rollouts)
-    found = summarise(rollouts)
+def test_pass_rates_are_fractions_of_the_samples_of_a_problem():
+    problems = pd.DataFrame({"problem_id": list("aab"), "presentation": ["text", "image", "text"]})
+    responses = pd.DataFrame(
+        [(True, 10), (False, 20), (False, 5), (False, 7), (True, 3), (True, 3)],
+        columns=["correct", "n_tokens"],
+    )
+    found = pass_rates(problems, responses, 2)
     assert found["pass_rate"].tolist() == [0.5, 0.0, 1.0]
     assert found["correct"].tolist() == [1, 0, 2] and found["samples"].tolist() == [2, 2, 2]
     assert found["n_tokens"].tolist() == [15.0, 6.0, 3.0]
-    assert found["presentation"].tolist() == ["text", "image", "text"]
+    assert list(found.columns[:2]) == ["problem_id", "presentation"]
 
 
-def test_training_tasks_are_of_the_training_split_in_both_presentations():
-    tasks = training_tasks(config_of(per_level=3), WORLD)
-    assert len(tasks) == 3 * 3 * 2
-    assert {split_of(task.problem, WORLD) for task in tasks} == {"train"}
-    assert [task.presentation for task in tasks[:2]] == ["text", "image"]
-    assert tasks[0].problem == tasks[1].problem
+def answer(sample: int, status: str | None, tokens: int | None = 3, finish: str = "stop"):
+    item = Item("b", "i", [], Question("1", "number"), "i")
+    if status is None:
+        return Answered(item, sample, Failure("no reply", 6), None)
+    return Answered(item, sample, Response("t", tokens=tokens, finish=finish), Grade(status))
 
 
-def test_a_level_with_too_few_problems_gives_all_it_has():
-    one = {"problems.levels": ["easy"], "problems.presentations": ["text"]}
-    config = changed(config_of(per_level=500), one)
-    tasks = training_tasks(config, WORLD)
-    assert 300 < len(tasks) < 500
-    assert len({task.problem.id for task in tasks}) == len(tasks)
+def test_a_pass_rate_is_of_all_samples_and_ungradable_ones_are_wrong():
+    problems = pd.DataFrame({"source": "s", "problem_id": ["p", "q", "r"]})
+    statuses = [["right", "ungradable"], ["right", None], ["wrong", "right"]]
+    answers = [answer(n, status) for both in statuses for n, status in enumerate(both)]
+    table = pass_rates(problems, tabulated(answers), 2)
+    # A problem of which a request failed has no pass rate.
+    assert table["problem_id"].tolist() == ["p", "r"]
+    assert table[["samples", "correct", "ungradable"]].to_numpy().tolist() == [[2, 1, 1], [2, 1, 0]]
+    assert table["pass_rate"].tolist() == [0.5, 0.5] and table["n_tokens"].tolist() == [3, 3]
 
 
-def test_pass_rates_are_sampled_in_large_batches():
-    config = load_config("laptop")
-    sampling = sampling_for(config)
-    assert sampling.batch_prompts >= 32
-    assert sampling.samples == config.cold_start.samples
-    assert sampling.temperature == config.rollouts.temperature
+def test_lengths_that_a_backend_does_not_tell_are_not_made_up():
+    problems = pd.DataFrame({"source": "s", "problem_id": ["p"]})
+    table = pass_rates(problems, tabulated([answer(0, "right", tokens=None)]), 1)
+    assert table["pass_rate"].tolist() == [1] and np.isnan(table["n_tokens"][0])
+
+
+# ---------------------------------------------------------------------------- the pool
 
 
 def test_right_traces_are_kept_once_and_counted_with_their_end_token():
     wrong = "<think> guess </think> \\boxed{ 3 - 2 = 1 }"
-    pool = pool_of(RIGHT, wrong, "no box", RIGHT)
-    assert list(pool.columns) == COLUMNS
-    assert pool["text"].tolist() == [RIGHT] and pool["trace"].tolist() == [0]
-    assert pool["n_tokens"].tolist() == [len(RIGHT.split()) + 1] == [11]
-    assert pool.loc[0, "numbers"] == [2, 3] and pool.loc[0, "target"] == 5
+    table = pool_of(RIGHT, wrong, "no box", RIGHT)
+    assert table["text"].tolist() == [RIGHT] and table["trace"].tolist() == [0]
+    assert table["n_tokens"].tolist() == [len(RIGHT.split()) + 1] == [11]
+    assert table["presentation"].tolist() == ["text"] and table["habit"].tolist() == ["direct"]
 
 
 def test_the_limit_of_length_counts_the_end_token():
-    assert len(pool_of(RIGHT, max_tokens=11)) == 1
-    with pytest.raises(UserError, match="at most 10 tokens"):
-        pool_of(RIGHT, max_tokens=10)
+    assert len(pool_of(RIGHT, room=11)) == 1 and len(pool_of(RIGHT, room=10)) == 0
 
 
 @pytest.mark.parametrize("word", ["supercalifragilistic", "<|im_end|>", "<|image_pad|>"])
@@ -107,41 +103,68 @@ def test_words_the_model_lacks_and_special_tokens_are_refused(word):
     assert pool_of(RIGHT, f"{word} {RIGHT}")["text"].tolist() == [RIGHT]
 
 
-def test_the_same_text_counts_for_each_prompt():
-    shown = Task(TASK.problem, "easy", "image")
-    assert pool_of(RIGHT, tasks=(TASK, shown))["presentation"].tolist() == ["text", "image"]
+def test_the_same_text_counts_for_each_prompt_and_what_is_left_out_is_told():
+    table = pd.DataFrame([("s", 3, "p"), ("s", 5, "q")], columns=["source", "row", "problem_id"])
+    found = [
+        Trace(1, "data set", 0, RIGHT, "right"),
+        Trace(1, "teacher", 0, RIGHT, "right"),
+        Trace(0, "teacher", 0, RIGHT + " 7" * 50, "right"),
+        Trace(0, "teacher", 1, RIGHT + " unheard-of", "right"),
+        Trace(0, "teacher", 2, RIGHT, "wrong"),
+        Trace(0, "teacher", 3, "", "no response"),
+        Trace(0, "teacher", 4, RIGHT, "right"),
+    ]
+    kept, left_out = pool(table, found, TOKENIZER, [20, 20])
+    assert kept.to_dict("records") == [
+        {"source": "s", "row": 5, "problem_id": "q", "habit": "data set", "trace": 0,
+         "text": RIGHT, "n_tokens": 11},
+        {"source": "s", "row": 3, "problem_id": "p", "habit": "teacher", "trace": 4,
+         "text": RIGHT, "n_tokens": 11},
+    ]  # fmt: skip
+    assert left_out == {
+        "said before": 1, "too long to be learnt from": 1, "holds a special token": 1,
+        "wrong": 1, "no response": 1,
+    }  # fmt: skip
 
 
-def test_what_a_stopped_source_gave_is_kept():
-    pool = build_pool([TASK, TASK], Fixed(RIGHT, limit=1), TOKENIZER, WORLD, max_tokens=99)
-    assert len(pool.traces) == 1 and pool.stopped == "the budget is spent"
-    with pytest.raises(UserError, match="budget is spent"):
-        build_pool([TASK], Fixed(RIGHT, limit=0), TOKENIZER, WORLD, max_tokens=99)
+# ---------------------------------------------------------------------------- who speaks
+
+
+def test_a_teachers_answer_that_was_cut_is_no_trace():
+    answers = [answer(0, "right"), answer(1, "right", finish="length"), answer(0, None)]
+    found = list(teacher_traces(answers, "teacher", [4, 7]))
+    assert [(t.place, t.number, t.status) for t in found] == [
+        (4, 0, "right"), (4, 1, "ended by 'length'"), (7, 0, "no response: no reply"),
+    ]  # fmt: skip
+
+
+def spoken(problem: Problem, number: int, seed: int = 0) -> list[Trace]:
+    """What the teachers of the small world say to a problem, in words and as a picture."""
+    with Grader() as grader:
+        return list(habits(shown(problem).items, [0, 1], WORLD, number, seed, grader))
 
 
 def test_every_habit_speaks_and_both_presentations_hear_the_same():
-    problem = Problem((8, 3, 5), 19)
-    teachers = SmallWorldTeachers(WORLD, number=2, seed=0)
-    text, image = (teachers.traces(Task(problem, "medium", kind)) for kind in ("text", "image"))
-    assert text == image
-    assert [(t.habit, t.index) for t in text] == [(h, i) for h in HABITS for i in range(2)]
-    assert len({t.text for t in text}) > 4
+    found = spoken(Problem((8, 3, 5), 19), number=2)
+    text, image = ([(t.habit, t.number, t.text) for t in found if t.place == at] for at in (0, 1))
+    assert text == image and len({said for *_, said in text}) > 4
+    assert [(habit, n) for habit, n, _ in text] == [(h, i) for h in HABITS for i in range(2)]
 
 
 def test_more_traces_leave_the_first_as_they_were():
-    task = Task(Problem((8, 3, 5), 19), "medium", "text")
-    few, many = (SmallWorldTeachers(WORLD, n, seed=0).traces(task) for n in (1, 3))
-    assert set(few) <= set(many)
-    assert SmallWorldTeachers(WORLD, 1, seed=1).traces(task) != few
+    few, many, others = (spoken(Problem((8, 3, 5), 19), *args) for args in ((1,), (3,), (1, 1)))
+    assert set(few) <= set(many) and others != few
 
 
 def test_the_small_worlds_pool_is_verified_and_longer_where_teachers_search():
-    tasks = training_tasks(config_of(per_level=4), WORLD)
-    pool = build_pool(tasks, SmallWorldTeachers(WORLD, 2, 0), TOKENIZER, WORLD, 448).traces
-    for row in pool.itertuples():
-        problem = Problem(tuple(row.numbers), row.target)
-        assert verify(problem, row.text, WORLD.values).correct
-    assert not pool.duplicated(["problem_id", "presentation", "text"]).any()
-    lengths = pool.groupby("habit")["n_tokens"].median()
+    table = draw_table(WORLD, "train", ["easy", "medium", "hard"], ["text"], 4, seed=1)
+    problems = world_problems(table, WORLD, look=1)
+    with Grader() as grader:
+        found = list(habits(problems.items, range(len(problems)), WORLD, 2, 0, grader))
+    kept, _ = pool(problems.table, found, TOKENIZER, [448] * len(problems))
+    for row in kept.itertuples():
+        assert verify(Problem(tuple(row.numbers), row.target), row.text, WORLD.values).correct
+    assert not kept.duplicated(["problem_id", "presentation", "text"]).any()
+    lengths = kept.groupby("habit")["n_tokens"].median()
     assert lengths["direct"] < lengths["search"] < lengths["overcheck"]
-    assert np.all(pool["n_tokens"] <= 448)
+    assert np.all(kept["n_tokens"] <= 448)

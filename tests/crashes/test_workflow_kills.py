@@ -99,8 +99,7 @@ def test_scales_run_side_by_side(place):
 def test_of_many_starts_of_one_scale_one_works_and_the_others_say_so(place):
     logs = [f"start-{number}.log" for number in range(MANY)]
     runs = [
-        start(place, "stand-in", 1, ROLLOUTS, log=log, STAND_IN_UNTIL=place / "go")
-        for log in logs
+        start(place, "stand-in", 1, ROLLOUTS, log=log, STAND_IN_UNTIL=place / "go") for log in logs
     ]
     end = time.monotonic() + PATIENCE_S
     while sum(run.poll() is None for run in runs) > 1:

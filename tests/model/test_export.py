@@ -26,11 +26,9 @@ from ares.cli import main
 from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
 from ares.model.export import export
-from ares.model.load import load_model, load_policy
-from ares.model.save import publish
+from ares.model.load import load_policy
 from ares.world.problem import Problem
 from ares.world.prompts import messages, picture
-from ares.world.settings import load_world
 
 #: The names of Qwen/Qwen2.5-VL-7B-Instruct on the hub, for one layer and one block.
 HUB_NAMES = {
@@ -201,17 +199,6 @@ def test_large_models_are_sharded_and_an_untied_head_goes_along(checkpoint, tmp_
     assert torch.equal(again.lm_head.weight, expected)
 
 
-def test_what_publish_writes_is_for_stock_classes_too(model_folder, tmp_path) -> None:
-    model, processor = load_policy(model_folder)
-    for _ in range(2):  # what is there is replaced
-        publish(model, processor, load_world(), tmp_path / "out")
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == FILES
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    pictures = read_json(tmp_path / "out/preprocessor_config.json")
-    assert pictures["processor_class"] == "Qwen2_5_VLProcessor"
-    assert torch.equal(logits(*load_policy(tmp_path / "out")), logits(*load_policy(model_folder)))
-
-
 def test_the_folder_appears_whole_or_not_at_all(checkpoint, tmp_path, monkeypatch) -> None:
     weights = load_file(checkpoint / "model.safetensors")
     weights.pop("visual.merger.ln_q.weight")
@@ -309,7 +296,7 @@ def test_a_language_model_is_exported_with_its_tokenizer(tmp_path) -> None:
     assert [file.name for file in files] == [
         name for name in FILES if name not in ("preprocessor_config.json", "world.json")
     ]
-    again, encoder = load_model(tmp_path / "out")
+    again, encoder = load_policy(tmp_path / "out")
     ids = encoder("two plus two", return_tensors="pt")["input_ids"]
     assert ids.tolist() == [[1, 2, 1]] and encoder.chat_template == tokenizer.chat_template
     with torch.no_grad():

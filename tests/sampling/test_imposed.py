@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 import torch
 
+from ares.items import Problems
 from ares.model.load import load_policy
 from ares.model.tiny import build_processor
 from ares.sampling.imposed import Imposed, first_success, generate, impose
-from ares.sampling.rollouts import Sampling, Task
+from ares.sampling.rollouts import Sampling
+from ares.world.items import countdown_item
 from ares.world.problem import Problem
 from ares.world.settings import load_world
 
 WORLD = load_world()
-TASKS = [
-    Task(Problem((3, 8), 11), "easy", "text"),
-    Task(Problem((4, 9, 2, 13), 24), "hard", "text"),
-    Task(Problem((4, 9, 2), 24), "medium", "image"),
-]
+SHOWN = ["text", "text", "image"]
+PROBLEMS = Problems(
+    pd.DataFrame({"level": ["easy", "hard", "medium"], "presentation": SHOWN}),
+    [
+        countdown_item(Problem(numbers, target), kind)
+        for numbers, target, kind in zip(
+            [(3, 8), (4, 9, 2, 13), (4, 9, 2)], [11, 24, 24], SHOWN, strict=True
+        )
+    ],
+)
 
 
 def test_the_rule_bars_the_end_then_leaves_the_answer_alone() -> None:
@@ -45,12 +53,12 @@ def test_the_rule_bars_the_end_then_leaves_the_answer_alone() -> None:
 def test_a_trained_model_compares_as_often_as_it_must(comparisons: int) -> None:
     model, processor = load_policy("data/base")
     sampling = Sampling(4, 1.0, 1.0, max_new_tokens=400, batch_prompts=2, seed=0)
-    found = impose(model, processor, TASKS, WORLD, sampling, comparisons)
+    found = impose(model, processor, PROBLEMS, WORLD, sampling, comparisons)
     assert list(found["level"]) == ["easy"] * 4 + ["hard"] * 4 + ["medium"] * 4
     assert set(found["comparisons"]) == {comparisons}
     assert found["first"].max() <= comparisons
-    for task in TASKS:
-        for text in generate(model, processor, [task], WORLD, sampling, comparisons):
+    for item in PROBLEMS.items:
+        for text in generate(model, processor, [item], WORLD, sampling, comparisons):
             assert text.count(" vs ") == comparisons and text.count("\\boxed{") == 1
 
 

@@ -21,7 +21,7 @@ from ares.cli import main
 from ares.errors import UserError
 from ares.io import read_table
 from ares.model.export import export
-from ares.model.load import load_model, load_policy
+from ares.model.load import load_policy
 from ares.training import checkpoints
 from ares.training.resuming import Resumable
 from ares.versions import numbered
@@ -56,17 +56,16 @@ def test_the_trap_works(tmp_path):
     assert (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("load", [load_policy, load_model])
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "adapter_model.bin"])
 @pytest.mark.parametrize("as_torch", [False, True])
-def test_weights_as_a_pickle_are_not_loaded(folder, sprung, load, name, as_torch):
+def test_weights_as_a_pickle_are_not_loaded(folder, sprung, name, as_torch):
     (folder / "model.safetensors").unlink()
     if as_torch:
         torch.save({"weight": Trap(sprung)}, folder / name)
     else:
         (folder / name).write_bytes(pickle.dumps(Trap(sprung)))
     with pytest.raises(UserError) as caught:
-        load(folder)
+        load_policy(folder)
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -89,9 +88,8 @@ def test_pickles_beside_good_weights_are_left_alone(folder, sprung):
 CODE = "from pathlib import Path\nPath({!r}).touch()\nclass Config: pass\nclass Model: pass\n"
 
 
-@pytest.mark.parametrize("load", [load_policy, load_model])
 @pytest.mark.parametrize("kind", ["qwen2_5_vl", "a-new-kind"])
-def test_code_of_a_model_folder_is_not_run(folder, sprung, monkeypatch, tmp_path, load, kind):
+def test_code_of_a_model_folder_is_not_run(folder, sprung, monkeypatch, tmp_path, kind):
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
     (folder / "own.py").write_text(CODE.format(str(sprung)))
     for name in ("config.json", "tokenizer_config.json", "processor_config.json"):
@@ -109,10 +107,10 @@ def test_code_of_a_model_folder_is_not_run(folder, sprung, monkeypatch, tmp_path
             settings["model_type"] = kind
         (folder / name).write_text(json.dumps(settings))
     if kind == "qwen2_5_vl":
-        load(folder)  # known without that code
+        load_policy(folder)  # known without that code
     else:
         with pytest.raises(UserError):
-            load(folder)
+            load_policy(folder)
 
 
 TEMPLATES = [

@@ -14,8 +14,7 @@ from ares.backends.wire import told, without_key
 from ares.cli import main
 from ares.io import read_table
 from tests.backends.stub import Answer, Stub, Trouble, http, name_of, said, status
-from tests.coldstart.scenes import asking
-from tests.steps import launched
+from tests.coldstart import scenes
 
 #: Of a form that no pattern for keys knows.
 KEY = "correct-horse-battery-4711"
@@ -133,9 +132,10 @@ def test_a_teacher_of_the_cold_start_leaves_no_key(tmp_path, model_folder, capfd
         return Answer(r"\boxed{ 3 + 2 = 5 }", reasoning=thought)
 
     with Stub(answer, trouble, api_key=KEY) as server:
-        words = asking(tmp_path, model_folder, server.url)
-        statuses = [launched("traces", *words) for _ in range(2)]
-    assert statuses[-1] == 0 and len(asked) > 3, "the second run asks what the first did not get"
+        scale = scenes.taught(tmp_path, model_folder, server.url)
+        for _ in range(2):
+            scenes.asked(tmp_path, scale)
+    assert len(asked) > 4, "the second run asks what the first did not get"
     # A thought that quoted the key is no word of this model's any more, and was left out.
     assert set(read_table(tmp_path / "pool.parquet")["text"]) == {
         "<think> guess </think> \\boxed{ 3 + 2 = 5 }"

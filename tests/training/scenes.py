@@ -15,15 +15,19 @@ import numpy as np
 import torch
 from transformers import PrinterCallback
 
+from ares.answers.grader import Grader
 from ares.config import Scale, load_config
+from ares.items import Problems
 from ares.method.presets import preset
 from ares.model.load import load_policy
+from ares.problems import choose_problems
 from ares.seeds import row_seed
 from ares.training.arguments import Schedule, grpo_config
-from ares.training.data import draw_cells, prompt_dataset, text_of
+from ares.training.data import prompt_dataset, text_of
 from ares.training.rollouts import RolloutGroup
 from ares.training.run import Arm, Run
 from ares.training.trainer import AEPOTrainer
+from ares.world.items import draw_table, world_problems
 from ares.world.settings import load_world
 from tests.configs import changed
 
@@ -41,10 +45,15 @@ def settings(name: str, **changes: Any):
     return replace(preset(name), **{"group_size": 4, "threshold_quantile": 0.7, **changes})
 
 
+def problems(presentations: Sequence[str] = BOTH, seed: int = 5) -> Problems:
+    """Four problems of every level."""
+    world, levels = load_world(), ("easy", "medium", "hard")
+    return world_problems(draw_table(world, "train", levels, presentations, 4, seed), world, look=3)
+
+
 def dataset(prompts: int, presentations: Sequence[str] = BOTH, seed: int = 5):
     """Rows of the small world's training split."""
-    cells = draw_cells(load_world(), ("easy", "medium", "hard"), presentations, 4, "train", seed)
-    return prompt_dataset(cells, prompts, seed, look=3)
+    return prompt_dataset(problems(presentations, seed), prompts, seed)
 
 
 def odd_length(completions: Sequence[Any], **columns: Any) -> list[float]:
@@ -78,7 +87,7 @@ class FixedSampler:
         return [self._group(trainer, row) for row in rows]
 
     def _group(self, trainer: AEPOTrainer, row: dict[str, Any]) -> RolloutGroup:
-        rng = np.random.default_rng(row_seed(2, row["problem_id"], row["presentation"]))
+        rng = np.random.default_rng(row_seed(2, row["problem_id"], row["source"]))
         ceiling = int(rng.integers(8, trainer.max_completion_length + 1))
         (end,) = trainer.eos_token_ids
         words = np.arange(28, 68)  # more than half of them in the lexicon
@@ -151,9 +160,7 @@ REFILL = "ares-refill"
 def one_sided(steps: int):
     """Batches of four prompts: two without pictures, then two with."""
     data = dataset(12 * steps)
-    text, image = (
-        [row for row, how in enumerate(data["presentation"]) if how == name] for name in BOTH
-    )
+    text, image = ([at for at, row in enumerate(data) if row["source"] == name] for name in BOTH)
     return data.select([row for _ in range(steps) for row in _pop(text, 2) + _pop(image, 2)])
 
 
@@ -200,7 +207,8 @@ def small_config(**changes: Any) -> Scale:
 def run_of(arm: str, folder: str | Path, state: str | Path, **changes: Any) -> Run:
     """A run of the small config that is graded by `half_useless`."""
     config = small_config(**changes)
-    made = Run(config, Arm.of(config, arm), 1, folder, state)
+    prompts = choose_problems(config, "aepo")
+    made = Run(config, Arm.of(config, arm), 1, prompts, folder, state, Grader())
     made.trainer.grader.verifier = half_useless
     made.trainer.remove_callback(PrinterCallback)
     return made

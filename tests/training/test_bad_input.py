@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ares.answers.grader import Grader
 from ares.errors import UserError
 from ares.training.arguments import grpo_config
-from ares.training.data import prompt_dataset, verifier
+from ares.training.data import Verifier, prompt_dataset
 from ares.training.rollouts import EngineSampler, RolloutGroup
 from ares.training.run import Arm
-from ares.world.settings import load_world
 
 # ---------------------------------------------------------------------- rewards
 
@@ -44,13 +44,13 @@ def test_too_few_verdicts(scenes, lively_folder, tmp_path):
 
 def test_a_data_set_without_answers(scenes, lively_folder, tmp_path):
     data = scenes.dataset(4, ["text"])
-    bare = [{"prompt": row["prompt"], "target": row["target"]} for row in data]
+    bare = [{"prompt": row["prompt"], "gold": row["gold"]} for row in data]
     made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("ares"), verifier(load_world()),
+        lively_folder, tmp_path, scenes.settings("ares"), Verifier(Grader()),
         sampler=scenes.FixedSampler(), data=type(data).from_list(bare),
     )  # fmt: skip
     made.sampler = SimpleNamespace(groups=same_groups)
-    with pytest.raises(UserError, match="the data set has no column numbers: without answers"):
+    with pytest.raises(UserError, match="the data set has no column answer and no column choices"):
         made.train()
 
 
@@ -183,9 +183,9 @@ def test_groups_stay_whole_on_a_process(scenes, lively_folder, tmp_path):
         made._draw([row] * 6)
 
 
-def test_a_level_without_problems():
-    with pytest.raises(UserError, match="a level has no problems to train on"):
-        prompt_dataset({("easy", "text"): []}, 4, seed=0, look=0)
+def test_no_prompts(scenes):
+    with pytest.raises(UserError, match=r"no prompts to train on: raise aepo\.per_level"):
+        prompt_dataset(scenes.problems().some([]), 4, seed=0)
 
 
 def test_an_unknown_arm(scenes):

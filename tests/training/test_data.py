@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ares.answers.grader import Grader
 from ares.errors import UserError
+from ares.items import Problems
 from ares.model.load import load_policy
-from ares.sampling.rollouts import Task, encode
-from ares.training.data import draw_cells, prompt_dataset, prompt_order, text_of, verifier
+from ares.sampling.rollouts import encode
+from ares.training.data import Verifier, prompt_dataset, prompt_order, text_of
 from ares.training.rollouts import encoded
-from ares.world.problem import Problem, split_of
+from ares.world.items import countdown_item, problem_of
+from ares.world.problem import Problem
 from ares.world.prompts import picture
-from ares.world.settings import load_world
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 COUNT, SEED = st.integers(0, 60), st.integers(0, 1000)
+KINDS = ["text", "image"]
 fast = settings(deadline=None, derandomize=True, max_examples=60)
 
 # ---------------------------------------------------------------------- order
@@ -60,7 +64,7 @@ def test_seeds_give_different_orders():
 
 @pytest.mark.parametrize("sizes", [[], [3, 0]])
 def test_an_empty_cell_is_refused(sizes):
-    with pytest.raises(UserError, match="no problems to train on"):
+    with pytest.raises(UserError, match="no prompts to train on"):
         prompt_order(sizes, 4, seed=0)
 
 
@@ -69,13 +73,13 @@ def test_an_empty_cell_is_refused(sizes):
 
 def test_a_row_holds_what_the_prompt_and_the_verifier_need():
     problem = Problem((4, 3), 12)
-    rows = prompt_dataset(
-        {("easy", "text"): [problem], ("easy", "image"): [problem]}, 2, seed=0, look=7
-    )
-    by_kind = {row["presentation"]: row for row in rows}
+    table = pd.DataFrame({"problem_id": problem.id, "level": "easy", "presentation": KINDS})
+    items = [countdown_item(problem, kind, look=7) for kind in KINDS]
+    rows = prompt_dataset(Problems(table, items), 2, seed=0)
+    by_kind = {row["source"]: row for row in rows}
     for kind, row in by_kind.items():
-        assert row["problem_id"] == "3-4=12" and row["level"] == "easy"
-        assert row["numbers"] == [4, 3] and row["target"] == 12  # in the order shown
+        assert row["problem_id"] == "3-4=12" and row["answer"] == "countdown"
+        assert row["gold"] == "numbers 4 3 target 12"  # in the order shown
         assert [message["role"] for message in row["prompt"]] == ["system", "user"]
         assert len(row["images"]) == {"text": 0, "image": 1}[kind]
     assert "4 3" in str(by_kind["text"]["prompt"]) and "4 3" not in str(by_kind["image"]["prompt"])
@@ -84,20 +88,17 @@ def test_a_row_holds_what_the_prompt_and_the_verifier_need():
     assert drawn.tobytes() != picture(problem, 8).tobytes()
 
 
-def test_cells_hold_problems_of_their_level_and_split():
-    world = load_world()
-    cells = draw_cells(world, ["easy", "hard"], ["text", "image"], 5, "train", seed=1)
-    assert set(cells) == {(level, how) for level in ("easy", "hard") for how in ("text", "image")}
-    for (level, how), problems in cells.items():
-        assert len({problem.id for problem in problems}) == 5
-        assert {len(problem.numbers) for problem in problems} == {world.levels[level]}
-        assert {split_of(problem, world) for problem in problems} == {"train"}
-        assert problems == cells[level, "text"], how  # the same ones in every presentation
+def test_levels_and_presentations_come_equally_often(scenes):
+    problems = scenes.problems()
+    level_of = dict(zip(problems.table["problem_id"], problems.table["level"], strict=True))
+    rows = prompt_dataset(problems, 12, seed=1)
+    cells = Counter((level_of[row["problem_id"]], row["source"]) for row in rows)
+    assert set(cells.values()) == {2} and len(cells) == 6
 
 
 def test_fresh_prompts_are_other_prompts(scenes):
     train, fresh = scenes.dataset(12, seed=5), scenes.dataset(12, seed=6)
-    assert train["problem_id"] != fresh["problem_id"]
+    assert [row["problem_id"] for row in train] != [row["problem_id"] for row in fresh]
 
 
 @pytest.mark.parametrize("kinds", [("text",), ("image",), ("text", "image")])
@@ -109,12 +110,9 @@ def test_prompts_are_tokenised_as_everywhere_else(scenes, lively_folder, tmp_pat
     )
     ours = encoded(made, rows)
     model, processor = load_policy(lively_folder)
-    tasks = [
-        Task(Problem(tuple(row["numbers"]), row["target"]), row["level"], row["presentation"], 3)
-        for row in rows
-    ]
-    assert {row["presentation"] for row in rows} == set(kinds)
-    for one, other in zip(ours, encode(tasks, model, processor), strict=True):
+    items = [countdown_item(problem_of(row["gold"])[0], row["source"], look=3) for row in rows]
+    assert {row["source"] for row in rows} == set(kinds)
+    for one, other in zip(ours, encode(items, model, processor), strict=True):
         assert torch.equal(one.token_ids, other.token_ids)
         if other.pixel_values is None:
             assert one.pixel_values is None
@@ -153,24 +151,25 @@ def test_what_trl_scores_is_what_was_sampled(scenes, lively_folder, tmp_path):
 
 # ---------------------------------------------------------------------- the verifier
 
+COLUMNS = {"answer": ["countdown"] * 2, "choices": [[]] * 2, "question": [""] * 2}
 RIGHT = "<think> 4 x 3 = 12 </think> \\boxed{ 4 x 3 = 12 }"
 
 
 def test_the_verifier_takes_what_trl_hands_over():
-    grade = verifier(load_world())
-    columns = {"numbers": [[4, 3], [4, 3]], "target": [12, 7]}
+    grade = Verifier(Grader())
+    columns = {**COLUMNS, "gold": ["numbers 4 3 target 12", "numbers 4 3 target 7"]}
     assert grade([RIGHT, RIGHT], **columns) == [1.0, 0.0]
     chat = [[{"role": "assistant", "content": RIGHT}]] * 2
     assert grade(chat, **columns, prompts=[None] * 2, trainer_state=None) == [1.0, 0.0]
     assert text_of(chat[0]) == text_of(RIGHT) == RIGHT
 
 
-@pytest.mark.parametrize("missing", ["numbers", "target"])
+@pytest.mark.parametrize("missing", ["gold", "answer"])
 def test_the_verifier_names_the_column_it_lacks(missing):
-    columns = {"numbers": [[4, 3]], "target": [12]}
+    columns = {**COLUMNS, "gold": ["numbers 4 3 target 12"]}
     del columns[missing]
     with pytest.raises(UserError, match=f"no column {missing}: without answers"):
-        verifier(load_world())([RIGHT], **columns)
+        Verifier(Grader())([RIGHT], **columns)
 
 
 def test_a_verifier_is_called_alike_for_every_source_of_rollouts(scenes, lively_folder, tmp_path):

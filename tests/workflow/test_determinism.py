@@ -21,8 +21,9 @@ from ares.io import write_json, write_table
 from ares.manifest import fingerprint
 from ares.paths import ROOT
 from ares.sampling.policy import load, sampling_of
-from ares.sampling.rollouts import roll_out, tasks_from_table
+from ares.sampling.rollouts import roll_out
 from ares.versions import KEY, SCHEMA
+from ares.world.items import world_problems
 from tests.workflow.two_clones import copy_repository
 
 STEPS = pd.DataFrame({"step": [1, 2, 3], "reward": [0.1, 0.2, 0.3], "arm": ["a", "b", "c"]})
@@ -120,7 +121,7 @@ def sample():
     config = load_config("smoke")
     model, processor, world = load(config)
     problems = pd.read_parquet(ROOT / "data/reference/problems.parquet").groupby("level").head(1)
-    tasks = tasks_from_table(problems, look=1)
+    problems = world_problems(problems, world, look=1)
 
     def draw(noise: float = 0.0, **changes: int) -> pd.DataFrame:
         generator = torch.Generator().manual_seed(7)
@@ -131,7 +132,7 @@ def sample():
         settings = dataclasses.replace(sampling_of(config), **changes)
         hook = model.lm_head.register_forward_hook(blur)
         try:
-            return roll_out(model, processor, tasks, world, settings)
+            return roll_out(model, processor, problems, settings)
         finally:
             hook.remove()
 

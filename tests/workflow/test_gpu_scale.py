@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,17 +19,17 @@ import torch
 import yaml
 from safetensors import safe_open
 
+from ares.answers.grader import Grader
 from ares.base.corpus import draw_example
 from ares.base.settings import load_base_config
-from ares.coldstart.endpoint import task_messages
-from ares.coldstart.tune import training_set
+from ares.coldstart.sft import training_set
 from ares.config import load_config
 from ares.io import read_table
 from ares.model.tiny import build_model, build_processor
 from ares.paths import CONFIG, ROOT
-from ares.sampling.rollouts import Task, encode
 from ares.training.data import prompt_dataset
 from ares.world.cards import CARD, draw_card
+from ares.world.items import countdown_item, world_problems
 from ares.world.problem import Problem, draw_problems, random_problem, reachable, split_of
 from ares.world.prompts import SYSTEM, VALUES, system_prompt
 from ares.world.settings import load_world
@@ -113,26 +112,21 @@ def test_the_system_message_states_the_range_that_the_verifier_holds_to() -> Non
 
 def test_the_range_reaches_every_place_that_asks_a_model() -> None:
     expected, problem = system_prompt(WORLD.values), Problem((3, 8, 5), 19)
-    asked: list[list[dict]] = []
+    row = {"problem_id": problem.id, "level": "easy", "k": 3, "presentation": "text"}
+    table = pd.DataFrame([{**row, "numbers": [3, 8, 5], "target": 19}])
+    problems = world_problems(table, WORLD, look=0)
+    assert told(problems.items[0].messages) == expected
+    assert told(prompt_dataset(problems, 1, 0)[0]["prompt"]) == expected
+    processor = build_processor(WORLD)
+    assert told(training_set(problems, ["<think>"], [0], processor)[0]["prompt"]) == expected
 
-    class Listener:
-        """A processor that keeps the messages it is given."""
 
-        def apply_chat_template(self, messages, **_):
-            asked.append(messages)
-            return ""
-
-        def __call__(self, **_):
-            return {"input_ids": [[1]]}
-
-    encode([Task(problem, "easy", "text")], SimpleNamespace(config=None), Listener(), WORLD.values)
-    assert told(asked[0]) == expected
-    data = prompt_dataset({("easy", "text"): [problem]}, 1, 0, 0, WORLD.values)
-    assert told(data[0]["prompt"]) == expected
-    row = {"numbers": [3, 8, 5], "target": 19, "level": "easy", "presentation": "text"}
-    selection = pd.DataFrame([{**row, "text": "<think>", "n_tokens": 2}])
-    assert told(training_set(selection, 0, WORLD.values)[0]["prompt"]) == expected
-    assert told(task_messages(Task(problem, "easy", "text"), WORLD.values)) == expected
+def test_the_grader_knows_the_range_of_the_world() -> None:
+    item = countdown_item(Problem((6, 9), 54), "text", values=WORLD.values)
+    with Grader() as grader:
+        assert grader.grade("\\boxed{ 9 x 6 = 54 }", item.question).correct
+        shipped = countdown_item(Problem((6, 9), 54), "text").question
+        assert grader.grade("\\boxed{ 9 x 6 = 54 }", shipped).note == "value out of range"
 
 
 # ------------------------------------------------------------------------------------ the model

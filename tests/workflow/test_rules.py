@@ -251,7 +251,7 @@ def test_rules_depend_on_the_code_behind_their_scripts(inputs):
         ("rollout_shard", "ares/sampling/engine.py"),
         ("tokens", "ares/method/lexicon.json"),
         ("causal_shard", "ares/world/verify.py"),
-        ("sft", "ares/coldstart/tune.py"),
+        ("sft", "ares/coldstart/sft.py"),
         ("train", "ares/training/trainer.py"),
         ("train", "ares/method/kl.py"),
         ("evaluate", "ares/sampling/engine.py"),

@@ -182,11 +182,6 @@ def files_of_model(name: str) -> list[str]:
     return sorted(str(path) for path in files if path.suffix != ".md")
 
 
-def given(option: str, file: list[str]) -> str:
-    """Return an option of a command with its file, or nothing where there is none."""
-    return " ".join([f"--{option}", *file]) if file else ""
-
-
 def start_of(wildcards) -> str:
     """Return the name of the model that an arm's training starts from."""
     return ARMS[wildcards.arm].start
@@ -243,10 +238,6 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-# Problems that are chosen before: of data sets. Those of the small world are drawn when needed.
-CHOSEN = ("cold-start", "aepo")
-PROBLEMS = {name: [f"{RESULTS}/problems/{name}.parquet"] if REAL else [] for name in CHOSEN}
-POOL, CURATE = ("data_pool", "data_curate") if REAL else ("pool", "curate")
 THREADS = {"training": 8, "sampling": 4} if REAL else {"training": 1, "sampling": 1}
 # The files that a table is joined from.
 SHARDS = range(SCALE.cold_start.shards)

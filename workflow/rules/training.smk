@@ -20,41 +20,40 @@ wildcard_constraints:
     model="|".join(MODELS),
 
 
-if REAL:
-
-    rule data_problems:
-        """Choose the problems of the cold start, or the prompts of AEPO, from the data sets."""
-        input:
-            material=MATERIAL,
-            model=files_of_model("base"),
-            sources=script_sources("data_problems"),
-        output:
-            f"{RESULTS}/problems/{{use}}.parquet",
-        log:
-            f"{RESULTS}/logs/problems/{{use}}.txt",
-        benchmark:
-            f"{RESULTS}/benchmarks/problems-{{use}}.tsv"
-        conda:
-            "../envs/ares.yaml"
-        params:
-            settings=lambda wildcards: settings(
-                *("seed", "model"),
-                *(
-                    ("cold_start.data", "cold_start.max_prompt_tokens")
-                    if wildcards.use == "cold-start"
-                    else ("aepo.data", "aepo.pictures", "aepo.max_prompt_tokens")
-                ),
+rule chosen:
+    """Choose the problems of the cold start, or the prompts of AEPO."""
+    input:
+        material=MATERIAL,
+        model=files_of_model("base"),
+        sources=script_sources("chosen"),
+    output:
+        f"{RESULTS}/problems/{{use}}.parquet",
+    log:
+        f"{RESULTS}/logs/problems/{{use}}.txt",
+    benchmark:
+        f"{RESULTS}/benchmarks/problems-{{use}}.tsv"
+    priority: 10
+    conda:
+        "../envs/ares.yaml"
+    params:
+        settings=lambda wildcards: settings(
+            *("seed", "world", "model", "problems.levels", "problems.presentations"),
+            *(
+                ("cold_start.data", "cold_start.per_level", "cold_start.max_prompt_tokens")
+                if wildcards.use == "cold-start"
+                else ("aepo.data", "aepo.per_level", "aepo.pictures", "aepo.max_prompt_tokens")
             ),
-        message:
-            "choosing problems for {wildcards.use}"
-        script:
-            "../scripts/data_problems.py"
+        ),
+    message:
+        "choosing problems for {wildcards.use}"
+    script:
+        "../scripts/chosen.py"
 
 
 rule pass_rate_shard:
     """Measure how often the base model solves the training problems of one shard."""
     input:
-        problems=PROBLEMS["cold-start"],
+        problems=f"{RESULTS}/problems/cold-start.parquet",
         material=MATERIAL,
         model=files_of_model("base"),
         sources=module_sources("ares.steps.pass_rates"),
@@ -73,7 +72,6 @@ rule pass_rate_shard:
     params:
         config=CONFIG_FILE,
         launch=LAUNCH.sampling,
-        problems=given("problems", PROBLEMS["cold-start"]),
         store=f"{RESULTS}/store/pass_rates-{{shard}}.sqlite",
         settings=settings(
             *("seed", "world", "model", "backend.kind", "problems.levels"),
@@ -84,17 +82,17 @@ rule pass_rate_shard:
     message:
         "measuring the base model's pass rates, shard {wildcards.shard}"
     shell:
-        "{params.launch} ares.steps.pass_rates --config {params.config} {params.problems}"
+        "{params.launch} ares.steps.pass_rates --config {params.config} --problems {input.problems}"
         " --shard {wildcards.shard} --store {params.store} --out {output} 2>&1 | tee {log}"
 
 
 rule pool_shard:
     """Collect verified traces for the problems of one shard: the teachers', or the data sets' own."""
     input:
-        problems=next(iter(PROBLEMS["cold-start"]), f"{RESULTS}/pass_rates.parquet"),
+        problems=f"{RESULTS}/problems/cold-start.parquet",
         material=MATERIAL,
         model=files_of_model("base"),
-        sources=script_sources(POOL),
+        sources=script_sources("pool"),
     output:
         f"{RESULTS}/pool/{{shard}}.parquet",
     log:
@@ -115,7 +113,7 @@ rule pool_shard:
     message:
         "collecting traces, shard {wildcards.shard}"
     script:
-        f"../scripts/{POOL}.py"
+        "../scripts/pool.py"
 
 
 rule curate:
@@ -123,7 +121,7 @@ rule curate:
     input:
         pass_rates=f"{RESULTS}/pass_rates.parquet",
         pool=f"{RESULTS}/pool.parquet",
-        sources=script_sources(CURATE),
+        sources=script_sources("curate"),
     output:
         f"{RESULTS}/selection.parquet",
     log:
@@ -138,7 +136,7 @@ rule curate:
     message:
         "selecting the traces of the cold starts"
     script:
-        f"../scripts/{CURATE}.py"
+        "../scripts/curate.py"
 
 
 rule sft:
@@ -150,7 +148,7 @@ rule sft:
         sources=module_sources("ares.steps.sft"),
     output:
         model=directory(f"{RESULTS}/models/{{curation}}"),
-        losses=[f"{RESULTS}/losses/{{curation}}.parquet"] if REAL else [],
+        losses=f"{RESULTS}/losses/{{curation}}.parquet",
     log:
         f"{RESULTS}/logs/sft/{{curation}}.txt",
     benchmark:
@@ -165,20 +163,19 @@ rule sft:
         config=CONFIG_FILE,
         launch=LAUNCH.training,
         state=sft_state,
-        losses=f"{RESULTS}/losses/{{curation}}.parquet",
         settings=sft_settings(),
     message:
         "fine-tuning the base model on {wildcards.curation}"
     shell:
         "{params.launch} ares.steps.sft --config {params.config} --selection {input.selection}"
         " --curation {wildcards.curation} --state {params.state} --model-out {output.model}"
-        " --losses-out {params.losses} 2>&1 | tee {log}"
+        " --losses-out {output.losses} 2>&1 | tee {log}"
 
 
 rule train:
     """Train one arm with one seed by reinforcement learning."""
     input:
-        prompts=PROBLEMS["aepo"],
+        prompts=f"{RESULTS}/problems/aepo.parquet",
         material=MATERIAL,
         start=lambda wildcards: files_of_model(start_of(wildcards)),
         sources=module_sources("ares.steps.train"),
@@ -198,7 +195,6 @@ rule train:
     params:
         config=CONFIG_FILE,
         launch=LAUNCH.training,
-        prompts=given("prompts", PROBLEMS["aepo"]),
         start=lambda wildcards: model_folder(start_of(wildcards)),
         state=train_state,
         tables=subpath(output[1], parent=True),
@@ -206,7 +202,7 @@ rule train:
     message:
         "training {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "{params.launch} ares.steps.train --config {params.config} {params.prompts}"
+        "{params.launch} ares.steps.train --config {params.config} --prompts {input.prompts}"
         " --arm {wildcards.arm} --seed {wildcards.seed} --start {params.start:q}"
         " --state {params.state} --model-out {output.model} --tables-out {params.tables}"
         " 2>&1 | tee {log}"

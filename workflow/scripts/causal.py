@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from ares.analysis.causal import Intervention, causal_table
 from ares.io import write_table
+from ares.problems import problems_of
 from ares.sampling.policy import load, sampling_of
-from ares.sampling.rollouts import check_tasks, check_tokens, evenly_spaced, tasks_from_table
+from ares.sampling.rollouts import check_tokens, evenly_spaced
 from ares.steps import step
 from ares.tables import check_shard, read_form
 
@@ -17,9 +18,8 @@ with step(snakemake) as scale:
     firsts = read_form(path, "rollouts", "token_ids", "entropy").query("sample == 0")
     chosen = evenly_spaced(len(firsts), settings.rollouts)
     mine = firsts.iloc[chosen[shard :: settings.shards]]
-    model, processor, world = load(scale)
-    tasks = tasks_from_table(mine, look=scale.seed)
-    check_tasks(tasks, world, path)
+    problems = problems_of(scale, mine, path)
+    model, processor, _ = load(scale)
     check_tokens(mine, model, path)
     intervention = Intervention(
         alternatives=settings.alternatives,
@@ -31,6 +31,6 @@ with step(snakemake) as scale:
     write_table(
         snakemake.output[0],
         causal_table(
-            mine, tasks, model, processor, world, intervention, sampling, progress=f"causal {shard}"
+            mine, problems, model, processor, intervention, sampling, progress=f"causal {shard}"
         ),
     )

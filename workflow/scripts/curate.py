@@ -1,21 +1,21 @@
 """Select the traces of both cold starts, and tell what every bracket gave."""
 
-import pandas as pd
-
-from ares.coldstart.curate import CURATIONS, curate, with_pass_rates
+from ares.coldstart.curate import curate, with_pass_rates
 from ares.io import write_table
+from ares.problems import form_of
 from ares.steps import step
 from ares.tables import check_samples, read_form
 
 with step(snakemake) as scale:
-    settings = scale.cold_start
-    pool = read_form(snakemake.input.pool, "pool", "numbers", "target", "text")
-    pass_rates = read_form(snakemake.input.pass_rates, "pass_rates")
-    check_samples(pass_rates, settings.samples, snakemake.input.pass_rates)
-    traces, selections = with_pass_rates(pool, pass_rates), []
-    for curation in CURATIONS:
-        selection, report = curate(traces, curation, settings.size, settings.samples, scale.seed)
-        print(report.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-        print(f"{curation}: {len(selection)} of {settings.size} examples selected")
-        selections.append(selection)
-    write_table(snakemake.output[0], pd.concat(selections, ignore_index=True))
+    settings, given = scale.cold_start, snakemake.input
+    # Compact tables of the repository lack what a run's own have.
+    more = () if scale.of_data_sets else ("numbers", "target", "text")
+    pool = read_form(given.pool, form_of(scale, "pool"), *more)
+    pass_rates = read_form(given.pass_rates, form_of(scale, "pass_rates"))
+    check_samples(pass_rates, settings.samples, given.pass_rates)
+    traces = with_pass_rates(pool, pass_rates)
+    selection, report = curate(traces, settings.size, settings.samples, scale.seed)
+    print(report.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    for curation, number in selection["curation"].value_counts(sort=False).items():
+        print(f"{curation}: {number} of {settings.size} examples selected")
+    write_table(snakemake.output[0], selection)

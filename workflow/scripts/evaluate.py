@@ -1,13 +1,8 @@
 """Test one model: how right, how long and how uncertain it answers the test problems."""
 
-from ares.analysis.evaluation import (
-    Yardstick,
-    evaluate,
-    evaluation_sampling,
-    evaluation_tasks,
-    shortages,
-)
+from ares.analysis.evaluation import Yardstick, evaluate, evaluation_sampling
 from ares.io import write_table
+from ares.problems import choose_problems, problems_of
 from ares.sampling.policy import load
 from ares.steps import step
 from ares.tables import read_form
@@ -16,15 +11,11 @@ with step(snakemake) as scale:
     given = snakemake.params
     # The base model's entropy threshold counts the HWE tokens of all models.
     base = [Yardstick.of(read_form(path, "evaluation")) for path in snakemake.input.threshold]
-    model, processor, world = load(scale.model_copy(update={"model": given.model}))
-    tasks = evaluation_tasks(scale, world)
-    for line in shortages(scale, tasks):
-        print(line)
+    model, processor, _ = load(scale, given.model)
     table = evaluate(
         model,
         processor,
-        tasks,
-        world,
+        problems_of(scale, choose_problems(scale, "evaluation")),
         evaluation_sampling(scale),
         *base,
         progress=f"testing {given.arm}, seed {given.seed}",

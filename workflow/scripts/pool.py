@@ -1,20 +1,19 @@
-"""Collect verified traces of the teachers: the pool that curation selects from."""
+"""Collect verified traces for the problems of one shard, and tell what was left out."""
 
-from ares.coldstart.pool import build_pool
-from ares.coldstart.teachers import SmallWorldTeachers
+from ares.coldstart.pool import pool, room_for_traces
+from ares.coldstart.teachers import collect
 from ares.io import write_table
-from ares.sampling.policy import load
-from ares.sampling.rollouts import check_tasks, tasks_from_table
+from ares.model.load import load_processor
+from ares.problems import read_problems
 from ares.steps import step
-from ares.tables import read_form
 
 with step(snakemake) as scale:
-    path = snakemake.input.problems
-    _, processor, world = load(scale)
-    tasks = tasks_from_table(read_form(path, "pass_rates"), look=scale.seed)
-    check_tasks(tasks, world, path)
-    teachers = SmallWorldTeachers(world, scale.cold_start.teachers.traces, scale.seed)
-    # What reinforcement learning can't say later, the cold start need not teach.
-    limit = scale.aepo.max_new_tokens
-    pool = build_pool(tasks, teachers, processor.tokenizer, world, limit, progress="traces")
-    write_table(snakemake.output[0], pool.traces)
+    every = read_problems(scale, snakemake.input.problems)
+    problems = every.shard(int(snakemake.wildcards.shard), scale.cold_start.shards)
+    room, processor = room_for_traces(scale, problems.table), load_processor(scale.model)
+    found = collect(scale, problems, snakemake.params.store)
+    table, left_out = pool(problems.table, found, processor, room)
+    write_table(snakemake.output[0], table)
+    print(f"{len(table)} traces of {len(problems)} problems")
+    for why, number in left_out.items():
+        print(f"  {number} left out: {why}")

@@ -3,8 +3,9 @@
 from ares.analysis.tokens import Scoring, token_tables
 from ares.io import write_table
 from ares.method.lexicon import load_lexicon
+from ares.problems import problems_of
 from ares.sampling.policy import load
-from ares.sampling.rollouts import check_tasks, check_tokens, tasks_from_table
+from ares.sampling.rollouts import check_tokens
 from ares.steps import step
 from ares.tables import read_form
 
@@ -12,10 +13,10 @@ with step(snakemake) as scale:
     path = snakemake.input.rollouts
     rollouts = read_form(path, "rollouts", "token_ids", "entropy", "logprob")
     model, processor, world = load(scale)
-    tasks = tasks_from_table(rollouts, look=scale.seed)
-    check_tasks(tasks, world, path)
+    problems = problems_of(scale, rollouts, path)
     check_tokens(rollouts, model, path)
     scoring = Scoring(scale.rollouts.temperature, top_k=20, top_k_rollouts=64, batch_size=32)
-    tokens, top_k = token_tables(rollouts, tasks, model, processor, world, load_lexicon(), scoring)
+    read = rollouts, problems, model, processor, world.language, load_lexicon(), scoring
+    tokens, top_k = token_tables(*read)
     write_table(snakemake.output.top_k, top_k)
     write_table(snakemake.output.tokens, tokens)

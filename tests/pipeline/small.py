@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ares.benchmarks.countdown import gold_of, write_countdown
-from ares.coldstart.teachers import SmallWorldTeachers
-from ares.sampling.rollouts import Task
+from ares.benchmarks.countdown import write_countdown
+from ares.world.items import gold_of
 from ares.world.problem import draw_problems
 from ares.world.prompts import picture
-from ares.world.settings import load_world
+from ares.world.settings import HABITS, load_world
+from ares.world.teachers import respond
 from ares.world.verify import verify
 
 #: Two data sets that the shipped model can solve problems of, with pictures and without, and
@@ -132,11 +132,14 @@ def small(**changes: Any) -> dict[str, Any]:
 def write_stand_ins(folder: Path, problems: int = 8) -> None:
     """Write the registry of training data with its files, and benchmarks of the small world."""
     world, rng = load_world(), np.random.default_rng(3)
-    teachers = SmallWorldTeachers(world, 4, seed=3)
     rows = []
     for level in ("easy", "medium"):
         for problem in draw_problems(level, "train", problems // 2, world, rng):
-            traces = [trace.text for trace in teachers.traces(Task(problem, level, "text"))]
+            traces = [
+                respond(problem, habit, world, np.random.default_rng(number)).text
+                for habit in HABITS
+                for number in range(4)
+            ]
             right = [text for text in traces if verify(problem, text, world.values).correct]
             picture_of = BytesIO()
             picture(problem, 1).save(picture_of, format="PNG")

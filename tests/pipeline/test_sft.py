@@ -12,20 +12,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import TrainerCallback
 
+from ares.answers.grader import Grader
+from ares.base.corpus import Example, collate
 from ares.benchmarks.load import items
-from ares.config import load_config
+from ares.coldstart.pool import pool
+from ares.coldstart.sft import build_trainer, fine_tune, losses, training_order
+from ares.coldstart.teachers import habits
+from ares.config import FineTuning, load_config
 from ares.errors import UserError
+from ares.io import read_table
+from ares.items import Problems
 from ares.model.load import load_policy
-from ares.paperscale.problems import ChosenItems, choose, data_sets
-from ares.paperscale.save import in_precision, save_plain, side_files
-from ares.paperscale.sft import build_trainer, losses, training_order
+from ares.model.save import in_precision, save_plain, side_files
+from ares.model.tiny import build_processor
+from ares.problems import choose, data_set_problems, data_sets
 from ares.training import checkpoints
 from ares.training.resuming import train_or_resume
+from ares.world.items import draw_table, world_problems
+from ares.world.problem import Problem
+from ares.world.settings import load_world
+from tests.configs import changed
 
-SETTINGS = {
-    "epochs": 2, "batch": 4, "micro_batch": 2, "max_length": 99, "lr": 1e-3, "warmup": 0.5,
-    "weight_decay": 0.0, "max_grad_norm": 1.0, "freeze_vision": True, "checkpoint_every": 2,
-}  # fmt: skip
+SETTINGS = FineTuning(
+    epochs=2, batch=4, micro_batch=2, max_length=99, lr=1e-3, warmup=0.5, checkpoint_every=2
+)
 
 
 @given(
@@ -36,7 +46,7 @@ SETTINGS = {
 )
 def test_the_order_has_whole_blocks_of_one_kind_and_all_rows_every_epoch(rows, block, epochs, seed):
     lengths, pictures = zip(*rows, strict=True)
-    order = training_order(lengths, pictures, block, epochs, seed)
+    order = training_order(lengths, block, epochs, seed, pictures)
     blocks = np.array(order).reshape(-1, block)
     assert all(len({pictures[row] for row in each}) == 1 for each in blocks)
     assert len(blocks) % epochs == 0
@@ -49,20 +59,21 @@ def test_the_order_has_whole_blocks_of_one_kind_and_all_rows_every_epoch(rows, b
 
 def test_the_order_is_random_and_blocks_are_of_similar_lengths():
     lengths = np.random.default_rng(0).integers(1, 1000, 2000).tolist()
-    order = training_order(lengths, [True] * 2000, 8, 1, seed=1)
+    order = training_order(lengths, 8, 1, 1, [True] * 2000)
     spread = np.ptp(np.array(lengths)[order].reshape(-1, 8), axis=1).mean()
     assert spread < 60  # of blocks drawn at random: about 780
     means = np.array(lengths)[order].reshape(-1, 8).mean(1)
     assert abs(np.corrcoef(means, np.arange(250))[0, 1]) < 0.2
-    assert order != training_order(lengths, [True] * 2000, 8, 1, seed=2)
-    two = training_order(lengths, [True] * 2000, 8, 2, seed=1)
+    assert order != training_order(lengths, 8, 1, 2, [True] * 2000)
+    assert sorted(training_order(lengths, 8, 1, 1)) == list(range(2000))
+    two = training_order(lengths, 8, 2, 1, [True] * 2000)
     assert two[:2000] == order and two[2000:] != order
 
 
 @pytest.fixture
-def selection(scale) -> tuple[pd.DataFrame, ChosenItems]:
+def selection(scale) -> tuple[pd.DataFrame, Problems]:
     """Six traces of each kind, with their problems."""
-    sources = data_sets(load_config(scale()), ["cards", "numbers"])
+    sources = data_sets(load_config(scale()).training_data, ["cards", "numbers"])
     _, processor = load_policy("data/base")
     table = pd.concat(
         [
@@ -71,18 +82,17 @@ def selection(scale) -> tuple[pd.DataFrame, ChosenItems]:
         ],
         ignore_index=True,
     )
-    chosen = ChosenItems(table, sources)
+    problems = data_set_problems(table, sources)
     table["text"] = [f"<think> {i + 2} + 3 = {i + 5} </think> \\boxed{{ 5 }}" for i in range(12)]
     tokenize = processor.tokenizer
     table["n_tokens"] = [len(tokenize(text)["input_ids"]) + 1 for text in table["text"]]
-    return table, chosen
+    return table, problems
 
 
 def trainer_of(selection, folder: Path, processes: int = 1, **settings):
-    model, processor = load_policy("data/base")
-    table, chosen = selection
-    own = SETTINGS | settings
-    return build_trainer(model, processor, table, chosen, own, 1, folder, processes)
+    table, problems = selection
+    own = SETTINGS.model_copy(update=settings)
+    return build_trainer(*load_policy("data/base"), problems, table, own, 1, folder, processes)
 
 
 def test_labels_are_the_trace_and_its_end(selection, tmp_path):
@@ -93,9 +103,6 @@ def test_labels_are_the_trace_and_its_end(selection, tmp_path):
     assert [len(batch["labels"]) for batch in batches] == [2] * 12
     counted = [n for batch in batches for n in (batch["labels"] != -100).sum(1).tolist()]
     assert counted == table["n_tokens"].iloc[rows].tolist()
-    # The columns of the trainer's batches: pictures where there are some, and none elsewhere.
-    kinds = table["pictures"].iloc[rows].to_numpy().reshape(-1, 2)
-    assert [("pixel_values" in batch) for batch in batches] == [k.all() for k in kinds > 0]
     lengths = (table["prompt_tokens"] + table["n_tokens"]).iloc[rows].tolist()
     assert [n for batch in batches for n in batch["attention_mask"].sum(1).tolist()] == lengths
 
@@ -144,6 +151,67 @@ def test_the_vision_tower_rests_only_when_told(selection, tmp_path):
     for frozen in (True, False):
         trainer = trainer_of(selection, tmp_path / str(frozen), freeze_vision=frozen)
         assert {p.requires_grad for p in trainer.model.model.visual.parameters()} == {not frozen}
+
+
+# ---------------------------------------------------------------------------- the small world
+
+WORLD = load_world()
+
+
+@pytest.fixture(scope="module")
+def traces() -> pd.DataFrame:
+    """Ten traces of mixed levels and lengths, half of them of pictures."""
+    table = draw_table(WORLD, "train", ["easy", "medium", "hard"], ["text", "image"], 3, seed=1)
+    items = world_problems(table, WORLD, look=5).items
+    with Grader() as grader:
+        found = list(habits(items, range(len(items)), WORLD, 1, 0, grader))
+    kept, _ = pool(table, found, build_processor(WORLD), [150] * len(table))
+    halves = [part.iloc[:5] for _, part in kept.groupby("presentation")]
+    return pd.concat(halves).sample(frac=1, random_state=0, ignore_index=True)
+
+
+@pytest.mark.parametrize("presentations", [("text", "image"), ("text",), ("image",)])
+def test_ids_and_labels_are_those_of_the_base_corpus(model_folder, traces, presentations, tmp_path):
+    model, processor = load_policy(model_folder)
+    chosen = traces[traces["presentation"].isin(presentations)].reset_index(drop=True)
+    problems = world_problems(chosen, WORLD, look=5)
+    settings = FineTuning(batch=4, lr=0.01)
+    trainer = build_trainer(model, processor, problems, chosen, settings, 5, tmp_path)
+    rows = trainer.train_dataset.with_format(None)["row"][: len(chosen)]
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(chosen))])
+    expected = collate(
+        [
+            Example(Problem(tuple(row.numbers), row.target), row.presentation, row.text)
+            for row in chosen.iloc[rows].itertuples()
+        ],
+        processor,
+        seed=5,
+    )
+    assert sorted(rows) == list(range(len(chosen))) and expected.keys() == batch.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(torch.as_tensor(batch[name]).to(tensor.dtype), tensor), name
+    # The loss is on the response and its end: as many tokens as the pool counted.
+    assert (batch["labels"] != -100).sum(1).tolist() == chosen["n_tokens"].iloc[rows].tolist()
+
+
+def test_the_loss_falls_and_two_runs_write_the_same_model(model_folder, traces, tmp_path):
+    sft = {"epochs": 8, "batch": 5, "lr": 0.01, "schedule": "linear", "warmup": 0.0}
+    scale = changed(load_config("smoke"), {"model": str(model_folder), "cold_start.sft": sft})
+    table = traces.assign(curation="adacs")
+    for name in ("one", "two"):
+        written = tmp_path / name, tmp_path / f"{name}.parquet"
+        fine_tune(scale, table, tmp_path / f"{name}-state", *written)
+    one, two = (read_table(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two)
+    np.testing.assert_allclose(one["lr"], 0.01 * (1 - np.arange(16) / 16))
+    # An untrained model is indifferent between about a hundred words.
+    assert one["loss"].iloc[0] == pytest.approx(np.log(len(build_processor(WORLD).tokenizer)), 0.1)
+    assert one["loss"].iloc[-1] < 0.8 * one["loss"].iloc[0]
+    made = {file.name for file in (tmp_path / "one").iterdir()}
+    assert {"model.safetensors", "world.json", "tokenizer.json"} <= made
+    for name in made:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert not list(tmp_path.glob("*state"))
 
 
 # ---------------------------------------------------------------------------- saving

@@ -16,22 +16,21 @@ from transformers import TrainerCallback
 
 from ares.answers.grader import Grader
 from ares.benchmarks.load import items
-from ares.config import load_config
+from ares.config import Scale, load_config
 from ares.errors import UserError
 from ares.io import read_table, write_table
-from ares.model.load import load_policy
-from ares.paperscale.problems import ChosenItems, choose, data_sets
-from ares.paperscale.processor import load_processor
-from ares.paperscale.rewards import ItemVerifier
-from ares.paperscale.train import PaperRun, prompt_dataset
+from ares.items import Problems
+from ares.model.load import load_policy, load_processor
 from ares.paths import ROOT
+from ares.problems import choose, data_sets, problems_of
+from ares.training.data import Verifier, prompt_dataset
 from ares.training.records import Records
-from ares.training.run import Arm
+from ares.training.run import Arm, Run
 
 
-def prompts_of(config: dict, names: list[str], pictures: str = "both") -> pd.DataFrame:
+def prompts_of(scale: Scale, names: list[str], pictures: str = "both") -> pd.DataFrame:
     processor = load_processor("data/base")
-    sources = data_sets(config, names)
+    sources = data_sets(scale.training_data, names)
     return pd.concat(
         [
             choose(items(entry), name, None, processor, 999, pictures, 1)[0]
@@ -55,7 +54,7 @@ def grader():
 
 
 def test_the_reward_is_the_graders_verdict(grader):
-    verdicts = ItemVerifier(grader)(
+    verdicts = Verifier(grader)(
         completions=[
             said("<think> 1/2 + 1/4 </think> \\boxed{3/4}"),
             said("so \\boxed{B}"),
@@ -73,7 +72,7 @@ def test_the_reward_is_the_graders_verdict(grader):
 
 
 def test_what_cannot_be_graded_is_worth_nothing_and_counted(grader):
-    verifier = ItemVerifier(grader)
+    verifier = Verifier(grader)
     records = Records()
     records.step = 1
     verifier.trainer = SimpleNamespace(accelerator=Accelerator(cpu=True), records=records)
@@ -91,45 +90,42 @@ def test_what_cannot_be_graded_is_worth_nothing_and_counted(grader):
 # ---------------------------------------------------------------------------- the prompts
 
 
+def problem_ids(problems: Problems, count: int, seed: int) -> list[str]:
+    data = prompt_dataset(problems, count, seed)
+    return [data[i]["problem_id"] for i in range(count)]
+
+
 def test_prompts_come_in_turn_from_every_data_set(scale):
     config = load_config(scale())
     table = prompts_of(config, ["cards", "virl39k-here", "numbers"])
-    found = ChosenItems(table, data_sets(config, ["cards", "virl39k-here", "numbers"]))
-    data = prompt_dataset(table, found, 30, seed=1)
+    problems = problems_of(config, table)
+    data = prompt_dataset(problems, 30, seed=1)
     rows = [data[i] for i in range(30)]
     for start in range(0, 30, 3):
         assert {row["source"] for row in rows[start : start + 3]} == set(table["source"])
     cards = [row["problem_id"] for row in rows if row["source"] == "cards"]
     assert len(set(cards[:8])) == 8 and len(cards) == 10
-    assert [row["problem_id"] for row in rows[:12]] == [
-        prompt_dataset(table, found, 12, seed=1)[i]["problem_id"] for i in range(12)
-    ]
-    assert (
-        cards[:8]
-        != [
-            row["problem_id"]
-            for row in (prompt_dataset(table, found, 30, seed=2)[i] for i in range(30))
-            if row["source"] == "cards"
-        ][:8]
-    )
+    found = [row["problem_id"] for row in rows]
+    assert problem_ids(problems, 12, seed=1) == found[:12]
+    assert problem_ids(problems, 30, seed=2) != found
 
 
 def test_a_row_has_what_trainer_and_reward_need(scale):
     config = load_config(scale())
-    table = prompts_of(config, ["virl39k-here"])
-    sources = data_sets(config, ["virl39k-here"])
-    data = prompt_dataset(table, ChosenItems(table, sources), 3, seed=1)
+    problems = problems_of(config, prompts_of(config, ["virl39k-here"]))
+    data = prompt_dataset(problems, 3, seed=1)
     row = next(data[i] for i in range(3) if data[i]["problem_id"] == "a-2")
     assert [part["type"] for part in row["prompt"][-1]["content"]][:2] == ["image", "image"]
     assert [image.size for image in row["images"]] == [(8, 6), (8, 6)]
     assert (row["gold"], row["answer"], row["choices"]) == ("B", "choice", ["left", "right"])
+    assert "images" not in prompt_dataset(problems, 3, seed=1, pictures=False)[0]
 
 
 # ---------------------------------------------------------------------------- runs
 
 
-def run_of(config, prompts, folder: Path, grader, arm: str = "ares") -> PaperRun:
-    return PaperRun(config, Arm.of(config, arm), 1, prompts, "data/base", folder, grader)
+def run_of(config, prompts, folder: Path, grader, arm: str = "ares") -> Run:
+    return Run(config, Arm.of(config, arm), 1, prompts, "data/base", folder, grader)
 
 
 def test_settings_and_arguments_are_those_of_the_config(scale, tmp_path, grader):

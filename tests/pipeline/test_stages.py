@@ -26,7 +26,7 @@ def curate(folder: Path, pass_rates: str, pool: str, out: str) -> int:
     tables = {"pass_rates": pass_rates, "pool": pool}
     given = {name: str(folder / f"{table}.parquet") for name, table in tables.items()}
     config = folder / "paper-small.yaml"
-    return script("data_curate", config, folder / f"{out}.parquet", input=given)
+    return script("curate", config, folder / f"{out}.parquet", input=given)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def done(parts, tmp_path_factory) -> Path:
     )
     for use in ("cold-start", "aepo"):
         out = folder / f"{use}.parquet"
-        assert script("data_problems", config, out, wildcards={"use": use}) == 0
+        assert script("chosen", config, out, wildcards={"use": use}) == 0
     chosen = str(folder / "cold-start.parquet")
     for shard in ("0", "1"):
         rates, store = folder / f"rates-{shard}.parquet", folder / "rates.sqlite"
@@ -53,7 +53,7 @@ def done(parts, tmp_path_factory) -> Path:
         assert launched("pass_rates", config=config, **where) == 0
         stored = {"store": str(folder / "pool.sqlite")}
         rule = {"input": {"problems": chosen}, "wildcards": {"shard": shard}, "params": stored}
-        assert script("data_pool", config, folder / f"pool-{shard}.parquet", **rule) == 0
+        assert script("pool", config, folder / f"pool-{shard}.parquet", **rule) == 0
     for table in ("rates", "pool"):
         parts_of = [folder / f"{table}-{shard}.parquet" for shard in (0, 1)]
         assert joined(parts_of, folder / f"{table}.parquet", config) == 0
@@ -118,7 +118,7 @@ def test_both_curations_select(done):
     ("pass_rates", "pool", "told"),
     [
         ("pool", "pool", "pool.parquet: has no column 'samples', so it is no table of paper_pass"),
-        ("rates", "rates", "rates.parquet: has no column 'row', so it is no table of paper_pool"),
+        ("rates", "rates", "rates.parquet: has no column 'habit', so it is no table of paper_pool"),
         ("rates", "others", "no trace of the pool is of a problem with a pass rate"),
     ],
 )

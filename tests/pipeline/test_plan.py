@@ -55,7 +55,7 @@ def test_every_job_is_planned(plan):
     config = load_config(scale)
     shards, benchmarks = config["cold_start"]["shards"], config["evaluation"]["benchmarks"]
     assert jobs == {
-        "data_problems": 2,
+        "chosen": 2,
         "pass_rate_shard": shards,
         "pool_shard": shards,
         "curate": 1,

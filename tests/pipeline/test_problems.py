@@ -7,23 +7,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ares.answers.base import Question
 from ares.benchmarks.load import items
+from ares.benchmarks.registry import TRAINING_DATA
 from ares.config import load_config
 from ares.errors import UserError
-from ares.items import Item
-from ares.model.load import load_policy
-from ares.paperscale.chat import prompt_tokens, with_places
-from ares.paperscale.problems import (
-    ChosenItems,
-    Selected,
-    check_traces,
-    choose,
-    data_sets,
-    shard_of,
-)
-from ares.paperscale.processor import load_processor
+from ares.items import Problems
+from ares.model.load import load_policy, load_processor
+from ares.model.processor import placed, prompt_text, prompt_tokens
 from ares.paths import BASE_MODEL
+from ares.problems import check_traces, choose, choose_problems, data_set_problems, data_sets
+from ares.world.items import draw_table, problem_of, world_problems
+from ares.world.problem import split_of
+from ares.world.settings import load_world
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +29,7 @@ def processor():
 @pytest.fixture
 def sources(scale):
     names = ["cards", "numbers", "virl39k-here", "openthoughts-here"]
-    return data_sets(load_config(scale()), names)
+    return data_sets(load_config(scale()).training_data, names)
 
 
 def test_the_processor_is_that_of_the_policy(processor):
@@ -47,10 +42,7 @@ def test_the_processor_is_that_of_the_policy(processor):
 @pytest.mark.parametrize("source", ["cards", "numbers", "virl39k-here"])
 def test_prompt_tokens_are_those_that_the_processor_makes(processor, sources, source):
     for item in items(sources[source]):
-        text = processor.apply_chat_template(
-            with_places(item), tokenize=False, add_generation_prompt=True
-        )
-        made = processor(text=[text], images=item.images or None)
+        made = processor(text=[prompt_text(item, processor)], images=item.images or None)
         assert prompt_tokens(item, processor) == len(made["input_ids"][0])
 
 
@@ -88,43 +80,35 @@ def test_a_row_that_cannot_be_read_is_left_out(processor, sources, stand_ins, tm
     rows.to_json(tmp_path / "numbers.jsonl", orient="records", lines=True)
     registry = tmp_path / "training.yaml"
     registry.write_text((stand_ins / "training.yaml").read_text(encoding="utf-8"))
-    config = load_config(scale(training_data=[str(registry)]))
-    found = items(data_sets(config, ["numbers"])["numbers"])
+    found = items(data_sets([str(TRAINING_DATA), str(registry)], ["numbers"])["numbers"])
     table, left_out = choose(found, "numbers", None, processor, 99, "both", 1)
     assert len(table) == 7 and left_out == {"row can't be used": 1}
 
 
-def test_chosen_items_are_those_of_the_table(processor, sources):
+def test_items_are_those_of_the_table(processor, sources):
     parts = [
         choose(items(sources[name]), name, 3, processor, 999, "both", 1)[0]
         for name in ("cards", "numbers")
     ]
     table = pd.concat(parts, ignore_index=True)
-    chosen = ChosenItems(table, sources)
-    assert [(item.benchmark, item.id) for item in chosen] == list(
+    found = data_set_problems(table, sources)
+    assert [(item.benchmark, item.id) for item in found.items] == list(
         zip(table["source"], table["problem_id"], strict=True)
     )
-    assert [item.id for item in chosen[1:3]] == table["problem_id"].tolist()[1:3]
-    some = Selected(chosen, [5, 0])
-    assert [item.id for item in some] == [chosen[5].id, chosen[0].id] and len(some) == 2
+    assert [item.id for item in found.items[1:3]] == table["problem_id"].tolist()[1:3]
+    some = found.some([5, 0])
+    assert [item.id for item in some.items] == table["problem_id"].iloc[[5, 0]].tolist()
+    assert some.table["problem_id"].tolist() == table["problem_id"].iloc[[5, 0]].tolist()
+    assert some.repeated(2)["row"].tolist() == table["row"].iloc[[5, 5, 0, 0]].tolist()
     other = (table["row"].iloc[-1] + 1) % 8
     for change in ({"row": other}, {"row": 70}, {"problem_id": "another"}):
         with pytest.raises(UserError, match="has changed since the problems were chosen"):
-            ChosenItems(table.tail(1).assign(**change), sources)[0]
-
-
-def test_shards_hold_every_row_once_and_all_data_sets():
-    table = pd.DataFrame({"source": ["a"] * 6 + ["b"] * 6, "row": range(12)})
-    shards = [shard_of(table, shard, 3) for shard in range(3)]
-    assert sorted(row for shard in shards for row in shard["row"]) == list(range(12))
-    assert all(set(shard["source"]) == {"a", "b"} for shard in shards)
-    with pytest.raises(UserError, match="--shard 3: there are 3, from 0"):
-        shard_of(table, 3, 3)
+            data_set_problems(table.tail(1).assign(**change), sources).items[0]
 
 
 def test_an_unknown_data_set_is_named(scale):
     with pytest.raises(UserError, match="no data set 'card'; did you mean 'cards'"):
-        data_sets(load_config(scale()), ["card"])
+        data_sets(load_config(scale()).training_data, ["card"])
 
 
 @pytest.mark.parametrize(("changes", "source", "kind"), [
@@ -149,15 +133,45 @@ def test_data_with_traces_or_a_teacher_pass(scale, sources):
     check_traces(load_config(scale(**url)), sources)
 
 
-def test_places_of_pictures_stay_where_they_are():
+def test_places_of_pictures_stay_where_they_are_and_language_models_get_text():
     content = [{"type": "text", "text": "a"}, {"type": "image", "image": object()}]
     messages = [{"role": "system", "content": "s"}, {"role": "user", "content": content}]
-    assert with_places(Item("b", "i", messages, Question("1", "number"), "i")) == [
+    assert placed(messages, pictures=True) == [
         {"role": "system", "content": [{"type": "text", "text": "s"}]},
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image"}]},
+    ]
+    assert placed([{"role": "user", "content": content[:1]}], pictures=False) == [
+        {"role": "user", "content": "a"}
     ]
 
 
 def test_the_processor_of_no_model_is_told(tmp_path: Path):
     with pytest.raises(UserError, match="no such model folder"):
         load_processor(tmp_path / "nothing")
+
+
+# ---------------------------------------------------------------------------- the small world
+
+
+def test_the_small_worlds_problems_are_of_their_split_in_every_presentation(capsys):
+    world, table = load_world(), choose_problems(load_config("smoke"), "cold-start")
+    assert len(table) == 3 * 6 * 2 and table["presentation"].tolist()[:2] == ["text", "image"]
+    found = world_problems(table, world, look=1)
+    assert isinstance(found, Problems) and len(found) == 36
+    problems = [problem_of(item.question.gold)[0] for item in found.items]
+    assert {split_of(problem, world) for problem in problems} == {"train"}
+    assert [problem.id for problem in problems] == table["problem_id"].tolist()
+    assert [len(item.images) for item in found.items[:2]] == [0, 1]
+    assert "level 'hard': 6 train problems" in capsys.readouterr().out
+
+
+def test_a_level_with_too_few_problems_gives_all_it_has():
+    table = draw_table(load_world(), "train", ["easy"], ["text"], 500, seed=1)
+    assert 300 < len(table) < 500 and table["problem_id"].is_unique
+
+
+@pytest.mark.parametrize("change", [{"target": 51}, {"level": "hard"}, {"numbers": [[3, 60]]}])
+def test_problems_of_another_world_are_refused(change):
+    table = draw_table(load_world(), "train", ["easy"], ["text"], 1, seed=1)
+    with pytest.raises(UserError, match=r"here: problem .*is none of this world"):
+        world_problems(table.assign(**change), load_world(), 1, "here")

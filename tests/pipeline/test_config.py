@@ -12,8 +12,8 @@ from ares.benchmarks.registry import REGISTRY, TRAINING_DATA, load_registry
 from ares.config import Teacher, load_config, scales
 from ares.errors import UserError
 from ares.method.presets import PRESETS
-from ares.paperscale.train import vllm_arguments
 from ares.paths import CONFIG, ROOT
+from ares.training.run import vllm_arguments
 from tests.configs import changed
 
 SCALES = [name for name in scales() if load_config(name).of_data_sets]

@@ -1,0 +1,113 @@
+"""Teachers behind an endpoint: manners, budgets, answers that are kept, and what is no trace."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+from PIL import Image
+
+from ares.backends.chat_format import openai_messages
+from ares.coldstart.teachers import Manner, teacher_choice
+from ares.errors import UserError
+from ares.world.items import countdown_item
+from ares.world.problem import Problem
+from ares.world.prompts import picture
+from tests.backends.stub import Answer, Stub, status
+from tests.coldstart.scenes import asked, taught
+
+RIGHT = "<think> guess </think> \\boxed{ 3 + 2 = 5 }"
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def served(**options) -> Stub:
+    return Stub(lambda body: Answer("\\boxed{ 3 + 2 = 5 }", "guess"), **options)
+
+
+def test_every_manner_is_asked_every_time_and_thought_is_put_before_the_answer(
+    tmp_path, model_folder
+):
+    with served() as server:
+        scale = taught(tmp_path, model_folder, server.url, temperatures=[0.5, 1.0], traces=2)
+        kept, left_out = asked(tmp_path, scale)
+    sent = {(body["reasoning_effort"], body["temperature"]) for _, _, body in server.requests}
+    assert sent == {(effort, t) for effort in ("low", "high") for t in (0.5, 1.0)}
+    assert len(server.requests) == 2 * 2 * 2 * 2  # presentations, efforts, temperatures, traces
+    # All say the same here, and a pool holds a text once per prompt.
+    assert kept[["presentation", "habit", "text"]].to_numpy().tolist() == [
+        ["text", "m, effort low, temperature 0.5", RIGHT],
+        ["image", "m, effort low, temperature 0.5", RIGHT],
+    ]
+    assert left_out == {"said before": 14}
+
+
+def test_options_that_are_not_wanted_are_not_sent(tmp_path, model_folder):
+    with served() as server:
+        asked(tmp_path, taught(tmp_path, model_folder, server.url, efforts=[], temperatures=[]))
+    sent = {name for _, _, body in server.requests for name in body}
+    assert "seed" in sent and not sent & {"temperature", "top_p", "reasoning_effort"}
+
+
+def test_a_budget_stops_the_asking_and_the_next_run_goes_on_from_there(tmp_path, model_folder):
+    with served() as server:
+        kept, left_out = asked(
+            tmp_path, taught(tmp_path, model_folder, server.url, efforts=["low"], max_requests=1)
+        )
+        assert kept["presentation"].tolist() == ["text", "image"] and not left_out
+        assert len(server.requests) == 2  # a budget for each teacher
+        few = taught(tmp_path, model_folder, server.url, efforts=["low", "high"], max_requests=1)
+        for number in (4, 4):
+            asked(tmp_path, few)
+            assert len(server.requests) == number
+
+
+def test_what_a_budget_leaves_open_is_told(tmp_path, model_folder):
+    with served() as server:
+        scale = taught(tmp_path, model_folder, server.url, traces=3, max_requests=2)
+        _, left_out = asked(tmp_path, scale)
+    told = [why for why in left_out if "budget of 2 requests is spent" in why]
+    assert told and all("run again" in why for why in told)
+    assert len(server.requests) == 2 * 2  # of each teacher
+
+
+def test_replies_that_were_cut_are_no_traces(tmp_path, model_folder):
+    cut = Answer("\\boxed{ 3 + 2 = 5 }", "guess", finish="length")
+    with Stub(lambda body: cut) as server:
+        kept, left_out = asked(tmp_path, taught(tmp_path, model_folder, server.url))
+    assert kept.empty and left_out == {"ended by 'length'": 4}
+
+
+def test_a_refused_key_ends_the_step(tmp_path, model_folder):
+    with (
+        served(trouble=lambda body, time: status(401, "bad key")) as server,
+        pytest.raises(UserError, match="HTTP 401"),
+    ):
+        asked(tmp_path, taught(tmp_path, model_folder, server.url))
+
+
+def test_a_picture_travels_as_a_data_url():
+    problem = Problem((2, 3), 5)
+    system, user = openai_messages(countdown_item(problem, "image", look=7).messages)
+    assert system["role"] == "system" and system["content"][0]["type"] == "text"
+    image, text = user["content"]
+    head, data = image["image_url"]["url"].split(",")
+    assert head == "data:image/png;base64" and image["type"] == "image_url"
+    sent = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert sent.tobytes() == picture(problem, 7).tobytes()
+    assert text == {"type": "text", "text": "cards target 5"}
+
+
+def test_a_plain_manner_changes_nothing():
+    assert (Manner(None, 1.0).extra_body, Manner().name) == ({}, "")
+
+
+def test_a_teacher_without_a_name_is_refused(tmp_path, model_folder):
+    scale = taught(tmp_path, model_folder, "http://127.0.0.1:1/v1", text={"url": "http://a/v1"})
+    with pytest.raises(UserError, match=r"cold_start\.teachers\.text: has a url and no model"):
+        teacher_choice(scale, "text")
+    assert teacher_choice(taught(tmp_path, model_folder, "", efforts=[]), "pictures") is None

@@ -1,0 +1,8 @@
+"""Choose the problems of the cold start, or the prompts of AEPO."""
+
+from ares.io import write_table
+from ares.problems import choose_problems
+from ares.steps import step
+
+with step(snakemake) as scale:
+    write_table(snakemake.output[0], choose_problems(scale, snakemake.wildcards.use))
