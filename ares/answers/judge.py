@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ares.answers.base import RIGHT, UNGRADABLE, WRONG, Grade, Question
 from ares.backends.base import Backend, Decoding, Failure, Request, Response
+from ares.backends.store import Kept
 
 #: Characters of an answer, and of a question, that a judge sees.
 LONGEST = 500
@@ -48,7 +49,7 @@ class ModelJudge:
         decoding: greedy and short by default; a model that thinks aloud needs more tokens.
     """
 
-    backend: Backend
+    backend: Backend | Kept
     decoding: Decoding = ONE_WORD
 
     def ask_many(self, answers: Iterable[tuple[Question, str]]) -> list[Grade]:

@@ -73,8 +73,10 @@ def status_of(action: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (typer.TyperException, *MENDABLE) as error:
-        cli = isinstance(error, typer.TyperException)
-        told = error.format_message() if cli else message(error)
+        if isinstance(error, typer.TyperException):
+            told: str | None = error.format_message()
+        else:
+            told = message(error)
         if told is None:
             raise
         tell(told)

@@ -36,7 +36,7 @@ def compare(
     promises = {manifest["reproducible"] for manifest in manifests}
     promise = "bytes" if promises == {"bytes"} else "tolerance"
     differ = same_bytes if promise == "bytes" else within_tolerance
-    compared, differences = differ(*manifests, *paths)
+    compared, differences = differ(manifests[0], manifests[1], one, other)
     for line in differences:
         print(line)
     if differences:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ares.config import PAPER, load_config
 from ares.errors import UserError
@@ -65,7 +65,7 @@ def report(shape: ModelShape, inputs: Inputs, sources: dict[str, str]) -> str:
     lines += ["", *_time_lines(shape, inputs)]
     lines += ["", "Assumptions (change one with --set NAME=VALUE)"]
     for name, field in Inputs.model_fields.items():
-        value, told = getattr(inputs, name), field.json_schema_extra
+        value, told = getattr(inputs, name), cast("dict", field.json_schema_extra)
         source = sources.get(name, told["source"])
         lines.append(f"  {name:24} {value:>10,g}  {told['unit']} [{source}]")
     return "\n".join(lines)
