@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ares.analysis.paper_vs_code import DIFFERENCES, NUMBERS, render, smallest_inverting_target
+from ares.analysis.paper_vs_code import NUMBERS, render, smallest_inverting_target
 from ares.paths import ROOT
 
 
@@ -12,9 +12,9 @@ def test_the_committed_page_is_the_generated_one():
     assert page == render(pd.read_csv(NUMBERS))
 
 
-def test_every_difference_has_a_row_and_numbers_are_filled_in():
+def test_every_number_is_filled_in():
     rows = [line for line in render(pd.read_csv(NUMBERS)).splitlines() if line.startswith("| ")]
-    assert len(rows) == len(DIFFERENCES) + 1
+    assert len(rows) == 17
     assert not any("{" in row or "}" in row for row in rows)
     window = next(row for row in rows if row.startswith("| window |"))
     assert "62% of the HWE tokens of eq. 4" in window
