@@ -79,15 +79,9 @@ class Resampler:
 
     @classmethod
     def of(cls, rollouts: pd.DataFrame, config: Scale) -> Resampler:
-        """Resample the problems of a rollout table as a config says."""
-        drawn = config.bootstrap
-        return cls(
-            rollouts["problem_id"],
-            rollouts["level"],
-            drawn.resamples,
-            drawn.level,
-            config.seed,
-        )
+        """Resample the problems of a rollout table as a scale says."""
+        drawn, problems = config.bootstrap, rollouts["problem_id"]
+        return cls(problems, rollouts["level"], drawn.resamples, drawn.level, config.seed)
 
     def index(self, units: pd.Series) -> np.ndarray:
         """Number of the problem of every row.

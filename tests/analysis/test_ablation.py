@@ -10,10 +10,12 @@ from ares import paths
 from ares.analysis import ablation, ablation_words, levels
 from ares.analysis.findings import Run, load_rules
 from ares.analysis.findings.evaluation import test_difference as found_difference
+from ares.config import load_config
 from ares.errors import UserError
 from ares.io import read_table
+from tests.configs import changed
 
-CONFIG = {"bootstrap": {"resamples": 400, "level": 0.95}, "seed": 1}
+CONFIG = changed(load_config("smoke"), {"bootstrap.resamples": 400, "seed": 1})
 
 
 def model(arm: str, seed: int, right: dict[str, int], length: float = 50.0) -> pd.DataFrame:

@@ -9,11 +9,13 @@ import pytest
 
 from ares import paths
 from ares.analysis import benchmarks, paper_audit, paper_beside, paper_claims, paper_panels
+from ares.config import load_config
 from ares.errors import UserError
 from ares.figures import beside, text_table
 from ares.io import write_table
+from tests.configs import changed
 
-CONFIG = {"bootstrap": {"resamples": 200, "level": 0.95}, "seed": 1}
+CONFIG = changed(load_config("smoke"), {"bootstrap.resamples": 200, "seed": 1})
 
 
 def model(arm: str, seed: int, right: dict[str, int], length: float) -> pd.DataFrame:
