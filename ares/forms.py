@@ -1,13 +1,15 @@
-"""The forms of a run's tables: columns, what their values are, and what holds between columns.
+"""All tables of a run: columns, what their values are, what holds between them, how one is made.
 
 Columns that a form does not name may stand in a table: the full tables of a run and the compact
-ones of the repository have the same forms. `ares.tables` checks tables against them.
+ones of the repository have the same forms. `ares.tables` checks tables against them, the workflow
+asks which there are and what they are joined from, `ares.reference` what the compact ones keep.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,12 +38,26 @@ class Form:
     """Columns, those that tell one row from another, and what must hold between columns.
 
     empty: whether there may be no rows.
+    parts: what it is joined from: shards, runs, or tests of all models; "" if it is made at once.
+    data: whether scales whose material is data sets have it; world: those of the small world.
+    files: its names in the folder of a run; none: that of the form.
+    judged: whether findings are judged by it. timed: whether it holds wall times: other bytes in
+    every run.
+    left_out: columns that the repository's copy lacks. shortened: those whose entropies it rounds.
     """
 
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     rules: tuple[Callable[[pd.DataFrame], str], ...] = ()
     empty: bool = False
+    parts: Literal["", "shards", "runs", "models"] = ""
+    data: bool = False
+    world: bool = True
+    files: tuple[str, ...] = ()
+    judged: bool = False
+    timed: bool = False
+    left_out: tuple[str, ...] = ()
+    shortened: tuple[str, ...] = ()
 
 
 def _rule(what: str, holds: Callable[[pd.DataFrame], np.ndarray]) -> Callable[[pd.DataFrame], str]:
@@ -132,6 +148,9 @@ FORMS: dict[str, Form] = {
         },
         ("rollout_id",),
         (*_PROBLEM_RULES, VERDICT, LENGTHS),
+        parts="shards",
+        judged=True,
+        left_out=_LISTS,
     ),
     "tokens": Form(
         {
@@ -146,6 +165,9 @@ FORMS: dict[str, Form] = {
             "class_entropy": _NATS,
         },
         ("rollout_id", "position"),
+        judged=True,
+        left_out=("logprob",),
+        shortened=("entropy", "class_entropy"),
     ),
     "top_k": Form(
         {
@@ -166,16 +188,21 @@ FORMS: dict[str, Form] = {
             "causal": _FLAG,
         },
         ("rollout_id", "position"),
+        parts="shards",
+        judged=True,
     ),
     "pass_rates": Form(
         {**_PROBLEM, **_RATE, "n_tokens": _LENGTH},
         _ONE,
         (*_PROBLEM_RULES, AT_MOST, SHARE),
+        parts="shards",
     ),
     "pool": Form(
         {**_PROMPT, "habit": _TEXT, "trace": _NATURAL, "n_tokens": _COUNT},
         (*_ONE, "habit", "trace"),
         (ONE_LEVEL,),
+        parts="shards",
+        left_out=("numbers", "target", "text"),
     ),
     "selection": Form(
         {
@@ -192,8 +219,17 @@ FORMS: dict[str, Form] = {
     "steps": Form(
         {**_RUN, "metric": _TEXT, "bucket": _TEXT, "value": Column("number")},
         ("arm", "seed", "step", "metric", "bucket"),
+        parts="runs",
+        judged=True,
+        data=True,
     ),
-    "timings": Form({**_RUN, "phase": _TEXT, "seconds": _LENGTH}, ("arm", "seed", "step", "phase")),
+    "timings": Form(
+        {**_RUN, "phase": _TEXT, "seconds": _LENGTH},
+        ("arm", "seed", "step", "phase"),
+        parts="runs",
+        timed=True,
+        data=True,
+    ),
     "validation": Form(
         {
             **_RUN,
@@ -205,6 +241,7 @@ FORMS: dict[str, Form] = {
             "finished": _SHARE,
         },
         ("arm", "seed", "step", "level", "presentation"),
+        parts="runs",
     ),
     "trees": Form(
         {
@@ -219,6 +256,7 @@ FORMS: dict[str, Form] = {
         },
         ("arm", "seed", "step", "prompt_index", "rollout"),
         empty=True,
+        parts="runs",
     ),
     "evaluation": Form(
         {
@@ -235,9 +273,18 @@ FORMS: dict[str, Form] = {
         },
         ("arm", "seed", *_ONE),
         (ONE_LEVEL, AT_MOST),
+        parts="models",
+        judged=True,
+        shortened=("entropy",),
     ),
     # Of a paper scale, whose problems are rows of data sets.
-    "paper_problems": Form(_ITEM, ("source", "row")),
+    "paper_problems": Form(
+        _ITEM,
+        ("source", "row"),
+        data=True,
+        world=False,
+        files=("problems/cold-start", "problems/aepo"),
+    ),
     "paper_pass_rates": Form(
         {
             "source": _TEXT,
@@ -248,13 +295,56 @@ FORMS: dict[str, Form] = {
         },
         ("source", "problem_id"),
         (AT_MOST, SHARE),
+        data=True,
+        world=False,
+        files=("pass_rates",),
+        parts="shards",
     ),
-    "paper_pool": Form({**_ITEM, **_TRACE}, ("source", "row", "habit", "trace")),
+    "paper_pool": Form(
+        {**_ITEM, **_TRACE},
+        ("source", "row", "habit", "trace"),
+        data=True,
+        world=False,
+        files=("pool",),
+        parts="shards",
+    ),
     "paper_selection": Form(
         {"curation": _TEXT, **_ITEM, **_PLACE, "habit": _TEXT, "text": _TEXT, "n_tokens": _COUNT},
         ("curation", "source", "row", "habit", "text"),
+        data=True,
+        world=False,
+        files=("selection",),
+    ),
+    "losses": Form(
+        {"step": _COUNT, "loss": Column("number"), "lr": Column("number", low=0)},
+        ("curation", "step"),
+        data=True,
+        world=False,
+        files=("losses/adacs", "losses/cs-vanilla"),
+    ),
+    "scores": Form(
+        {"model": _TEXT, "benchmark": _TEXT, "metric": _TEXT, "score": Column("number", 0, 100)},
+        ("model", "benchmark", "metric"),
+        data=True,
+        world=False,
+        parts="models",
     ),
 }
+
+
+def tables_of(data: bool) -> dict[str, Form]:
+    """The tables that a scale makes, by the names of their files without the ending.
+
+    Args:
+        data: whether the material is data sets; else it is the small world.
+
+    >>> [name for name, form in tables_of(data=True).items() if form.parts == "runs"]
+    ['steps', 'timings']
+    """
+    made = {name: form for name, form in FORMS.items() if (form.data if data else form.world)}
+    return {file: form for name, form in made.items() for file in form.files or (name,)}
+
+
 #: Columns that only a run's own tables have.
 FULL = {
     "token_ids": Column("integers", low=0),

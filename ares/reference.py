@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ares.errors import UserError, one_line
+from ares.forms import tables_of
 from ares.io import PARQUET, atomic_path, read_table, write_text
 from ares.paths import resolve
 from ares.versions import numbered
@@ -34,19 +35,9 @@ from ares.versions import numbered
 DIGITS, DECIMALS = 11, 3
 #: What all files together may take, in bytes.
 LIMIT = 4 * 2**20
-TABLES = (
-    *("problems", "rollouts", "tokens", "top_k", "causal", "pass_rates", "pool", "selection"),
-    *("steps", "timings", "validation", "trees", "evaluation"),
-)
+TABLES = tables_of(data=False)
 #: Files beside the tables, kept as they are.
 OTHERS = ("findings.csv", "manifest.json")
-_LEFT_OUT = {
-    "rollouts": ["token_ids", "entropy", "logprob"],
-    "tokens": ["logprob"],
-    "pool": ["numbers", "target", "text"],
-}
-#: Columns whose values keep `DIGITS`; they compress best byte by byte.
-_SHORTENED = {"tokens": ["entropy", "class_entropy"], "evaluation": ["entropy"]}
 
 
 def write_reference(results: Path, out: Path) -> None:
@@ -55,9 +46,9 @@ def write_reference(results: Path, out: Path) -> None:
     Raises:
         UserError: a table is missing, or the files take more than `LIMIT` together.
     """
-    for name in TABLES:
+    for name, form in TABLES.items():
         table = read_table(results / f"{name}.parquet")
-        write_compact(out / f"{name}.parquet", compact(name, table), _SHORTENED.get(name, []))
+        write_compact(out / f"{name}.parquet", compact(name, table), list(form.shortened))
     for name in OTHERS:
         copy(results / name, out / name)
     names = [*(f"{name}.parquet" for name in TABLES), *OTHERS]
@@ -88,11 +79,12 @@ def compact(name: str, table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: it lacks a column of those.
     """
-    lacking = {*_LEFT_OUT.get(name, []), *_SHORTENED.get(name, [])} - set(table.columns)
+    form = TABLES[name]
+    lacking = {*form.left_out, *form.shortened} - set(table.columns)
     if lacking:
         raise UserError(f"{name}: has no column {', '.join(sorted(lacking))}; make the table again")
-    table = table.drop(columns=_LEFT_OUT.get(name, []))
-    for column in _SHORTENED.get(name, []):
+    table = table.drop(columns=list(form.left_out))
+    for column in form.shortened:
         table[column] = shorten(table[column].to_numpy())
     if name == "tokens":
         for column in table.columns[table.columns.str.startswith("p_")]:

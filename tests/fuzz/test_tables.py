@@ -46,6 +46,19 @@ TABLES = {
     ),
 }
 TABLES |= {
+    "losses": pd.DataFrame(
+        {"step": [1, 2], "loss": [2.5, 1.25], "lr": [1e-4, 0.0], "curation": "adacs"}
+    ),
+    "scores": pd.DataFrame(
+        {
+            "model": ["base", "adacs"],
+            "benchmark": "math500",
+            "metric": "accuracy",
+            "score": [0, 50.0],
+        }
+    ),
+}
+TABLES |= {
     name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS)
     for name in sorted(FORMS.keys() - TABLES.keys())
 }

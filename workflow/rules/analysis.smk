@@ -128,7 +128,7 @@ rule evaluate:
 rule findings:
     """Judge the paper's findings by the rule book."""
     input:
-        tables=[f"{RESULTS}/{table}.parquet" for table in JUDGED],
+        tables=[f"{RESULTS}/{table}.parquet" for table, form in TABLES.items() if form.judged],
         rules="config/findings.yaml",
         paper=sorted(str(path) for path in Path("data/paper").glob("*.csv")),
         sources=script_sources("findings"),

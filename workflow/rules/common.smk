@@ -21,6 +21,7 @@ from snakemake.exceptions import WorkflowError
 from ares.base.settings import load_base_config
 from ares.config import Gpus, Launch, Scale, config_path, load_config
 from ares.errors import UserError
+from ares.forms import tables_of
 from ares.locks import end_jobs, job_prefix, owner, take
 from ares.method.presets import FILE, preset
 
@@ -123,23 +124,9 @@ RUNS = {f"{arm}-s{seed}": (arm, seed) for arm, entry in ARMS.items() for seed in
 MODELS = {**{name: (name, 0) for name in ("base", *CURATIONS)}, **RUNS}
 
 
-# What a scale makes: tables that every run writes; those that findings are judged by; all there
-# are. Files of times differ from run to run, so the manifest lists them without a hash.
-if REAL:
-    RUN_TABLES = ("steps", "timings")
-    TABLES = (
-        *("problems/cold-start", "problems/aepo", "pass_rates", "pool", "selection"),
-        *(f"losses/{curation}" for curation in CURATIONS),
-        *(*RUN_TABLES, "scores"),
-    )
-else:
-    RUN_TABLES = ("steps", "timings", "validation", "trees")
-    JUDGED = ("rollouts", "tokens", "causal", "steps", "evaluation")
-    TABLES = (
-        *("problems", "rollouts", "tokens", "top_k", "causal", "pass_rates", "pool", "selection"),
-        *(*RUN_TABLES, "evaluation"),
-    )
-TIMED_TABLES = ("timings",)
+# The tables that a scale makes; those that every run writes.
+TABLES = tables_of(data=REAL)
+RUN_TABLES = [table for table, form in TABLES.items() if form.parts == "runs"]
 
 
 def settings(*keys: str, **others: object) -> str:
@@ -158,11 +145,6 @@ def settings(*keys: str, **others: object) -> str:
         for key in keys
     }
     return json.dumps({**named, **others})
-
-
-def parts(folder: str, numbers: object) -> list[str]:
-    """Return the files of a table that is made in parts."""
-    return [f"{RESULTS}/{folder}/{number}.parquet" for number in numbers]
 
 
 def model_folder(name: str) -> str:
@@ -239,20 +221,22 @@ def digest(text: str) -> str:
 
 
 THREADS = {"training": 8, "sampling": 4} if REAL else {"training": 1, "sampling": 1}
-# The files that a table is joined from.
-SHARDS = range(SCALE.cold_start.shards)
-PARTS = {
-    **{table: parts(table, SHARDS) for table in ("pass_rates", "pool")},
-    **{table: [f"{RESULTS}/runs/{run}/{table}.parquet" for run in RUNS] for table in RUN_TABLES},
-}
-if REAL:
-    tests = [f"{model}/{name}" for model in MODELS for name in SCALE.evaluation.benchmarks]
-    PARTS["scores"] = parts("scores", tests)
-else:
-    PARTS |= {
-        table: parts(table, range(getattr(SCALE, table).shards)) for table in ("rollouts", "causal")
-    }
-    PARTS["evaluation"] = parts("evaluations", MODELS)
+
+
+def parts_of(table: str, kind: str) -> list[str]:
+    """Return the files that a table is joined from: of its shards, of all runs, of all models."""
+    if kind == "shards":
+        section = getattr(SCALE, table, SCALE.cold_start)  # rollouts and causal labels have theirs
+        return [f"{RESULTS}/{table}/{shard}.parquet" for shard in range(section.shards)]
+    if kind == "runs":
+        return [f"{RESULTS}/runs/{run}/{table}.parquet" for run in RUNS]
+    if REAL:
+        names = SCALE.evaluation.benchmarks
+        return [f"{RESULTS}/scores/{model}/{name}.parquet" for model in MODELS for name in names]
+    return [f"{RESULTS}/evaluations/{model}.parquet" for model in MODELS]
+
+
+PARTS = {table: parts_of(table, form.parts) for table, form in TABLES.items() if form.parts}
 # Notebooks that follow.
 FOLLOWING = ["11_benchmarks"] if REAL else list(NOTEBOOKS)
 

@@ -54,7 +54,7 @@ rule manifest:
     params:
         benchmarks=f"{RESULTS}/benchmarks",
         timed=[
-            *(f"{RESULTS}/{table}.parquet" for table in TIMED_TABLES),
+            *(f"{RESULTS}/{table}.parquet" for table, form in TABLES.items() if form.timed),
             *(file for notebook in FOLLOWING for file in figure_files(notebook, "timed")),
         ],
         settings=settings(*Scale.model_fields),
