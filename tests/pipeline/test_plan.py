@@ -25,7 +25,7 @@ def snakemake(*arguments: str, folder: Path = paths.ROOT) -> subprocess.Complete
     """Snakemake's planner, with no way to the hub."""
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=120,
+        cwd=folder, capture_output=True, text=True, timeout=600,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
 

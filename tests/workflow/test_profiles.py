@@ -26,7 +26,7 @@ def rules() -> set[str]:
     for scale in ("laptop", "paper-7b"):
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--list-rules", "--config", f"scale={scale}"],
-            cwd=paths.ROOT, capture_output=True, text=True, timeout=120,
+            cwd=paths.ROOT, capture_output=True, text=True, timeout=600,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         found |= set(re.findall(r"^(\w+)(?: \(|$)", done.stdout, re.MULTILINE))
