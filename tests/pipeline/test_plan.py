@@ -143,8 +143,8 @@ def test_what_is_launched_on_gpus_counts_them():
     files = [paths.ROOT / f"workflow/rules/{name}.smk" for name in ("training", "benchmarks")]
     rules = "".join(file.read_text(encoding="utf-8") for file in files)
     for body in re.split(r"\n *rule ", rules)[1:]:
-        gpu = re.search(r'gpu=GPUS\["(\w+)"\]', body)
-        launch = re.search(r'launch=LAUNCH\["(\w+)"\]', body)
+        gpu = re.search(r"gpu=GPUS\.(\w+)", body)
+        launch = re.search(r"launch=LAUNCH\.(\w+)", body)
         assert (gpu and gpu[1]) == (launch and launch[1]), body
         found.setdefault(gpu[1] if gpu else "", set()).add(body.split(":")[0])
     assert found["training"] == {"sft", "train"}
