@@ -35,7 +35,7 @@ from ares.config import load_config
 from ares.method.presets import preset
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
-from ares.training.arguments import Schedule, grpo_config
+from ares.training.arguments import grpo_config
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.rollouts import EngineSampler
 from ares.training.trainer import AEPOTrainer
@@ -121,25 +121,22 @@ def trainer_draws(trainer: GRPOTrainer) -> bool:
 def trainers(options: argparse.Namespace, folder: str) -> dict[str, GRPOTrainer]:
     """The three trainers, alike but for what their names say."""
     settings, config, world = preset("ares"), load_config("laptop"), load_world()
-    schedule = Schedule.of(
-        config["aepo"]
-        | {"steps": options.batches + 1, "prompts": options.prompts, "updates": options.updates}
-        | {"lr": 0.0, "max_new_tokens": options.tokens}
-    )
-    levels = config["problems"]["levels"]
+    sizes = {"steps": options.batches + 1, "prompts": options.prompts, "updates": options.updates}
+    aepo = config.aepo.model_copy(update={**sizes, "lr": 0.0, "max_new_tokens": options.tokens})
+    levels = config.problems.levels
     table = draw_table(world, "train", levels, ["text"], 200, 0)
-    data = prompt_dataset(world_problems(table, world, 0), schedule.steps * schedule.prompts, 0)
+    data = prompt_dataset(world_problems(table, world, 0), aepo.steps * aepo.prompts, 0)
     reward = Verifier(Grader())
 
     def build(name: str) -> GRPOTrainer:
         model, processor = load_policy(options.model)
         quiet = {"save_strategy": "no", "logging_strategy": "no"}
-        args = grpo_config(settings, schedule, f"{folder}/{name}", 0, **quiet)
+        args = grpo_config(settings, aepo, f"{folder}/{name}", 0, **quiet)
         if name == "stock":
             return GRPOTrainer(
                 model, reward, args=args, train_dataset=data, processing_class=processor
             )
-        as_run = {"sampler": EngineSampler(), "tokens_per_pass": config["aepo"]["tokens_per_pass"]}
+        as_run = {"sampler": EngineSampler(), "tokens_per_pass": aepo.tokens_per_pass}
         return AEPOTrainer(
             model, settings, reward, args, data, processing_class=processor,
             **(as_run if name == "ares" else {}),

@@ -5,13 +5,13 @@ TRL's `delta` bounds the ratio from above; together with its clip range that is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from trl import GRPOConfig
 
+from ares.config import Aepo
 from ares.errors import UserError
 from ares.method.presets import MethodSettings
 
@@ -19,34 +19,9 @@ from ares.method.presets import MethodSettings
 _LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Sizes and rates of a run; what they mean stands in `ares.config.Aepo`.
-
-    steps: batches of rollouts. updates: optimizer steps per batch. micro_batches: forward passes
-    per update. checkpoint_every: batches between resumable states.
-    """
-
-    steps: int
-    prompts: int
-    updates: int
-    micro_batches: int
-    lr: float
-    warmup: float
-    weight_decay: float
-    max_grad_norm: float
-    max_new_tokens: int
-    checkpoint_every: int
-
-    @classmethod
-    def of(cls, aepo: dict[str, Any]) -> Schedule:
-        """The schedule in the `aepo` section of a scale."""
-        return cls(**{name: aepo[name] for name in cls.__dataclass_fields__})
-
-
 def grpo_config(
     settings: MethodSettings,
-    schedule: Schedule,
+    aepo: Aepo,
     output_dir: str | Path,
     seed: int,
     processes: int = 1,
@@ -56,7 +31,7 @@ def grpo_config(
 
     Args:
         settings: of the method.
-        schedule: of the run; its prompts are those of all processes together.
+        aepo: sizes and rates of the run; its prompts are those of all processes together.
         output_dir: where checkpoints go.
         seed: of the run.
         processes: that train together.
@@ -65,23 +40,23 @@ def grpo_config(
     Raises:
         UserError: a group of one rollout, or a batch that can't be split as asked.
     """
-    group, parts = settings.group_size, processes * schedule.updates * schedule.micro_batches
+    group, parts = settings.group_size, processes * aepo.updates * aepo.micro_batches
     if group < 2:
         raise UserError(f"group_size={group}: a group needs at least 2 rollouts to be compared")
-    if schedule.prompts % processes:
+    if aepo.prompts % processes:
         raise UserError(
-            f"{schedule.prompts} prompts on {processes} processes: groups stay whole on a process, "
+            f"{aepo.prompts} prompts on {processes} processes: groups stay whole on a process, "
             "so aepo.prompts must be a multiple of the processes"
         )
-    rollouts = schedule.prompts * group
+    rollouts = aepo.prompts * group
     if rollouts % parts:
         raise UserError(
-            f"{rollouts} rollouts a batch ({schedule.prompts} prompts x {group}) can't be split "
+            f"{rollouts} rollouts a batch ({aepo.prompts} prompts x {group}) can't be split "
             f"into {parts} equal parts (processes x updates x micro_batches): change aepo.prompts "
             "or aepo.updates"
         )
     on_gpu = torch.cuda.is_available()
-    updates = schedule.steps * schedule.updates
+    updates = aepo.steps * aepo.updates
     arguments: dict[str, Any] = {
         "output_dir": str(output_dir),
         "seed": seed,
@@ -100,18 +75,18 @@ def grpo_config(
         "use_bias_correction_kl": False,
         # --- the schedule
         "per_device_train_batch_size": rollouts // parts,
-        "gradient_accumulation_steps": schedule.micro_batches,
-        "steps_per_generation": schedule.updates * schedule.micro_batches,
+        "gradient_accumulation_steps": aepo.micro_batches,
+        "steps_per_generation": aepo.updates * aepo.micro_batches,
         "max_steps": updates,
-        "max_completion_length": schedule.max_new_tokens,
-        "learning_rate": schedule.lr,
+        "max_completion_length": aepo.max_new_tokens,
+        "learning_rate": aepo.lr,
         "lr_scheduler_type": "constant_with_warmup",
-        "warmup_steps": round(schedule.warmup * updates),
-        "weight_decay": schedule.weight_decay,
-        "max_grad_norm": schedule.max_grad_norm,
+        "warmup_steps": round(aepo.warmup * updates),
+        "weight_decay": aepo.weight_decay,
+        "max_grad_norm": aepo.max_grad_norm,
         # --- states that can be resumed: only where a batch of rollouts has been used up
         "save_strategy": "steps",
-        "save_steps": schedule.checkpoint_every * schedule.updates,
+        "save_steps": aepo.checkpoint_every * aepo.updates,
         "save_total_limit": 2,
         # --- the rest
         "shuffle_dataset": False,  # the data come in the order in which they are used

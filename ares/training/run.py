@@ -23,7 +23,7 @@ from ares.model.save import save_plain
 from ares.problems import choose_problems, problems_of
 from ares.sampling.policy import load
 from ares.sampling.rollouts import Sampling, roll_out
-from ares.training.arguments import Schedule, grpo_config
+from ares.training.arguments import grpo_config
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.resuming import train_or_resume
 from ares.training.rollouts import EngineSampler
@@ -111,7 +111,7 @@ class Run:
         state: str | Path,
         grader: Grader,
     ) -> None:
-        aepo, schedule = scale.aepo, Schedule.of(scale.aepo)
+        aepo = scale.aepo
         self.arm, self.seed, self.start = arm, seed, start
         given = {"group_size": aepo.rollouts, "temperature": aepo.temperature, "top_p": aepo.top_p}
         given = {name: value for name, value in given.items() if value is not None}
@@ -120,7 +120,7 @@ class Run:
         processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
         model, processor, _ = load(scale, str(start), device="cpu")
         problems, pictures = problems_of(scale, prompts, "the prompts"), reads_pictures(processor)
-        count = schedule.steps * schedule.prompts
+        count = aepo.steps * aepo.prompts
         verifier = Verifier(grader)
         more: dict[str, Any] = {}
         if scale.of_data_sets:
@@ -136,7 +136,7 @@ class Run:
             model,
             settings,
             verifier,
-            grpo_config(settings, schedule, state, seed, processes, **changes),
+            grpo_config(settings, aepo, state, seed, processes, **changes),
             prompt_dataset(problems, count, seed, pictures),
             fresh=prompt_dataset(problems, count, seed + _FRESH, pictures),
             refill_rounds=aepo.refill_rounds,

@@ -16,13 +16,13 @@ import torch
 from transformers import PrinterCallback
 
 from ares.answers.grader import Grader
-from ares.config import Scale, load_config
+from ares.config import Aepo, Scale, load_config
 from ares.items import Problems
 from ares.method.presets import preset
 from ares.model.load import load_policy
 from ares.problems import choose_problems
 from ares.seeds import row_seed
-from ares.training.arguments import Schedule, grpo_config
+from ares.training.arguments import grpo_config
 from ares.training.data import prompt_dataset, text_of
 from ares.training.rollouts import RolloutGroup
 from ares.training.run import Arm, Run
@@ -31,13 +31,18 @@ from ares.world.items import draw_table, world_problems
 from ares.world.settings import load_world
 from tests.configs import changed
 
-SCHEDULE = Schedule(
-    steps=2, prompts=2, updates=1, micro_batches=1, lr=1e-3, warmup=0.0, weight_decay=0.01,
-    max_grad_norm=1.0, max_new_tokens=16, checkpoint_every=1,
+SCHEDULE = Aepo(
+    steps=2, prompts=2, updates=1, lr=1e-3, warmup=0.0, max_new_tokens=16, checkpoint_every=1,
+    arms={"ares": {"seeds": (1,)}},
 )  # fmt: skip
 BOTH = ("text", "image")
 #: For comparisons up to rounding: AdamW turns a gradient that is nothing but rounding into a step.
 SGD = {"optim": "sgd", "learning_rate": 0.1}
+
+
+def scheduled(**changes: Any) -> Aepo:
+    """The short schedule with other sizes or rates."""
+    return SCHEDULE.model_copy(update=changes)
 
 
 def settings(name: str, **changes: Any):
@@ -105,7 +110,7 @@ def trainer(
     output_dir: str | Path,
     method: Any,
     verifier: Any = fixed_share,
-    schedule: Schedule = SCHEDULE,
+    schedule: Aepo = SCHEDULE,
     data: Any = None,
     processes: int = 1,
     seed: int = 3,
@@ -177,7 +182,7 @@ def outcome(name: str, folder: str | Path, output_dir: str | Path, processes: in
         others = {**others, "data": one_sided(3)}
     made = trainer(
         folder, output_dir, settings(base), sampler=FixedSampler(),
-        schedule=replace(SCHEDULE, steps=3, prompts=4), processes=processes, arguments=SGD,
+        schedule=scheduled(steps=3, prompts=4), processes=processes, arguments=SGD,
         **others,
     )  # fmt: skip
     made.train()

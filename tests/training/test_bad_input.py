@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -67,7 +66,7 @@ def test_a_batch_in_which_every_group_is_dropped(scenes, lively_folder, tmp_path
     made = scenes.trainer(
         lively_folder, tmp_path, scenes.settings(name),
         lambda completions, **columns: [verdict] * len(completions),
-        sampler=scenes.FixedSampler(), schedule=replace(scenes.SCHEDULE, weight_decay=0.0),
+        sampler=scenes.FixedSampler(), schedule=scenes.scheduled(weight_decay=0.0),
     )  # fmt: skip
     start = scenes.parameters(made).clone()
     made.train()
@@ -89,7 +88,7 @@ def test_a_refill_with_nothing_useful(scenes, lively_folder, tmp_path):
         lively_folder, tmp_path, scenes.settings("ares"),
         lambda completions, **columns: [0.0] * len(completions), refill_rounds=3,
         sampler=scenes.FixedSampler(), fresh=scenes.dataset(5, seed=6),
-        schedule=replace(scenes.SCHEDULE, steps=1),
+        schedule=scenes.scheduled(steps=1),
     )  # fmt: skip
     made.train()
     assert scenes.losses(made) == [0.0]
@@ -136,7 +135,7 @@ def short_groups(trainer, rows, key):
 def test_sizes_that_do_not_fit(scenes, tmp_path, group, sizes, processes, message):
     with pytest.raises(UserError, match=message):
         grpo_config(
-            scenes.settings("ares", group_size=group), replace(scenes.SCHEDULE, **sizes),
+            scenes.settings("ares", group_size=group), scenes.scheduled(**sizes),
             tmp_path, 1, processes,
         )  # fmt: skip
 
@@ -161,7 +160,7 @@ def test_arguments_that_trl_could_not_run_the_method_with(
     with pytest.raises(UserError, match=message):
         scenes.trainer(
             lively_folder, tmp_path, method, arguments=arguments,
-            schedule=replace(scenes.SCHEDULE, updates=2), **options,
+            schedule=scenes.scheduled(updates=2), **options,
         )  # fmt: skip
 
 

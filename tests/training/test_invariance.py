@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 import pytest
 import torch
@@ -32,7 +30,7 @@ def train(scenes, folder, path, name, **options):
     arguments = {**scenes.SGD, "learning_rate": 0.01}
     made = scenes.trainer(
         folder, path, scenes.settings(name, **changes), sampler=scenes.FixedSampler(),
-        schedule=replace(scenes.SCHEDULE, **schedule), arguments=arguments, **options,
+        schedule=scenes.scheduled(**schedule), arguments=arguments, **options,
     )  # fmt: skip
     gradients = Gradients()
     made.add_callback(gradients)

@@ -37,7 +37,7 @@ BUCKET = torch.tensor([0, 1, 2, 2])
 
 def prepared(scenes, folder, path, method, updates=1):
     """A trainer in the middle of a step, whose model says what we want it to say."""
-    schedule = replace(scenes.SCHEDULE, updates=updates)
+    schedule = scenes.scheduled(updates=updates)
     made = scenes.trainer(folder, path, method, schedule=schedule, sampler=scenes.FixedSampler())
     made.model.train()
     made.current_gradient_accumulation_steps = 1

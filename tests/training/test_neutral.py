@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from transformers import PrinterCallback
@@ -41,8 +39,8 @@ def test_neutral_settings_are_trl_bit_for_bit(
     scenes, lively_folder, tmp_path, average, updates, micro_batches, presentation
 ):
     method = scenes.settings("grpo", loss_average=average)
-    schedule = replace(
-        scenes.SCHEDULE, steps=3, updates=updates, micro_batches=micro_batches, max_new_tokens=12
+    schedule = scenes.scheduled(
+        steps=3, updates=updates, micro_batches=micro_batches, max_new_tokens=12
     )
     data = scenes.dataset(6, [presentation])
     ours = scenes.trainer(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ares.training.rollouts import FreshPrompts, RolloutGroup, refill
@@ -112,13 +110,13 @@ def test_a_trainer_learns_from_the_fresh_groups(scenes, lively_folder, tmp_path)
 
     def by_kind(completions, **columns):
         right = [0.0, 1.0] * (len(completions) // 2)
-        kinds = columns["presentation"]
-        return [v * (kind == "image") for v, kind in zip(right, kinds, strict=True)]
+        shown = columns["images"]
+        return [v * bool(images) for v, images in zip(right, shown, strict=True)]
 
     made = scenes.trainer(
         lively_folder, tmp_path, scenes.settings("ares"), by_kind, refill_rounds=2,
         sampler=scenes.FixedSampler(), data=data, fresh=fresh,
-        schedule=replace(scenes.SCHEDULE, steps=2),
+        schedule=scenes.scheduled(steps=2),
     )  # fmt: skip
     made.train()
     values = made.records.table().set_index(["metric", "bucket"])["value"]
