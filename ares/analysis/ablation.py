@@ -44,20 +44,11 @@ TABLE5 = {
     "cold start + entropy shaping": "ares-no-kl",
     "ARES-7B": "ares",
 }
+#: Our models by the paper's names in Table 4, and what the figures call them.
+MODELS = {"ARES-CS-Vanilla": "cs-vanilla", "ARES-CS-7B": "adacs", "ARES-RL-7B": "ares"}
+LABELS = {"base": "base", "cs-vanilla": "CS-Vanilla", "adacs": "CS (AdaCS)", "ares": "RL (ares)"}
 #: What a value can be.
 BOUNDS = {"accuracy": (0.0, 1.0), "length": (0.0, np.inf), "hwe": (0.0, np.inf)}
-#: Pairs of models that differ in one part (dapo and grpo: in all of DAPO): part, with, without.
-PARTS = (
-    ("dynamic KL", "ares", "ares-no-kl"),
-    ("dynamic KL, no entropy reward", "ares-no-entropy", "dapo"),
-    ("entropy reward", "ares", "ares-no-entropy"),
-    ("entropy reward, no KL", "ares-no-kl", "dapo"),
-    ("DAPO's changes to GRPO", "dapo", "grpo"),
-    ("everything but the cold start", "ares", "grpo"),
-    ("branching", "ares-branch", "ares"),
-    ("cold start by difficulty", "ares", "ares-from-vanilla"),
-    ("all of the training", "ares", "adacs"),
-)
 
 
 @dataclass(frozen=True)
@@ -110,6 +101,10 @@ class Evaluated:
         each = ", ".join(f"{number} {level}" for level, number in numbers.items())
         self.size = f"test problems: {each}, {evaluation['samples'].max()} samples each"
 
+    def presentations(self, level: str) -> list[str]:
+        """The presentations in which a level was tested."""
+        return [shown for own, shown in self.cells if own == level]
+
     def value(
         self, arm: str, column: str, level: str | None = None, presentation: str | None = None
     ) -> Found:
@@ -145,8 +140,11 @@ class Evaluated:
         """
         more = self._draws(of, column, level, presentation)
         less = self._draws(against, column, level, presentation)
+        # One model that training starts from stands against every run of an arm.
         if against in STARTS and less:
             less = dict.fromkeys(more, *less.values())
+        elif of in STARTS and more:
+            more = dict.fromkeys(less, *more.values())
         paired = {
             seed: (more[seed] - less[seed]) / (less[seed] if relative else 1)
             for seed in more
@@ -193,88 +191,3 @@ def _cells(rows: pd.DataFrame, level: str | None, presentation: str | None) -> p
     if level is not None:
         rows = rows[rows["level"] == level]
     return rows if presentation is None else rows[rows["presentation"] == presentation]
-
-
-def table5(tested: Evaluated, column: str, against: str = "grpo") -> pd.DataFrame:
-    """Every model by cell and on average, and its difference to one arm.
-
-    Args:
-        column: accuracy (fraction) or length (tokens).
-
-    Returns:
-        arm, cell ('easy text' ... or 'average'), kind ('value', or 'difference' on average only),
-        quantity, value, low, high, over, runs. An arm has no difference to itself.
-    """
-    rows = []
-    for arm in tested.arms:
-        for level, presentation in tested.cells:
-            found = tested.value(arm, column, level, presentation)
-            rows.append((arm, f"{level} {presentation}", "value", found))
-        rows.append((arm, "average", "value", tested.value(arm, column)))
-        if arm != against and against in tested.arms:
-            rows.append((arm, "average", "difference", _to_run(tested, arm, against, column)))
-    return pd.DataFrame(
-        [
-            {"arm": arm, "cell": cell, "kind": kind, "quantity": column, **found.as_row()}
-            for arm, cell, kind, found in rows
-        ]
-    )
-
-
-def _to_run(tested: Evaluated, arm: str, against: str, column: str) -> Found:
-    """Arm minus reference, also where the arm is one of the models that training starts from."""
-    if arm not in STARTS or against in STARTS:
-        return tested.difference(arm, against, column)
-    found = tested.difference(against, arm, column)
-    flipped = found.estimate
-    return Found(Estimate(-flipped.value, -flipped.high, -flipped.low), found.over, found.runs)
-
-
-def per_run_values(tested: Evaluated, column: str, against: str = "grpo") -> pd.DataFrame:
-    """The points behind `table5`: arm, kind, run (from 0), value; differences of arms alone."""
-    rows = [
-        (arm, kind, run, value)
-        for arm in tested.arms
-        for kind, reference in (("value", None), ("difference", against))
-        if kind == "value" or (arm != against and arm not in STARTS)
-        for run, value in enumerate(tested.per_run(arm, column, reference))
-    ]
-    return pd.DataFrame(rows, columns=["arm", "kind", "run", "value"])
-
-
-def parts(tested: Evaluated, column: str) -> pd.DataFrame:
-    """What one part of the method changes: `PARTS` whose two models there are, all cells pooled.
-
-    Returns:
-        part, model, without (arms), value, low, high, over, runs: the first minus the second.
-    """
-    rows = [
-        {"part": part, "model": of, "without": against}
-        | tested.difference(of, against, column).as_row()
-        for part, of, against in PARTS
-        if {of, against} <= set(tested.arms)
-    ]
-    columns = ["part", "model", "without", "value", "low", "high", "over", "runs"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def paper_curves(figure6: pd.DataFrame) -> pd.DataFrame:
-    """The paper's Fig. 6 as ours: arm, metric (accuracy: fraction, length: tokens), step, value.
-
-    It has no bands: low and high are NaN.
-    """
-    named = figure6.assign(arm=figure6["arm"].map(FIGURE6))
-    named = named.rename(columns={"response_length": "length"})
-    curves = named.melt(["arm", "step"], ["accuracy", "length"], "metric", "value")
-    return curves.assign(low=NAN, high=NAN)
-
-
-def paper_differences(table: pd.DataFrame, against: str = "grpo") -> pd.DataFrame:
-    """The paper's Table 5: arm, average (fraction), difference to the average of one arm."""
-    averages = table[table["benchmark"] == "Avg"]
-    arms = averages["setting"].map(TABLE5)
-    found = pd.DataFrame({"arm": arms, "average": averages["accuracy"] / 100}).reset_index(
-        drop=True
-    )
-    reference = found.loc[found["arm"] == against, "average"].item()
-    return found.assign(difference=found["average"] - reference)

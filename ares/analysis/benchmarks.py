@@ -25,8 +25,7 @@ import pandas as pd
 
 from ares import plotting
 from ares.analysis.ablation import NAN, Evaluated
-from ares.analysis.findings.evaluation import STARTS
-from ares.analysis.paper_audit import AVERAGE, paper
+from ares.analysis.paper_audit import AVERAGE, others, paper, wide
 from ares.analysis.training import arms_of
 from ares.benchmarks.registry import load_registry
 from ares.config import Scale
@@ -321,20 +320,70 @@ def change(
     models have none: the table does not hold the answers that would pair them.
     """
     if ours.tested is not None:
-        if of in STARTS and against not in STARTS:
-            found, sign = ours.tested.difference(against, of, quantity), -1
-        else:
-            found, sign = ours.tested.difference(of, against, quantity), 1
-        unit = sign * (100 if quantity == "accuracy" else 1)
-        low, high = sorted((unit * found.estimate.low, unit * found.estimate.high))
-        return {
-            "value": unit * found.estimate.value, "low": low, "high": high, "over": found.over,
-        }  # fmt: skip
+        found = ours.tested.difference(of, against, quantity)
+        unit = 100 if quantity == "accuracy" else 1
+        ends = {end: unit * getattr(found.estimate, end) for end in ("value", "low", "high")}
+        return {**ends, "over": found.over}
     rows = ours.of("benchmark")
     if benchmarks:
         rows = rows[rows["benchmark"].isin(list(benchmarks))]
-    wide = rows.pivot(index="benchmark", columns="arm", values=quantity)
-    pair = wide.reindex(columns=[of, against]).dropna()
+    table = rows.pivot(index="benchmark", columns="arm", values=quantity)
+    pair = table.reindex(columns=[of, against]).dropna()
     whole = not benchmarks or len(pair) == len(benchmarks)
     value = float((pair[of] - pair[against]).mean()) if len(pair) and whole else NAN
     return {"value": value, "low": NAN, "high": NAN, "over": "none"}
+
+
+def f12(ours: Measured, size: str) -> tuple[str, str, pd.DataFrame]:
+    """F12: ARES is the best open model of its size, wherever the paper's tables say so.
+
+    A part is a benchmark on which they do. It is reproduced (contradicted) if the interval of our
+    arm `ares` lies above (below) the score of the best other open model, as the paper prints it,
+    and undecided otherwise; of several runs, the interval is their range. A benchmark that was
+    asked in part is not judged: its first questions are no sample. The verdict follows from the
+    parts as in `config/findings.yaml`, and is `reproduced` only if no part is missing.
+
+    Args:
+        size: of our model: 3B, 7B, or "" where it has no counterpart in the paper.
+
+    Returns:
+        Verdict, why, and the parts: table, benchmark, best open, its score, ours, low, high,
+        verdict.
+    """
+    columns = ["table", "benchmark", "best", "score", "ours", "low", "high", "verdict"]
+    none = pd.DataFrame(columns=columns)
+    if ours.kind == EVALUATION:
+        why = "no benchmark of Tables 2 and 3 was run: Countdown is none of them"
+        return "not testable at this scale", why, none
+    if size not in ("3B", "7B"):
+        return "not testable", "our model has none of the sizes that the tables compare", none
+    own = ours.of("benchmark", arm="ares").set_index("benchmark")
+    rows, claimed = [], 0
+    for name in TABLES.values():
+        rest, ares = others(name, f"ARES-{size}"), wide(name).loc[f"ARES-{size}"]
+        best = ares.index[ares > rest.max()].drop(AVERAGE)
+        claimed += len(best)
+        for benchmark in best.intersection(own.index, sort=False):
+            found = own.loc[benchmark]
+            if found["n"] < found["of"]:
+                continue
+            score = rest[benchmark].max()
+            values = found["accuracy"], found["low"], found["high"]
+            verdict = "reproduced" if found["low"] > score else "undecided"
+            verdict = "contradicted" if found["high"] < score else verdict
+            place = paper(name)["source"].iloc[0]
+            rows.append((place, benchmark, rest[benchmark].idxmax(), score, *values, verdict))
+    parts = pd.DataFrame(rows, columns=columns)
+    count = parts["verdict"].value_counts()
+    held, against = (int(count.get(word, 0)) for word in ("reproduced", "contradicted"))
+    why = (
+        f"of {claimed} benchmarks on which ARES-{size} is best in the paper, {len(parts)} were "
+        f"asked whole; ours is above the best other open model on {held}, below it on {against}"
+    )
+    if parts.empty:
+        return "not testable", "no benchmark of Tables 2 and 3 was asked whole", parts
+    if held == claimed:
+        return "reproduced", why, parts
+    if against > held:
+        return "contradicted", why, parts
+    return ("partly" if held or against else "not at this scale"), why, parts

@@ -215,10 +215,3 @@ def source_of(name: str) -> str:
     'Table 3'
     """
     return paper(name)["source"].iloc[0]
-
-
-def summary(slips: pd.DataFrame) -> pd.DataFrame:
-    """How many numbers of each place have which verdict."""
-    counts = pd.crosstab(slips["where"], slips["verdict"]).reindex(slips["where"].unique())
-    found = ["agrees", "rounding", "another rule", "slip"]
-    return counts.reindex(columns=found, fill_value=0).reset_index().rename_axis(columns=None)

@@ -21,9 +21,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from pandas.io.formats.style import Styler
 
-from ares.analysis.paper_beside import RECOMPUTED
 from ares.plotting import PAGE
 
+#: The head of averages that follow from the other numbers of a row.
+RECOMPUTED = "Avg, recomputed"
 #: Columns of tables that are shown with two decimals.
 PRECISE = (RECOMPUTED, "recomputed", "difference", "tolerance")
 #: Behind a printed number that does not agree with the others, and behind an average with a gap.
