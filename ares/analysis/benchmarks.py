@@ -302,7 +302,7 @@ def caption(ours: Measured, settings: Scale) -> str:
     """
     if ours.kind == EVALUATION:
         over = "over problems (one model: thin) or over runs and problems (several)"
-        return f"{ours.size}. {settings['bootstrap']['level']:.0%} intervals {over}."
+        return f"{ours.size}. {settings.bootstrap.level:.0%} intervals {over}."
     over = "over questions (of several runs: lowest to highest); averages have none"
     return f"{ours.size}. 95% intervals {over}."
 

@@ -19,7 +19,9 @@ NAN = float("nan")
 
 
 def part(direction: str, bound: float = 0.0, minimum: float = 0.0) -> Part:
-    return Part("F1.x", "", {}, "problems", "", direction, bound, minimum, True, NAN)
+    about = {"id": "F1.x", "claim": "x is so", "quantity": {"name": "x"}, "unit": "tokens"}
+    about |= {"resample": "problems", "direction": direction}
+    return Part(**about, bound=bound, minimum=minimum)
 
 
 @pytest.mark.parametrize(
