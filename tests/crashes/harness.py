@@ -34,7 +34,7 @@ CONFIG = {
         "samples": 4,
         "max_new_tokens": 288,
         "size": 16,
-        "sft": {"epochs": 1, "batch": 8, "lr": 3e-4},
+        "sft": {"epochs": 1, "batch": 8, "lr": 3e-4, "schedule": "linear", "warmup": 0.0},
     },
     "aepo": {
         "steps": 3,

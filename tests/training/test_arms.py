@@ -12,9 +12,10 @@ from transformers import TrainerCallback
 
 from ares import paths
 from ares.config import load_config
-from ares.io import read_table
+from ares.io import read_table, write_table
 from ares.method.presets import PRESETS, preset
 from ares.model.load import load_policy
+from ares.problems import choose_problems
 from ares.training import run as module
 from tests.steps import launched
 
@@ -36,7 +37,9 @@ def config(scenes, tmp_path_factory) -> Path:
 def train(config: Path, arm: str, start: Path, out: Path) -> int:
     """The real step."""
     where = {"state": out / "state", "model_out": out / "model", "tables_out": out}
-    return launched("train", config=config, arm=arm, seed=1, start=start, **where)
+    prompts = out / "prompts.parquet"
+    write_table(prompts, choose_problems(load_config(config), "aepo"))
+    return launched("train", config=config, prompts=prompts, arm=arm, seed=1, start=start, **where)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def trained(scenes, config, lively_folder, tmp_path_factory) -> dict[str, Path]:
     """What the training step writes, by arm."""
     folders = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "verifier", lambda world: scenes.odd_length)
+        patch.setattr(module, "Verifier", lambda grader: scenes.odd_length)
         for arm in ARMS:
             folders[arm] = tmp_path_factory.mktemp(arm)
             assert train(config, arm, lively_folder, folders[arm]) == 0
