@@ -39,7 +39,7 @@ def step(snakemake: Any) -> Iterator[Scale]:
         try:
             with one_line():
                 yield load_config(snakemake.config["scale"])
-        except Exception:
+        except Exception:  # nothing is hidden: the traceback belongs into the log as well
             traceback.print_exc()
             raise SystemExit(1) from None
         finally:

@@ -76,7 +76,8 @@ def launched():
     given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
     tables = Path(given.get("--tables-out", "."))
     runs = [tables / f"{name}.parquet" for name in ("steps", "timings", "validation", "trees")]
-    named = [given[option] for option in ("--out", "--model-out") if option in given]
+    outputs = ("--out", "--model-out", "--losses-out")
+    named = [given[option] for option in outputs if option in given]
     make(named + runs * ("--tables-out" in given))
 
 
@@ -170,7 +171,7 @@ def snakemake(
 ) -> subprocess.CompletedProcess:
     return subprocess.run(
         command_line(folder, *arguments, scale=scale),
-        cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=250,
+        cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=900,
     )  # fmt: skip
 
 
@@ -206,9 +207,12 @@ def test_a_preset_more_reaches_no_run_and_a_changed_one_its_own(place):
     presets = place / "ares/method/presets.yaml"
     text = presets.read_text(encoding="utf-8")
     try:
+        # Notebooks compare presets, so they run again.
         presets.write_text(f"{text}  mine:\n    kl: [none, ours]\n", encoding="utf-8")
-        assert planned(place) == {}
-        presets.write_text(text.replace("[none, GRPO]", "[main_text, ours]"), encoding="utf-8")
+        rest = {"manifest", "findings_page", "all"}
+        assert {name for name in planned(place) if not name.startswith("notebook_")} <= rest
+        changed = text.replace('[0.2, "GRPO: symmetric"]', '[0.25, "GRPO: symmetric"]')
+        presets.write_text(changed, encoding="utf-8")
         assert planned(place)["train"] == 1
     finally:
         presets.write_text(text, encoding="utf-8")
