@@ -14,9 +14,8 @@ NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
 #: Lines of a code cell, blank ones not counted.
 LONGEST = 40
 #: The sections, in this order. Measurements and figures may come several times, one per topic.
-BEFORE = ["Question", "What the paper says", "Method"]
-#: Stands after the question, computed from the tables.
-ANSWER = "Answer"
+#: The answer is computed, from the tables.
+BEFORE = ["Question", "Answer", "What the paper says", "Method"]
 PAIR = ["Measurement", "Figure"]
 AFTER = ["What we conclude", "What we can't conclude"]
 #: Ends of a sentence: not the point of an abbreviation, nor that of a number.
@@ -74,9 +73,9 @@ def test_it_opens_with_its_title(cells):
 
 
 def test_it_has_the_sections_of_all_notebooks_in_their_order(cells):
-    headings = [heading for heading, _, _ in sections(cells) if heading != ANSWER]
-    assert headings[:3] == BEFORE and headings[-2:] == AFTER
-    between = [heading.split(":")[0] for heading in headings[3:-2]]
+    headings = [heading for heading, _, _ in sections(cells)]
+    assert headings[:4] == BEFORE and headings[-2:] == AFTER
+    between = [heading.split(":")[0] for heading in headings[4:-2]]
     assert between[0] == PAIR[0] and set(between) == set(PAIR)
 
 
@@ -103,6 +102,12 @@ def test_a_measurement_shows_numbers_and_a_figure_draws(cells):
             assert shown & {"stream", "text/html", "text/markdown"}, heading
         if heading.split(":")[0] == "Figure":
             assert "image/png" in shown, heading
+
+
+def test_the_answer_is_computed_and_has_a_number(cells):
+    (own,) = [own for heading, _, own in sections(cells) if heading == "Answer"]
+    shown = json.dumps([output for cell in own for output in cell["outputs"]])
+    assert re.search(r"\d", shown)
 
 
 def test_what_we_conclude_is_computed(cells):
