@@ -1,1 +1,1 @@
-"""The notebooks' figures: each function draws one from the tidy table that is saved beside it."""
+"""What several notebooks show alike: tables as figures, and controls under a figure."""
