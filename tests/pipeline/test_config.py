@@ -22,18 +22,18 @@ SCALES = [name for name in scales() if load_config(name).of_data_sets]
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_values_are_the_papers(scale):
     config = load_config(scale)
-    sft, aepo = config["cold_start"]["sft"], config["aepo"]
-    assert (sft["epochs"], sft["batch"], sft["max_length"], sft["lr"]) == (2, 256, 32768, 2e-5)
-    assert sft["freeze_vision"] is True
-    assert (config["cold_start"]["samples"], config["cold_start"]["size"]) == (8, 224_000)
-    assert (aepo["prompts"], aepo["rollouts"]) == (512, 8)
-    assert aepo["prompts"] / aepo["updates"] == 128
-    assert (aepo["lr"], aepo["weight_decay"]) == (1e-6, 1e-2)
-    assert (aepo["temperature"], aepo["top_p"]) == (1.0, 0.99)
-    assert (aepo["max_prompt_tokens"], aepo["max_new_tokens"]) == (4096, 16384)
+    sft, aepo = config.cold_start.sft, config.aepo
+    assert (sft.epochs, sft.batch, sft.max_length, sft.lr) == (2, 256, 32768, 2e-5)
+    assert sft.freeze_vision is True
+    assert (config.cold_start.samples, config.cold_start.size) == (8, 224_000)
+    assert (aepo.prompts, aepo.rollouts) == (512, 8)
+    assert aepo.prompts / aepo.updates == 128
+    assert (aepo.lr, aepo.weight_decay) == (1e-6, 1e-2)
+    assert (aepo.temperature, aepo.top_p) == (1.0, 0.99)
+    assert (aepo.max_prompt_tokens, aepo.max_new_tokens) == (4096, 16384)
     assert aepo.steps == 267 and aepo.data == ("virl39k",)
-    assert list(aepo["arms"]) == ["grpo", "dapo", "ares-no-kl", "ares-no-entropy", "ares"]
-    assert {entry.start for entry in aepo["arms"].values()} == {"adacs"}
+    assert list(aepo.arms) == ["grpo", "dapo", "ares-no-kl", "ares-no-entropy", "ares"]
+    assert {entry.start for entry in aepo.arms.values()} == {"adacs"}
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -47,13 +47,13 @@ def test_names_are_those_of_the_registries(scale):
     config = load_config(scale)
     assert config.training_data == (str(TRAINING_DATA.relative_to(ROOT)),)
     training, benchmarks = load_registry(TRAINING_DATA), load_registry(REGISTRY)
-    assert {*config["cold_start"]["data"], *config["aepo"]["data"]} <= training.keys()
-    asked = {*config["evaluation"]["benchmarks"], *config["analysis"]["benchmarks"]}
+    assert {*config.cold_start.data, *config.aepo.data} <= training.keys()
+    asked = {*config.evaluation.benchmarks, *config.analysis.benchmarks}
     assert asked <= benchmarks.keys()
     # Tables 2, 3 and 4 of the paper, whole.
     of_tables = {name for name, entry in benchmarks.items() if {2, 3, 4} & {*entry.tables}}
-    assert set(config["evaluation"]["benchmarks"]) == of_tables
-    assert set(config["aepo"]["arms"]) <= PRESETS.keys()
+    assert set(config.evaluation.benchmarks) == of_tables
+    assert set(config.aepo.arms) <= PRESETS.keys()
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -77,22 +77,22 @@ def test_every_value_stands_beside_its_source(scale):
 def test_the_two_scales_differ_in_the_model_alone():
     own, other = (yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) for name in SCALES)
     for config in (own, other):
-        del config["scale"], config["model"], config["size"]
-        del config["aepo"]["vllm"]["tensor_parallel"]
+        del config.scale, config.model, config.size
+        del config.aepo.vllm.tensor_parallel
     assert own == other
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_sizes_fit_the_gpus(scale):
     config = load_config(scale)
-    gpus, sft, aepo = config["gpus"]["training"], config["cold_start"]["sft"], config["aepo"]
-    assert sft["batch"] % (gpus * sft["micro_batch"]) == 0
-    rollouts = aepo["prompts"] * aepo["rollouts"]
-    assert aepo["prompts"] % gpus == 0
-    assert rollouts % (gpus * aepo["updates"] * aepo["micro_batches"]) == 0
+    gpus, sft, aepo = config.gpus.training, config.cold_start.sft, config.aepo
+    assert sft.batch % (gpus * sft.micro_batch) == 0
+    rollouts = aepo.prompts * aepo.rollouts
+    assert aepo.prompts % gpus == 0
+    assert rollouts % (gpus * aepo.updates * aepo.micro_batches) == 0
     heads = {"paper-3b": 16, "paper-7b": 28}[scale]
-    assert heads % aepo["vllm"]["tensor_parallel"] == 0 == gpus % aepo["vllm"]["tensor_parallel"]
-    launched = re.search(r"config/accelerate/\S+", config["launch"]["training"])[0]
+    assert heads % aepo.vllm.tensor_parallel == 0 == gpus % aepo.vllm.tensor_parallel
+    launched = re.search(r"config/accelerate/\S+", config.launch.training)[0]
     assert yaml.safe_load((ROOT / launched).read_text())["num_processes"] == gpus
 
 

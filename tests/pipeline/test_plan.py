@@ -53,7 +53,7 @@ def test_every_job_is_planned(plan):
     table = text.split("Job stats:")[1].split("total")[0]
     jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
     config = load_config(scale)
-    shards, benchmarks = config["cold_start"]["shards"], config["evaluation"]["benchmarks"]
+    shards, benchmarks = config.cold_start.shards, config.evaluation.benchmarks
     assert jobs == {
         "chosen": 2,
         "pass_rate_shard": shards,
@@ -107,11 +107,11 @@ def test_every_model_meets_every_benchmark(plan):
     config = load_config(scale)
     tested = [words for words in commands(text, "benchmark") if "--scores-out" in words]
     assert {(option(w, "name"), w[w.index("benchmark") + 1]) for w in tested} == {
-        (model, name) for model in MODELS for name in config["evaluation"]["benchmarks"]
+        (model, name) for model in MODELS for name in config.evaluation.benchmarks
     }
     for words in tested:
         name = option(words, "name")
-        folder = config["model"] if name == "base" else f"results/{scale}/models/{name}"
+        folder = config.model if name == "base" else f"results/{scale}/models/{name}"
         assert option(words, "model") == folder
         assert "--limit" not in words and "--samples" not in words
         assert (option(words, "temperature"), option(words, "top-p")) == ("1.0", "0.99")

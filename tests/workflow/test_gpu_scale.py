@@ -38,7 +38,7 @@ from ares.world.vocabulary import vocabulary
 
 SCALE = load_config("gpu")
 BASE = load_base_config(CONFIG / "base-gpu.yaml")
-WORLD = load_world(SCALE["world"])
+WORLD = load_world(SCALE.world)
 PAGE = (ROOT / "docs/gpu-scale.md").read_text(encoding="utf-8")
 
 
@@ -46,7 +46,7 @@ PAGE = (ROOT / "docs/gpu-scale.md").read_text(encoding="utf-8")
 
 
 def test_base_model_and_scale_are_of_one_world_and_it_is_larger() -> None:
-    assert BASE["world"] == SCALE["world"] == "config/world-gpu.yaml"
+    assert BASE.world == SCALE.world == "config/world-gpu.yaml"
     small = load_world()
     assert max(WORLD.levels.values()) == 6 and max(small.levels.values()) == 4
     assert WORLD.numbers[1] > small.numbers[1] and WORLD.values[1] > small.values[1]
@@ -57,10 +57,10 @@ def test_base_model_and_scale_are_of_one_world_and_it_is_larger() -> None:
 def test_splits_hold_enough_problems() -> None:
     # The level with the fewest numbers has the fewest problems, the smallest split the fewest.
     few = min(WORLD.levels, key=WORLD.levels.__getitem__)
-    most = max(SCALE.cold_start.per_level, SCALE["aepo"]["per_level"])
+    most = max(SCALE.cold_start.per_level, SCALE.aepo.per_level)
     rng = np.random.default_rng(0)
     assert len({p.id for p in draw_problems(few, "train", most, WORLD, rng)}) == most
-    drawn = draw_problems(few, "validation", SCALE["aepo"]["validation"]["per_level"], WORLD, rng)
+    drawn = draw_problems(few, "validation", SCALE.aepo.validation.per_level, WORLD, rng)
     assert {split_of(problem, WORLD) for problem in drawn} == {"validation"}
 
 
@@ -77,16 +77,16 @@ def test_nearly_every_trace_fits_and_the_model_has_room_for_it() -> None:
     for level, share in (("easy", 0.99), ("medium", 0.95), ("hard", 0.8)):
         problems = [random_problem(level, WORLD, rng) for _ in range(150)]
         length = [len(respond(p, draw_habit(WORLD, rng), WORLD, rng).words) for p in problems]
-        assert np.mean(np.array(length) < BASE["max_response"]) > share, level
-    example = draw_example(WORLD, 1.0, BASE["max_response"], rng)
-    assert len(example.response.split()) < BASE["max_response"]
+        assert np.mean(np.array(length) < BASE.max_response) > share, level
+    example = draw_example(WORLD, 1.0, BASE.max_response, rng)
+    assert len(example.response.split()) < BASE.max_response
     for limit in (
-        SCALE["rollouts"]["max_new_tokens"],
-        SCALE["aepo"]["max_new_tokens"],
-        SCALE["evaluation"]["max_new_tokens"],
-        BASE["evaluation"]["max_new_tokens"],
+        SCALE.rollouts.max_new_tokens,
+        SCALE.aepo.max_new_tokens,
+        SCALE.evaluation.max_new_tokens,
+        BASE.evaluation.max_new_tokens,
     ):
-        assert BASE["max_response"] < limit <= BASE["size"]["context"] - 32
+        assert BASE.max_response < limit <= BASE.size.context - 32
 
 
 def test_every_number_is_a_word_and_fits_on_a_card() -> None:
@@ -163,7 +163,7 @@ def planned(scale: str, folder: Path = ROOT, *targets: str) -> dict[str, int]:
 def test_the_scale_trains_its_base_first_and_five_seeds_of_every_arm() -> None:
     jobs = planned("gpu")
     assert jobs["base_gpu"] == 1 and "base" not in jobs
-    arms = SCALE["aepo"]["arms"]
+    arms = SCALE.aepo.arms
     assert len(arms) == 9 and {len(arm["seeds"]) for arm in arms.values()} == {5}
     assert jobs["train"] == 45 and jobs["evaluate"] == 48
     assert planned("gpu", ROOT, "results/gpu/pass_rates.parquet")["base_gpu"] == 1
