@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -45,6 +45,8 @@ Inside = Annotated[float, Field(gt=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0, le=10)]
 Greedy = Annotated[float, Field(ge=0, le=10)]
 Norm = Annotated[float, Field(gt=0)]
+#: A section of the other material; nothing reads it.
+_NOT_HERE: Any = None
 
 
 class Launch(Settings):
@@ -329,7 +331,7 @@ class Aepo(Settings):
     """Branching arms: rollouts of a group that are sampled from the prompt; the others branch"""
     checkpoint_every: Count = 10
     """Batches of rollouts between resumable states"""
-    validation: Validation = Field(None)
+    validation: Validation = _NOT_HERE
     """Fixed held-out problems of the small world, measured during training"""
     vllm: Vllm = Vllm()
     """What draws rollouts in training, where vLLM does"""
@@ -404,11 +406,11 @@ class Scale(Settings):
     """GPUs of a job"""
     backend: Backend = Backend()
     """What samples outside of training"""
-    problems: Problems = Field(None)
+    problems: Problems = _NOT_HERE
     """Test problems of the small world"""
-    rollouts: Rollouts = Field(None)
+    rollouts: Rollouts = _NOT_HERE
     """Sampled responses to the test problems of the small world, and their token entropies"""
-    causal: Causal = Field(None)
+    causal: Causal = _NOT_HERE
     """Causal labels of the small world's rollouts"""
     windows: Windows = Windows()
     """The axes of figure 2a"""
@@ -420,14 +422,8 @@ class Scale(Settings):
     """Reinforcement learning"""
     evaluation: Evaluation
     """Every model, tested after training"""
-    analysis: Analysis = Field(None)
+    analysis: Analysis = _NOT_HERE
     """Token entropies of one model trained on data sets"""
-
-    def __getitem__(self, key: str):  # until the last reader uses attributes
-        if key != "adacs":
-            return getattr(self, key)
-        part = self.cold_start
-        return {**part, **part.sft, "traces": part.teachers.traces}
 
     @property
     def of_data_sets(self) -> bool:
@@ -467,7 +463,7 @@ _OF_THE_WORLD = (
 )
 
 
-def _value(scale: Scale, key: str):
+def _value(scale: Scale, key: str) -> Any:
     return reduce(getattr, key.split("."), scale)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -71,22 +71,6 @@ class Settings(BaseModel):
         plain = self.model_dump(mode="json")
         return {key: reduce(getitem, key.split("."), plain) for key in keys} if keys else plain
 
-    # Dictionary access, until the last reader uses attributes.
-    def __getitem__(self, key: str) -> Any:
-        return getattr(self, key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return getattr(self, key, default) or default
-
-    def keys(self) -> list[str]:
-        return list(type(self).model_fields)
-
-    def items(self) -> list[tuple[str, Any]]:
-        return [(key, self[key]) for key in self.keys()]
-
-    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
-        return iter(self.keys())
-
 
 def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     if len(set(values)) < len(values):
@@ -104,6 +88,9 @@ def one_per(*names: str) -> AfterValidator:
     """Return a check that a mapping has a value for every name; it puts them in this order."""
 
     def ordered(values: dict[str, T]) -> dict[str, T]:
+        for name in values:
+            if name not in names:
+                raise ValueError(f"unknown key '{name}'{suggestion(name, names)}")
         for name in names:
             if name not in values:
                 raise ValueError(f"missing key '{name}'")
@@ -251,8 +238,10 @@ def _check(node: Node | None, where: str, sizes: dict[Node, int], depth: int) ->
 
     sizes: of nodes that are checked already; an alias is the same node again.
     """
-    if node is None or node in sizes:
-        return sizes.get(node, 0)
+    if node is None:
+        return 0
+    if node in sizes:
+        return sizes[node]
     where_now = f"{where}, line {node.start_mark.line + 1}"
     if depth > DEEPEST:
         raise UserError(f"{where_now}: nested more than {DEEPEST} deep")

@@ -28,7 +28,7 @@ def summary(scale: Scale) -> None:
     from ares.io import read_json
     from ares.versions import check_manifest
 
-    path = _finished(load_config(scale)["scale"], scale)
+    path = _finished(load_config(scale).scale, scale)
     manifest, shown = read_json(path), path.relative_to(paths.ROOT)
     if not isinstance(manifest, dict):
         raise UserError(f"{shown}: damaged; run the workflow again")
@@ -70,7 +70,7 @@ def report(
             raise UserError("--out: the page of the reference run is docs/findings.html")
         written = folder.write_reference()
     else:
-        name, path = load_config(scale, SMALL_WORLD)["scale"], config_path(scale)
+        name, path = load_config(scale, SMALL_WORLD).scale, config_path(scale)
         made = _finished(name, scale)
         given = name if path.parent == paths.CONFIG else shown(path)
         written = folder.write_run(

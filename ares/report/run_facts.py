@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ares.config import Scale
 from ares.report import words
 
 
@@ -25,7 +26,7 @@ def facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _problems(config: Mapping[str, Any]) -> str:
+def _problems(config: Scale) -> str:
     drawn, tested = config.problems, config.evaluation
     shown = " and ".join(drawn.presentations)
     levels = f"of every level ({', '.join(drawn.levels)})"
@@ -37,7 +38,7 @@ def _problems(config: Mapping[str, Any]) -> str:
     )
 
 
-def _training(config: Mapping[str, Any]) -> str:
+def _training(config: Scale) -> str:
     aepo = config.aepo
     arms = ", ".join(f"{name} ({len(arm.seeds)})" for name, arm in aepo.arms.items())
     return (
@@ -46,7 +47,7 @@ def _training(config: Mapping[str, Any]) -> str:
     )
 
 
-def _intervals(config: Mapping[str, Any]) -> str:
+def _intervals(config: Scale) -> str:
     drawn = config.bootstrap.resamples
     return f"percentile bootstrap of {drawn:,} resamples, seed {config.seed}"
 

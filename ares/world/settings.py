@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ares.paths import CONFIG, resolve
 from ares.settings import Natural, Settings, Several, Share, load_settings, one_per
 
-Split = Literal["train", "validation", "test"]
-Habit = Literal["direct", "give_up", "search", "overcheck"]
-SPLITS, HABITS = get_args(Split), get_args(Habit)
-_Level = Literal["easy", "medium", "hard"]
-_Slot = Literal["plan", "next", "contrast", "back", "check", "conclude", "guess"]
+SPLITS = ("train", "validation", "test")
+HABITS = ("direct", "give_up", "search", "overcheck")
+_LEVELS = ("easy", "medium", "hard")
+_SLOTS = ("plan", "next", "contrast", "back", "check", "conclude", "guess")
 
 _Exponent = Annotated[float, Field(ge=0, le=100)]
 _Words = Several[Annotated[str, StringConstraints(pattern="^[a-z]+$")]]
 
 
 def _of_every_level(bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    return {level: bounds.get(level, (0.0, 1.0)) for level in get_args(_Level)}
+    return {**dict.fromkeys(_LEVELS, (0.0, 1.0)), **bounds}
 
 
 class Language(Settings):
@@ -35,7 +34,7 @@ class Language(Settings):
     """Chance that a place for a filler is filled"""
     fillers: _Words
     """Words without a meaning for the search"""
-    markers: Annotated[dict[_Slot, _Words], one_per(*get_args(_Slot))]
+    markers: Annotated[dict[str, _Words], one_per(*_SLOTS)]
     """Words by what they do, most frequent first: open a first step (plan), a step below (next),
     another operation on the same two numbers (contrast), back up (back), state the found steps
     again (check), end a search with an answer (conclude), answer without a search (guess)"""
@@ -49,7 +48,7 @@ class Language(Settings):
 
     def words(self, slot: str) -> tuple[str, ...]:
         """The words of a slot, most frequent first."""
-        return self.fillers if slot == "filler" else self.markers[slot]  # type: ignore[index]
+        return self.fillers if slot == "filler" else self.markers[slot]
 
     def exponent(self, slot: str) -> float:
         """The Zipf exponent of a slot."""
@@ -91,18 +90,18 @@ class World(Settings):
     """Smallest and largest number on a card"""
     values: tuple[Natural, Natural]
     """Range of every intermediate value and of the target"""
-    levels: Annotated[dict[_Level, Annotated[int, Field(ge=2, le=8)]], one_per(*get_args(_Level))]
+    levels: Annotated[dict[str, Annotated[int, Field(ge=2, le=8)]], one_per(*_LEVELS)]
     """How many numbers a problem of a level has"""
-    guess_chance: Annotated[dict[_Level, tuple[Share, Share]], AfterValidator(_of_every_level)] = (
-        Field({}, validate_default=True)
-    )
+    guess_chance: Annotated[
+        dict[str, tuple[Share, Share]], AfterValidator(_of_every_level), one_per(*_LEVELS)
+    ] = Field({}, validate_default=True)
     """Problems of a level: those that a guess of intuition solves with such a chance, least and
     most; any where a level is not named"""
-    split: Annotated[dict[Split, Share], one_per(*SPLITS)]
+    split: Annotated[dict[str, Share], one_per(*SPLITS)]
     """Shares of the hash space of problems"""
     language: Language
     """How words are drawn"""
-    habits: Annotated[dict[Habit, Share], one_per(*HABITS)]
+    habits: Annotated[dict[str, Share], one_per(*HABITS)]
     """Shares of the corpus, the same for every level. System 1 answers by intuition (direct);
     System 2 answers after a few comparisons (give_up), searches to the end of its budget (search),
     or goes on checking after success (overcheck)"""

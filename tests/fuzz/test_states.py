@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -67,7 +68,7 @@ def test_spoiled_manifests(folder, data):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(paths, "RESULTS", folder.parent)
         patched.setattr(paths, "ROOT", folder.parent)
-        patched.setattr("ares.config.load_config", lambda scale: {"scale": folder.name})
+        patched.setattr("ares.config.load_config", lambda scale: SimpleNamespace(scale=folder.name))
         outcome(lambda: summary("smoke"), folder)
 
 

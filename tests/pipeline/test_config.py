@@ -39,7 +39,7 @@ def test_the_values_are_the_papers(scale):
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_scale_is_of_the_model_that_it_is_named_after(scale):
     size = scale.removeprefix("paper-").upper()
-    assert load_config(scale)["model"] == f"Qwen/Qwen2.5-VL-{size}-Instruct"
+    assert load_config(scale).model == f"Qwen/Qwen2.5-VL-{size}-Instruct"
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -77,8 +77,8 @@ def test_every_value_stands_beside_its_source(scale):
 def test_the_two_scales_differ_in_the_model_alone():
     own, other = (yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) for name in SCALES)
     for config in (own, other):
-        del config.scale, config.model, config.size
-        del config.aepo.vllm.tensor_parallel
+        del config["scale"], config["model"], config["size"]
+        del config["aepo"]["vllm"]["tensor_parallel"]
     assert own == other
 
 
@@ -99,7 +99,7 @@ def test_sizes_fit_the_gpus(scale):
 @pytest.mark.parametrize("mode", ["colocate", "server", "none"])
 def test_trl_knows_the_arguments(mode, monkeypatch):
     monkeypatch.delenv("VLLM_SERVER", raising=False)
-    aepo = load_config("paper-7b")["aepo"]
+    aepo = load_config("paper-7b").aepo
     arguments = vllm_arguments(changed(aepo, {"vllm.mode": mode}))
     fields = GRPOConfig.__dataclass_fields__
     assert set(arguments) <= fields.keys()
@@ -116,7 +116,7 @@ def test_trl_knows_the_arguments(mode, monkeypatch):
 
 
 def test_the_environment_names_the_server_of_a_slurm_job(monkeypatch):
-    aepo = load_config("paper-7b")["aepo"]
+    aepo = load_config("paper-7b").aepo
     monkeypatch.setenv("VLLM_SERVER", "http://n3:8000")
     arguments = vllm_arguments(changed(aepo, {"vllm.mode": "server"}))
     assert arguments["vllm_server_base_url"] == "http://n3:8000"
@@ -148,6 +148,6 @@ def test_a_wrong_value_is_named(scale, changes, message):
 
 
 def test_teachers_have_defaults_at_every_depth(scale):
-    teachers = load_config(scale())["cold_start"]["teachers"]
+    teachers = load_config(scale()).cold_start.teachers
     assert teachers.text == Teacher(url="", model="", key_variable="OPENAI_API_KEY")
     assert teachers.traces == 1

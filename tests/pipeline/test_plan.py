@@ -85,7 +85,7 @@ def test_what_uses_gpus_stands_behind_its_launcher(plan, command, launcher):
     scale, text = plan
     found = commands(text, command)
     assert found
-    start = shlex.split(load_config(scale)["launch"][launcher]) if launcher else []
+    start = shlex.split(getattr(load_config(scale).launch, launcher)) if launcher else []
     for words in found:
         assert words[: len(start)] == start
         if words[len(start)] == "ares":
@@ -159,7 +159,7 @@ def test_greedy_decoding_is_passed_on(tmp_path, scale):
     for words in commands(done.stdout, "benchmark"):
         assert float(option(words, "temperature")) == 0
         assert option(words, "url") == "http://127.0.0.1:1/v1"
-        assert option(words, "registry") == load_config(path)["benchmarks"][0]
+        assert option(words, "registry") == load_config(path).benchmarks[0]
 
 
 def test_a_state_belongs_to_its_settings(scale):
@@ -203,7 +203,7 @@ def test_the_page_names_every_rule(plan):
     table = text.split("Job stats:")[1].split("total")[0]
     rules = set(re.findall(r"^(\w+)\s+\d+$", table, re.MULTILINE)) - {"job", "all"}
     assert [rule for rule in rules if f"`{rule}`" not in PAGE] == []
-    assert f"8 models x {len(load_config('paper-7b')['evaluation']['benchmarks'])}" in PAGE
+    assert f"8 models x {len(load_config('paper-7b').evaluation.benchmarks)}" in PAGE
 
 
 def test_the_page_says_what_was_not_run():

@@ -36,7 +36,7 @@ def main() -> int:
     options = parser.parse_args()
     here = (os.cpu_count() or 1) if options.here == "all" else int(options.here)
     there = 1 if here > 1 else 2
-    made = f"results/{load_config(options.scale)['scale']}/manifest.json"
+    made = f"results/{load_config(options.scale).scale}/manifest.json"
     if not (ROOT / made).is_file():
         parser.error(f"no {made}: make figures SCALE={options.scale}")
     folder = Path(tempfile.mkdtemp(prefix="ares-two-clones-"))

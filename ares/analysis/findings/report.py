@@ -77,7 +77,7 @@ def check_quantities(parts: Sequence[Part]) -> None:
         UserError: names the part.
     """
     for part in parts:
-        found = named(QUANTITIES, part.quantity["name"])
+        found = named(QUANTITIES, str(part.quantity["name"]))
         if found.resample != part.resample:
             raise UserError(
                 f"findings: {part.id}: the interval of {part.quantity['name']} is over "
@@ -87,7 +87,7 @@ def check_quantities(parts: Sequence[Part]) -> None:
 
 def _judge_part(run: Run, part: Part) -> JudgedPart:
     arguments = {key: value for key, value in part.quantity.items() if key != "name"}
-    measured = QUANTITIES[part.quantity["name"]].compute(run, **arguments)
+    measured = QUANTITIES[str(part.quantity["name"])].compute(run, **arguments)
     return JudgedPart(part, measured, verdicts.of_part(measured.found, part))
 
 
