@@ -158,7 +158,7 @@ def test_a_level_with_too_few_test_problems_is_said(place, tmp_path, capsys) -> 
     number = len(read_table(out))
     assert 150 < number < 300
     said = capsys.readouterr().out
-    assert f"level 'easy': {number} test problems, 5000 were asked for; taking them all" in said
+    assert f"level 'easy': {number} test problems, 5000 were asked for; taking all" in said
 
 
 def test_rollouts_of_another_model_are_refused(place, capsys) -> None:
