@@ -181,7 +181,7 @@ def test_a_config_with_more_layers_than_weights_is_refused(broken):
 
 def test_the_config_of_another_architecture_is_refused(broken):
     rewrite(broken, "config.json", model_type="llama", architectures=["LlamaForCausalLM"])
-    with pytest.raises(UserError, match=r"broken: a model of type 'llama', and a Qwen2\.5-VL is"):
+    with pytest.raises(UserError, match="broken: can't be loaded as a model"):
         load_policy(broken)
 
 
