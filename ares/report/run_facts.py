@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ares.config import Scale
 from ares.report import words
 
 
 def facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and text of every fact, from the manifest alone; what it does not hold is said so."""
+    """Name and text of every fact, from the manifest alone; what it does not hold is said so.
+
+    Its config is read as it was recorded: another version may have written it.
+    """
     config = manifest["config"]
     return [
-        ("Scale", config.scale),
+        ("Scale", config["scale"]),
         ("Problems", _problems(config)),
         ("Training", _training(config)),
         ("Intervals", _intervals(config)),
@@ -26,30 +28,30 @@ def facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _problems(config: Scale) -> str:
-    drawn, tested = config.problems, config.evaluation
-    shown = " and ".join(drawn.presentations)
-    levels = f"of every level ({', '.join(drawn.levels)})"
-    base = f"base model {config.model} ({config.world})"
+def _problems(config: Mapping[str, Any]) -> str:
+    drawn, tested = config["problems"], config["evaluation"]
+    shown = " and ".join(drawn["presentations"])
+    levels = f"of every level ({', '.join(drawn['levels'])})"
+    base = f"base model {config['model']} ({config['world']})"
     return (
-        f"{base}: {drawn.per_level} problems {levels}, "
-        f"as {shown}, {config.rollouts.samples} samples each; tests of all models: up to "
-        f"{tested.per_level} of every level, {tested.samples} samples each"
+        f"{base}: {drawn['per_level']} problems {levels}, "
+        f"as {shown}, {config['rollouts']['samples']} samples each; tests of all models: up to "
+        f"{tested['per_level']} of every level, {tested['samples']} samples each"
     )
 
 
-def _training(config: Scale) -> str:
-    aepo = config.aepo
-    arms = ", ".join(f"{name} ({len(arm.seeds)})" for name, arm in aepo.arms.items())
+def _training(config: Mapping[str, Any]) -> str:
+    aepo = config["aepo"]
+    arms = ", ".join(f"{name} ({len(arm['seeds'])})" for name, arm in aepo["arms"].items())
     return (
-        f"{aepo.steps} batches of {aepo.prompts} prompts, {aepo.updates} updates each; "
+        f"{aepo['steps']} batches of {aepo['prompts']} prompts, {aepo['updates']} updates each; "
         f"arms with their number of seeds: {arms}"
     )
 
 
-def _intervals(config: Scale) -> str:
-    drawn = config.bootstrap.resamples
-    return f"percentile bootstrap of {drawn:,} resamples, seed {config.seed}"
+def _intervals(config: Mapping[str, Any]) -> str:
+    drawn = config["bootstrap"]["resamples"]
+    return f"percentile bootstrap of {drawn:,} resamples, seed {config['seed']}"
 
 
 def _code(commit: Mapping[str, Any] | None) -> str:
