@@ -22,6 +22,7 @@ include: "workflow/rules/figures.smk"
 
 if REAL:
 
+    include: "workflow/rules/benchmark_options.smk"
     include: "workflow/rules/benchmarks.smk"
 
 else:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import shlex
 import sys
 from dataclasses import asdict
 from functools import reduce
