@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import ares
@@ -45,16 +44,11 @@ class AlgebraWorker:
     def __enter__(self) -> AlgebraWorker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def decide(self, gold: str, answer: str, letters: bool) -> dict[str, Any]:
-        """The reply of `ares.answers.worker.decide`.
+        """The reply of `ares.answers.compare.decide`.
 
         Raises:
             NoReply: it took longer than the limit, or the process died.

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ares.answers.text import plain, squeezed, words
 from ares.answers.values import read, same_value
@@ -51,6 +52,26 @@ def needs_algebra(gold: str, answer: str) -> bool:
         NeedsAlgebra: always.
     """
     raise NeedsAlgebra
+
+
+def decide(
+    gold: str, answer: str, letters: bool, algebra: Algebra = needs_algebra
+) -> dict[str, Any]:
+    """{"equal": bool} or, where that can't be told, {"problem": what is wrong}; maybe a "note".
+
+    Raises:
+        NeedsAlgebra: as `algebra` does.
+    """
+    try:
+        return {"equal": equal(gold, answer, letters, algebra)}
+    except UnreadableGold:
+        return {"problem": "the gold answer can't be read"}
+    except UnreadableAnswer:
+        return {"equal": False, "note": "the answer can't be read"}
+    except MemoryError:
+        return {"problem": "out of memory"}
+    except RecursionError:
+        return {"problem": "nested too deeply"}
 
 
 def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:

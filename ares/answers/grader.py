@@ -21,20 +21,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from types import TracebackType
 from typing import Self
 
 from ares.answers.algebra import AlgebraWorker, NoReply
 from ares.answers.base import ANSWERS, NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
 from ares.answers.choices import chosen, gold_letters
-from ares.answers.compare import (
-    LONGEST,
-    NeedsAlgebra,
-    UnreadableAnswer,
-    UnreadableGold,
-    equal,
-    needs_algebra,
-)
+from ares.answers.compare import LONGEST, NeedsAlgebra, decide
 from ares.answers.extract import Extracted, extract
 from ares.answers.judge import ModelJudge
 from ares.answers.text import words
@@ -63,12 +55,7 @@ class Grader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._worker.close()
 
     def grade(self, response: str, question: Question) -> Grade:
@@ -129,17 +116,12 @@ class Grader:
             return _status(words(answer) == words(question.gold)), ""
         letters = question.answer == "number"
         try:
-            return _status(equal(question.gold, answer, letters, needs_algebra)), ""
-        except UnreadableGold:
-            return UNGRADABLE, "the gold answer can't be read"
-        except UnreadableAnswer:
-            return WRONG, "the answer can't be read"
+            reply = decide(question.gold, answer, letters)
         except NeedsAlgebra:
-            pass
-        try:
-            reply = self._worker.decide(question.gold, answer, letters)
-        except NoReply as failure:
-            return UNGRADABLE, str(failure)
+            try:
+                reply = self._worker.decide(question.gold, answer, letters)
+            except NoReply as failure:
+                return UNGRADABLE, str(failure)
         if "equal" not in reply:
             return UNGRADABLE, reply["problem"]
         return _status(reply["equal"]), reply.get("note", "")

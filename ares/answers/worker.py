@@ -17,7 +17,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from ares.answers.compare import UnreadableAnswer, UnreadableGold, equal
+from ares.answers.compare import UnreadableAnswer, UnreadableGold, decide
 from ares.answers.refute import certainly_differ, exact
 from ares.answers.values import read, rounds_to
 
@@ -41,23 +41,9 @@ def main() -> None:
     print(json.dumps({"ready": True}), file=replies, flush=True)
     for line in sys.stdin:
         signal.alarm(ALARM_S)
-        reply = decide(**json.loads(line))
+        reply = decide(**json.loads(line), algebra=algebra)
         signal.alarm(0)
         print(json.dumps(reply), file=replies, flush=True)
-
-
-def decide(gold: str, answer: str, letters: bool) -> dict[str, Any]:
-    """{"equal": bool} or, where that can't be told, {"problem": what is wrong}; maybe a "note"."""
-    try:
-        return {"equal": equal(gold, answer, letters, algebra)}
-    except UnreadableGold:
-        return {"problem": "the gold answer can't be read"}
-    except UnreadableAnswer:
-        return {"equal": False, "note": "the answer can't be read"}
-    except MemoryError:
-        return {"problem": "out of memory"}
-    except RecursionError:
-        return {"problem": "nested too deeply"}
 
 
 def algebra(gold: str, answer: str) -> bool:
