@@ -2,7 +2,7 @@
 
 Choices:
 1. A value is the plain mean of its cells (level and presentation), as in the findings; so is the
-   way seeds and problems are resampled (`ares.analysis.findings.seeds`). Numbers agree with theirs.
+   way seeds and problems are resampled (`ares.analysis.stats`). Numbers agree with theirs.
 2. One model: its interval is over problems, and says nothing of another run. Several runs: over
    problems and runs together.
 3. Arms are compared by seed: run 1 of one with run 1 of the other. With one common seed there is no
@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ares.analysis.findings import seeds
-from ares.analysis.findings.evaluation import COLUMNS, STARTS, cell_mean, models_of
-from ares.analysis.stats import Estimate, Resampler
+from ares.analysis.findings.quantities import COLUMNS, STARTS, cell_mean, models_of
+from ares.analysis.stats import Estimate, Resampler, over_seeds
 from ares.analysis.training import arms_of
 from ares.config import Scale
 from ares.method.difficulty import BUCKETS
@@ -182,7 +181,7 @@ class Evaluated:
 
     def _over_runs(self, draws: Iterable[np.ndarray]) -> Found:
         values_RS = np.stack(list(draws), axis=1)
-        mean_R = seeds.resample(values_RS, *self._drawn)
+        mean_R = over_seeds(values_RS, *self._drawn)
         return Found(self.problems.estimate(mean_R), "runs and problems", values_RS.shape[1])
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ares.analysis.findings.rules import Finding, Part, Rules
-from ares.analysis.findings.verdicts import OPEN, REPRODUCED
+from ares.analysis.findings.rules import OPEN, REPRODUCED, Finding, Part, Rules
 from ares.errors import UserError
 from ares.report import words
 

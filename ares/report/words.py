@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ares.analysis.findings.rules import Finding, Part
-from ares.analysis.findings.verdicts import CONTRADICTED, OPEN, PARTLY, REPRODUCED
+from ares.analysis.findings.rules import CONTRADICTED, OPEN, PARTLY, REPRODUCED, Finding, Part
 
 #: Sign and class of a verdict; its word is the verdict itself, or for an aim the one below.
 SIGNS = {REPRODUCED: "✓", PARTLY: "◐", CONTRADICTED: "✗", OPEN: "○"}

@@ -8,7 +8,7 @@ import pytest
 
 from ares.analysis import ablation
 from ares.analysis.findings import Run, load_rules
-from ares.analysis.findings.evaluation import test_difference as found_difference
+from ares.analysis.findings.quantities import test_difference as found_difference
 from ares.config import load_config
 from ares.errors import UserError
 from tests.configs import changed

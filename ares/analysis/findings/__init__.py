@@ -1,7 +1,7 @@
 """Findings, judged by the rules of config/findings.yaml, which were fixed before the run.
 
-`rules` reads the rule book, `base`, `evaluation` and `training` compute the numbers it names,
-`verdicts` decides, `report` puts all of it into tables. In a notebook:
+`rules` reads the rule book and decides, `quantities` computes the numbers it names from a `run`,
+`report` puts all of it into tables. In a notebook:
 
     judged = judge(Run.of("data/reference", settings, rules), rules)
     show_table(one(judged, "F8"))

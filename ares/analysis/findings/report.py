@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-# Imported for what they register.
-from ares.analysis.findings import base, evaluation, training, verdicts  # noqa: F401
-from ares.analysis.findings.rules import Finding, Part, Rules
+# Imported for what it registers.
+from ares.analysis.findings import quantities  # noqa: F401
+from ares.analysis.findings.rules import OPEN, REPRODUCED, Finding, Part, Rules, of_finding, of_part
 from ares.analysis.findings.run import QUANTITIES, Measured, Run, named
 from ares.errors import UserError
 
@@ -30,7 +30,7 @@ class JudgedPart:
     @property
     def reason(self) -> str:
         """Why it is not decided; empty when it is."""
-        if self.verdict != verdicts.OPEN:
+        if self.verdict != OPEN:
             return ""
         return self.measured.missing or f"the interval contains {self._bound}"
 
@@ -52,7 +52,7 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        return verdicts.of_finding([judged.verdict for judged in self.deciding])
+        return of_finding([judged.verdict for judged in self.deciding])
 
 
 def judge(run: Run, rules: Rules, ids: Sequence[str] | None = None) -> list[Judged]:
@@ -88,7 +88,7 @@ def check_quantities(parts: Sequence[Part]) -> None:
 def _judge_part(run: Run, part: Part) -> JudgedPart:
     arguments = {key: value for key, value in part.quantity.items() if key != "name"}
     measured = QUANTITIES[str(part.quantity["name"])].compute(run, **arguments)
-    return JudgedPart(part, measured, verdicts.of_part(measured.found, part))
+    return JudgedPart(part, measured, of_part(measured.found, part))
 
 
 def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
     rows: list[tuple] = []
     for one_finding in judged:
         finding, deciding = one_finding.finding, one_finding.deciding
-        held = sum(part.verdict == verdicts.REPRODUCED for part in deciding)
+        held = sum(part.verdict == REPRODUCED for part in deciding)
         unit = f"of {len(deciding)} parts" if len(deciding) > 1 else "of 1 part"
         n_seeds = min(part.measured.n_seeds for part in deciding)
         nan = float("nan")

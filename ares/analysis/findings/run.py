@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 
 from ares.analysis import tables
-from ares.analysis.findings import seeds
 from ares.analysis.findings.rules import Rules
-from ares.analysis.stats import Estimate, Resampler
+from ares.analysis.stats import Estimate, Resampler, interval, over_seeds
 from ares.config import Scale
 from ares.errors import UserError
 
@@ -119,15 +118,8 @@ class Run:
         return self._resampler(self.table("evaluation"))
 
     def _resampler(self, table: pd.DataFrame) -> Resampler:
-        resampler = Careful(
-            table["problem_id"],
-            table["level"],
-            self.settings.bootstrap.resamples,
-            self.level,
-            self.settings.seed,
-        )
-        resampler.defined = self.minimum.defined
-        return resampler
+        drawn = self.settings.bootstrap.resamples, self.level, self.settings.seed
+        return Resampler(table["problem_id"], table["level"], *drawn, self.minimum.defined)
 
     def over_problems(self, found: Estimate, compared: pd.DataFrame) -> Measured:
         """A number whose interval is over problems.
@@ -160,23 +152,14 @@ class Run:
         if len(values) < self.minimum.seeds:
             why = f"{len(values)} seed, {self.minimum.seeds} are needed"
             return Measured(plain, per_seed, len(values), why)
-        draws = seeds.resample(
+        draws = over_seeds(
             values_RS, self.settings.bootstrap.resamples, self.level, self.settings.seed
         )
-        found = seeds.interval(draws, self.level, self.minimum.defined)
+        found = interval(draws, self.level, self.minimum.defined)
         checked = Measured(found, missing=_why_undefined(found))
         if compared is not None:
             checked = self.over_problems(found, compared)
         return Measured(checked.found, per_seed, len(values), checked.missing)
-
-
-class Careful(Resampler):
-    """A resampler that gives no interval when a number exists in too few resamples."""
-
-    defined = 1.0
-
-    def estimate(self, draws: np.ndarray) -> Estimate:
-        return seeds.interval(draws, self.coverage, self.defined)
 
 
 def named(claims: Mapping[str, T], name: str) -> T:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ares.analysis.findings.rules import Part
-from ares.analysis.findings.verdicts import (
+from ares.analysis.findings.rules import (
     CONTRADICTED,
     OPEN,
     PARTLY,
     REPRODUCED,
+    Part,
     of_finding,
     of_part,
 )
