@@ -473,25 +473,17 @@ def _given(scale: Scale, key: str) -> bool:
     return name in reduce(getattr, parents, scale).model_fields_set
 
 
-SMALL_WORLD, PAPER = KINDS = ("small world", "paper")
-
-
-def kind_of(scale: Scale) -> str:
-    """Return the material of a scale, one of `KINDS`."""
-    return PAPER if scale.of_data_sets else SMALL_WORLD
-
-
-def load_config(scale_or_path: str | Path, kind: str | None = None) -> Scale:
+def load_config(scale_or_path: str | Path, of_data_sets: bool | None = None) -> Scale:
     """Return a checked scale, defaults filled in.
 
     Args:
         scale_or_path: the name of a scale in `config/` ("laptop"), or the path of a YAML file,
             relative to the root of the repository.
-        kind: of scale that is wanted, one of `KINDS`; None takes either.
+        of_data_sets: the material that is wanted, as `Scale.of_data_sets`; None takes either.
 
     Raises:
         UserError: unknown scale, unreadable file, unknown key, value out of its bounds, a scale of
-            the other kind.
+            the other material.
 
     >>> load_config("laptop").windows.sizes
     (1, 2, 4, 8, 16, 32)
@@ -500,11 +492,9 @@ def load_config(scale_or_path: str | Path, kind: str | None = None) -> Scale:
     """
     path = config_path(scale_or_path)
     scale = load_settings(Scale, path)
-    if kind is not None and kind_of(scale) != kind:
-        raise UserError(
-            f"{shown(path)}: a scale of the kind '{kind_of(scale)}', and this step is one of the "
-            f"kind '{kind}'"
-        )
+    if of_data_sets is not None and scale.of_data_sets != of_data_sets:
+        own, other = ("data sets", "the small world")[:: 1 if scale.of_data_sets else -1]
+        raise UserError(f"{shown(path)}: a scale of {own}, and this step is one of {other}")
     if path.parent == paths.CONFIG and scale.scale != path.stem:
         raise UserError(
             f"{shown(path)}: scale: is '{scale.scale}' but the file is named '{path.stem}'; "

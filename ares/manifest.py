@@ -6,6 +6,7 @@ import csv
 import hashlib
 import os
 import platform
+import subprocess
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from ares.analysis.agreement import promise
 from ares.config import Scale
 from ares.errors import UserError
-from ares.repository import git
+from ares.paths import ROOT
 from ares.versions import KEY, SCHEMA
 
 #: Packages whose version can change a number or a picture.
@@ -95,6 +96,17 @@ def wall_seconds(folder: Path) -> float:
         total += max(0.0, end - max(start, done))
         done = max(done, end)
     return round(total, 2)
+
+
+def git(*arguments: str) -> str | None:
+    """Return what a git command prints, or None where there is no git or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def commit() -> dict[str, Any] | None:

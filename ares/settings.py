@@ -27,7 +27,6 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
@@ -182,20 +181,6 @@ def _path(value: Any, place: Iterable[str | int]) -> list[str | int]:
     return path
 
 
-class _Shallow(Composer):
-    """Refuses deep nesting before it can fill the stack."""
-
-    depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise YAMLError(f"nested more than {DEEPEST} deep")
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-
 def read_yaml(path: Path) -> Any:
     """Read one YAML document that a person wrote.
 
@@ -203,11 +188,12 @@ def read_yaml(path: Path) -> Any:
         UserError: the file is missing, is not YAML, or holds what the top of this file excludes.
     """
     where, reader = shown(path), YAML(typ="safe", pure=True)
-    reader.Composer = _Shallow
     try:
         node = reader.compose(_text(path, where))
         _check(node, where, {}, 0)
         return None if node is None else reader.constructor.construct_document(node)
+    except RecursionError:
+        raise UserError(f"{where}: nested more than {DEEPEST} deep") from None
     except MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UserError(f"{where}: not valid YAML ({line}{error.problem})") from None

@@ -13,9 +13,9 @@ import torch
 from ares.base.settings import Base
 from ares.base.train import STAGES, Trainer
 from ares.io import whole_folder, write_json, write_table, write_text
+from ares.manifest import git
 from ares.model.load import WORLD_FILE, load_policy
 from ares.model.save import save_processor
-from ares.repository import git
 from ares.sampling.rollouts import Sampling, roll_out
 from ares.world.items import draw_table, world_problems
 from ares.world.prompts import PRESENTATIONS

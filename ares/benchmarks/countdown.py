@@ -16,7 +16,7 @@ import yaml
 
 from ares.io import atomic_path, write_text
 from ares.world.items import gold_of
-from ares.world.problem import Problem, draw_up_to
+from ares.world.problem import Problem, draw_problems
 from ares.world.prompts import messages, picture, system_prompt
 from ares.world.settings import World
 
@@ -46,7 +46,7 @@ def write_countdown(
     drawn = [
         (level, problem)
         for level in levels
-        for problem in draw_up_to(level, split, per_level, world, rng)
+        for problem in draw_problems(level, split, per_level, world, rng, few=True)
     ]
     entries = {}
     for presentation in presentations:

@@ -23,7 +23,7 @@ def ask(
 
     import pandas as pd
 
-    from ares.config import SMALL_WORLD, load_config
+    from ares.config import load_config
     from ares.errors import UserError
     from ares.items import Problems
     from ares.sampling.policy import load, sampling_of
@@ -33,7 +33,7 @@ def ask(
     from ares.world.problem import Problem, check_problem
     from ares.world.settings import load_world
 
-    settings = load_config(config, SMALL_WORLD)
+    settings = load_config(config, of_data_sets=False)
     problem = Problem(tuple(numbers), target)
     check_problem(problem, load_world(settings.world))
     shown = None

@@ -171,10 +171,10 @@ def countdown(
 ) -> None:
     """Write the small world's test problems as benchmarks."""
     from ares.benchmarks.countdown import NAMES, write_countdown
-    from ares.config import SMALL_WORLD, load_config
+    from ares.config import load_config
     from ares.world.settings import load_world
 
-    scale = load_config(config, SMALL_WORLD)
+    scale = load_config(config, of_data_sets=False)
     registry = write_countdown(
         out,
         load_world(scale.world),

@@ -58,7 +58,7 @@ def report(
 ) -> None:
     """Write the findings page of a run: claims, numbers, verdicts, figures."""
     from ares import paths
-    from ares.config import SMALL_WORLD, config_path, load_config
+    from ares.config import config_path, load_config
     from ares.errors import UserError
     from ares.report import folder
     from ares.settings import shown
@@ -70,7 +70,7 @@ def report(
             raise UserError("--out: the page of the reference run is docs/findings.html")
         written = folder.write_reference()
     else:
-        name, path = load_config(scale, SMALL_WORLD).scale, config_path(scale)
+        name, path = load_config(scale, of_data_sets=False).scale, config_path(scale)
         made = _finished(name, scale)
         given = name if path.parent == paths.CONFIG else shown(path)
         written = folder.write_run(

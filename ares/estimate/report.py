@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ares.config import PAPER, load_config
+from ares.config import load_config
 from ares.errors import UserError
 from ares.estimate.inputs import GPUS, Inputs, from_config
 from ares.estimate.memory import Phase, phases, vllm_cache_tokens
@@ -40,7 +40,7 @@ def inputs_of(
     sheet = zip(("peak", "bandwidth", "gpu_memory"), GPUS[gpu], strict=True)
     take(dict(sheet), f"data sheet of {gpu}")
     if config:
-        scale = load_config(config, PAPER)
+        scale = load_config(config, of_data_sets=True)
         take(from_config(scale), config)
         model = model or scale.model
     if model is None:

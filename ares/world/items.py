@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
 from ares.answers.base import Question
 from ares.errors import UserError
 from ares.items import Item, Items, Problems
-from ares.world.problem import Problem, problem_rows
+from ares.world.problem import Problem, draw_problems
 from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
 
@@ -73,16 +74,33 @@ def draw_table(
     presentations: Sequence[str],
     per_level: int,
     seed: int,
+    few: bool = True,
 ) -> pd.DataFrame:
-    """`per_level` problems of every level, or all there are, each in every presentation.
+    """`per_level` problems of every level, each in every presentation.
+
+    Args:
+        few: whether fewer will do where there are no more.
 
     Columns: problem_id, level, k, numbers (list), target, presentation, split.
 
     Raises:
-        UserError: the world has no such level or split.
+        UserError: the world has no such level or split, or not that many problems there.
     """
-    rows = problem_rows(levels, presentations, per_level, world, seed, split, few=True)
-    return pd.DataFrame(rows)
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "problem_id": problem.id,
+            "level": level,
+            "k": len(problem.numbers),
+            "numbers": list(problem.numbers),
+            "target": problem.target,
+            "presentation": presentation,
+            "split": split,
+        }
+        for level in levels
+        for problem in draw_problems(level, split, per_level, world, rng, few)
+        for presentation in presentations
+    )
 
 
 def world_problems(table: pd.DataFrame, world: World, look: int, where: str = "") -> Problems:

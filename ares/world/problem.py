@@ -7,11 +7,10 @@ to a presentation, so that a permutation never moves a problem from one split to
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, compress, product
-from typing import Any
 
 import numpy as np
 
@@ -67,20 +66,6 @@ def moves(numbers: tuple[int, ...], values: tuple[int, int]) -> list[tuple[Step,
             if values[0] <= value <= values[1]:
                 seen.setdefault(Step(a, op, b, value), (value, *rest))
     return list(seen.items())
-
-
-def solutions(problem: Problem, values: tuple[int, int]) -> Iterator[tuple[Step, ...]]:
-    """Every sequence of steps that uses all numbers and ends at the target."""
-
-    def extend(numbers: tuple[int, ...], path: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
-        if len(numbers) == 1:
-            if numbers[0] == problem.target:
-                yield path
-            return
-        for step, left in moves(numbers, values):
-            yield from extend(left, (*path, step))
-
-    yield from extend(problem.numbers, ())
 
 
 def check_problem(problem: Problem, world: World) -> None:
@@ -145,12 +130,12 @@ def _halves(numbers: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[i
             yield (first, *compress(rest, dealt)), others
 
 
-def guess_chance(problem: Problem, world: World) -> float:
-    """How likely the teachers' intuition is to solve a problem at its first guess, in [0, 1]."""
-    return float(_guess_chances(problem.numbers, world)[problem.target - world.values[0]])
+def guess_chances(numbers: tuple[int, ...], world: World) -> np.ndarray:
+    """How likely the teachers' intuition is to reach each target of the world at its first guess.
 
-
-def _guess_chances(numbers: tuple[int, ...], world: World) -> np.ndarray:
+    Returns:
+        One chance in [0, 1] per target in the range of values, in its order.
+    """
     temperatures = world.teacher.intuition_early, world.teacher.intuition_last
     return _chances(tuple(sorted(numbers)), world.values, temperatures)
 
@@ -159,7 +144,6 @@ def _guess_chances(numbers: tuple[int, ...], world: World) -> np.ndarray:
 def _chances(
     numbers: tuple[int, ...], values: tuple[int, int], temperatures: tuple[float, float]
 ) -> np.ndarray:
-    """The chance of a guess for every target in the range `values`."""
     targets = np.arange(values[0], values[1] + 1)
     if len(numbers) == 1:
         return np.where(targets == numbers[0], 1.0, 0.0)
@@ -187,7 +171,7 @@ def random_problem(
         )
         targets = sorted(reachable(tuple(sorted(numbers)), world.values))
         if (low, high) != (0, 1):
-            chances = _guess_chances(numbers, world)
+            chances = guess_chances(numbers, world)
             targets = [t for t in targets if low <= chances[t - world.values[0]] <= high]
         if not targets:
             continue
@@ -197,29 +181,15 @@ def random_problem(
 
 
 def draw_problems(
-    level: str, split: str, count: int, world: World, rng: np.random.Generator
+    level: str, split: str, count: int, world: World, rng: np.random.Generator, few: bool = False
 ) -> list[Problem]:
     """`count` different problems of one level and split.
 
+    Args:
+        few: whether fewer will do where there are no more; then nearly all are drawn.
+
     Raises:
         UserError: the world has no such level or split, or not that many problems there.
-    """
-    found = draw_up_to(level, split, count, world, rng)
-    if len(found) < count:
-        raise UserError(
-            f"level '{level}' has only about {len(found)} problems in the {split} split, "
-            f"{count} were asked for; ask for fewer or widen 'numbers' in the world file"
-        )
-    return found
-
-
-def draw_up_to(
-    level: str, split: str, count: int, world: World, rng: np.random.Generator
-) -> list[Problem]:
-    """`count` different problems of one level and split, or nearly all where there are fewer.
-
-    Raises:
-        UserError: the world has no such level or split.
     """
     if level not in world.levels:
         raise UserError(f"unknown level '{level}'; this world has {', '.join(world.levels)}")
@@ -234,36 +204,9 @@ def draw_up_to(
             barren = 0
         else:
             barren += 1
+    if len(found) < count and not few:
+        raise UserError(
+            f"level '{level}' has only about {len(found)} problems in the {split} split, "
+            f"{count} were asked for; ask for fewer or widen 'numbers' in the world file"
+        )
     return list(found.values())
-
-
-def problem_rows(
-    levels: Sequence[str],
-    presentations: Sequence[str],
-    per_level: int,
-    world: World,
-    seed: int,
-    split: str = "test",
-    few: bool = False,
-) -> list[dict[str, Any]]:
-    """Problems of a split as rows of a table: every problem in every presentation.
-
-    Args:
-        few: whether fewer than `per_level` will do, where there are no more.
-    """
-    draw = draw_up_to if few else draw_problems
-    rng = np.random.default_rng(seed)
-    return [
-        {
-            "problem_id": problem.id,
-            "level": level,
-            "k": len(problem.numbers),
-            "numbers": list(problem.numbers),
-            "target": problem.target,
-            "presentation": presentation,
-            "split": split,
-        }
-        for level in levels
-        for problem in draw(level, split, per_level, world, rng)
-        for presentation in presentations
-    ]

@@ -186,7 +186,7 @@ def test_a_gpu_that_is_too_small_is_told(capsys):
         ([], "--config paper-7b, or --model-shape 7b"),
         (["--model-shape", "7b", "--set", "mfo=1"], "unknown key 'mfo'; did you mean 'mfu'"),
         (["--model-shape", "7b", "--set", "gpus=many"], "gpus: 'many' must be a valid integer"),
-        (["--config", "laptop"], "a scale of the kind 'small world'"),
+        (["--config", "laptop"], "a scale of the small world"),
     ],
 )
 def test_mistakes_are_told_in_one_line(options, message, capsys):
