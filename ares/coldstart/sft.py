@@ -30,8 +30,7 @@ from ares.model.load import load_policy
 from ares.model.processor import placed, prompt_text, reads_pictures
 from ares.model.save import save_plain
 from ares.problems import problems_of
-from ares.training.checkpoints import alone
-from ares.training.resuming import Resumable, train_or_resume
+from ares.training.checkpoints import Resumable, alone, train_or_resume
 
 
 class ResumableSFTTrainer(Resumable, SFTTrainer):

@@ -14,29 +14,16 @@ Deviations and choices:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ares.errors import UserError
-from ares.method.state import Stateful
 
 BUCKETS = ("easy", "medium", "hard")
 EASY, MEDIUM, HARD = range(3)
-
-
-def group_index(group_ids: Sequence[Hashable]) -> Tensor:
-    """Number the groups in order of first appearance: (B,) int64.
-
-    >>> group_index(["q7", "q2", "q7"]).tolist()
-    [0, 1, 0]
-    """
-    number: dict[Hashable, int] = {}
-    return torch.tensor(
-        [number.setdefault(group, len(number)) for group in group_ids], dtype=torch.int64
-    )
 
 
 def group_means(values_B: Tensor, group_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,11 +57,9 @@ def buckets(pass_rate: Tensor, easy_from: float = 3 / 4, medium_from: float = 3 
 
 @dataclass(frozen=True)
 class BucketSums:
-    """Number, sum x and sum x^2 per bucket, each (3,) float64; sums of parts add up."""
+    """Number, sum x and sum x^2 (rows) per bucket, (3, 3) float64; sums of parts add up."""
 
-    number_D: Tensor
-    sum_D: Tensor
-    square_D: Tensor
+    sums_3D: Tensor
 
     @classmethod
     def of(cls, values_N: Tensor, bucket_N: Tensor) -> BucketSums:
@@ -82,53 +67,40 @@ class BucketSums:
         known_N = (bucket_N >= EASY) & (bucket_N <= HARD)
         values_N, bucket_N = values_N.double()[known_N], bucket_N[known_N]
         terms = torch.stack([torch.ones_like(values_N), values_N, values_N.square()])
-        sums = torch.zeros(3, 3, dtype=torch.float64, device=values_N.device)
-        return cls(*sums.index_add_(1, bucket_N, terms).unbind(0))
+        sums_3D = torch.zeros(3, 3, dtype=torch.float64, device=values_N.device)
+        return cls(sums_3D.index_add_(1, bucket_N, terms))
 
     @classmethod
     def none(cls) -> BucketSums:
         """Sums over nothing."""
-        return cls.stacked(torch.zeros(3, 3, dtype=torch.float64))
-
-    @classmethod
-    def stacked(cls, sums_3D: Tensor) -> BucketSums:
-        """From one tensor (3 kinds of sum, 3 buckets), which processes can add up."""
-        return cls(*sums_3D.unbind(0))
-
-    def stack(self) -> Tensor:
-        """The three sums as one tensor (3, 3)."""
-        return torch.stack([self.number_D, self.sum_D, self.square_D])
+        return cls(torch.zeros(3, 3, dtype=torch.float64))
 
     def cpu(self) -> BucketSums:
         """The sums on the CPU, where they can wait without holding memory of a GPU."""
-        return self.stacked(self.stack().cpu())
+        return BucketSums(self.sums_3D.cpu())
 
     def __add__(self, other: BucketSums) -> BucketSums:
-        return BucketSums(
-            self.number_D + other.number_D, self.sum_D + other.sum_D, self.square_D + other.square_D
-        )
+        return BucketSums(self.sums_3D + other.sums_3D)
 
     def present(self) -> Iterator[tuple[int, float]]:
         """Code and mean of every bucket that is not empty."""
-        for code, (number, mean) in enumerate(
-            zip(self.number_D.tolist(), self.mean_D.tolist(), strict=True)
-        ):
+        for code, (number, total, _) in enumerate(self.sums_3D.T.tolist()):
             if number:
-                yield code, mean
+                yield code, total / number
 
     @property
     def mean_D(self) -> Tensor:
         """Mean per bucket, NaN for an empty one."""
-        return self.sum_D / self.number_D
+        return self.sums_3D[1] / self.sums_3D[0]
 
     @property
     def variance_D(self) -> Tensor:
         """Variance per bucket (division by the number), NaN for an empty one."""
-        return (self.square_D / self.number_D - self.mean_D.square()).clamp(min=0.0)
+        return (self.sums_3D[2] / self.sums_3D[0] - self.mean_D.square()).clamp(min=0.0)
 
 
 @dataclass
-class EmaTargets(Stateful):
+class EmaTargets:
     """Target HWE counts T_d per bucket: an average over earlier steps (deviation 3), in tokens."""
 
     decay: float
@@ -157,7 +129,7 @@ class EmaTargets(Stateful):
 
 
 @dataclass
-class ReleasedTargets(Stateful):
+class ReleasedTargets:
     """The release's targets (rounded batch means, in tokens) and its weights alpha_d."""
 
     rate: float = 0.05

@@ -3,8 +3,7 @@
 Deviations and choices:
 1. The paper gives no values for rho, beta_d, delta_d and the gain a. Ours stand in presets.yaml.
 2. The window controller is fed with sums and counts, reduced over processes by the caller, so all
-   processes hold the same coefficients; both controllers have a state_dict. The release does
-   neither.
+   processes hold the same coefficients. The release does not.
 3. A bucket without non-window tokens in a step keeps its coefficient.
 4. The release looks an unknown bucket up as medium, and never updates from it; so does
    `ReleasedController`.
@@ -20,7 +19,6 @@ from torch import Tensor
 
 from ares.errors import UserError
 from ares.method.difficulty import EASY, HARD, MEDIUM, BucketSums
-from ares.method.state import Stateful
 from ares.method.surrogate import LARGEST_LOG_RATIO
 from ares.method.tensors import masked
 
@@ -66,7 +64,7 @@ def non_window_sums(kl_BT: Tensor, mask_BT: Tensor, hwe_BT: Tensor, bucket_B: Te
 
 
 @dataclass
-class WindowController(Stateful):
+class WindowController:
     """kappa_d <- clip(kappa_d (1 + a (KL_d / delta_d - 1)), min, max) on non-window tokens (eq.
     27).
 
@@ -108,7 +106,7 @@ class WindowController(Stateful):
 
 
 @dataclass
-class ReleasedController(Stateful):
+class ReleasedController:
     """The release's beta per bucket: log-space steps on a smoothed error, every 100th call.
 
     Attributes are the release's constants, then its state: coefficients, smoothed KL (nats, None

@@ -42,7 +42,7 @@ def margin(target_B: Tensor, bucket_B: Tensor) -> Tensor:
 def main_text_multiplier(sums: BucketSums, target_D: Tensor, eps: float = 1e-6) -> Tensor:
     """lambda_d = max(0, (E[N|d] - T_d) / (Var(N|d) + eps)), (3,), in 1/tokens; 0 where empty."""
     multiplier_D = (sums.mean_D - target_D) / (sums.variance_D + eps)
-    return multiplier_D.clamp(min=0.0).where(sums.number_D > 0, 0.0)
+    return multiplier_D.clamp(min=0.0).where(sums.sums_3D[0] > 0, 0.0)
 
 
 def main_text_reward(

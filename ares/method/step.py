@@ -11,8 +11,10 @@ Choices:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +40,7 @@ class Rollouts:
         entropy_BT: token entropies in nats.
         mask_BT: True on response tokens.
         accuracy_B: 0 to 1; partial credit counts, and is not right, as the release has it.
-        group_B: number of the rollout's prompt (`difficulty.group_index`).
+        group_B: number of the rollout's prompt, counted from 0.
         trigger_BT: True on lexicon tokens; needed by presets with a trigger.
         threshold_entropy_BT: the entropies the threshold is taken over, if they are others (the
             release leaves the tail out there).
@@ -170,28 +172,28 @@ class Method:
             self.controller.update(reduce(self._outside))
             self._outside = BucketSums.none()
 
-    def state_dict(self) -> dict:
-        """Everything that goes from step to step."""
-        return {
-            "threshold": self.threshold.state_dict(),
-            "targets": self.targets.state_dict(),
-            "controller": None if self.controller is None else self.controller.state_dict(),
-        }
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of everything that goes from step to step, as plain numbers and lists."""
+        return {name: part and asdict(part) for name, part in self._parts.items()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave.
 
         Raises:
-            UserError: the state has a KL controller and the settings have none, or the reverse.
+            UserError: the state is of another preset, or of another version.
         """
-        if (state["controller"] is None) != (self.controller is None):
-            raise UserError(
-                f"kl={self.settings.kl!r}: the saved state is of another preset; start a new run"
-            )
-        self.threshold.load_state_dict(state["threshold"])
-        self.targets.load_state_dict(state["targets"])
-        if self.controller is not None:
-            self.controller.load_state_dict(state["controller"])
+        for name, part in self._parts.items():
+            saved = copy.deepcopy(state[name])
+            if (part and vars(part).keys()) != (saved and saved.keys()):
+                raise UserError(
+                    f"the saved {name} is of another preset or version; start a new run"
+                )
+            if part:
+                vars(part).update(saved)
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("threshold", "targets", "controller")}
 
     def _threshold(self, batch: Rollouts) -> Tensor | float:
         s = self.settings

@@ -28,7 +28,6 @@ import torch
 from torch import Tensor
 
 from ares.errors import UserError
-from ares.method.state import Stateful
 
 
 def rollout_quantiles(
@@ -104,7 +103,7 @@ def group_quantile(values_BT: Tensor, mask_BT: Tensor, q: float, group_B: Tensor
 
 
 @dataclass
-class ThresholdEMA(Stateful):
+class ThresholdEMA:
     """An exponential moving average of the batch threshold, in nats.
 
     Attributes:

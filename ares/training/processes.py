@@ -27,5 +27,5 @@ def everywhere(accelerator: Accelerator, values: Sequence[float]) -> Tensor:
 
 def reduced(accelerator: Accelerator, sums: BucketSums) -> BucketSums:
     """Sums over the buckets of all processes."""
-    stacked = sums.stack().to(accelerator.device)
-    return BucketSums.stacked(accelerator.reduce(stacked, reduction="sum")).cpu()
+    own_3D = sums.sums_3D.to(accelerator.device)
+    return BucketSums(accelerator.reduce(own_3D, reduction="sum")).cpu()

@@ -45,9 +45,9 @@ class Records:
         """Take in the mean of every bucket that is not empty, and the mean of all."""
         for index, mean in sums.present():
             self.add(metric, mean, BUCKETS[index])
-        number = float(sums.number_D.sum())
+        number = float(sums.sums_3D[0].sum())
         if number:
-            self.add(metric, float(sums.sum_D.sum()) / number)
+            self.add(metric, float(sums.sums_3D[1].sum()) / number)
 
     @contextmanager
     def clock(self, phase: str) -> Iterator[None]:

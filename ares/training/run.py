@@ -24,8 +24,8 @@ from ares.problems import choose_problems, problems_of
 from ares.sampling.policy import load
 from ares.sampling.rollouts import Sampling, roll_out
 from ares.training.arguments import grpo_config
+from ares.training.checkpoints import train_or_resume
 from ares.training.data import Verifier, prompt_dataset
-from ares.training.resuming import train_or_resume
 from ares.training.rollouts import EngineSampler
 from ares.training.trainer import AEPOTrainer
 

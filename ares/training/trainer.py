@@ -7,7 +7,7 @@ TRL keeps the loop, the reference model, the back-ends of sampling and the proce
 - the scoring pass, which gives entropies as well and need not be padded (`passes`);
 - the advantages, buckets and masks, which `Method.shape` puts into the batch;
 - the loss (`loss`), put together from surrogate, KL estimate and token weights of `ares.method`;
-- what a checkpoint holds (`resuming`).
+- what a checkpoint holds (`checkpoints`).
 
 Deviations and choices:
 1. With settings that change nothing (preset `grpo`) TRL's own advantages are left as they are, and
@@ -45,6 +45,7 @@ from ares.method.presets import MethodSettings
 from ares.method.step import Method, Rollouts
 from ares.training import passes, processes
 from ares.training.arguments import check_arguments
+from ares.training.checkpoints import Resumable
 from ares.training.loss import loss_of
 from ares.training.records import (
     Records,
@@ -54,7 +55,6 @@ from ares.training.records import (
     note_shaped,
     note_variance,
 )
-from ares.training.resuming import Resumable
 from ares.training.rollouts import (
     EngineSampler,
     FreshPrompts,

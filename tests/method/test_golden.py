@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -68,7 +69,7 @@ class DualLambda:
         spoken_B = cost_B[[last[group] for group in group_B.tolist()]]
         sums = difficulty.BucketSums.of(spoken_B, bucket_B)
         for index, mean in sums.present():
-            if sums.number_D[index] >= self.fewest:
+            if sums.sums_3D[0, index] >= self.fewest:
                 moved = self.value_D[index] + self.rate * (mean - self.budget_D[index])
                 self.value_D[index] = min(max(moved, 0.0), self.maximum)
 
@@ -234,7 +235,7 @@ def test_reward_before_the_buckets_exist_uses_the_defaults():
 
 def step_of_difficulty(step: dict, targets: difficulty.ReleasedTargets):
     """One recorded step: updates the targets; bucket codes of groups and the group index."""
-    group_B = difficulty.group_index(step["global_id"])
+    group_B = torch.tensor(pd.factorize(pd.Series(step["global_id"]))[0])
     rate_G, _ = difficulty.group_means(torch.tensor(step["accuracy"]), group_B)
     count_G, _ = difficulty.group_means(torch.tensor(step["count"]), group_B)
     bucket_G = difficulty.buckets(rate_G, RELEASED.easy_from, RELEASED.medium_from)
@@ -295,7 +296,7 @@ def test_online_filter():
     for case in golden("threshold_ema_and_filter")["online_filter"]:
         keep_B = advantages.informative_groups(
             torch.tensor(case[case["filter_key"]], dtype=torch.float64),
-            difficulty.group_index(case["uid"]),
+            torch.tensor(pd.factorize(pd.Series(case["uid"]))[0]),
             case["low"],
             case["high"],
         )
@@ -381,7 +382,7 @@ def test_grpo_advantage():
     assert recorded["eps"] == advantages.STD_EPS
     for case in recorded["cases"]:
         reward_B = torch.tensor(case["token_level_rewards"]).sum(1)
-        group_B = difficulty.group_index(case["index"])
+        group_B = torch.tensor(pd.factorize(pd.Series(case["index"]))[0])
         mask_BT = torch.tensor(case["response_mask"])
         advantage_BT = advantages.token_advantages(
             advantages.group_normalised(reward_B, group_B), mask_BT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -115,8 +116,8 @@ def test_kl_statistics_add_up_over_processes():
         )
 
     whole, halves = sums(slice(None)), sums(slice(0, 17)) + sums(slice(17, None))
-    assert torch.equal(whole.number_D, halves.number_D)
-    same(whole.sum_D, halves.sum_D)
+    assert torch.equal(whole.sums_3D[0], halves.sums_3D[0])
+    same(whole.sums_3D[1], halves.sums_3D[1])
     one, two = Method(PRESETS["ares"]), Method(PRESETS["ares"])
     one.observe_kl(kl_BT, batch.mask_BT, shaped.hwe_BT, shaped.bucket_B)
     first = slice(0, 17)
@@ -219,8 +220,20 @@ def test_a_trigger_preset_needs_its_mask():
 
 
 def test_state_of_another_preset_is_refused():
-    with pytest.raises(UserError, match="another preset"):
-        Method(PRESETS["dapo"]).load_state_dict(Method(PRESETS["ares"]).state_dict())
+    state = Method(PRESETS["ares"]).state_dict()
+    for name in ("dapo", "released"):
+        with pytest.raises(UserError, match="another preset"):
+            Method(PRESETS[name]).load_state_dict(state)
+
+
+def test_a_state_is_a_copy():
+    method, other = Method(PRESETS["released"]), Method(PRESETS["released"])
+    method.shape(batch_of(0))
+    state = method.state_dict()
+    other.load_state_dict(state)
+    kept = json.dumps(state)
+    other.shape(batch_of(1))
+    assert json.dumps(state) == kept == json.dumps(method.state_dict())
 
 
 def test_main_text_reward_is_void_in_the_first_step_and_acts_in_the_second():

@@ -27,7 +27,7 @@ from ares.model.save import in_precision, save_plain, side_files
 from ares.model.tiny import build_processor
 from ares.problems import choose, data_set_problems, data_sets
 from ares.training import checkpoints
-from ares.training.resuming import train_or_resume
+from ares.training.checkpoints import train_or_resume
 from ares.world.items import draw_table, world_problems
 from ares.world.problem import Problem
 from ares.world.settings import load_world

@@ -23,7 +23,7 @@ from ares.io import read_table
 from ares.model.export import export
 from ares.model.load import load_policy
 from ares.training import checkpoints
-from ares.training.resuming import Resumable
+from ares.training.checkpoints import Resumable
 from ares.versions import numbered
 
 

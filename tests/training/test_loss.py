@@ -98,9 +98,7 @@ def test_the_loss_is_that_of_the_preset(scenes, lively_folder, tmp_path, monkeyp
     weight_BT = None
     if method.kl != "none":
         if made.method.controller is not None:  # one coefficient per bucket, all different
-            state = made.method.controller.state_dict()
-            key = "kappa_D" if "kappa_D" in state else "beta_D"
-            made.method.controller.load_state_dict({**state, key: [0.5, 0.25, 0.125]})
+            made.method.controller.coefficients[:] = [0.5, 0.25, 0.125]
         beta_B1 = 0.5 * torch.tensor([0.5, 0.25, 0.125, 0.125])[:, None]
         weight_BT = {
             "fixed": torch.full((4, 4), 0.5 * 0.04),
