@@ -6,7 +6,6 @@ works on `Problems`: a table that names them, and the items that its rows stand 
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
@@ -49,12 +48,18 @@ class Item:
         return pictures(self.messages)
 
 
+@dataclass(frozen=True, eq=False)
 class Lazy(Sequence[T]):
-    """A sequence whose members are made when they are read."""
+    """A sequence whose members are made, or read from their data set, when they are asked for.
 
-    @abstractmethod
-    def made(self, place: int) -> T:
-        """The member at a place, which is from 0 to the length less 1."""
+    made: the member at a place, which is from 0 to `number` less 1.
+    """
+
+    number: int
+    made: Callable[[int], T]
+
+    def __len__(self) -> int:
+        return self.number
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -63,20 +68,6 @@ class Lazy(Sequence[T]):
     def __getitem__(self, index: int | slice) -> T | list[T]:
         places = range(len(self))[index]
         return self.made(places) if isinstance(places, int) else [*map(self.made, places)]
-
-
-class Items(Lazy[Item]):
-    """Items that are made, or read from their data set, each time they are asked for."""
-
-    def __init__(self, number: int, item_at: Callable[[int], Item]) -> None:
-        self._number, self._item_at = number, item_at
-
-    def __len__(self) -> int:
-        return self._number
-
-    def made(self, place: int) -> Item:
-        """The item at a place."""
-        return self._item_at(place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +89,7 @@ class Problems:
         rows = [int(place) for place in places]
         return Problems(
             self.table.iloc[rows].reset_index(drop=True),
-            Items(len(rows), lambda at: self.items[rows[at]]),
+            Lazy(len(rows), lambda at: self.items[rows[at]]),
         )
 
     def shard(self, shard: int, shards: int) -> Problems:

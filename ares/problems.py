@@ -20,7 +20,7 @@ from ares.benchmarks.registry import Benchmark, load_registry
 from ares.benchmarks.sources import ItemError
 from ares.config import Scale
 from ares.errors import UserError
-from ares.items import Item, Items, Problems
+from ares.items import Item, Lazy, Problems
 from ares.model.load import load_processor
 from ares.model.processor import prompt_tokens, reads_pictures
 from ares.paths import resolve
@@ -136,7 +136,7 @@ def data_set_problems(table: pd.DataFrame, sources: dict[str, Benchmark]) -> Pro
             )
         return item
 
-    return Problems(table.reset_index(drop=True), Items(len(named), item_at))
+    return Problems(table.reset_index(drop=True), Lazy(len(named), item_at))
 
 
 def _of_data_sets(scale: Scale, use: str) -> pd.DataFrame:

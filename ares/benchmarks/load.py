@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -47,30 +47,21 @@ def items(benchmark: Benchmark, limit: int | None = None) -> Items:
         raise UserError(f"benchmark {benchmark.name}: no rows in {benchmark.source} are kept")
     _check_ids(benchmark, [row.id for row in rows])
     origins = tuple(reader.part.origin for reader in readers)
-    return Items(rows if limit is None else _whole_groups(rows, limit), origins)
+    kept = rows if limit is None else _whole_groups(rows, limit)
+    return Items(len(kept), lambda place: _item(*kept[place]), origins)
 
 
+@dataclass(frozen=True, eq=False)
 class Items(Lazy[Item]):
     """Lazy; reading one raises `ItemError` (a `UserError`) where its row can't be used.
 
-    Attributes:
-        origins: what the rows were read from: hub data set and commit, or file and content.
+    origins: what the rows were read from: hub data set and commit, or file and content.
     """
 
-    def __init__(self, rows: Sequence[_Row], origins: tuple[str, ...]) -> None:
-        self.origins = origins
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def made(self, place: int) -> Item:
-        """The item of a row."""
-        return self._rows[place].item()
+    origins: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Row:
+class _Row(NamedTuple):
     """A row that is kept: who reads it, where it is, its id and its group."""
 
     reader: _Reader
@@ -78,13 +69,13 @@ class _Row:
     id: str
     group: str
 
-    def item(self) -> Item:
-        """Raises ItemError: the row can't be used; names it and says why."""
-        try:
-            return self.reader.item(self.place, self.id, self.group)
-        except (ValueError, RecursionError) as error:
-            name = self.reader.benchmark.name
-            raise ItemError(f"benchmark {name}, item {self.id}: {error}") from None
+
+def _item(reader: _Reader, place: int, name: str, group: str) -> Item:
+    """Raises ItemError: the row can't be used; names it and says why."""
+    try:
+        return reader.item(place, name, group)
+    except (ValueError, RecursionError) as error:
+        raise ItemError(f"benchmark {reader.benchmark.name}, item {name}: {error}") from None
 
 
 def _whole_groups(rows: Sequence[_Row], limit: int) -> list[_Row]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import tee
 
 from ares.answers.base import Grade
@@ -40,39 +41,29 @@ class Answered:
     grade: Grade | None
 
 
-class Requests(Lazy[Asked]):
+def requests_of(items: Sequence[Item], samples: int, decoding: Decoding, seed: int) -> Lazy[Asked]:
     """`samples` requests for every item, side by side; made when they are read.
 
     A sample's seed depends on the seed of the run, the question and its number alone, so that
     asking for more samples, or for fewer questions, leaves the others as they were.
     """
+    # The samples of a question follow one another: decode its pictures once.
+    item_at = lru_cache(maxsize=1)(items.__getitem__)
 
-    def __init__(self, items: Sequence[Item], samples: int, decoding: Decoding, seed: int) -> None:
-        self.items, self.samples, self.decoding, self.seed = items, samples, decoding, seed
-        self._last: tuple[int, Item] | None = None
-
-    def __len__(self) -> int:
-        return len(self.items) * self.samples
-
-    def made(self, place: int) -> Asked:
-        """The request at a place."""
-        number, sample = divmod(place, self.samples)
-        item = self._item(number)
+    def made(place: int) -> Asked:
+        number, sample = divmod(place, samples)
+        item = item_at(number)
         return Asked(
             id=f"{item.benchmark}/{item.id}#{sample}",
             messages=item.messages,
-            decoding=self.decoding,
+            decoding=decoding,
             # Servers want a signed integer of 64 bits or less.
-            seed=row_seed(self.seed, item.benchmark, item.id, sample) >> 33,
+            seed=row_seed(seed, item.benchmark, item.id, sample) >> 33,
             item=item,
             sample=sample,
         )
 
-    def _item(self, place: int) -> Item:
-        # The samples of a question follow one another: decode its pictures once.
-        if self._last is None or self._last[0] != place:
-            self._last = place, self.items[place]
-        return self._last[1]
+    return Lazy(len(items) * samples, made)
 
 
 def answered(
@@ -96,7 +87,7 @@ def answered(
         UserError: nothing can be asked at all; what was answered before stays in the store. Where a
             budget is spent, what was not asked any more has failed.
     """
-    requests = Requests(items, samples, decoding, seed)
+    requests = requests_of(items, samples, decoding, seed)
     failures: dict[str, Failure] = {}
     unasked: Failure | None = None
     try:

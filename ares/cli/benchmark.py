@@ -6,10 +6,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -33,10 +29,8 @@ from ares.cli.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ares.answers.grader import Grader
     from ares.answers.judge import ModelJudge
-    from ares.backends.base import Decoding
-    from ares.backends.store import Kept, Store
+    from ares.backends.store import Store
     from ares.benchmarks.registry import Benchmark
 
 SERVER, JUDGE, OUTPUT = "Server, with --backend server", "Judge", "Output"
@@ -122,8 +116,11 @@ def benchmark(
         for entry in known.values():
             print(f"{entry.name:<16} {entry.answer:<11} {entry.metric:<13} {entry.level or '-'}")
         return
+    benchmarks = chosen(names or [], known, model)
+    from ares.benchmarks.evaluate import Plan
+
     plan = Plan(
-        chosen(names or [], known, model),
+        benchmarks,
         limit,
         samples,
         Decoding(max_tokens, temperature, top_p, top_k, top_logprobs),
@@ -185,87 +182,6 @@ def countdown(
     print(f"wrote {registry}; ares benchmark --registry {registry}", *NAMES.values())
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is asked: questions of benchmarks, `limit` of each, and how responses are drawn."""
-
-    benchmarks: list[Benchmark]
-    limit: int | None
-    samples: int | None
-    decoding: Decoding
-    seed: int
-
-    def told(self, backend: Kept, tokenizer: str) -> str:
-        """How many requests and tokens an evaluation would take; asks nothing."""
-        import pandas as pd
-
-        from ares.benchmarks.load import items
-        from ares.benchmarks.run import Requests
-        from ares.benchmarks.tokens import load_tokenizer, prompt_tokens
-
-        counting = load_tokenizer(tokenizer) if tokenizer else None
-        rows = []
-        for benchmark in self.benchmarks:
-            samples = self.samples or benchmark.samples
-            found = items(benchmark, self.limit)
-            requests = Requests(found, samples, self.decoding, self.seed)
-            missing = [backend.key(request) not in backend.store for request in requests]
-            prompt = sum(
-                prompt_tokens(asked.messages, counting) for asked in compress(requests, missing)
-            )
-            rows.append((benchmark.name, len(found), samples, sum(missing), prompt))
-        columns = ["benchmark", "questions", "samples", "requests", "prompt tokens"]
-        table = pd.DataFrame(rows, columns=columns)
-        table["response tokens, at most"] = table["requests"] * self.decoding.max_tokens
-        kept = int((table["questions"] * table["samples"] - table["requests"]).sum())
-        how = "counted" if tokenizer else "estimated at 4 characters a token"
-        return (
-            f"{table.to_string(index=False)}\n{table['requests'].sum()} requests to ask, {kept} "
-            f"answers are in {backend.store.path}; prompt tokens of text are {how}, of pictures "
-            "estimated at one per 28 x 28 pixels"
-        )
-
-    def carried_out(
-        self, backend: Kept, judge: ModelJudge | None, traces_out: Path | None
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Ask and grade; the table of responses and that of scores."""
-        import pandas as pd
-
-        from ares.answers.grader import Grader
-        from ares.benchmarks.load import items
-        from ares.benchmarks.metrics import scores
-
-        tables, scored = [], []
-        with Grader(judge=judge) as grader, trace_file(traces_out) as write_trace:
-            for benchmark in self.benchmarks:
-                found = items(benchmark, self.limit)
-                rows = self._rows(benchmark, found, backend, grader, write_trace)
-                tables.append(pd.DataFrame(rows))
-                source = " ".join(found.origins)
-                scored.append(scores(tables[-1], benchmark).assign(source=source))
-        return pd.concat(tables, ignore_index=True), pd.concat(scored, ignore_index=True)
-
-    def _rows(
-        self,
-        benchmark: Benchmark,
-        found: Any,
-        backend: Kept,
-        grader: Grader,
-        write_trace: Callable[[dict[str, Any]], object],
-    ) -> Iterator[dict[str, Any]]:
-        from ares.benchmarks.report import by_item, row, traces
-        from ares.benchmarks.run import answered
-
-        samples = self.samples or benchmark.samples
-        answers = answered(
-            found, backend, grader, self.decoding, samples, self.seed, progress=benchmark.name
-        )
-        for of_item in by_item(answers):
-            for line in traces(of_item, benchmark.level):
-                write_trace(line)
-            yield from map(row, of_item)
-
-
 def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Benchmark]:
     """The benchmarks that the command line names.
 
@@ -308,21 +224,6 @@ def store_file(name: str) -> Path:
     from ares.paths import RESULTS
 
     return RESULTS / "benchmarks" / f"{name.strip('/').replace('/', '--')}.sqlite"
-
-
-@contextmanager
-def trace_file(path: Path | None) -> Iterator[Callable[[dict[str, Any]], object]]:
-    """A function that writes one trace; what it wrote appears whole at the end, or not at all."""
-    from ares.io import atomic_path
-
-    if path is None:
-        yield lambda trace: None
-        return
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="\n") as file,
-    ):
-        yield lambda trace: file.write(json.dumps(trace, ensure_ascii=False) + "\n")
 
 
 def told(table: pd.DataFrame) -> str:

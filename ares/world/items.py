@@ -11,7 +11,7 @@ from PIL import Image
 
 from ares.answers.base import Question
 from ares.errors import UserError
-from ares.items import Item, Items, Problems
+from ares.items import Item, Lazy, Problems
 from ares.world.problem import Problem, draw_problems
 from ares.world.prompts import VALUES, messages, picture
 from ares.world.settings import World
@@ -126,6 +126,6 @@ def world_problems(table: pd.DataFrame, world: World, look: int, where: str = ""
                 f"{where}: problem {problem.id}, level {level}: is none of this world; "
                 "give the config that the table was made with, or make it again"
             )
-    items = Items(len(found), lambda at: countdown_item(*found[at], look, world.values))
+    items = Lazy(len(found), lambda at: countdown_item(*found[at], look, world.values))
     columns = ["problem_id", "level", "k", "presentation", "numbers", "target"]
     return Problems(table[columns].reset_index(drop=True), items)
