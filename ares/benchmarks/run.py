@@ -8,16 +8,18 @@ again costs no request.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import tee
 
+from tqdm import tqdm
+
 from ares.answers.base import Grade
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.budget import BudgetSpent
-from ares.backends.progress import watched
 from ares.backends.store import Kept
 from ares.items import Item, Lazy
 from ares.seeds import row_seed
@@ -81,7 +83,7 @@ def answered(
         backend: with its store; what is there is not asked again.
         samples: responses per item.
         seed: of the run.
-        progress: what the progress bar is called; "" for none.
+        progress: what the progress bar is called; "" for none. Silent where stderr is no terminal.
 
     Raises:
         UserError: nothing can be asked at all; what was answered before stays in the store. Where a
@@ -90,10 +92,19 @@ def answered(
     requests = requests_of(items, samples, decoding, seed)
     failures: dict[str, Failure] = {}
     unasked: Failure | None = None
+    tokens = 0
+    silent = not progress or not sys.stderr.isatty()
+    bar = tqdm(total=len(requests), desc=progress, unit="req", dynamic_ncols=True, disable=silent)
     try:
-        for request, outcome in watched(backend.generate(requests), len(requests), progress):
-            if isinstance(outcome, Failure):
-                failures[request.id] = outcome
+        with bar:
+            for request, outcome in backend.generate(requests):
+                if isinstance(outcome, Failure):
+                    failures[request.id] = outcome
+                else:
+                    tokens += outcome.tokens or 0
+                failed = f", {len(failures)} failed" if failures else ""
+                bar.set_postfix_str(f"{tokens:,} tokens{failed}", refresh=False)
+                bar.update()
     except BudgetSpent as spent:
         unasked = Failure(str(spent), 0)
 

@@ -107,7 +107,7 @@ def benchmark(
 ) -> None:
     """Test any model on benchmarks: ask, grade, write scores with intervals."""
     from ares.backends.base import Decoding
-    from ares.backends.choose import Choice, open_backend
+    from ares.backends.choose import open_backend
     from ares.backends.store import Kept, Store
     from ares.benchmarks.registry import REGISTRY, load_registry
 
@@ -126,24 +126,24 @@ def benchmark(
         Decoding(max_tokens, temperature, top_p, top_k, top_logprobs),
         seed,
     )
-    choice = Choice(
-        kind=backend,
-        model=model,
-        url=url,
-        parallel=parallel,
-        key_variable=key_variable,
-        revision=revision,
-        tensor_parallel=tensor_parallel,
-        max_model_len=max_model_len,
-        dtype=dtype,
-        attempts=attempts,
-        wait_s=wait,
-        timeout_s=timeout,
-        extra_body=extra_body,
-    )
     shown = name or model
     with Store(store or store_file(shown)) as answers:
-        asked = Kept(open_backend(choice), answers)
+        opened = open_backend(
+            backend,
+            model,
+            url=url,
+            parallel=parallel,
+            revision=revision,
+            dtype=dtype,
+            tensor_parallel=tensor_parallel,
+            max_model_len=max_model_len,
+            key_variable=key_variable,
+            attempts=attempts,
+            wait_s=wait,
+            timeout_s=timeout,
+            extra_body=extra_body,
+        )
+        asked = Kept(opened, answers)
         if dry_run:
             print(plan.told(asked, tokenizer))
             return

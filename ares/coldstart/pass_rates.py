@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import pandas as pd
 from ares.answers.base import UNGRADABLE
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Response
-from ares.backends.choose import Choice, open_backend
+from ares.backends.choose import open_backend
 from ares.backends.store import Kept, Store
 from ares.benchmarks.run import Answered, answered
 from ares.config import Scale
@@ -43,7 +44,7 @@ def measure(
     else:
         decoding = Decoding(part.max_new_tokens, *drawn)
         with Grader() as grader, Store(store) as kept:
-            backend = Kept(open_backend(sampling_choice(scale)), kept)
+            backend = Kept(open_backend(**backend_options(scale)), kept)
             answers = answered(
                 problems.items, backend, grader, decoding, part.samples, scale.seed, progress
             )
@@ -57,18 +58,18 @@ def measure(
     return table
 
 
-def sampling_choice(scale: Scale) -> Choice:
-    """The base model, as `backend` of the scale says."""
+def backend_options(scale: Scale) -> dict[str, Any]:
+    """Arguments of `open_backend` for the base model, as `backend` of the scale says."""
     backend, part = scale.backend, scale.cold_start
-    return Choice(
-        kind=backend.kind,
-        model=scale.model,
-        url=backend.url or None,
-        parallel=backend.parallel or None,
-        key_variable=backend.key_variable,
-        tensor_parallel=backend.tensor_parallel,
-        max_model_len=part.max_prompt_tokens + part.max_new_tokens,
-    )
+    return {
+        "kind": backend.kind,
+        "model": scale.model,
+        "url": backend.url or None,
+        "parallel": backend.parallel or None,
+        "key_variable": backend.key_variable,
+        "tensor_parallel": backend.tensor_parallel,
+        "max_model_len": part.max_prompt_tokens + part.max_new_tokens,
+    }
 
 
 def tabulated(answers: Iterable[Answered]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from ares.answers.base import Question
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Response
 from ares.backends.budget import Budget
-from ares.backends.choose import Choice, open_backend
+from ares.backends.server import ServerBackend
 from ares.backends.store import Kept, Store
 from ares.benchmarks.run import Answered, answered
 from ares.config import Scale, Teachers
@@ -69,7 +69,7 @@ def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
             others = []
         for kind in ("text", "pictures"):
             places = [at for at in others if bool(items[at].images) == (kind == "pictures")]
-            teacher = teacher_choice(scale, kind)
+            teacher = teacher_server(scale, kind)
             if places and teacher is not None:
                 found += ask(scale, teacher, problems.some(places).items, places, grader, store)
             elif scale.of_data_sets:
@@ -127,7 +127,7 @@ def habits(
             yield Trace(place, habit, index, text, grader.grade(text, item.question).status)
 
 
-def teacher_choice(scale: Scale, kind: str) -> Choice | None:
+def teacher_server(scale: Scale, kind: str) -> ServerBackend | None:
     """The teacher of a kind of problems, text or pictures; None where the scale names none.
 
     Raises:
@@ -141,10 +141,9 @@ def teacher_choice(scale: Scale, kind: str) -> Choice | None:
         raise UserError(
             f"cold_start.teachers.{kind}: has a url and no model: name the one that is served there"
         )
-    return Choice(
-        kind="server",
-        model=teacher.model,
-        url=teacher.url,
+    return ServerBackend(
+        teacher.url,
+        teacher.model,
         parallel=teachers.parallel,
         key_variable=teacher.key_variable,
         budget=Budget(teachers.max_requests or None, teachers.max_tokens or None),
@@ -194,7 +193,7 @@ def manners(teachers: Teachers) -> list[Manner]:
 
 def ask(
     scale: Scale,
-    teacher: Choice,
+    teacher: ServerBackend,
     items: Sequence[Item],
     places: Sequence[int],
     grader: Grader,
@@ -207,7 +206,7 @@ def ask(
         for manner in every:
             temperature = 1.0 if manner.temperature is None else manner.temperature
             decoding = Decoding(longest_trace(scale), temperature, part.top_p)
-            backend = open_backend(replace(teacher, extra_body=manner.extra_body))
+            backend = replace(teacher, extra_body=manner.extra_body)
             answers = answered(
                 items, Kept(backend, kept), grader, decoding, part.traces, scale.seed, "traces"
             )

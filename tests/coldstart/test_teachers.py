@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 
 import pytest
 from PIL import Image
 
-from ares.backends.chat_format import openai_messages
-from ares.coldstart.teachers import Manner, teacher_choice
+from ares.backends.base import Decoding, Request
+from ares.backends.chat_format import request_body
+from ares.coldstart.teachers import Manner, teacher_server
 from ares.errors import UserError
 from ares.world.items import countdown_item
 from ares.world.problem import Problem
@@ -92,7 +94,9 @@ def test_a_refused_key_ends_the_step(tmp_path, model_folder):
 
 def test_a_picture_travels_as_a_data_url():
     problem = Problem((2, 3), 5)
-    system, user = openai_messages(countdown_item(problem, "image", look=7).messages)
+    messages = countdown_item(problem, "image", look=7).messages
+    body = json.loads(request_body(Request("one", messages, Decoding(8)), "model", {}))
+    system, user = body["messages"]
     assert system["role"] == "system" and system["content"][0]["type"] == "text"
     image, text = user["content"]
     head, data = image["image_url"]["url"].split(",")
@@ -109,5 +113,5 @@ def test_a_plain_manner_changes_nothing():
 def test_a_teacher_without_a_name_is_refused(tmp_path, model_folder):
     scale = taught(tmp_path, model_folder, "http://127.0.0.1:1/v1", text={"url": "http://a/v1"})
     with pytest.raises(UserError, match=r"cold_start\.teachers\.text: has a url and no model"):
-        teacher_choice(scale, "text")
-    assert teacher_choice(taught(tmp_path, model_folder, "", efforts=[]), "pictures") is None
+        teacher_server(scale, "text")
+    assert teacher_server(taught(tmp_path, model_folder, "", efforts=[]), "pictures") is None

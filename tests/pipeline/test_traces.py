@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from ares.benchmarks.load import items
-from ares.coldstart.pass_rates import sampling_choice
+from ares.coldstart.pass_rates import backend_options
 from ares.coldstart.pool import pool, room_for_traces
-from ares.coldstart.teachers import collect, teacher_choice
+from ares.coldstart.teachers import collect, teacher_server
 from ares.config import Scale, load_config
 from ares.errors import UserError
 from ares.model.load import load_processor
@@ -88,9 +88,9 @@ def test_own_traces_alone_ask_nobody(scale, tmp_path):
 
 def test_the_config_names_the_backends(scale):
     config = load_config(scale(**{"cold_start.teachers.text.url": "http://127.0.0.1:1/v1"}))
-    assert teacher_choice(config, "pictures") is None
+    assert teacher_server(config, "pictures") is None
     with pytest.raises(UserError, match=r"cold_start\.teachers\.text: has a url and no model"):
-        teacher_choice(config, "text")
-    choice = sampling_choice(config)
-    assert (choice.kind, choice.model, choice.url) == ("transformers", "data/base", None)
-    assert choice.max_model_len == 128 + 64
+        teacher_server(config, "text")
+    chosen = backend_options(config)
+    assert (chosen["kind"], chosen["model"], chosen["url"]) == ("transformers", "data/base", None)
+    assert chosen["max_model_len"] == 128 + 64
