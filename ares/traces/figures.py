@@ -107,38 +107,30 @@ def _of_questions(path: Path) -> pd.DataFrame:
         UserError: a question has two difficulties.
     """
     wanted = ["problem", "difficulty", "correct", "hwe", "n_tokens"]
-    parts = []
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            rows = file.read_row_group(group, columns=wanted).to_pandas()
-            rows = rows[rows["correct"].notna() & (rows["difficulty"] != "")]
-            part = {
-                # The names themselves would be most of the memory.
-                "question": pd.util.hash_array(rows["problem"].to_numpy(object)),
-                "bucket": pd.Categorical(rows["difficulty"], BUCKETS),
-                "correct": rows["correct"].astype(bool),
-                "hwe_count": rows["hwe"].astype(np.int32),
-                "length": rows["n_tokens"].astype(np.int32),
-            }
-            parts.append(pd.DataFrame(part))
-    table = pd.concat(parts, ignore_index=True)
-    number, hashes = pd.factorize(table["question"])
+    # Every name once: as many texts as traces would be most of the memory.
+    rows = pq.read_table(path, columns=wanted, read_dictionary=wanted[:2]).to_pandas()
+    rows = rows[rows["correct"].notna() & (rows["difficulty"] != "")]
+    number, names = pd.factorize(rows["problem"])
+    bucket = pd.Categorical(rows["difficulty"], BUCKETS)
+    table = pd.DataFrame(
+        {
+            "question": number,
+            "bucket": bucket,
+            "correct": rows["correct"].to_numpy(bool),
+            "hwe_count": rows["hwe"].to_numpy(np.int32),
+            "length": rows["n_tokens"].to_numpy(np.int32),
+        }
+    )
     first = table[~table["question"].duplicated()]
-    strange = (first["bucket"].cat.codes.to_numpy()[number] != table["bucket"].cat.codes).to_numpy()
+    strange = first["bucket"].cat.codes.to_numpy()[number] != bucket.codes
     if strange.any():
         raise UserError(
-            f"{_name(path, hashes[number[strange.argmax()]])}: traces of one id have two "
-            "difficulties; give the difficulty of the question"
+            f"{names[number[strange.argmax()]]}: traces of one id have two difficulties; give the "
+            "difficulty of the question"
         )
     unit = first["bucket"].cat.codes.astype(np.int32) * UNITS
     unit += first.groupby("bucket", observed=True).cumcount() % UNITS
-    return table.assign(question=number, problem_id=unit.to_numpy()[number], right=table["correct"])
-
-
-def _name(path: Path, hashed: int) -> str:
-    """The name of the question with this hash."""
-    names = pq.read_table(path, columns=["problem"])["problem"].to_numpy()
-    return names[pd.util.hash_array(names) == hashed][0]
+    return table.assign(problem_id=unit.to_numpy()[number], right=table["correct"])
 
 
 def _draw_panel(ax: Axes, rows: pd.DataFrame) -> None:

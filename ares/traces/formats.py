@@ -67,28 +67,30 @@ def responses(line: Any) -> Iterator[Raw]:
         line = body if isinstance(body, Mapping) else batch
     several = next((key for key in ("choices", "outputs") if key in line), None)
     if several is None:
-        yield _response(line, line.get("entropy"))
+        yield _response(line)
         return
     parts = _list(line[several], several)
     if not parts:
         raise Malformed(f"{several}: empty, there is no response")
-    read = _response if several == "choices" else _vllm_output
     for number, part in enumerate(parts):
         if not isinstance(part, Mapping):
             raise Malformed(f"{several}[{number}]: not an object")
-        raw = read(part, part.get("entropy"))
+        raw = _response(part, of_vllm=several == "outputs")
         raw.number = number if len(parts) > 1 else None
         yield raw
 
 
-def _response(part: Mapping[str, Any], entropy: Any) -> Raw:
-    logprobs = part.get("logprobs")
-    if isinstance(logprobs, Mapping) and logprobs.get("content") is not None:
-        raw = _chat(_list(logprobs["content"], "logprobs.content"), entropy is None)
+def _response(part: Mapping[str, Any], of_vllm: bool = False) -> Raw:
+    logprobs, entropy = part.get("logprobs"), part.get("entropy")
+    if of_vllm:
+        raw = _vllm_output(part)
+    elif isinstance(logprobs, Mapping) and logprobs.get("content") is not None:
+        raw = _chat(_list(logprobs["content"], "logprobs.content"))
     elif isinstance(logprobs, Mapping) and "tokens" in logprobs:
-        raw = _legacy(logprobs, entropy is None)
+        sampled = _list(logprobs.get("token_logprobs"), "logprobs.token_logprobs")
+        raw = _parallel(logprobs, sampled, "logprobs.")
     elif "tokens" in part:
-        raw = _plain(part, entropy is None)
+        raw = _parallel(part, part.get("token_logprobs"), "")
     elif entropy is not None:
         raise Malformed(
             "entropy without tokens: add the list `tokens` (`ares benchmark` writes tokens with "
@@ -101,6 +103,16 @@ def _response(part: Mapping[str, Any], entropy: Any) -> Raw:
             f"no known format (keys: {', '.join(map(str, list(part)[:8])) or 'none'}): expected "
             "choices, outputs, logprobs or tokens; docs/traces.md shows them"
         )
+    if entropy is None and raw.alternatives is None:
+        raise Malformed(f"top_logprobs: missing, and there is no `entropy`: {HOW_TO_ASK}")
+    if not raw.top_k:
+        if entropy is None and raw.tokens:
+            raise Malformed(
+                "a token without top_logprobs: its own log-probability says nothing of its "
+                f"entropy; {HOW_TO_ASK}"
+            )
+        raw.alternatives = None if raw.tokens else raw.alternatives
+        raw.top_k = None
     message = part.get("message")
     text = message.get("content") if isinstance(message, Mapping) else part.get("text")
     raw.text = text if isinstance(text, str) else None
@@ -110,7 +122,7 @@ def _response(part: Mapping[str, Any], entropy: Any) -> Raw:
     return raw
 
 
-def _chat(records: Sequence[Any], needed: bool) -> Raw:
+def _chat(records: Sequence[Any]) -> Raw:
     """Token records of the OpenAI chat format."""
     tokens, token_bytes, alternatives, fewest = [], [], [], None
     for place, record in enumerate(records):
@@ -121,31 +133,22 @@ def _chat(records: Sequence[Any], needed: bool) -> Raw:
         listed = _pairs(record.get("top_logprobs") or [], place)
         fewest = len(listed) if fewest is None else min(fewest, len(listed))
         alternatives.append(with_sampled(listed, record["token"], record.get("logprob")))
-    return _checked(Raw(tokens, token_bytes, alternatives, fewest), needed)
+    return Raw(tokens, token_bytes, alternatives, fewest)
 
 
-def _legacy(logprobs: Mapping[str, Any], needed: bool) -> Raw:
-    """`logprobs` of a legacy completion: parallel lists."""
-    tokens = _texts(logprobs["tokens"], "logprobs.tokens")
-    sampled = _list(logprobs.get("token_logprobs"), "logprobs.token_logprobs")
-    tops = logprobs.get("top_logprobs")
-    return _parallel(tokens, sampled, tops, needed, "logprobs.top_logprobs")
+def _parallel(lists: Mapping[str, Any], sampled: Any, within: str) -> Raw:
+    """Parallel lists: those of a legacy completion, or of the line itself.
 
-
-def _plain(line: Mapping[str, Any], needed: bool) -> Raw:
-    """Parallel lists at the top of the line; token_logprobs may be left out."""
-    tokens = _texts(line["tokens"], "tokens")
-    sampled = line.get("token_logprobs")
-    sampled = [None] * len(tokens) if sampled is None else _list(sampled, "token_logprobs")
-    return _parallel(tokens, sampled, line.get("top_logprobs"), needed, "top_logprobs")
-
-
-def _parallel(tokens: list[str], sampled: Sequence[Any], tops: Any, needed: bool, name: str) -> Raw:
-    if tops is None:
-        if needed:
-            raise Malformed(f"{name}: missing, and there is no `entropy`: {HOW_TO_ASK}")
+    Args:
+        sampled: log-probability of every token; None where they are left out.
+        within: what stands before the names of the lists in a message.
+    """
+    name = f"{within}top_logprobs"
+    tokens = _texts(lists["tokens"], f"{within}tokens")
+    if lists.get("top_logprobs") is None:
         return Raw(tokens)
-    tops = _list(tops, name)
+    tops = _list(lists["top_logprobs"], name)
+    sampled = [None] * len(tokens) if sampled is None else _list(sampled, "token_logprobs")
     if not len(tokens) == len(tops) == len(sampled):
         raise Malformed(
             f"{len(tokens)} tokens, {len(tops)} {name} and {len(sampled)} token_logprobs: give "
@@ -161,7 +164,7 @@ def _parallel(tokens: list[str], sampled: Sequence[Any], tops: Any, needed: bool
         listed = _listed(top, place, name)
         fewest = len(listed) if fewest is None else min(fewest, len(listed))
         alternatives.append(with_sampled(listed, token, logprob))
-    return _checked(Raw(tokens, None, alternatives, fewest), needed)
+    return Raw(tokens, None, alternatives, fewest)
 
 
 def _listed(top: Any, place: int, name: str) -> list[Alternative]:
@@ -180,7 +183,7 @@ def _listed(top: Any, place: int, name: str) -> list[Alternative]:
     return found
 
 
-def _vllm_output(output: Mapping[str, Any], entropy: Any) -> Raw:
+def _vllm_output(output: Mapping[str, Any]) -> Raw:
     """A CompletionOutput of vLLM; alternatives are keyed by token id, so nothing is ambiguous."""
     ids = _list(output.get("token_ids"), "outputs.token_ids")
     logprobs = output.get("logprobs")
@@ -205,11 +208,7 @@ def _vllm_output(output: Mapping[str, Any], entropy: Any) -> Raw:
         rank = entries[str(number)][2]
         size = len(entries) - (isinstance(rank, int) and rank > len(entries))
         fewest = size if fewest is None else min(fewest, size)
-    text, finish = output.get("text"), output.get("finish_reason")
-    raw = Raw(tokens, None, alternatives, fewest, entropy)
-    raw.text = text if isinstance(text, str) else None
-    raw.finish = finish if isinstance(finish, str) else ""
-    return _checked(raw, entropy is None)
+    return Raw(tokens, None, alternatives, fewest)
 
 
 def _decoded(entry: Mapping[str, Any], key: str) -> str:
@@ -237,19 +236,6 @@ def with_sampled(listed: list[Alternative], token: str, logprob: Any) -> list[Al
     if any(name == "" and value == logprob for name, value in listed):
         return listed  # bare numbers: the same value is the same token
     return [*listed, (token, logprob)]
-
-
-def _checked(raw: Raw, needed: bool) -> Raw:
-    """Refuse a list that says nothing about the distribution."""
-    if needed and raw.tokens and not raw.top_k:
-        raise Malformed(
-            "a token without top_logprobs: its own log-probability says nothing of its entropy; "
-            + HOW_TO_ASK
-        )
-    if not raw.top_k:
-        raw.alternatives = None if raw.tokens else raw.alternatives
-        raw.top_k = None
-    return raw
 
 
 def _list(value: Any, name: str) -> Sequence[Any]:

@@ -35,16 +35,14 @@
   const state = { window: data.window, percentile: data.percentile, theta: NaN, current: 0, pinned: -1 };
   let spans = [];
 
-  // Packed: tokens since the one before, number of alternatives, then word and -100 ln p of each.
+  // Of every alternative: tokens since the one before, word, -100 ln p.
   function choicesOf(packed) {
     const found = new Map();
     let place = 0;
-    for (let i = 0; i < packed.length;) {
+    for (let i = 0; i < packed.length; i += 3) {
       place += packed[i];
-      const end = i + 2 + 2 * packed[i + 1];
-      const listed = [];
-      for (i += 2; i < end; i += 2) listed.push([packed[i], Math.exp(-packed[i + 1] / 100)]);
-      found.set(place, listed);
+      if (!found.has(place)) found.set(place, []);
+      found.get(place).push([packed[i + 1], Math.exp(-packed[i + 2] / 100)]);
     }
     return found;
   }

@@ -128,24 +128,13 @@ def _data(shown: Sequence[Packed], words: Mapping[str, int], lexicon: Lexicon) -
     traces = []
     for packed in shown:
         choices = packed.choices.tolist()
-        place = 0
-        while place < len(choices):
-            end = place + 2 + 2 * choices[place + 1]
-            choices[place + 2 : end : 2] = map(renumbered, choices[place + 2 : end : 2])
-            place = end
+        choices[1::3] = map(renumbered, choices[1::3])
         traces.append(
             {
-                **{
-                    key: getattr(packed.trace, key)
-                    for key in (
-                        *("id", "benchmark", "difficulty", "correct", "finish"),
-                        *("prompt", "answer", "gold"),
-                    )
-                },
+                **packed.said,
                 "tokens": [renumbered(word) for word in packed.tokens],
                 "entropy": packed.entropy.tolist(),
                 "choices": choices,
-                "cut_from": packed.cut_from,
             }
         )
     categories = list(lexicon.categories)

@@ -8,7 +8,8 @@ s doubles. What is kept is packed, so that memory stays below a bound.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -30,17 +31,17 @@ _NAMES = ("id", "benchmark", "answer", "gold", "finish")
 class Packed:
     """A trace as a page needs it.
 
-    number: row in the table of traces. tokens: indices of the page's words. entropy: thousandths
-    of a nat. choices: of tokens with a choice to show: tokens since the one before, number of
-    alternatives, then word and minus the log-probability in hundredths of each.
+    number: row in the table of traces. said: what the file says of it, as the page calls it.
+    tokens: indices of the page's words. entropy: thousandths of a nat.
+    choices: three numbers for every alternative that is shown: tokens since the alternative before,
+    word, minus the log-probability in hundredths.
     """
 
     number: int
-    trace: Trace
+    said: dict[str, Any]
     tokens: array
     entropy: array
     choices: array
-    cut_from: int
 
 
 @dataclass
@@ -100,30 +101,24 @@ class PageSample:
         tokens = trace.tokens[:TRACE_TOKENS]
         choices, before = array("I"), 0
         for place in np.flatnonzero(trace.entropy[:TRACE_TOKENS] >= CHOICE).tolist():
-            listed = trace.alternatives(place)[:ALTERNATIVES]
-            shown = [pair for pair in listed if pair[1] >= FAINTEST]
-            if shown:
-                choices.extend((place - before, len(shown)))
-                for name, logprob in shown:
-                    choices.extend((self._word(name), round(-100 * min(logprob, 0.0))))
-                before = place
-        nothing = np.zeros(0, np.float32)
-        bare = replace(
-            trace,
-            tokens=[],
-            listed=None,
-            entropy=nothing,
-            unlisted=nothing,
-            prompt=trace.prompt[:PROMPT_CHARACTERS],
+            for name, logprob in trace.alternatives(place)[:ALTERNATIVES]:
+                if logprob >= FAINTEST:
+                    hundredths = round(-100 * min(logprob, 0.0))
+                    choices.extend((place - before, self._word(name), hundredths))
+                    before = place
+        said = {
             **{name: getattr(trace, name)[:NAME_CHARACTERS] for name in _NAMES},
-        )
+            "difficulty": trace.difficulty,
+            "correct": trace.correct,
+            "prompt": trace.prompt[:PROMPT_CHARACTERS],
+            "cut_from": len(trace.tokens) if len(trace.tokens) > TRACE_TOKENS else 0,
+        }
         return Packed(
             number=number,
-            trace=bare,
+            said=said,
             tokens=array("I", map(self._word, tokens)),
             entropy=array("I", thousandths(trace.entropy[:TRACE_TOKENS])),
             choices=choices,
-            cut_from=len(trace.tokens) if len(trace.tokens) > TRACE_TOKENS else 0,
         )
 
 

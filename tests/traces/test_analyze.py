@@ -212,6 +212,6 @@ def test_choices_on_the_page_are_those_of_the_file(tmp_path, write_traces, capsy
     html = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
     so, a, b = (data["words"].index(word) for word in (" so", " a", " b"))
-    assert data["traces"][0]["choices"] == [0, 2, so, 50, a, 100, 2, 2, so, 70, b, 80]
+    assert data["traces"][0]["choices"] == [0, so, 50, 0, a, 100, 2, so, 70, 0, b, 80]
     (trace,) = read_traces(path)
     assert data["traces"][0]["entropy"] == np.rint(1000 * trace.entropy.astype(float)).tolist()
