@@ -60,7 +60,8 @@ def report(
     from ares import paths
     from ares.config import config_path, load_config
     from ares.errors import UserError
-    from ares.report import folder
+    from ares.io import write_text
+    from ares.report import page
     from ares.settings import shown
 
     if (scale is None) != reference:
@@ -68,14 +69,13 @@ def report(
     if scale is None:
         if out:
             raise UserError("--out: the page of the reference run is docs/findings.html")
-        written = folder.write_reference()
+        written = page.REFERENCE_PAGE
+        write_text(written, page.reference())
     else:
         name, path = load_config(scale, of_data_sets=False).scale, config_path(scale)
         made = _finished(name, scale)
         given = name if path.parent == paths.CONFIG else shown(path)
-        written = folder.write_run(
-            name, given, paths.resolve(out) if out else made.parent / "report"
-        )
+        written = page.write_run(name, given, paths.resolve(out) if out else made.parent / "report")
     print(f"made {shown(written)}")
 
 

@@ -12,22 +12,31 @@ from typing import Any
 
 import pandas as pd
 
-from ares.analysis.findings.rules import OPEN, REPRODUCED, Finding, Part, Rules
+from ares.analysis.findings.rules import (
+    CONTRADICTED,
+    OPEN,
+    PARTLY,
+    REPRODUCED,
+    Finding,
+    Part,
+    Rules,
+)
 from ares.errors import UserError
-from ares.report import words
 
+#: Sign and class of a verdict; its word is the verdict itself, or for an aim the one below.
+SIGNS = {REPRODUCED: "✓", PARTLY: "◐", CONTRADICTED: "✗", OPEN: "○"}
+CLASSES = {REPRODUCED: "good", PARTLY: "half", CONTRADICTED: "bad", OPEN: "open"}
+AIM_WORDS = {REPRODUCED: "met", PARTLY: "partly met", CONTRADICTED: "missed", OPEN: OPEN}
 COLUMNS = ("id", "paper", "ours", "ci_low", "ci_high", "n_seeds", "verdict")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One part of a finding, ready to be shown; `raw` are its numbers as the table has them."""
+    """One part of a finding; `raw` are its numbers as the table has them."""
 
     part: Part
     raw: Mapping[str, Any]
     word: str
-    reason: str
-    level: float
 
     @property
     def verdict(self) -> str:
@@ -35,29 +44,36 @@ class Row:
 
     @property
     def ours(self) -> str:
-        return words.number(self.raw["ours"], self.raw["ci_high"] - self.raw["ci_low"])
+        return number(self.raw["ours"], self.raw["ci_high"] - self.raw["ci_low"])
 
     @property
     def interval(self) -> str:
-        return words.interval(self.raw["ci_low"], self.raw["ci_high"])
+        """Empty where there is none."""
+        low, high = self.raw["ci_low"], self.raw["ci_high"]
+        if math.isnan(low) or math.isnan(high):
+            return ""
+        return f"[{number(low, high - low)}, {number(high, high - low)}]"
 
     @property
     def paper(self) -> str:
-        return words.paper_number(self.raw["paper"])
+        """The paper's number, as it follows from its printed ones; a dash where it gives none."""
+        value = self.raw["paper"]
+        return "–" if math.isnan(value) else signed(f"{value:,.6g}")
 
-    @property
-    def rule(self) -> str:
-        return words.rule(self.part, self.level)
-
-    @property
-    def over(self) -> str:
-        """What the interval is over, with the number of models behind it."""
-        seeds = int(self.raw["n_seeds"])
-        if "seeds" not in self.part.resample:
-            return "one model, over problems"
-        plural = "" if seeds == 1 else "s"
-        problems = ", and problems" if "problems" in self.part.resample else ""
-        return f"{seeds} seed{plural}{problems}"
+    def places(self, width: float) -> dict[str, list[float]]:
+        """Where a drawing so wide has the number, the interval's ends and the rule's bounds."""
+        bound, ends = self.part.bound, [self.raw["ci_low"], self.raw["ci_high"]]
+        shown = {
+            "number": [self.raw["ours"]],
+            "interval": ends if all(map(math.isfinite, ends)) else [],
+            "bounds": [-bound, bound] if self.part.direction == "within" else [bound],
+        }
+        known = [value for values in shown.values() for value in values]
+        least, span = min(known), (max(known) - min(known)) or 1.0
+        return {
+            name: [(value - least) / span * width for value in values]
+            for name, values in shown.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -66,13 +82,10 @@ class Card:
 
     finding: Finding
     verdict: str
+    word: str
     rows: Sequence[Row]
     notebooks: Sequence[str]
     figures: Sequence[str]
-
-    @property
-    def word(self) -> str:
-        return words.verdict(self.verdict, self.finding.by)
 
     @property
     def deciding(self) -> list[Row]:
@@ -81,14 +94,6 @@ class Card:
     @property
     def reported(self) -> list[Row]:
         return [row for row in self.rows if not row.part.decides]
-
-    @property
-    def held(self) -> int:
-        return sum(row.verdict == REPRODUCED for row in self.deciding)
-
-    @property
-    def rule(self) -> str:
-        return words.rule_of_finding(self.finding)
 
 
 def cards(
@@ -108,61 +113,60 @@ def cards(
     if missing:
         raise UserError(f"{where}: no column {', '.join(sorted(missing))}; judge the run again")
     found = {row["id"]: row for row in table.to_dict("records")}
-    return [_card(finding, rules, found, notebooks, where) for finding in rules.findings]
-
-
-def _card(
-    finding: Finding,
-    rules: Rules,
-    found: Mapping[str, Mapping[str, Any]],
-    notebooks: Mapping[str, Mapping[str, Any]],
-    where: str,
-) -> Card:
     about = {name: spec.get("findings", {}) for name, spec in notebooks.items()}
-    return Card(
-        finding,
-        _row(found, finding.id, where)["verdict"],
-        [_shown(part, finding.by, rules, _row(found, part.id, where)) for part in finding.parts],
-        [name for name, shown in about.items() if finding.id in shown],
-        [figure for shown in about.values() for figure in shown.get(finding.id, [])],
-    )
 
+    def row(name: str) -> Mapping[str, Any]:
+        if name not in found:
+            raise UserError(
+                f"{where}: no row {name}, which config/findings.yaml has; judge the run again"
+            )
+        told = found[name]["verdict"]
+        if told not in SIGNS:
+            raise UserError(f"{where}: {name}: '{told}' is no verdict; judge the run again")
+        return found[name]
 
-def _row(found: Mapping[str, Mapping[str, Any]], name: str, where: str) -> Mapping[str, Any]:
-    if name not in found:
-        raise UserError(
-            f"{where}: no row {name}, which config/findings.yaml has; judge the run again"
+    def card(finding: Finding) -> Card:
+        verdict = row(finding.id)["verdict"]
+        rows = [(part, row(part.id)) for part in finding.parts]
+        return Card(
+            finding,
+            verdict,
+            word(verdict, finding.by),
+            [Row(part, raw, word(raw["verdict"], finding.by)) for part, raw in rows],
+            [name for name, shown in about.items() if finding.id in shown],
+            [figure for shown in about.values() for figure in shown.get(finding.id, [])],
         )
-    row = found[name]
-    if row["verdict"] not in words.SIGNS:
-        raise UserError(f"{where}: {name}: '{row['verdict']}' is no verdict; judge the run again")
-    return row
 
-
-def _shown(part: Part, by: str, rules: Rules, row: Mapping[str, Any]) -> Row:
-    return Row(part, row, words.verdict(row["verdict"], by), _reason(part, rules, row), rules.level)
-
-
-def _reason(part: Part, rules: Rules, row: Mapping[str, Any]) -> str:
-    """Why a part is not decided; empty when it is."""
-    if row["verdict"] != OPEN:
-        return ""
-    if math.isfinite(row["ci_low"]):
-        sign = "±" if part.direction == "within" else ""
-        return f"the interval contains {sign}{part.bound:g}"
-    if "seeds" in part.resample and row["n_seeds"] < rules.minimum.seeds:
-        return f"no interval: {row['n_seeds']:.0f} of at least {rules.minimum.seeds} seeds"
-    return "no interval: too few problems or batches, or an undefined number"
-
-
-def score(shown: Sequence[Card]) -> list[tuple[str, str, int]]:
-    """How many there are of every verdict: verdict, word, number."""
-    by = shown[0].finding.by if shown else "paper"
-    counts = {word: sum(card.verdict == word for card in shown) for word in words.SIGNS}
-    return [(name, words.verdict(name, by), count) for name, count in counts.items()]
+    return [card(finding) for finding in rules.findings]
 
 
 def mostly_without_interval(shown: Sequence[Card]) -> bool:
     """Whether most of the deciding parts have no interval, as in a run that is made for tests."""
     deciding = [row for card in shown for row in card.deciding]
     return sum(not row.interval for row in deciding) > len(deciding) / 2
+
+
+def word(verdict: str, by: str) -> str:
+    """A verdict in words: the project's aims are met or missed, the paper's findings reproduced."""
+    return AIM_WORDS[verdict] if by == "project" else verdict
+
+
+def number(value: float, width: float) -> str:
+    """A number with as many decimals as the width of its interval is worth, about two digits of it.
+
+    >>> number(-0.218397, 0.115), number(59.13, 9.4), number(0.001, math.nan)
+    ('−0.218', '59.1', '0.001')
+    """
+    if math.isnan(value):
+        return "no number"
+    if not math.isfinite(width) or width <= 0:
+        return signed(f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}")
+    decimals = max(0, math.ceil(1 - math.log10(width / 3)))
+    return signed(f"{value:,.{decimals}f}")
+
+
+def signed(text: str) -> str:
+    """A number's text with a real minus sign, and none before a zero."""
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "\N{MINUS SIGN}")

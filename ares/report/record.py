@@ -14,7 +14,7 @@ import pandas as pd
 from ares.io import read_json, read_table
 from ares.method.presets import preset
 from ares.paths import DATA, REFERENCE
-from ares.report.run_facts import by_kind
+from ares.report.page import by_kind
 
 TEMPLATE = Path(__file__).with_name("record.md")
 BASE_CARD = DATA / "base" / "README.md"

@@ -7,7 +7,7 @@ import yaml
 
 from ares import paths
 from ares.errors import UserError
-from ares.report.figures import CAPTIONS, caption
+from ares.report.page import CAPTIONS, caption
 from tests.report.conftest import notebooks
 
 FIGURES = [figure for spec in notebooks().values() for figure in spec["figures"]]
@@ -21,10 +21,10 @@ def test_every_figure_has_a_caption_and_no_caption_is_left_over():
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_caption_is_a_title_and_sentences(name):
     found = caption(name)
-    assert found.title.endswith(".") and found.text.endswith(".")
+    assert found["title"].endswith(".") and found["text"].endswith(".")
     # Signs that reStructuredText or Jinja would read as more than themselves.
-    assert not set("*`|{}_") & set(found.title + found.text)
-    assert len(found.title) < 90 and 40 < len(found.text) < 500
+    assert not set("*`|{}_") & set(found["title"] + found["text"])
+    assert len(found["title"]) < 90 and 40 < len(found["text"]) < 500
 
 
 def test_a_caption_of_another_form_is_refused(tmp_path):

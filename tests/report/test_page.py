@@ -15,12 +15,9 @@ import yaml
 from snakemake.cli import get_argument_parser
 
 from ares import paths
-from ares.analysis.findings.rules import load_rules
 from ares.cli import main
 from ares.io import read_json, write_json
-from ares.report import folder
-from ares.report.page import Source
-from ares.report.page import page as build
+from ares.report import page as made
 from tests.report.conftest import HOSTILE, made_up_run, notebooks
 
 BOOK = yaml.safe_load((paths.CONFIG / "findings.yaml").read_text(encoding="utf-8"))["findings"]
@@ -164,8 +161,8 @@ def test_a_run_without_intervals_says_that_it_proves_nothing(tmp_path):
         row[4:6], row[7], row[8] = ["nan", "nan"], "1", "not at this scale"
     with open(table, "w", encoding="utf-8", newline="") as handle:
         csv.writer(handle).writerows(rows)
-    source = Source(table, table.with_name("manifest.json"), tmp_path / "figures/smoke", "smoke")
-    text = build(source, folder.OF_REFERENCE, load_rules(), notebooks())
+    source = made.Source(table.parent, tmp_path / "figures/smoke", "smoke")
+    text = made.page(source, made.OF_REFERENCE, notebooks())
     assert "Most numbers of this run have no interval" in text
     assert "no interval: 1 of at least 2 seeds" in row_of(text, "F8.accuracy-kl")
     assert "no number" in row_of(text, "F3.hwe")
@@ -231,16 +228,16 @@ def test_the_page_of_the_reference_run_is_current():
         # How a picture is packed may differ between machines; the hash of its file stands beside.
         return re.sub(r'src="data:[^"]+"', "", text)
 
-    committed = folder.REFERENCE_PAGE.read_text(encoding="utf-8")
-    assert without_pixels(committed) == without_pixels(folder.reference()), "make reference-page"
+    committed = made.REFERENCE_PAGE.read_text(encoding="utf-8")
+    assert without_pixels(committed) == without_pixels(made.reference()), "make reference-page"
     assert len(committed) < 2 * 2**20
 
 
 def test_the_links_of_the_reference_page_lead_somewhere():
-    read = Reader(folder.REFERENCE_PAGE.read_text(encoding="utf-8"))
+    read = Reader(made.REFERENCE_PAGE.read_text(encoding="utf-8"))
     for link in read.links:
         place = urlsplit(link)
         if place.path:
-            assert (folder.REFERENCE_PAGE.parent / place.path).is_file(), link
+            assert (made.REFERENCE_PAGE.parent / place.path).is_file(), link
         else:
             assert place.fragment in read.ids, link

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ares.report.folder import write_run
+from ares.report.page import write_run
 from ares.steps import step
 
 with step(snakemake) as scale:
