@@ -33,89 +33,52 @@ def compare(
         check_manifest(manifest, path.parent)
         if "reproducible" not in manifest:
             raise UserError(f"{path}: does not say what it promises: run the scale again")
-    promises = {manifest["reproducible"] for manifest in manifests}
-    promise = "bytes" if promises == {"bytes"} else "tolerance"
-    differ = same_bytes if promise == "bytes" else within_tolerance
-    compared, differences = differ(manifests[0], manifests[1], one, other)
+    promised = {manifest["reproducible"] for manifest in manifests}
+    promise = "bytes" if promised == {"bytes"} else "tolerance"
+    found = [listed(*pair, promise) for pair in zip(manifests, paths, strict=True)]
+    # None is known of files that hold times.
+    names = [name for name in {**found[0], **found[1]} if found[0].get(name, 0) is not None]
+    differences = []
+    for name in names:
+        there = [path for path, files in zip(paths, found, strict=True) if name in files]
+        if len(there) == 1:
+            differences.append(f"{name}: only in {there[0].parent}")
+        elif promise == "tolerance" or found[0][name] != found[1][name]:
+            told = difference(*(root(path) / name for path in paths), promise)
+            differences += [f"{name}: {told}"] if told else []
     for line in differences:
         print(line)
     if differences:
         raise UserError(
-            f"{len(differences)} of {compared} files differ between {one} and {other}; "
+            f"{len(differences)} of {len(names)} files differ between {one} and {other}; "
             f"promised: {promise}"
         )
-    timed = sum(known is None for known in listed(manifests[0]).values())
-    print(f"the same: {compared} files, by {promise}; not compared, as they hold times: {timed}")
+    timed = list({**manifests[0]["tables"], **manifests[0]["figures"]}.values()).count(None)
+    print(f"the same: {len(names)} files, by {promise}; not compared, as they hold times: {timed}")
 
 
-def listed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return the fingerprint of every table and figure of a manifest, None for timed ones."""
-    return {**manifest["tables"], **manifest["figures"]}
-
-
-def same_bytes(
-    one: dict[str, Any], other: dict[str, Any], one_path: Path, other_path: Path
-) -> tuple[int, list[str]]:
-    """Compare every hash, those of trained models included.
-
-    Returns:
-        How many files were compared, and a line for each that differs.
-    """
-    found = [
-        {**listed(manifest), **models(path)}
-        for manifest, path in ((one, one_path), (other, other_path))
-    ]
-    names = [name for name in {**found[0], **found[1]} if found[0].get(name, 0) is not None]
-    differences = []
-    for name in names:
-        if name not in found[0] or name not in found[1]:
-            there = one_path if name in found[0] else other_path
-            differences.append(f"{name}: only in {there.parent}")
-        elif found[0][name] != found[1][name]:
-            places = [root(path) / name for path in (one_path, other_path)]
-            differences.append(f"{name}: {first_difference(*places)}")
-    return len(names), differences
-
-
-def models(manifest: Path) -> dict[str, Any]:
-    """Return the fingerprint of every model beside a manifest."""
+def listed(manifest: dict[str, Any], path: Path, promise: str) -> dict[str, Any]:
+    """The fingerprint of every file of a run that is compared, None for timed ones."""
     from ares.manifest import fingerprint
 
-    return {
-        str(path.relative_to(root(manifest))): fingerprint(path)
-        for path in sorted((manifest.parent / "models").rglob("*.safetensors"))
-    }
+    if promise == "tolerance":
+        return {name: known for name, known in manifest["tables"].items() if "parquet" in name}
+    weights = sorted((path.resolve().parent / "models").rglob("*.safetensors"))
+    models = {str(file.relative_to(root(path))): fingerprint(file) for file in weights}
+    return {**manifest["tables"], **manifest["figures"], **models}
 
 
 def root(manifest: Path) -> Path:
-    """Return the folder that the paths of results/<scale>/manifest.json start from."""
+    """The folder that the paths of results/<scale>/manifest.json start from."""
     return manifest.resolve().parents[2]
 
 
-def first_difference(one: Path, other: Path) -> str:
-    """Say where two files of different bytes differ first."""
-    from ares.analysis import agreement
+def difference(one: Path, other: Path, promise: str) -> str:
+    """Say where two files of different bytes differ first, or what is beyond the tolerance."""
+    from ares.analysis.agreement import first_difference, table_difference
     from ares.io import read_table
 
     if one.suffix not in (".parquet", ".csv"):
         return "other bytes"
-    return agreement.first_difference(read_table(one), read_table(other))
-
-
-def within_tolerance(
-    one: dict[str, Any], other: dict[str, Any], one_path: Path, other_path: Path
-) -> tuple[int, list[str]]:
-    """Compare the tables within the tolerance of their kind; see `same_bytes`."""
-    from ares.analysis.agreement import table_difference
-    from ares.io import read_table
-
-    names = [
-        name for name, known in one["tables"].items() if known is not None and "parquet" in name
-    ]
-    differences = []
-    for name in names:
-        tables = [read_table(root(path) / name) for path in (one_path, other_path)]
-        told = table_difference(Path(name).stem, *tables)
-        if told:
-            differences.append(f"{name}: {told}")
-    return len(names), differences
+    tables = read_table(one), read_table(other)
+    return first_difference(*tables) if promise == "bytes" else table_difference(one.stem, *tables)
