@@ -4,6 +4,9 @@ At a position of a rollout the most probable alternatives are put in the sampled
 after the other, the rest of the response is sampled anew several times, and the pass rates are
 compared. The effect is the standard deviation of the pass rate over the alternatives, weighted by
 their probabilities, after the part that is mere sampling noise is taken off.
+
+Improbable alternatives are left out, and a position with fewer than two is not tried: the dropped
+choices could move the pass rate's variance by no more than p (1 - p).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from tqdm import tqdm
 
 from ares.analysis.tokens import check_same_policy
 from ares.answers.grader import Grader
+from ares.config import Causal
 from ares.items import Problems
 from ares.model.processor import tokenizer_of
 from ares.sampling.engine import sample
@@ -23,21 +27,6 @@ from ares.sampling.prompts import Prompt
 from ares.sampling.rollouts import Sampling, encode, end_tokens
 from ares.sampling.scoring import score
 from ares.seeds import row_seed
-
-
-@dataclass(frozen=True)
-class Intervention:
-    """How many alternatives are tried and how often each is continued.
-
-    min_probability: less probable alternatives are left out. A position with fewer than two
-        alternatives is not tried: the dropped choices could move the pass rate's variance by no
-        more than p (1 - p).
-    """
-
-    alternatives: int
-    continuations: int
-    min_probability: float
-    effect_threshold: float
 
 
 @dataclass(frozen=True)
@@ -77,7 +66,7 @@ def causal_table(
     problems: Problems,
     model,
     processor,
-    intervention: Intervention,
+    settings: Causal,
     sampling: Sampling,
     progress: str = "",
 ) -> pd.DataFrame:
@@ -94,9 +83,9 @@ def causal_table(
         effect (pass rate, 0 to 0.5), causal (effect at least `effect_threshold`).
     """
     prompts = encode(problems.items, model, processor)
-    branches = _branches(rollouts, prompts, model, processor, intervention, sampling.temperature)
+    branches = _branches(rollouts, prompts, model, processor, settings, sampling.temperature)
     passed = _continue_all(
-        branches, rollouts, problems, model, processor, intervention, sampling, progress
+        branches, rollouts, problems, model, processor, settings, sampling, progress
     )
     table = pd.DataFrame(
         {
@@ -115,13 +104,13 @@ def causal_table(
         here = places == place
         table.loc[place, "alternatives"] = np.int8(here.sum())
         table.loc[place, "effect"] = np.float32(
-            effect_size(weights[here], passed[here], intervention.continuations)
+            effect_size(weights[here], passed[here], settings.continuations)
         )
-    table["causal"] = table["effect"] >= intervention.effect_threshold
+    table["causal"] = table["effect"] >= settings.effect_threshold
     return table
 
 
-def _branches(rollouts, prompts, model, processor, intervention, temperature) -> list[Branch]:
+def _branches(rollouts, prompts, model, processor, settings, temperature) -> list[Branch]:
     """Every alternative of every uncertain position, shortest prefix first."""
     scores = score(
         model,
@@ -129,7 +118,7 @@ def _branches(rollouts, prompts, model, processor, intervention, temperature) ->
         [ids.copy() for ids in rollouts["token_ids"]],
         pad_token_id=tokenizer_of(processor).pad_token_id,
         temperature=temperature,
-        top_k=intervention.alternatives,
+        top_k=settings.alternatives,
     )
     found = []
     for row, (rollout, scored, prompt) in enumerate(
@@ -140,7 +129,7 @@ def _branches(rollouts, prompts, model, processor, intervention, temperature) ->
         assert scored.top_logprobs is not None and scored.top_ids is not None  # asked for
         probability_TK = scored.top_logprobs.exp().numpy()
         for position, probability_K in enumerate(probability_TK):
-            likely = np.flatnonzero(probability_K >= intervention.min_probability)
+            likely = np.flatnonzero(probability_K >= settings.min_alternative_probability)
             if len(likely) < 2:
                 continue
             total = probability_K[likely].sum()
@@ -154,7 +143,7 @@ def _branches(rollouts, prompts, model, processor, intervention, temperature) ->
 
 
 def _continue_all(
-    branches, rollouts, problems, model, processor, intervention, sampling, progress
+    branches, rollouts, problems, model, processor, settings, sampling, progress
 ) -> np.ndarray:
     """How many continuations of each branch end in a right answer."""
     tokenizer, ends, grader = tokenizer_of(processor), end_tokens(model), Grader()
@@ -176,14 +165,14 @@ def _continue_all(
             seeds=[
                 row_seed(sampling.seed, "causal", ids[b.row], b.position, b.token_id, n)
                 for b in (branches[i] for i in chunk)
-                for n in range(intervention.continuations)
+                for n in range(settings.continuations)
             ],
             temperature=sampling.temperature,
             top_p=sampling.top_p,
-            samples_per_prompt=intervention.continuations,
+            samples_per_prompt=settings.continuations,
         )
         for index, response in enumerate(drawn):
-            which = chunk[index // intervention.continuations]
+            which = chunk[index // settings.continuations]
             whole = [*_response_so_far(branches[which], rollouts), *response.token_ids.tolist()]
             text = tokenizer.decode(whole, skip_special_tokens=True)
             passed[which] += grader.grade(text, questions[branches[which].row]).correct
@@ -193,7 +182,7 @@ def _continue_all(
         whole = _response_so_far(branches[i], rollouts)
         text = tokenizer.decode(whole, skip_special_tokens=True)
         right = grader.grade(text, questions[branches[i].row]).correct
-        passed[i] = right * intervention.continuations
+        passed[i] = right * settings.continuations
     return passed
 
 

@@ -16,7 +16,6 @@ in the last bits, and rarely one flips a draw: one response of some thousands, w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,13 +23,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ares.config import Scale
 from ares.errors import UserError
 from ares.items import Problems
 from ares.method.tensors import pad_rows
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy
-from ares.sampling.policy import sampling_of
 from ares.sampling.rollouts import Sampling, roll_out
 
 #: The window w and the quantile of the threshold: the main text's, and those of preset `ares`.
@@ -39,42 +36,19 @@ WINDOW, QUANTILE = 4, 0.95
 PROMPT = ["problem_id", "presentation"]
 
 
-@dataclass(frozen=True)
-class Yardstick:
-    """The threshold that counts HWE tokens, and the prompts it was taken over.
+def threshold_of(evaluation: pd.DataFrame) -> float:
+    """The threshold (nats) that an evaluation was counted with.
 
-    threshold: nats.
-    prompts: problem and presentation of every prompt.
+    Raises:
+        UserError: the table has none, or several.
     """
-
-    threshold: float
-    prompts: frozenset[tuple[str, str]]
-
-    @classmethod
-    def of(cls, evaluation: pd.DataFrame) -> Yardstick:
-        """The threshold that an evaluation was counted with.
-
-        Raises:
-            UserError: the table has none, or several.
-        """
-        found = evaluation.get("hwe_threshold", pd.Series(dtype=float)).unique()
-        if len(found) != 1:
-            raise UserError(
-                f"the table to take the threshold from has {len(found)} thresholds in its column "
-                "hwe_threshold; give the evaluation of one model"
-            )
-        return cls(float(found[0]), prompts_of(evaluation))
-
-
-def evaluation_sampling(scale: Scale) -> Sampling:
-    """Drawn as the rollouts are (temperature, top-p), with the evaluation's sizes."""
-    sizes = scale.evaluation
-    return replace(
-        sampling_of(scale),
-        samples=sizes.samples,
-        max_new_tokens=sizes.max_new_tokens,
-        batch_prompts=sizes.batch_prompts,
-    )
+    found = evaluation.get("hwe_threshold", pd.Series(dtype=float)).unique()
+    if len(found) != 1:
+        raise UserError(
+            f"the table to take the threshold from has {len(found)} thresholds in its column "
+            "hwe_threshold; give the evaluation of one model"
+        )
+    return float(found[0])
 
 
 def evaluate(
@@ -82,13 +56,13 @@ def evaluate(
     processor,
     problems: Problems,
     sampling: Sampling,
-    yardstick: Yardstick | None = None,
+    base: pd.DataFrame | None = None,
     progress: str = "",
 ) -> pd.DataFrame:
     """Sample and grade responses to every problem; one row each, in their order.
 
     Args:
-        yardstick: what counts as high; None: the threshold is taken from these very responses.
+        base: the evaluation whose threshold counts; None: it is taken from these very responses.
 
     Returns:
         problem_id, level, k, presentation, samples, correct, finished (counts), n_tokens (mean
@@ -96,33 +70,32 @@ def evaluate(
         hwe (mean HWE tokens per response), hwe_threshold (nats).
 
     Raises:
-        UserError: the yardstick is of other prompts, or no response is as long as a window.
+        UserError: the base is of other prompts or of several models, or no response is as long as
+            a window.
     """
-    if yardstick is not None:
-        _check_prompts(yardstick, problems)
+    threshold = None if base is None else threshold_of(base)
+    if base is not None:
+        _check_prompts(base, problems)
     parts: list[pd.DataFrame] = []
     kept: list[Tensor] = []
     hwe: list[np.ndarray] = []
     for rollouts in _batches(model, processor, problems, sampling, progress):
         parts.append(_summary(rollouts))
         window_BT = _windows(rollouts["entropy"])
-        if yardstick is None:
+        if threshold is None:
             kept.append(window_BT)
         else:
-            hwe.append(_hwe_per_problem(window_BT, yardstick.threshold, sampling.samples))
-    threshold = _threshold(kept) if yardstick is None else yardstick.threshold
+            hwe.append(_hwe_per_problem(window_BT, threshold, sampling.samples))
+    threshold = _threshold(kept) if threshold is None else threshold
     hwe += [_hwe_per_problem(window_BT, threshold, sampling.samples) for window_BT in kept]
     table = pd.concat(parts, ignore_index=True)
     return table.assign(hwe=np.concatenate(hwe), hwe_threshold=threshold)
 
 
-def prompts_of(table: pd.DataFrame) -> frozenset[tuple[str, str]]:
-    """Problem and presentation of every row."""
-    return frozenset(table[PROMPT].itertuples(index=False, name=None))
-
-
-def _check_prompts(yardstick: Yardstick, problems: Problems) -> None:
-    if yardstick.prompts != prompts_of(problems.table):
+def _check_prompts(base: pd.DataFrame, problems: Problems) -> None:
+    tables = base, problems.table
+    known, asked = (set(table[PROMPT].itertuples(index=False, name=None)) for table in tables)
+    if known != asked:
         raise UserError(
             "the table to take the threshold from is of other test problems than these; "
             "evaluate the base model again with this config"

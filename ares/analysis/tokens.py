@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import torch
@@ -19,16 +17,6 @@ from ares.world.settings import Language
 
 #: Largest difference between the entropy a rollout was sampled with and the one it is scored with.
 TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """What a rollout is read back with: sampling temperature, how many top tokens to keep."""
-
-    temperature: float
-    top_k: int
-    top_k_rollouts: int
-    batch_size: int
 
 
 def slots(language: Language) -> list[str]:
@@ -62,13 +50,19 @@ def token_tables(
     processor,
     language: Language,
     lexicon: Lexicon,
-    scoring: Scoring,
+    temperature: float,
+    top_k: int = 20,
+    top_k_rollouts: int = 64,
+    batch_size: int = 32,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Label every response token and read its distribution back from the model.
 
     Args:
         rollouts: the rollouts table.
         problems: those of the rollouts, in the order of the table.
+        temperature: they were sampled at.
+        top_k, top_k_rollouts: how many most probable tokens are kept, and of how many rollouts.
+        batch_size: responses per forward pass.
 
     Returns:
         tokens: rollout_id, position, token, entropy, logprob (nats), lexicon (bool), lexicon_top1
@@ -76,7 +70,7 @@ def token_tables(
             slot ('' or a lexical slot), class_entropy (nats, over lexical slots and other tokens),
             p_<slot> (probability of each slot).
         top_k: rollout_id, position, entropy, sampled_logprob, top_logprobs (list, best first) for
-            `scoring.top_k_rollouts` evenly spaced rollouts.
+            `top_k_rollouts` evenly spaced rollouts.
 
     Raises:
         UserError: the rollouts were sampled from another model or at another temperature.
@@ -93,12 +87,12 @@ def token_tables(
         encode(problems.items, model, processor),
         [ids.copy() for ids in rollouts["token_ids"]],
         pad_token_id=tokenizer.pad_token_id,
-        temperature=scoring.temperature,
-        top_k=scoring.top_k,
+        temperature=temperature,
+        top_k=top_k,
         token_classes=torch.from_numpy(classes),
-        batch_size=scoring.batch_size,
+        batch_size=batch_size,
     )
-    names, kept = slots(language), evenly_spaced(len(rollouts), scoring.top_k_rollouts)
+    names, kept = slots(language), evenly_spaced(len(rollouts), top_k_rollouts)
     labelled, top = [], []
     for index, (row, scored) in enumerate(zip(rollouts.itertuples(), scores, strict=True)):
         check_same_policy(row, scored.entropies.numpy())

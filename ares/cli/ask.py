@@ -26,8 +26,8 @@ def ask(
     from ares.config import load_config
     from ares.errors import UserError
     from ares.items import Problems
-    from ares.sampling.policy import load, sampling_of
-    from ares.sampling.rollouts import roll_out
+    from ares.model.load import load
+    from ares.sampling.rollouts import roll_out, sampling_of
     from ares.world.cards import check_shape, read_picture
     from ares.world.items import countdown_item
     from ares.world.problem import Problem, check_problem

@@ -17,7 +17,7 @@ from ares.backends.store import Kept, Store
 from ares.benchmarks.run import Answered, answered
 from ares.config import Scale
 from ares.items import Problems
-from ares.sampling.policy import load
+from ares.model.load import load
 from ares.sampling.rollouts import Sampling, roll_out
 
 

@@ -22,14 +22,17 @@ from transformers import (
     AutoTokenizer,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.utils import logging
 
+from ares.config import Scale
 from ares.errors import UserError
 from ares.io import read_json
 from ares.model.folder import check_folder
 from ares.model.processor import TorchvisionFreeProcessor
+from ares.model.tiny import check_processor
 from ares.paths import ROOT
 from ares.settings import checked, shortened
-from ares.world.settings import World
+from ares.world.settings import World, load_world
 
 WORLD_FILE = "world.json"
 
@@ -73,6 +76,28 @@ def load_policy(
     if isinstance(processor, TorchvisionFreeProcessor):
         _check_vocabulary(model, processor, name_or_path)
     return model.to(device).eval(), processor
+
+
+def load(scale: Scale, model: str = "", device: str = "") -> tuple[Any, Any, World]:
+    """A model, its processor and the scale's world.
+
+    Args:
+        model: folder, or name on the hub; empty: the scale's own.
+        device: empty: a GPU when there is one.
+
+    Raises:
+        UserError: the model can't be loaded or was trained on another world.
+    """
+    # One thread per process, several processes: sums then come out the same on every machine.
+    torch.set_num_threads(1)
+    logging.disable_progress_bar()  # of the weights; the commands show their own
+    name, world = model or scale.model, load_world(scale.world)
+    model_world(name, world)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    policy, processor = load_policy(name, device=device)
+    if of_small_world(name):
+        check_processor(processor, world, name)
+    return policy, processor, world
 
 
 def load_processor(name_or_path: str | Path) -> Any:

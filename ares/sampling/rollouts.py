@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from ares.answers.grader import Grader
+from ares.config import Evaluation, Rollouts, Scale
 from ares.errors import UserError
 from ares.items import Item, Problems
 from ares.model.processor import prompt_text, reads_pictures, tokenizer_of
@@ -30,6 +31,23 @@ class Sampling:
     max_new_tokens: int
     batch_prompts: int
     seed: int
+
+
+def sampling_of(scale: Scale, sizes: Evaluation | Rollouts | None = None) -> Sampling:
+    """How a scale samples rollouts.
+
+    Args:
+        sizes: None: those of the rollouts. Of the evaluation: temperature and top-p stay.
+    """
+    drawn, sizes = scale.rollouts, sizes or scale.rollouts
+    return Sampling(
+        samples=sizes.samples,
+        temperature=drawn.temperature,
+        top_p=drawn.top_p,
+        max_new_tokens=sizes.max_new_tokens,
+        batch_prompts=sizes.batch_prompts,
+        seed=scale.seed,
+    )
 
 
 def check_tokens(rollouts: pd.DataFrame, model, where: str) -> None:

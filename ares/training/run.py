@@ -18,10 +18,10 @@ from ares.config import Aepo, Scale
 from ares.errors import UserError
 from ares.items import Problems
 from ares.method.presets import preset
+from ares.model.load import load
 from ares.model.processor import reads_pictures
 from ares.model.save import save_plain
 from ares.problems import choose_problems, problems_of
-from ares.sampling.policy import load
 from ares.sampling.rollouts import Sampling, roll_out
 from ares.training.arguments import grpo_config
 from ares.training.checkpoints import train_or_resume

@@ -9,19 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from ares.analysis.evaluation import (
-    PROMPT,
-    Yardstick,
-    evaluate,
-    evaluation_sampling,
-    prompts_of,
-)
+from ares.analysis.evaluation import PROMPT, evaluate, threshold_of
 from ares.config import load_config
 from ares.errors import UserError
 from ares.items import Problems
 from ares.model.load import load_policy
 from ares.problems import choose_problems, problems_of
-from ares.sampling.rollouts import Sampling, roll_out
+from ares.sampling.rollouts import Sampling, roll_out, sampling_of
 from ares.world.items import problem_of
 from ares.world.problem import split_of
 from ares.world.settings import load_world
@@ -81,7 +75,8 @@ def test_a_level_with_too_few_test_problems_gives_those_it_has():
 def test_sizes_come_from_the_evaluation_and_the_rest_from_the_rollouts():
     sizes = {"per_level": 1, "samples": 5, "max_new_tokens": 33, "batch_prompts": 7}
     drawn = {"rollouts.temperature": 0.7, "rollouts.top_p": 0.9}
-    assert evaluation_sampling(changed(SMOKE, {**drawn, "evaluation": sizes})) == Sampling(
+    scale = changed(SMOKE, {**drawn, "evaluation": sizes})
+    assert sampling_of(scale, scale.evaluation) == Sampling(
         samples=5, temperature=0.7, top_p=0.9, max_new_tokens=33, batch_prompts=7, seed=1
     )
 
@@ -129,9 +124,9 @@ def test_a_twentieth_of_the_own_windows_is_high(own):
 @pytest.mark.parametrize("batch_prompts", [1, 12])
 def test_rows_do_not_depend_on_how_many_prompts_share_a_batch(own, policy, problems, batch_prompts):
     # A threshold of its own, no window of which lies at it.
-    yardstick = Yardstick(float(own["hwe_threshold"].iloc[0]) - 0.01, prompts_of(own))
+    base = own.assign(hwe_threshold=own["hwe_threshold"] - 0.01)
     tables = [
-        evaluate(*policy, problems, replace(SAMPLING, batch_prompts=size), yardstick)
+        evaluate(*policy, problems, replace(SAMPLING, batch_prompts=size), base)
         for size in (SAMPLING.batch_prompts, batch_prompts)
     ]
     pd.testing.assert_frame_equal(*tables, rtol=1e-4)
@@ -142,20 +137,19 @@ def test_rows_do_not_depend_on_how_many_prompts_share_a_batch(own, policy, probl
 
 
 def test_a_given_threshold_counts(own, policy, problems):
-    prompts = prompts_of(own)
     none, every = (
-        evaluate(*policy, problems.some([0, 1]), SAMPLING, Yardstick(value, prompts_of(own[:2])))
+        evaluate(*policy, problems.some([0, 1]), SAMPLING, own[:2].assign(hwe_threshold=value))
         for value in (1e9, 0.0)
     )
     assert (none["hwe"] == 0).all() and set(none["hwe_threshold"]) == {1e9}
     assert (every["hwe"] == every["n_tokens"] - 3).all()
     with pytest.raises(UserError, match="of other test problems than these"):
-        evaluate(*policy, problems.some([0, 1]), SAMPLING, Yardstick(1.0, prompts))
+        evaluate(*policy, problems.some([0, 1]), SAMPLING, own)
 
 
-def test_the_yardstick_of_a_table(own):
-    assert Yardstick.of(own) == Yardstick(own["hwe_threshold"].iloc[0], prompts_of(own))
+def test_the_threshold_of_a_table(own):
+    assert threshold_of(own) == own["hwe_threshold"].iloc[0]
     for table, number in ((own.drop(columns="hwe_threshold"), 0), (own.iloc[:0], 0),
                           (own.assign(hwe_threshold=range(len(own))), 12)):  # fmt: skip
         with pytest.raises(UserError, match=f"has {number} thresholds"):
-            Yardstick.of(table)
+            threshold_of(table)

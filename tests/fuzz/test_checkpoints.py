@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from ares.config import load_config
 from ares.errors import UserError
-from ares.model.load import load_policy
-from ares.sampling.policy import load
+from ares.model.load import load, load_policy
 from ares.world.settings import load_world
 from tests.configs import changed
 from tests.fuzz.cases import cases

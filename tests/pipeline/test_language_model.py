@@ -13,7 +13,7 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from ares.analysis.tokens import Scoring, token_tables
+from ares.analysis.tokens import token_tables
 from ares.answers.grader import Grader
 from ares.coldstart.curate import curate, selected, with_pass_rates
 from ares.coldstart.pass_rates import measure
@@ -150,7 +150,7 @@ def test_rollouts_and_their_token_table(scale, cold):
     rollouts.insert(0, "rollout_id", np.arange(18))
     tokens, top = token_tables(
         rollouts, problems.some(np.repeat(range(9), 2)), model, processor, load_world().language,
-        load_lexicon(), Scoring(1.0, top_k=3, top_k_rollouts=4, batch_size=8),
+        load_lexicon(), 1.0, top_k=3, top_k_rollouts=4, batch_size=8,
     )  # fmt: skip
     assert len(tokens) == rollouts["n_tokens"].sum() and tokens["entropy"].notna().all()
     assert top["rollout_id"].nunique() == 4

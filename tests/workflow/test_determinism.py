@@ -19,9 +19,9 @@ from ares.analysis import agreement
 from ares.config import load_config
 from ares.io import write_json, write_table
 from ares.manifest import fingerprint
+from ares.model.load import load
 from ares.paths import ROOT
-from ares.sampling.policy import load, sampling_of
-from ares.sampling.rollouts import roll_out
+from ares.sampling.rollouts import roll_out, sampling_of
 from ares.versions import KEY, SCHEMA
 from ares.world.items import world_problems
 from tests.workflow.two_clones import copy_repository

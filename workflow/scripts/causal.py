@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from ares.analysis.causal import Intervention, causal_table
+from ares.analysis.causal import causal_table
 from ares.io import write_table
+from ares.model.load import load
 from ares.problems import problems_of
-from ares.sampling.policy import load, sampling_of
-from ares.sampling.rollouts import check_tokens, evenly_spaced
+from ares.sampling.rollouts import check_tokens, evenly_spaced, sampling_of
 from ares.steps import step
 from ares.tables import check_shard, read_form
 
@@ -21,16 +21,8 @@ with step(snakemake) as scale:
     problems = problems_of(scale, mine, path)
     model, processor, _ = load(scale)
     check_tokens(mine, model, path)
-    intervention = Intervention(
-        alternatives=settings.alternatives,
-        continuations=settings.continuations,
-        min_probability=settings.min_alternative_probability,
-        effect_threshold=settings.effect_threshold,
-    )
     sampling = replace(sampling_of(scale), batch_prompts=12)  # branches per forward pass
     write_table(
         snakemake.output[0],
-        causal_table(
-            mine, problems, model, processor, intervention, sampling, progress=f"causal {shard}"
-        ),
+        causal_table(mine, problems, model, processor, settings, sampling, f"causal {shard}"),
     )

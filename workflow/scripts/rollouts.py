@@ -3,17 +3,13 @@
 import numpy as np
 
 from ares.io import write_table
+from ares.model.load import load
 from ares.problems import read_problems
-from ares.sampling.policy import load, sampling_of
-from ares.sampling.rollouts import roll_out
+from ares.sampling.rollouts import roll_out, sampling_of
 from ares.steps import step
 
 with step(snakemake) as scale:
-    shard, shards, sampling = (
-        int(snakemake.wildcards.shard),
-        scale.rollouts.shards,
-        sampling_of(scale),
-    )
+    shard, shards = int(snakemake.wildcards.shard), scale.rollouts.shards
     sampling, every = sampling_of(scale), read_problems(scale, snakemake.input.problems)
     problems = every.shard(shard, shards)
     model, processor, _ = load(scale)
