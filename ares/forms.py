@@ -39,7 +39,6 @@ class Form:
 
     empty: whether there may be no rows.
     parts: what it is joined from: shards, runs, or tests of all models; "" if it is made at once.
-    data: whether scales whose material is data sets have it; world: those of the small world.
     files: its names in the folder of a run; none: that of the form.
     judged: whether findings are judged by it. timed: whether it holds wall times: other bytes in
     every run.
@@ -51,8 +50,6 @@ class Form:
     rules: tuple[Callable[[pd.DataFrame], str], ...] = ()
     empty: bool = False
     parts: Literal["", "shards", "runs", "models"] = ""
-    data: bool = False
-    world: bool = True
     files: tuple[str, ...] = ()
     judged: bool = False
     timed: bool = False
@@ -133,6 +130,7 @@ _PLACE = {
 }
 _TRACE = {"habit": _TEXT, "trace": _NATURAL, "text": _TEXT, "n_tokens": _COUNT}
 
+#: Tables of scales of the small world.
 FORMS: dict[str, Form] = {
     "problems": Form({**_PROBLEM, "split": _TEXT}, _ONE, _PROBLEM_RULES),
     "rollouts": Form(
@@ -221,14 +219,12 @@ FORMS: dict[str, Form] = {
         ("arm", "seed", "step", "metric", "bucket"),
         parts="runs",
         judged=True,
-        data=True,
     ),
     "timings": Form(
         {**_RUN, "phase": _TEXT, "seconds": _LENGTH},
         ("arm", "seed", "step", "phase"),
         parts="runs",
         timed=True,
-        data=True,
     ),
     "validation": Form(
         {
@@ -277,15 +273,17 @@ FORMS: dict[str, Form] = {
         judged=True,
         shortened=("entropy",),
     ),
-    # Of a paper scale, whose problems are rows of data sets.
-    "paper_problems": Form(
+}
+
+#: Tables of scales whose material is data sets: there, problems are rows of these.
+DATA_FORMS: dict[str, Form] = {
+    **{name: FORMS[name] for name in ("steps", "timings")},
+    "problems": Form(
         _ITEM,
         ("source", "row"),
-        data=True,
-        world=False,
         files=("problems/cold-start", "problems/aepo"),
     ),
-    "paper_pass_rates": Form(
+    "pass_rates": Form(
         {
             "source": _TEXT,
             "problem_id": _TEXT,
@@ -295,38 +293,25 @@ FORMS: dict[str, Form] = {
         },
         ("source", "problem_id"),
         (AT_MOST, SHARE),
-        data=True,
-        world=False,
-        files=("pass_rates",),
         parts="shards",
     ),
-    "paper_pool": Form(
+    "pool": Form(
         {**_ITEM, **_TRACE},
         ("source", "row", "habit", "trace"),
-        data=True,
-        world=False,
-        files=("pool",),
         parts="shards",
     ),
-    "paper_selection": Form(
+    "selection": Form(
         {"curation": _TEXT, **_ITEM, **_PLACE, "habit": _TEXT, "text": _TEXT, "n_tokens": _COUNT},
         ("curation", "source", "row", "habit", "text"),
-        data=True,
-        world=False,
-        files=("selection",),
     ),
     "losses": Form(
         {"step": _COUNT, "loss": Column("number"), "lr": Column("number", low=0)},
         ("curation", "step"),
-        data=True,
-        world=False,
         files=("losses/adacs", "losses/cs-vanilla"),
     ),
     "scores": Form(
         {"model": _TEXT, "benchmark": _TEXT, "metric": _TEXT, "score": Column("number", 0, 100)},
         ("model", "benchmark", "metric"),
-        data=True,
-        world=False,
         parts="models",
     ),
 }
@@ -341,8 +326,8 @@ def tables_of(data: bool) -> dict[str, Form]:
     >>> [name for name, form in tables_of(data=True).items() if form.parts == "runs"]
     ['steps', 'timings']
     """
-    made = {name: form for name, form in FORMS.items() if (form.data if data else form.world)}
-    return {file: form for name, form in made.items() for file in form.files or (name,)}
+    forms = DATA_FORMS if data else FORMS
+    return {file: form for name, form in forms.items() for file in form.files or (name,)}
 
 
 #: Columns that only a run's own tables have.

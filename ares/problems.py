@@ -69,18 +69,14 @@ def choose_problems(scale: Scale, use: str) -> pd.DataFrame:
     return table
 
 
-def form_of(scale: Scale, table: str) -> str:
-    """The form of a table: problems of data sets have other columns than the small world's."""
-    return f"paper_{table}" if scale.of_data_sets else table
-
-
 def read_problems(scale: Scale, path: str | Path) -> Problems:
     """The problems of a table of `choose_problems`.
 
     Raises:
         UserError: as `read_form` and `problems_of`.
     """
-    return problems_of(scale, read_form(path, form_of(scale, "problems")), str(path))
+    table = read_form(path, "problems", data=scale.of_data_sets)
+    return problems_of(scale, table, str(path))
 
 
 def problems_of(scale: Scale, table: pd.DataFrame, where: str = "") -> Problems:

@@ -14,22 +14,23 @@ import numpy as np
 import pandas as pd
 
 from ares.errors import UserError
-from ares.forms import FORMS, FULL, Column
+from ares.forms import DATA_FORMS, FORMS, FULL, Column
 from ares.io import read_table
 
 
-def read_form(path: str | Path, form: str, *more: str) -> pd.DataFrame:
+def read_form(path: str | Path, form: str, *more: str, data: bool = False) -> pd.DataFrame:
     """Read a table and check it.
 
     Args:
-        form: a key of `FORMS`.
+        form: a key of `FORMS`, or of `DATA_FORMS`.
         more: columns of `FULL` that are needed too: a run's own table has them, a compact one not.
+        data: whether the table is of a scale whose material is data sets.
 
     Raises:
         UserError: the table is missing, damaged, or not of that form; names the column and row.
     """
     table = read_table(path)
-    found = FORMS[form]
+    found = (DATA_FORMS if data else FORMS)[form]
     columns = {**found.columns, **{name: FULL[name] for name in more}}
     for name, column in columns.items():
         if name not in table.columns:

@@ -6,7 +6,6 @@ from ares.coldstart.curate import selected
 from ares.config import load_config
 from ares.errors import one_line
 from ares.paths import resolve
-from ares.problems import form_of
 from ares.steps import options
 from ares.tables import read_form
 
@@ -15,7 +14,7 @@ def main() -> None:
     """Write the model and the losses of its training; the first process writes."""
     given = options(__doc__, "config", "selection", "curation", "state", "model-out", "losses-out")
     scale = load_config(given.config)
-    selection = read_form(given.selection, form_of(scale, "selection"))
+    selection = read_form(given.selection, "selection", data=scale.of_data_sets)
     chosen = selected(selection, given.curation)
 
     from ares.coldstart.sft import fine_tune

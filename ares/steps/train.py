@@ -10,7 +10,6 @@ from ares.config import load_config
 from ares.errors import one_line
 from ares.io import write_table
 from ares.paths import resolve
-from ares.problems import form_of
 from ares.steps import options
 from ares.tables import read_form
 from ares.training.checkpoints import alone
@@ -23,7 +22,8 @@ def main() -> None:
         __doc__, "config", "prompts", "arm", "seed", "start", "state", "model-out", "tables-out"
     )
     scale, state = load_config(given.config), resolve(given.state)
-    prompts, arm = read_form(given.prompts, form_of(scale, "problems")), Arm.of(scale, given.arm)
+    prompts = read_form(given.prompts, "problems", data=scale.of_data_sets)
+    arm = Arm.of(scale, given.arm)
     with Grader() as grader:
         training = Run(scale, arm, int(given.seed), prompts, given.start, state, grader)
         processes = training.trainer.accelerator

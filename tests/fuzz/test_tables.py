@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ares import paths
 from ares.analysis.tables import read_tokens
 from ares.errors import UserError
-from ares.forms import FORMS, Column
+from ares.forms import DATA_FORMS, FORMS, Column, Form
 from ares.io import read_json, read_table, write_json, write_table
 from ares.tables import check_shard, read_form
 from ares.versions import numbered
@@ -36,20 +36,21 @@ ITEMS = pd.DataFrame(
 )
 TRACES = {"habit": "data set", "trace": 0, "text": "so \\boxed{5}", "n_tokens": [9, 8, 7]}
 RATES = {"samples": 8, "correct": [0, 8, 3], "pass_rate": [0, 1, 0.375]}
-#: The first rows of every table of the reference run, and those of a paper scale, which it lacks.
+#: Rows of the tables of data sets, named after their forms with "data-" before, as the
+#: reference run has none; and the first rows of every table that it has.
 TABLES = {
-    "paper_problems": ITEMS,
-    "paper_pass_rates": ITEMS.assign(**RATES, n_tokens=[8.5, np.nan, 20]),
-    "paper_pool": ITEMS.assign(**TRACES),
-    "paper_selection": ITEMS.assign(
+    "data-problems": ITEMS,
+    "data-pass_rates": ITEMS.assign(**RATES, n_tokens=[8.5, np.nan, 20]),
+    "data-pool": ITEMS.assign(**TRACES),
+    "data-selection": ITEMS.assign(
         curation="adacs", pass_rate=RATES["pass_rate"], bracket=0.25, target_tokens=9.5, **TRACES
     ),
 }
 TABLES |= {
-    "losses": pd.DataFrame(
+    "data-losses": pd.DataFrame(
         {"step": [1, 2], "loss": [2.5, 1.25], "lr": [1e-4, 0.0], "curation": "adacs"}
     ),
-    "scores": pd.DataFrame(
+    "data-scores": pd.DataFrame(
         {
             "model": ["base", "adacs"],
             "benchmark": "math500",
@@ -58,10 +59,16 @@ TABLES |= {
         }
     ),
 }
-TABLES |= {
-    name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS)
-    for name in sorted(FORMS.keys() - TABLES.keys())
-}
+TABLES |= {name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS) for name in FORMS}
+
+
+def form_of(name: str) -> Form:
+    return DATA_FORMS[name[5:]] if name.startswith("data-") else FORMS[name]
+
+
+def read(path: Path, name: str) -> pd.DataFrame:
+    data = name.startswith("data-")
+    return read_form(path, name[5:] if data else name, data=data)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +81,7 @@ def folder(tmp_path_factory) -> Path:
 
 def allowed(table: pd.DataFrame, name: str) -> None:
     """What every table that is read must be, said by other means than `ares.tables` uses."""
-    form = FORMS[name]
+    form = form_of(name)
     seen = set()
     for row in table.to_dict("records"):
         key = tuple(row[column] for column in form.key)
@@ -145,17 +152,17 @@ def write(path: Path, table: pd.DataFrame) -> bool:
 @cases(quick=80, long=3000)
 @given(st.data())
 def test_spoiled_tables(folder, data):
-    name = data.draw(st.sampled_from(sorted(FORMS)))
+    name = data.draw(st.sampled_from(sorted(TABLES)))
     table = TABLES[name]
     for _ in range(data.draw(st.integers(1, 2))):
         table = spoil(data.draw, table)
     path = folder / "spoiled.parquet"
     if not write(path, table):
         return
-    found = outcome(lambda: read_form(path, name), path)
+    found = outcome(lambda: read(path, name), path)
     if found is not None:
         allowed(found, name)
-        shared = [column for column in FORMS[name].columns if table[column].dtype != object]
+        shared = [column for column in form_of(name).columns if table[column].dtype != object]
         written = table[shared].reset_index(drop=True)  # other types of the same values are fine
         pd.testing.assert_frame_equal(
             found[shared].astype(object), written.astype(object), check_dtype=False
@@ -165,10 +172,10 @@ def test_spoiled_tables(folder, data):
 @cases(quick=60, long=2500)
 @given(st.data())
 def test_spoiled_bytes_of_a_table(folder, data):
-    name = data.draw(st.sampled_from(sorted(FORMS)))
+    name = data.draw(st.sampled_from(sorted(TABLES)))
     path = folder / "spoiled.parquet"
     path.write_bytes(data.draw(spoiled_bytes((folder / f"{name}.parquet").read_bytes())))
-    found = outcome(lambda: read_form(path, name), path)
+    found = outcome(lambda: read(path, name), path)
     if found is not None:
         columns = [column for column in TABLES[name] if column in found]
         pd.testing.assert_frame_equal(found[columns], TABLES[name][columns])
@@ -218,10 +225,10 @@ def test_spoiled_json(folder, data):
         ("rollouts", lambda t: t.assign(correct=~t.correct), "row 0: correct and verdict"),
         ("rollouts", lambda t: t.assign(level="esay"), "column 'level': row 0 holds 'esay'"),
         ("rollouts", lambda t: t.head(0), "has no rows"),
-        ("paper_problems", lambda t: t.assign(row=7), "row 1 has the source, row of an earlier"),
-        ("paper_pass_rates", lambda t: t.assign(correct=9), "row 0: more correct than samples"),
-        ("paper_pool", lambda t: t.drop(columns="text"), "has no column 'text', so it is no table"),
-        ("paper_selection", lambda t: t.assign(bracket=2.0), "column 'bracket': row 0 holds"),
+        ("data-problems", lambda t: t.assign(row=7), "row 1 has the source, row of an earlier"),
+        ("data-pass_rates", lambda t: t.assign(correct=9), "row 0: more correct than samples"),
+        ("data-pool", lambda t: t.drop(columns="text"), "has no column 'text', so it is no table"),
+        ("data-selection", lambda t: t.assign(bracket=2.0), "column 'bracket': row 0 holds"),
         ("evaluation", lambda t: t.assign(correct=t.samples + 1), "row 0: more correct than"),
         ("evaluation", lambda t: t.assign(entropy=np.nan), "column 'entropy': row 0 holds 'nan'"),
         ("pass_rates", lambda t: t.assign(pass_rate=0.51), "row 0: pass_rate is not correct"),
@@ -232,7 +239,7 @@ def test_tables_that_are_refused(tmp_path, name, change, message):
     path = tmp_path / f"{name}.parquet"
     write_table(path, change(TABLES[name]))
     with pytest.raises(UserError, match=message) as caught:
-        read_form(path, name)
+        read(path, name)
     assert str(caught.value).startswith(str(path))
 
 

@@ -117,8 +117,8 @@ def test_both_curations_select(done):
 @pytest.mark.parametrize(
     ("pass_rates", "pool", "told"),
     [
-        ("pool", "pool", "pool.parquet: has no column 'samples', so it is no table of paper_pass"),
-        ("rates", "rates", "rates.parquet: has no column 'habit', so it is no table of paper_pool"),
+        ("pool", "pool", "pool.parquet: has no column 'samples', so it is no table of pass_r"),
+        ("rates", "rates", "rates.parquet: has no column 'habit', so it is no table of pool"),
         ("rates", "others", "no trace of the pool is of a problem with a pass rate"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from ares.coldstart.curate import curate, with_pass_rates
 from ares.io import write_table
-from ares.problems import form_of
 from ares.steps import step
 from ares.tables import check_samples, read_form
 
@@ -10,8 +9,8 @@ with step(snakemake) as scale:
     settings, given = scale.cold_start, snakemake.input
     # Compact tables of the repository lack what a run's own have.
     more = () if scale.of_data_sets else ("numbers", "target", "text")
-    pool = read_form(given.pool, form_of(scale, "pool"), *more)
-    pass_rates = read_form(given.pass_rates, form_of(scale, "pass_rates"))
+    pool = read_form(given.pool, "pool", *more, data=scale.of_data_sets)
+    pass_rates = read_form(given.pass_rates, "pass_rates", data=scale.of_data_sets)
     check_samples(pass_rates, settings.samples, given.pass_rates)
     traces = with_pass_rates(pool, pass_rates)
     selection, report = curate(traces, settings.size, settings.samples, scale.seed)
