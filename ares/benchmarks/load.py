@@ -25,9 +25,10 @@ from ares.answers.base import Question
 from ares.benchmarks.prompts import messages, with_choices
 from ares.benchmarks.registry import PLACES, Benchmark
 from ares.benchmarks.sources import ItemError, Part, parts
-from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS, shuffle_seed
+from ares.benchmarks.steps import CHOICE_STEPS, TEXT_STEPS
 from ares.errors import UserError
 from ares.items import Item, Lazy
+from ares.seeds import row_seed
 
 
 def items(benchmark: Benchmark, limit: int | None = None) -> Items:
@@ -45,7 +46,12 @@ def items(benchmark: Benchmark, limit: int | None = None) -> Items:
     rows = [_Row(reader, *found) for reader in readers for found in reader.index()]
     if not rows:
         raise UserError(f"benchmark {benchmark.name}: no rows in {benchmark.source} are kept")
-    _check_ids(benchmark, [row.id for row in rows])
+    twice = [name for name, count in Counter(row.id for row in rows).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"benchmark {benchmark.name}: {len(twice)} ids stand for several rows, {twice[0]!r} "
+            "among them; name more columns under 'id', or @row"
+        )
     origins = tuple(reader.part.origin for reader in readers)
     kept = rows if limit is None else _whole_groups(rows, limit)
     return Items(len(kept), lambda place: _item(*kept[place]), origins)
@@ -83,7 +89,7 @@ def _whole_groups(rows: Sequence[_Row], limit: int) -> list[_Row]:
     sizes = Counter(row.group for row in rows)
     taken: set[str] = set()
     total = 0
-    for group in sorted(sizes, key=_shuffled):
+    for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
         total += sizes[group]
         if taken and total > limit:
             break
@@ -126,7 +132,7 @@ class _Reader:
         texts = [_stepped(row[column], benchmark.steps.question) for column in columns.question]
         question = "\n\n".join(text for text in texts if text)
         choices, letter = CHOICE_STEPS[benchmark.steps.choices](
-            [row[column] for column in columns.choices], shuffle_seed(name)
+            [row[column] for column in columns.choices], row_seed(0, "choices", name)
         )
         gold = letter or _stepped(row[columns.answer], benchmark.steps.answer, choices)
         kind = _kind(benchmark, row, gold, choices)
@@ -276,16 +282,3 @@ def _missing(benchmark: Benchmark, part: Part, absent: Sequence[str]) -> str:
         f"benchmark {benchmark.name}: {part.origin} has no column {', '.join(map(repr, absent))}; "
         f"it has {', '.join(part.table.column_names)}; correct 'columns' of its registry entry"
     )
-
-
-def _check_ids(benchmark: Benchmark, names: Sequence[str]) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise UserError(
-            f"benchmark {benchmark.name}: {len(twice)} ids stand for several rows, {twice[0]!r} "
-            "among them; name more columns under 'id', or @row"
-        )
-
-
-def _shuffled(group: str) -> bytes:
-    return hashlib.sha256(group.encode()).digest()

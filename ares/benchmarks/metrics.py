@@ -12,6 +12,7 @@ Choices:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -91,24 +92,18 @@ def worst(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"total": groups.sum().astype(float), "number": groups.size()})
 
 
-def strict(rows: pd.DataFrame) -> pd.DataFrame:
-    """We-Math's score with strict rote memorisation (arXiv 2407.01284, section 3).
+def mastery(rows: pd.DataFrame, steps: str) -> pd.DataFrame:
+    """We-Math's score with rote memorisation (arXiv 2407.01284, section 3).
 
     A problem of two or three steps is asked whole ("2steps_multi") and step by step ("2steps_1").
     All steps and the whole right: complete mastery, 1. All steps right, the whole wrong: inadequate
     generalisation, 1/2. Else 0: insufficient knowledge (whole wrong), or rote memorisation (whole
     right although a step is wrong).
+
+    Args:
+        steps: "all" in the strict score. "any" in the loose one, where the whole right with at
+            least one step right is mastery too.
     """
-    return _mastery(rows, steps="all")
-
-
-def loose(rows: pd.DataFrame) -> pd.DataFrame:
-    """The same, where the whole right with at least one step right is mastery too."""
-    return _mastery(rows, steps="any")
-
-
-def _mastery(rows: pd.DataFrame, steps: str) -> pd.DataFrame:
-    """One row per problem, of the samples its score: `steps` right suffice for mastery."""
     kind = rows["variant"].str.partition("_")
     table = pd.DataFrame(
         {
@@ -147,7 +142,11 @@ METRICS: dict[str, dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "pass@1": {"pass@1": average},
     "average@k": {"average@k": average},
     "worst": {"worst": worst, "average": average},
-    "strict": {"strict": strict, "loose": loose, "average": average},
+    "strict": {
+        "strict": partial(mastery, steps="all"),
+        "loose": partial(mastery, steps="any"),
+        "average": average,
+    },
 }
 
 

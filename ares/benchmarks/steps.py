@@ -1,7 +1,8 @@
 """Named steps between a data set's columns and an item: the whole list, and none of it in YAML.
 
 A text step maps a value to a text (of a question, an answer, a trace); a choice step maps the
-values of the choice columns to the texts of the choices, and may name the right one.
+values of the choice columns to the texts of the choices, and may name the right one. Of a value
+that a step can't work on it raises ValueError; the loader adds which item it is.
 """
 
 from __future__ import annotations
@@ -10,23 +11,19 @@ import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
 
 from ares.boxed import last_boxed
-from ares.seeds import row_seed
 
 #: Longest text that is read as a Python literal, in characters.
 LITERAL_LIMIT = 100_000
 
 #: The texts of the choices, and the letter of the right one where the step knows it, else "".
 Choices = tuple[list[str], str]
-
-
-class StepError(ValueError):
-    """A value that a step can't work on; the loader adds which item it is."""
 
 
 def after_hashes(value: Any, choices: Sequence[str]) -> str:
@@ -37,7 +34,7 @@ def after_hashes(value: Any, choices: Sequence[str]) -> str:
     """
     _, mark, answer = str(value).rpartition("####")
     if not mark:
-        raise StepError(f"has no '####' in {_short(value)}")
+        raise ValueError(f"has no '####' in {_short(value)}")
     return answer.strip()
 
 
@@ -49,7 +46,7 @@ def unboxed(value: Any, choices: Sequence[str]) -> str:
     """
     content = last_boxed(str(value))
     if content is None:
-        raise StepError(f"has no \\boxed{{...}} in {_short(value)}")
+        raise ValueError(f"has no \\boxed{{...}} in {_short(value)}")
     return content.strip()
 
 
@@ -66,7 +63,7 @@ def joined(value: Any, choices: Sequence[str]) -> str:
     """
     members = value if isinstance(value, list) else literal(value)
     if not isinstance(members, list) or not members:
-        raise StepError(f"is no list of answers: {_short(value)}")
+        raise ValueError(f"is no list of answers: {_short(value)}")
     return ", ".join(re.sub(r"^\$([^$]*)\$$", r"\1", str(member).strip()) for member in members)
 
 
@@ -79,9 +76,9 @@ def letter_of_index(value: Any, choices: Sequence[str]) -> str:
     try:
         place = int(value)
     except (TypeError, ValueError):
-        raise StepError(f"is no place of a choice: {_short(value)}") from None
+        raise ValueError(f"is no place of a choice: {_short(value)}") from None
     if not 0 <= place < len(choices):
-        raise StepError(f"names choice {place} of {len(choices)}")
+        raise ValueError(f"names choice {place} of {len(choices)}")
     return ascii_uppercase[place]
 
 
@@ -94,22 +91,29 @@ def letter_of_text(value: Any, choices: Sequence[str]) -> str:
     if not choices:
         return str(value)
     if list(choices).count(str(value)) != 1:
-        raise StepError(f"{_short(value)} is not one of the choices {list(choices)}")
+        raise ValueError(f"{_short(value)} is not one of the choices {list(choices)}")
     return ascii_uppercase[list(choices).index(str(value))]
 
 
-def conversation_answer(value: Any, choices: Sequence[str]) -> str:
-    """The last turn that is not the user's in a list of turns, in either usual form.
+def turn_of(value: Any, choices: Sequence[str], last: bool) -> str:
+    """A turn in a list of turns, in either usual form: the last that is not the user's, or the
+    first of the user.
 
-    >>> conversation_answer([{"from": "human", "value": "?"}, {"from": "gpt", "value": "!"}], ())
+    >>> turn_of([{"from": "human", "value": "?"}, {"from": "gpt", "value": "!"}], (), last=True)
     '!'
     """
-    return _turn(value, last=True)
-
-
-def conversation_question(value: Any, choices: Sequence[str]) -> str:
-    """The first turn of the user in a list of turns."""
-    return _turn(value, last=False)
+    turns = value if isinstance(value, list) else literal(value)
+    users = ("human", "user")
+    found = [
+        str(turn.get("value", turn.get("content", "")))
+        for turn in turns
+        if isinstance(turn, Mapping)
+        and turn.get("from", turn.get("role")) != "system"
+        and (turn.get("from", turn.get("role")) in users) != last
+    ]
+    if not found:
+        raise ValueError(f"has no such turn: {_short(value)}")
+    return found[-1 if last else 0]
 
 
 def either_of_list(value: Any, choices: Sequence[str]) -> str:
@@ -127,23 +131,8 @@ def either_of_list(value: Any, choices: Sequence[str]) -> str:
 def first(value: Any, choices: Sequence[str]) -> str:
     """The first member of a list."""
     if not isinstance(value, list) or not value:
-        raise StepError(f"is no list: {_short(value)}")
+        raise ValueError(f"is no list: {_short(value)}")
     return str(value[0])
-
-
-def _turn(value: Any, last: bool) -> str:
-    turns = value if isinstance(value, list) else literal(value)
-    users = ("human", "user")
-    found = [
-        str(turn.get("value", turn.get("content", "")))
-        for turn in turns
-        if isinstance(turn, Mapping)
-        and turn.get("from", turn.get("role")) != "system"
-        and (turn.get("from", turn.get("role")) in users) != last
-    ]
-    if not found:
-        raise StepError(f"has no such turn: {_short(value)}")
-    return found[-1 if last else 0]
 
 
 #: From a value to a text; the choices are those of the row, () where they are not known yet.
@@ -156,8 +145,8 @@ TEXT_STEPS: dict[str, Callable[[Any, Sequence[str]], str]] = {
     "either of list": either_of_list,
     "letter of index": letter_of_index,
     "letter of text": letter_of_text,
-    "answer of conversation": conversation_answer,
-    "question of conversation": conversation_question,
+    "answer of conversation": partial(turn_of, last=True),
+    "question of conversation": partial(turn_of, last=False),
 }
 
 
@@ -170,12 +159,12 @@ def as_they_are(values: Sequence[Any], seed: int) -> Choices:
     if len(values) == 1 and isinstance(values[0], list):
         values = values[0]
     elif len(values) == 1 and isinstance(values[0], str):
-        raise StepError(f"choices are no list: {_short(values[0])}")
+        raise ValueError(f"choices are no list: {_short(values[0])}")
     texts = [None if value in (None, "") else str(value) for value in values]
     while texts and texts[-1] is None:
         texts.pop()
     if None in texts:
-        raise StepError(f"choice {ascii_uppercase[texts.index(None)]} is empty")
+        raise ValueError(f"choice {ascii_uppercase[texts.index(None)]} is empty")
     return [text for text in texts if text is not None], ""
 
 
@@ -187,7 +176,7 @@ def python_list(values: Sequence[Any], seed: int) -> Choices:
     """
     found = values[0] if isinstance(values[0], list) else literal(values[0])
     if not isinstance(found, list):
-        raise StepError(f"choices are no list: {_short(values[0])}")
+        raise ValueError(f"choices are no list: {_short(values[0])}")
     return [str(member) for member in found], ""
 
 
@@ -241,14 +230,14 @@ def literal(text: Any) -> Any:
     """Read JSON or a Python literal: data only, and not of any length.
 
     Raises:
-        StepError: neither, or too long.
+        ValueError: neither, or too long.
 
     >>> literal("['a', \\"b's\\"]"), literal('["a", null]')
     (['a', "b's"], ['a', None])
     """
     text = str(text)
     if len(text) > LITERAL_LIMIT:
-        raise StepError(f"is longer than {LITERAL_LIMIT} characters")
+        raise ValueError(f"is longer than {LITERAL_LIMIT} characters")
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -256,12 +245,7 @@ def literal(text: Any) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise StepError(f"is no list: {_short(text)}") from None
-
-
-def shuffle_seed(item: str) -> int:
-    """What an item's choices are shuffled with: its id, whatever file it is read from."""
-    return row_seed(0, "choices", item)
+        raise ValueError(f"is no list: {_short(text)}") from None
 
 
 def _short(value: Any) -> str:

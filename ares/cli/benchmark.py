@@ -110,6 +110,8 @@ def benchmark(
     from ares.backends.choose import open_backend
     from ares.backends.store import Kept, Store
     from ares.benchmarks.registry import REGISTRY, load_registry
+    from ares.io import write_table
+    from ares.paths import RESULTS
 
     known = load_registry(REGISTRY, *(registry or ()))
     if show:
@@ -127,7 +129,8 @@ def benchmark(
         seed,
     )
     shown = name or model
-    with Store(store or store_file(shown)) as answers:
+    file = RESULTS / "benchmarks" / f"{shown.strip('/').replace('/', '--')}.sqlite"
+    with Store(store or file) as answers:
         opened = open_backend(
             backend,
             model,
@@ -152,10 +155,18 @@ def benchmark(
     for frame, path in ((responses, responses_out), (scores, scores_out)):
         frame.insert(0, "model", shown)
         if path:
-            from ares.io import write_table
-
             write_table(path, frame)
-    print(told(scores))
+    columns = [
+        "benchmark",
+        "metric",
+        "score",
+        "ci_low",
+        "ci_high",
+        "n_items",
+        "samples",
+        "n_tokens",
+    ]
+    print(scores[columns].to_string(index=False, float_format=lambda value: f"{value:.1f}"))
     report_failures(responses, max_failures)
 
 
@@ -217,19 +228,6 @@ def judge_of(model: str, url: str, key_variable: str, store: Store) -> ModelJudg
     if not model:
         return None
     return ModelJudge(Kept(ServerBackend(url, model, key_variable=key_variable), store))
-
-
-def store_file(name: str) -> Path:
-    """Where the answers of a model are kept unless told: under results/benchmarks/."""
-    from ares.paths import RESULTS
-
-    return RESULTS / "benchmarks" / f"{name.strip('/').replace('/', '--')}.sqlite"
-
-
-def told(table: pd.DataFrame) -> str:
-    """The scores as lines for the terminal."""
-    shown = ["benchmark", "metric", "score", "ci_low", "ci_high", "n_items", "samples", "n_tokens"]
-    return table[shown].to_string(index=False, float_format=lambda value: f"{value:.1f}")
 
 
 def report_failures(responses: pd.DataFrame, allowed: int) -> None:

@@ -11,9 +11,10 @@ import pandas as pd
 
 from ares.answers.base import UNGRADABLE
 from ares.answers.grader import Grader
-from ares.backends.base import Decoding, Response
+from ares.backends.base import Decoding
 from ares.backends.choose import open_backend
 from ares.backends.store import Kept, Store
+from ares.benchmarks.evaluate import COLUMNS, row
 from ares.benchmarks.run import Answered, answered
 from ares.config import Scale
 from ares.items import Problems
@@ -73,16 +74,9 @@ def backend_options(scale: Scale) -> dict[str, Any]:
 
 
 def tabulated(answers: Iterable[Answered]) -> pd.DataFrame:
-    """A row per answer: correct, ungradable, failed (flags), n_tokens (NaN where unknown)."""
-    rows = []
-    for answer in answers:
-        outcome, grade = answer.outcome, answer.grade
-        if isinstance(outcome, Response) and grade is not None:
-            tokens = np.nan if outcome.tokens is None else outcome.tokens
-            rows.append((grade.correct, grade.status == UNGRADABLE, False, tokens))
-        else:
-            rows.append((False, False, True, np.nan))
-    return pd.DataFrame(rows, columns=["correct", "ungradable", "failed", "n_tokens"])
+    """A row per answer, as of a benchmark; ungradable and failed as flags too."""
+    rows = pd.DataFrame(map(row, answers), columns=COLUMNS)
+    return rows.assign(ungradable=rows["status"] == UNGRADABLE, failed=rows["status"] == "failed")
 
 
 def pass_rates(problems: pd.DataFrame, responses: pd.DataFrame, samples: int) -> pd.DataFrame:
