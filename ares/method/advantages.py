@@ -69,7 +69,6 @@ def psi_bonus(
     mask_BT: Tensor,
     threshold: Tensor | float,
     multiplier_B: Tensor,
-    baseline: float | None = None,
 ) -> Tensor:
     """psi_t = lambda_d phi([W_t - theta]_+) m_t - b on response tokens, (B, T) (Alg. 1).
 
@@ -77,14 +76,11 @@ def psi_bonus(
         window_BT, hwe_BT, mask_BT: window entropies (nats), HWE mask and response mask.
         threshold: theta in nats, one number or (B,).
         multiplier_B: lambda_d of each rollout's bucket.
-        baseline: b; default the mean bonus over these tokens (deviation 1). Give it when the batch
-            is split.
     """
     mask_BT = mask_BT.bool()
     bonus_BT = multiplier_B.double()[:, None] * excess_entropy(window_BT, threshold).double()
     bonus_BT = bonus_BT * (hwe_BT.bool() & mask_BT)
-    if baseline is None:
-        baseline = float(bonus_BT.sum() / mask_BT.sum().clamp(min=1))
+    baseline = float(bonus_BT.sum() / mask_BT.sum().clamp(min=1))  # deviation 1
     return torch.where(mask_BT, bonus_BT - baseline, 0.0)
 
 

@@ -10,13 +10,13 @@ Deviations and choices:
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from ares.errors import UserError
@@ -52,20 +52,8 @@ class Lexicon:
             normalize_token(word): name for name, words in self.categories.items() for word in words
         }
 
-    @property
-    def words(self) -> frozenset[str]:
-        """All words, normalised."""
-        return frozenset(self.category_of)
-
     def __contains__(self, token: str) -> bool:
         return normalize_token(token) in self.category_of
-
-    def __len__(self) -> int:
-        return len(self.category_of)
-
-    def match(self, tokens: Iterable[str]) -> list[bool]:
-        """Which of the tokens are triggers, in order."""
-        return [token in self for token in tokens]
 
     def vocabulary_mask(self, vocabulary: Sequence[str | None]) -> Tensor:
         """Which ids of a vocabulary (id -> token string, or None) are triggers: (V,) bool.
@@ -109,7 +97,16 @@ def load_lexicon(path: str | Path | None = None) -> Lexicon:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: can't read the lexicon ({error})") from None
-    categories = _parse_json(path, text) if path.suffix == ".json" else {"user": _parse_lines(text)}
+    if path.suffix == ".json":
+        try:
+            categories = TypeAdapter(dict[str, list[str]]).validate_json(text)
+        except ValidationError as error:
+            raise UserError(
+                f'{path}: expected {{"category": ["word", ...], ...}}: {error.errors()[0]["msg"]}'
+            ) from None
+    else:
+        lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
+        categories = {"user": [word for word in lines if word]}
     seen: dict[str, str] = {}
     for category, words in categories.items():
         for word in map(normalize_token, words):
@@ -123,22 +120,3 @@ def load_lexicon(path: str | Path | None = None) -> Lexicon:
     if not seen:
         raise UserError(f"{path}: no words: a lexicon holds at least one")
     return Lexicon({category: tuple(words) for category, words in categories.items()})
-
-
-def _parse_json(path: Path, text: str) -> dict[str, list[str]]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from None
-    well_formed = isinstance(value, dict) and all(
-        isinstance(words, list) and all(isinstance(word, str) for word in words)
-        for words in value.values()
-    )
-    if not well_formed:
-        raise UserError(f'{path}: expected {{"category": ["word", ...], ...}}')
-    return value
-
-
-def _parse_lines(text: str) -> list[str]:
-    words = (line.split("#", 1)[0].strip() for line in text.splitlines())
-    return [word for word in words if word]

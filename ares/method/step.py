@@ -42,8 +42,6 @@ class Rollouts:
         accuracy_B: 0 to 1; partial credit counts, and is not right, as the release has it.
         group_B: number of the rollout's prompt, counted from 0.
         trigger_BT: True on lexicon tokens; needed by presets with a trigger.
-        threshold_entropy_BT: the entropies the threshold is taken over, if they are others (the
-            release leaves the tail out there).
     """
 
     entropy_BT: Tensor
@@ -51,7 +49,6 @@ class Rollouts:
     accuracy_B: Tensor
     group_B: Tensor
     trigger_BT: Tensor | None = None
-    threshold_entropy_BT: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -197,11 +194,8 @@ class Method:
 
     def _threshold(self, batch: Rollouts) -> Tensor | float:
         s = self.settings
-        source_BT = batch.entropy_BT
-        if batch.threshold_entropy_BT is not None:
-            source_BT = batch.threshold_entropy_BT
         window_BT = windows.window_entropy(
-            source_BT, batch.mask_BT, s.window, s.window_start, s.threshold_incomplete
+            batch.entropy_BT, batch.mask_BT, s.window, s.window_start, s.threshold_incomplete
         )
         ranked = (window_BT, batch.mask_BT, s.threshold_quantile)
         if s.threshold == "group":

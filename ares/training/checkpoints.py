@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -43,21 +43,12 @@ def alone(state: str | Path, first: bool = True, wait_s: float = WAIT_S) -> Iter
     Raises:
         UserError: another run works with the same folder; the disk is full or refuses.
     """
-    with told_refusals(state), _told_by_torch(Path(state)):
-        if not first:
-            yield
-            return
-        busy = f"{state}: {{owner}} is training with this folder; wait for it, or end it"
-        with held(Path(state) / LOCK, busy, wait_s):
-            yield
-
-
-@contextmanager
-def _told_by_torch(state: Path) -> Iterator[None]:
-    """What torch says when a disk is full is no OSError."""
+    busy = f"{state}: {{owner}} is training with this folder; wait for it, or end it"
+    lock = held(Path(state) / LOCK, busy, wait_s) if first else nullcontext()
     try:
-        yield
-    except RuntimeError as error:
+        with told_refusals(state), lock:
+            yield
+    except RuntimeError as error:  # of torch, where a disk is full
         if not any(words in str(error) for words in _TORCH_REFUSED):
             raise
         raise UserError(
@@ -92,26 +83,17 @@ def is_complete(folder: str | Path) -> bool:
     folder = Path(folder)
     if not (folder / MARKER).is_file():
         return False
-    sizes = _marked(folder)["files"]
-    return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == size
-        for name, size in sizes.items()
-    )
-
-
-def _marked(folder: Path) -> dict[str, Any]:
-    """What the marker says.
-
-    Raises:
-        UserError: it is damaged. No state is removed for that: its weights may be whole.
-    """
     content = read_json(folder / MARKER)
     if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
+        # No state is removed for that: its weights may be whole.
         raise UserError(
             f"{folder / MARKER}: damaged; remove {folder}, then training goes on from the state "
             "before"
         )
-    return content
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size
+        for name, size in content["files"].items()
+    )
 
 
 def last_complete(output_dir: str | Path) -> str | None:
@@ -124,7 +106,7 @@ def last_complete(output_dir: str | Path) -> str | None:
     for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
         if is_complete(folder):
             advice = f"remove {output_dir}, then training starts again"
-            check(_marked(folder).get(KEY), folder, advice)
+            check(read_json(folder / MARKER).get(KEY), folder, advice)
             whole.append(folder)
         else:
             shutil.rmtree(folder)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset
@@ -220,19 +220,6 @@ def generate_with_trl(
     return ids, *trainer._generate_single_turn(ids, images, fields, size)
 
 
-class Sampler(Protocol):
-    """What draws rollouts in place of TRL."""
-
-    def groups(
-        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
-    ) -> list[RolloutGroup]:
-        """A group of `trainer.num_generations` rollouts to each row, not graded yet.
-
-        `key` differs between calls; the same key gives the same rollouts from the same model.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class EngineSampler:
     """The sampler of `ares.sampling.engine`, plain or branching, in the training process.
@@ -250,7 +237,10 @@ class EngineSampler:
     def groups(
         self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
     ) -> list[RolloutGroup]:
-        """See `Sampler.groups`."""
+        """A group of `trainer.num_generations` rollouts to each row, not graded yet.
+
+        `key` differs between calls; the same key gives the same rollouts from the same model.
+        """
         settings, size = trainer.settings, trainer.num_generations
         generate = engine_sampler(
             trainer.accelerator.unwrap_model(trainer.model),

@@ -16,7 +16,6 @@ from ares.answers.grader import Grader
 from ares.coldstart.sft import checkpointing
 from ares.config import Aepo, Scale
 from ares.errors import UserError
-from ares.items import Problems
 from ares.method.presets import preset
 from ares.model.load import load
 from ares.model.processor import reads_pictures
@@ -152,7 +151,7 @@ class Run:
         if scale.of_data_sets:  # answers to the small world's problems are always gradable
             verifier.trainer = self.trainer
         else:
-            self.validation = Validation(self.trainer, *_validation(scale, settings))
+            self.validation = Validation(self.trainer, scale)
             self.trainer.add_callback(self.validation)
         self.trainer.remove_callback(PrinterCallback)  # it prints every metric of every update
         self.trainer.add_callback(Progress(self.trainer, f"{arm.name}, seed {seed}"))
@@ -185,24 +184,6 @@ class Run:
         return tables
 
 
-def _validation(scale: Scale, settings: Any) -> tuple[Problems, Sampling, int]:
-    """Held-out problems of the small world, how they are sampled, and every how many batches."""
-    checked = scale.aepo.validation
-    sampling = Sampling(
-        samples=checked.samples,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        max_new_tokens=scale.aepo.max_new_tokens,
-        batch_prompts=scale.evaluation.batch_prompts,
-        seed=scale.seed,
-    )
-    table = choose_problems(scale, "validation")
-    # Cell by cell, so that prompts of one length share a batch.
-    cells = table.groupby(["level", "presentation"], sort=False).ngroup()
-    table = table.loc[cells.sort_values(kind="stable").index]
-    return problems_of(scale, table), sampling, checked.every
-
-
 class Progress(TrainerCallback):
     """A line on the terminal after every batch of rollouts, from the first process."""
 
@@ -229,11 +210,22 @@ class Validation(TrainerCallback):
     What it measures goes into the trainer's `measurements`, which its checkpoints hold.
     """
 
-    def __init__(
-        self, trainer: AEPOTrainer, problems: Problems, sampling: Sampling, every: int
-    ) -> None:
-        self.trainer, self.problems = trainer, problems
-        self.sampling, self.every = sampling, every
+    def __init__(self, trainer: AEPOTrainer, scale: Scale) -> None:
+        checked = scale.aepo.validation
+        self.trainer, self.every = trainer, checked.every
+        self.sampling = Sampling(
+            samples=checked.samples,
+            temperature=trainer.settings.temperature,
+            top_p=trainer.settings.top_p,
+            max_new_tokens=scale.aepo.max_new_tokens,
+            batch_prompts=scale.evaluation.batch_prompts,
+            seed=scale.seed,
+        )
+        table = choose_problems(scale, "validation")
+        # Cell by cell, so that prompts of one length share a batch.
+        cells = table.groupby(["level", "presentation"], sort=False).ngroup()
+        table = table.loc[cells.sort_values(kind="stable").index]
+        self.problems = problems_of(scale, table)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """Measure the model that training starts from."""

@@ -60,7 +60,6 @@ from ares.training.rollouts import (
     FreshPrompts,
     Grader,
     RolloutGroup,
-    Sampler,
     draw_groups,
     generate_with_trl,
     tree_rows,
@@ -106,7 +105,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         *,
         fresh: Dataset | None = None,
         refill_rounds: int = 0,
-        sampler: Sampler | None = None,
+        sampler: EngineSampler | None = None,
         tokens_per_pass: int | None = None,
         **others: Any,
     ) -> None:

@@ -59,12 +59,6 @@ def test_psi_literal():
     # lambda x excess = 0.5 x (1, 0, -): 0.5, 0, 0; their mean over 3 tokens is b = 1/6
     psi = psi_bonus(window, hwe, mask, 2.0, torch.tensor([0.5]))
     assert psi[0].tolist() == pytest.approx([1 / 3, -1 / 6, -1 / 6, 0.0])
-    assert psi_bonus(window, hwe, mask, 2.0, torch.tensor([0.5]), baseline=0.0)[0].tolist() == [
-        0.5,
-        0.0,
-        0.0,
-        0.0,
-    ]
 
 
 def test_psi_of_an_empty_batch_and_without_multiplier():

@@ -19,8 +19,9 @@ def test_our_list_has_the_six_categories_and_each_word_once():
     ours = load_lexicon()
     assert tuple(ours.categories) == CATEGORIES
     assert all(len(words) >= 10 for words in ours.categories.values())
-    assert sum(map(len, ours.categories.values())) == len(ours.words)
-    assert all(normalize_token(word) == word for word in ours.words)
+    words = [word for own in ours.categories.values() for word in own]
+    assert len(words) == len(set(words))
+    assert all(normalize_token(word) == word for word in words)
 
 
 @pytest.mark.parametrize("word", REQUIRED.split())
@@ -43,10 +44,8 @@ def test_what_is_not_that_word(token):
     assert token not in Lexicon({"conclude": ("so",)})
 
 
-def test_category_and_match():
-    ours = load_lexicon()
-    assert ours.category_of["because"] == "cause"
-    assert ours.match([" But", "7"]) == [True, False]
+def test_category():
+    assert load_lexicon().category_of["because"] == "cause"
 
 
 def test_token_match_uses_ids_under_the_mask_only():
@@ -75,7 +74,7 @@ def test_a_list_of_the_users_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": ["x"', "not valid JSON"),
+        ('{"a": ["x"', "Invalid JSON"),
         ('["x"]', "expected"),
         ('{"a": [1]}', "expected"),
         ('{"a": ["x"], "b": [" X"]}', "stands in 'a' and in 'b'"),

@@ -175,14 +175,6 @@ def test_released_threshold_is_one_step_late():
     assert ares.shape(batch_of(0)).threshold == ares.threshold.value
 
 
-def test_released_threshold_may_have_entropies_of_its_own():
-    batch = batch_of()
-    method, other = Method(PRESETS["released"]), Method(PRESETS["released"])
-    method.shape(batch)
-    other.shape(replace(batch, threshold_entropy_BT=0.5 * batch.entropy_BT))
-    assert other.threshold.value == pytest.approx(0.5 * method.threshold.value)
-
-
 def test_partial_credit_enters_score_pass_rate_and_filter():
     """Two groups of four; only a full 1 is right for the entropy reward."""
     batch = rows(batch_of(prompts=2, samples=4), torch.arange(8))
