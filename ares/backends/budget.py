@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ares.errors import UserError
 
@@ -18,14 +17,13 @@ class Budget:
 
     Every attempt counts as a request, failed ones too. Tokens are those that the replies report
     (prompt and response), and the most that was allowed where a reply reports none. Requests under
-    way when the limit is reached can exceed it.
+    way when the limit is reached can exceed it. Only the client's event loop counts.
     """
 
     requests: int | None = None
     tokens: int | None = None
     used_requests: int = 0
     used_tokens: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def take_request(self) -> None:
         """Count one request.
@@ -33,20 +31,18 @@ class Budget:
         Raises:
             BudgetSpent: the budget is spent.
         """
-        with self._lock:
-            for kind, used, limit in (
-                ("requests", self.used_requests, self.requests),
-                ("tokens", self.used_tokens, self.tokens),
-            ):
-                if limit is not None and used >= limit:
-                    raise BudgetSpent(
-                        f"the budget of {limit} {kind} is spent ({self.used_requests} requests, "
-                        f"{self.used_tokens} tokens); raise it and run again: what was answered "
-                        "is kept and not asked again"
-                    )
-            self.used_requests += 1
+        for kind, used, limit in (
+            ("requests", self.used_requests, self.requests),
+            ("tokens", self.used_tokens, self.tokens),
+        ):
+            if limit is not None and used >= limit:
+                raise BudgetSpent(
+                    f"the budget of {limit} {kind} is spent ({self.used_requests} requests, "
+                    f"{self.used_tokens} tokens); raise it and run again: what was answered is "
+                    "kept and not asked again"
+                )
+        self.used_requests += 1
 
     def add_tokens(self, number: int) -> None:
         """Count the tokens of a reply."""
-        with self._lock:
-            self.used_tokens += number
+        self.used_tokens += number

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
-from transformers import ProcessorMixin
 
 from ares.backends.base import Failure, Request
-from ares.backends.messages import as_parts, as_texts, digest, pictures
+from ares.backends.messages import digest, pictures
 from ares.errors import UserError
+from ares.model.processor import placed, reads_pictures, tokenizer_of
 from ares.seeds import row_seed
 
 #: What rendering can raise: a template is a program that comes with the model. transformers renders
@@ -61,8 +61,8 @@ class Encoder:
 
     def __init__(self, name: str, processor: Any, context: int) -> None:
         self.name, self.processor, self.context = name, processor, context
-        self.reads_pictures = isinstance(processor, ProcessorMixin)
-        self.tokenizer = processor.tokenizer if self.reads_pictures else processor
+        self.reads_pictures = reads_pictures(processor)
+        self.tokenizer = tokenizer_of(processor)
         if not (processor.chat_template or self.tokenizer.chat_template):
             raise UserError(
                 f"{name}: has no chat template, so it can't be asked; give a chat model, or add "
@@ -74,10 +74,9 @@ class Encoder:
         shown, limit = pictures(request.messages), request.decoding.max_tokens
         if shown and not self.reads_pictures:
             return Failure(f"{self.name} reads no pictures, and the question has some", 0)
-        shape = as_parts if self.reads_pictures else as_texts
         try:
             text = self.processor.apply_chat_template(
-                shape(request.messages),
+                placed(request.messages, self.reads_pictures),
                 tokenize=False,
                 add_generation_prompt=True,
             )

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any, Self
 
@@ -197,7 +198,7 @@ class Kept:
             UserError: as the backend does; or the store fails.
         """
         if not len(self.store):
-            yield from self._asked((request, self.key(request)) for request in requests)
+            yield from self._asked(requests)
             return
         open_places = bytearray()  # 1 for each request that is not kept
         for request in requests:
@@ -205,18 +206,15 @@ class Kept:
             open_places.append(response is None)
             if response is not None:
                 yield request, response
-        missing = (r for r, is_open in zip(requests, open_places, strict=True) if is_open)
-        yield from self._asked((request, self.key(request)) for request in missing)
+        yield from self._asked(compress(requests, open_places))
 
-    def _asked(
-        self, missing: Iterable[tuple[Request, bytes]]
-    ) -> Iterator[tuple[Request, Response | Failure]]:
+    def _asked(self, missing: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
         """Results of the backend, each stored first."""
         keys: dict[Request, bytes] = {}  # of the requests under way; the backend bounds them
 
         def requests() -> Iterator[Request]:
-            for request, key in missing:
-                keys[request] = key
+            for request in missing:
+                keys[request] = self.key(request)
                 yield request
 
         for request, outcome in self.backend.generate(requests()):

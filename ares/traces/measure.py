@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -194,25 +194,21 @@ def of_traces(
         )[list(TRACE_COLUMNS)]
 
 
-@dataclass
 class Words:
     """Counts per word; spellings that `normalize_token` makes alike are one word."""
 
-    category: Mapping[str, str]
-    # Row of `_sums` of every spelling: a vocabulary is small against the tokens.
-    _row: dict[str, int] = field(default_factory=dict)
-    _sums: np.ndarray = field(default_factory=lambda: np.zeros((1024, 4)))
+    def __init__(self, category: Mapping[str, str]) -> None:
+        self.category = category
+        # A row per spelling: a vocabulary is small against the tokens.
+        self._sums = pd.DataFrame(columns=["count", "high", "hwe", "entropy"], dtype=float)
 
     def add(self, piece: Piece, hwe: np.ndarray, high: np.ndarray) -> None:
         """Count the tokens of a piece."""
-        column = piece.table["token"].combine_chunks()
-        code, names = column.indices.to_numpy(), column.dictionary.to_pylist()
-        rows = [self._row.setdefault(name, len(self._row)) for name in names]
-        if len(self._row) > len(self._sums):
-            more = np.zeros((2 * len(self._row) - len(self._sums), 4))
-            self._sums = np.concatenate([self._sums, more])
-        for column_of, weights in enumerate((None, high, hwe, piece.column("entropy"))):
-            self._sums[rows, column_of] += np.bincount(code, weights, len(names))
+        entropy = piece.column("entropy").astype(float)
+        counted = pd.DataFrame({"count": 1.0, "high": high, "hwe": hwe, "entropy": entropy})
+        sums = counted.groupby(piece.table["token"].to_pandas(), observed=True).sum()
+        sums.index = sums.index.astype(object)
+        self._sums = self._sums.add(sums, fill_value=0.0)
 
     def table(self) -> pd.DataFrame:
         """One row per word with a letter, those most often of high entropy first.
@@ -220,14 +216,11 @@ class Words:
         Columns: word, count, high (tokens whose own entropy reaches the percentile), hwe (HWE
         tokens), entropy (mean, nats), category (of the lexicon, "" for none).
         """
-        found: dict[str, np.ndarray] = {}
-        for name, row in self._row.items():
-            word = normalize_token(name)
-            if any(map(str.isalpha, word)):
-                found[word] = found.get(word, 0) + self._sums[row]
-        rows = [
-            (word, int(n), int(high), int(hwe), total / n, self.category.get(word, ""))
-            for word, (n, high, hwe, total) in found.items()
-        ]
-        rows.sort(key=lambda row: (-row[2], -row[3], row[0]))
-        return pd.DataFrame(rows, columns=["word", "count", "high", "hwe", "entropy", "category"])
+        rows = self._sums.groupby(self._sums.index.map(normalize_token)).sum()
+        rows = rows.rename_axis("word").reset_index()
+        rows = rows[[any(map(str.isalpha, word)) for word in rows["word"]]]
+        rows = rows.sort_values(["high", "hwe", "word"], ascending=[False, False, True])
+        return rows.astype({"count": int, "high": int, "hwe": int}).assign(
+            entropy=rows["entropy"] / rows["count"],
+            category=[self.category.get(word, "") for word in rows["word"]],
+        )

@@ -104,11 +104,10 @@ def decoded(pieces: Iterable[bytes]) -> list[str]:
 
 @cache
 def _letter_bytes() -> dict[str, int]:
-    """Letter -> byte of byte-level BPE: printable bytes are themselves, others follow U+0100."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    letters = {chr(byte): byte for byte in printable}
-    return letters | {chr(0x100 + place): byte for place, byte in enumerate(others)}
+    """Letter -> byte of byte-level BPE."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return {letter: byte for byte, letter in bytes_to_unicode().items()}
 
 
 def _from_letters(token: str) -> bytes:
