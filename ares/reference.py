@@ -44,13 +44,15 @@ def write_reference(results: Path, out: Path) -> None:
     """Write the compact tables, the findings and the manifest of the run they come from.
 
     Raises:
-        UserError: a table is missing, or the files take more than `LIMIT` together.
+        UserError: a table or file is missing, or the files take more than `LIMIT` together.
     """
     for name, form in TABLES.items():
         table = read_table(results / f"{name}.parquet")
         write_compact(out / f"{name}.parquet", compact(name, table), list(form.shortened))
     for name in OTHERS:
-        copy(results / name, out / name)
+        if not (results / name).is_file():
+            raise UserError(f"{results / name}: no such file; run the workflow that makes it")
+        write_text(out / name, (results / name).read_text(encoding="utf-8"))
     names = [*(f"{name}.parquet" for name in TABLES), *OTHERS]
     sizes = {name: (out / name).stat().st_size for name in names}
     for name, size in sizes.items():
@@ -60,17 +62,6 @@ def write_reference(results: Path, out: Path) -> None:
             f"{out}: {sum(sizes.values()) / 2**20:.1f} MiB, more than the "
             f"{LIMIT / 2**20:.0f} MiB meant for the repository; use a scale with fewer problems"
         )
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a text file, whole or not at all.
-
-    Raises:
-        UserError: there is none.
-    """
-    if not source.is_file():
-        raise UserError(f"{source}: no such file; run the workflow that makes it")
-    write_text(target, source.read_text(encoding="utf-8"))
 
 
 def compact(name: str, table: pd.DataFrame) -> pd.DataFrame:

@@ -36,7 +36,7 @@ def check(found: object, what: str | Path, advice: str) -> None:
     """Refuse what is of another version than ours.
 
     Args:
-        found: its number; None where it has none.
+        found: its number, also as text; None or "" where it has none.
         what: is refused, for the message.
         advice: what to do about it.
 
@@ -49,11 +49,11 @@ def check(found: object, what: str | Path, advice: str) -> None:
     ares.errors.UserError: results/laptop: of no schema version (older than the numbering, or not \
 made by ares); this ares has version 1: make clean
     """
-    if found == SCHEMA:
+    if str(found) == str(SCHEMA):
         return
     version = (
         "no schema version (older than the numbering, or not made by ares)"
-        if found is None
+        if found in (None, "")
         else f"schema version {found}"
     )
     raise UserError(f"{what}: of {version}; this ares has version {SCHEMA}: {advice}")
@@ -66,21 +66,11 @@ def check_table(schema: pa.Schema, path: str | Path) -> None:
         UserError: names the table, its version and ours.
     """
     advice = "move its folder away and make it again, or read it with the ares that made it"
-    check(number_of(schema), path, advice)
+    check(_number_of(schema), path, advice)
 
 
-def number_of(schema: pa.Schema) -> int | str | None:
-    """Return the number in the metadata of a parquet file, None where there is none."""
-    return number((schema.metadata or {}).get(PARQUET_KEY, b"").decode(errors="replace"))
-
-
-def number(text: str) -> int | str | None:
-    """Return the number that a text says, the text where it says none, None where it is empty.
-
-    >>> number("2"), number("two"), number("")
-    (2, 'two', None)
-    """
-    return int(text) if text.isdecimal() else text or None
+def _number_of(schema: pa.Schema) -> str:
+    return (schema.metadata or {}).get(PARQUET_KEY, b"").decode(errors="replace")
 
 
 def check_manifest(manifest: Mapping[str, Any], folder: str | Path) -> None:
@@ -104,7 +94,7 @@ def check_results(folder: str | Path) -> None:
     folder = Path(folder)
     for path in sorted([*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]):
         try:
-            found = number_of(pq.read_schema(path))
+            found = _number_of(pq.read_schema(path))
         except pa.ArrowInvalid:  # a damaged file: told by whoever reads it
             continue
         check(found, f"{folder} ({path.relative_to(folder)})", _advice(folder))

@@ -37,7 +37,7 @@ from ares.base.settings import Base
 from ares.errors import UserError
 from ares.io import atomic_path
 from ares.model.tiny import build_model, build_processor
-from ares.versions import KEY, SCHEMA, check, number
+from ares.versions import KEY, SCHEMA, check
 from ares.world.cards import draw_card
 from ares.world.settings import World
 
@@ -239,7 +239,7 @@ def _restore(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimize
     weights: dict[str, Tensor] = {}
     with _told_damage(path), safe_open(path, "pt") as state:
         behind = state.metadata() or {}
-        check(number(behind.get(KEY, "")), path, "remove it, then training starts again")
+        check(behind.get(KEY), path, "remove it, then training starts again")
         for key in state.keys():  # noqa: SIM118 (no dictionary: it has no iterator)
             kind, rest = key.split(".", 1)
             if kind == "model":
