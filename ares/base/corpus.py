@@ -5,15 +5,16 @@ Batch n depends on the seed and n alone, so training resumes exactly where it st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from ares.base.ahead import ahead
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.world.problem import Problem, random_problem
 from ares.world.prompts import VALUES, messages, picture
@@ -176,3 +177,41 @@ class Stream:
                     return
                 yield step, batch, place
                 step += 1
+
+
+class _Lookup(Dataset):
+    """A function of an index, as a data set."""
+
+    def __init__(self, make: Callable[[int], Any]):
+        self.make = make
+
+    def __getitem__(self, index: int) -> Any:
+        return self.make(index)
+
+
+def ahead(make: Callable[[int], Any], indices: Iterable[int], workers: int) -> Iterator[Any]:
+    """Yield make(i) for every i of `indices`, in their order, made ahead in other processes.
+
+    A GPU trains on a batch in less time than one core takes to think of it. Who makes a batch, and
+    when, changes nothing.
+
+    Args:
+        make: a function of the index alone.
+        indices: may be endless.
+        workers: processes that work ahead, one result each; 0 makes every value when it is asked
+            for. Results travel through shared memory (/dev/shm).
+    """
+    if workers == 0:
+        yield from map(make, indices)
+        return
+    yield from DataLoader(
+        _Lookup(make),
+        sampler=indices,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=1,
+        # The loader draws a seed for its workers; with a generator of its own it leaves torch's be.
+        generator=torch.Generator(),
+        # The workers touch no GPU, so they may be forks of a process that does.
+        multiprocessing_context="fork",
+    )

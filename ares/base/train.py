@@ -31,8 +31,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from ares.base.ahead import ahead
-from ares.base.corpus import BEGINNING, IGNORED, Place, Stream
+from ares.base.corpus import BEGINNING, IGNORED, Place, Stream, ahead
 from ares.base.settings import Base
 from ares.errors import UserError
 from ares.io import atomic_path

@@ -49,7 +49,7 @@ def export(
     from transformers.utils import logging
 
     from ares.errors import UserError
-    from ares.model.export import export
+    from ares.model.save import export
 
     if not re.fullmatch(r"[1-9][0-9]*[KMG]B", shard):
         raise UserError(f"--shard {shard}: a number and KB, MB or GB, such as 5GB")

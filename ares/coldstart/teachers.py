@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from ares.answers.base import Question
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Response
 from ares.backends.budget import Budget
@@ -92,13 +91,8 @@ def longest_trace(scale: Scale) -> int:
 
 def own_traces(items: Sequence[Item], places: Sequence[int], grader: Grader) -> Iterator[Trace]:
     """The traces that the items at some places bring, graded."""
-
-    def pairs() -> Iterator[tuple[str, Question]]:
-        for place in places:
-            item = items[place]
-            yield item.tags["trace"], item.question
-
-    for place, grade in zip(places, grader.grade_many(pairs()), strict=True):
+    pairs = ((items[place].tags["trace"], items[place].question) for place in places)
+    for place, grade in zip(places, grader.grade_many(pairs), strict=True):
         yield Trace(place, OWN, 0, items[place].tags["trace"], grade.status)
 
 

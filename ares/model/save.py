@@ -1,4 +1,11 @@
-"""Writing a model as the plain folder that `load_policy`, stock transformers and vLLM read."""
+"""Writing a model as the plain folder that `load_policy`, stock transformers and vLLM read.
+
+What transformers' trainers leave in `checkpoint-N` is a model folder among pickles (optimizer,
+random states, arguments). The export reads the safetensors, the JSON and the tokenizer, and never a
+pickle: loading one can run any code. Sharded checkpoints of FSDP and DeepSpeed keep their layout in
+pickles, so these are refused with the command that turns them into safetensors; `config/accelerate`
+sets training up to write whole safetensors in the first place.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +15,23 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoConfig
 
+from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
-from ares.model.load import model_source
+from ares.model.load import WORLD_FILE, load_policy, model_source
 from ares.model.processor import TorchvisionFreeProcessor, reads_pictures, tokenizer_of
 
 #: The class of a Qwen2.5-VL's processor in transformers, and so in every folder on the hub.
 STOCK_PROCESSOR = "Qwen2_5_VLProcessor"
 #: Files of a model that are no weights.
 SIDE_FILES = ("*.json", "*.txt", "*.jinja", "*.model")
+#: What our trainer writes last into a checkpoint: its files and their sizes.
+MARKER = "complete.json"
+#: Number types of an export. Whatever the checkpoint has becomes one of these.
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
 def save_plain(trainer: Any, start: str | Path, folder: str | Path) -> None:
@@ -101,3 +114,99 @@ def _rename_tokenizer(folder: Path, more: dict[str, Any]) -> None:
     for how_it_was_loaded in ("is_local", "local_files_only"):
         settings.pop(how_it_was_loaded, None)
     write_json(folder / "tokenizer_config.json", settings)
+
+
+def export(
+    checkpoint: str | Path, folder: str | Path, dtype: str | None = None, shard: str = "5GB"
+) -> list[Path]:
+    """Write `folder` from a checkpoint; return its files.
+
+    Key names are those of the hub (`model.layers...`, `visual...` for a Qwen2.5-VL), tied weights
+    are written once, processor files name stock classes. A world file goes along.
+
+    Args:
+        checkpoint: folder with config and safetensors, of any model that `load_policy` reads.
+        folder: must not be there; it appears whole or not at all.
+        dtype: one of `DTYPES`; None keeps float16 and makes everything else bfloat16.
+        shard: size up to which weights share a file.
+
+    Raises:
+        UserError: not a checkpoint or not one that can be read without unpickling, weights that
+            are missing, not finite, or too large for float16; or a folder that is there.
+    """
+    source = checkpoint_folder(checkpoint)
+    number_type = dtype or _kept(source)
+    if number_type not in DTYPES:
+        raise UserError(f"number type '{dtype}': give {', '.join(DTYPES)}")
+    with whole_folder(folder) as made:
+        model, processor = load_policy(source.absolute(), dtype=DTYPES[number_type])
+        # Training with gradient checkpointing leaves it off: generation would slow to a crawl.
+        model.config.get_text_config().use_cache = True
+        if model.generation_config.use_cache is False:
+            model.generation_config.use_cache = True
+        model.save_pretrained(made, max_shard_size=shard)
+        save_processor(processor, made)
+        if (source / WORLD_FILE).is_file():
+            shutil.copy(source / WORLD_FILE, made / WORLD_FILE)
+    return sorted(path for path in Path(folder).rglob("*") if path.is_file())
+
+
+def checkpoint_folder(checkpoint: str | Path) -> Path:
+    """The folder, if it can be exported.
+
+    Raises:
+        UserError: it can't; the message says what it is and what to do.
+    """
+    folder = Path(checkpoint)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such checkpoint folder")
+    if (folder / MARKER).is_file():
+        _check_sizes(folder, read_json(folder / MARKER)["files"])
+    if list(folder.glob("*.safetensors")) and (folder / "config.json").is_file():
+        return folder
+    sharded = sorted(folder.glob("**/.metadata"))
+    if sharded:
+        raise UserError(
+            f"{folder}: weights sharded by FSDP, whose layout is a pickle; if it is yours, run "
+            f"`accelerate merge-weights {sharded[0].parent} FOLDER`, copy config.json and the "
+            "tokenizer and processor files to FOLDER and export that (and train with "
+            "fsdp_state_dict_type FULL_STATE_DICT, as config/accelerate/fsdp.yaml does)"
+        )
+    if (folder / "zero_to_fp32.py").is_file():
+        raise UserError(
+            f"{folder}: weights sharded by DeepSpeed, as pickles; if it is yours, run "
+            f"`python {folder}/zero_to_fp32.py --safe_serialization {folder} FOLDER`, copy "
+            "config.json and the tokenizer and processor files to FOLDER and export that"
+        )
+    if (folder / "adapter_config.json").is_file():
+        raise UserError(
+            f"{folder}: an adapter, not a model; merge it into its base first (peft's "
+            "merge_and_unload), and save that"
+        )
+    steps = [path for path in folder.glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
+    if steps:
+        newest = max(steps, key=lambda path: int(path.name.split("-")[1]))
+        raise UserError(f"{folder}: holds several checkpoints; name one, the newest is {newest}")
+    if list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
+        raise UserError(
+            f"{folder}: weights as pickles, which are never loaded here; save the model with "
+            "save_pretrained of transformers 5, which writes safetensors"
+        )
+    raise UserError(f"{folder}: no config.json with *.safetensors, so no checkpoint of a model")
+
+
+def _check_sizes(folder: Path, sizes: dict[str, int]) -> None:
+    """Refuse a checkpoint of ours that is not whole: its marker names every file and its size."""
+    for name, size in sizes.items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != size:
+            raise UserError(f"{file}: missing or cut off, so the checkpoint is not whole")
+
+
+def _kept(source: Path) -> str:
+    """float16 for a checkpoint that is all float16, else bfloat16."""
+    found = set()
+    for file in source.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as handle:
+            found |= {handle.get_slice(name).get_dtype() for name in handle.keys()}  # noqa: SIM118
+    return "float16" if found == {"F16"} else "bfloat16"

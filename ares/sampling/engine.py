@@ -58,7 +58,6 @@ def sample(
     seeds: Sequence[int],
     temperature: float = 1.0,
     top_p: float = 1.0,
-    greedy: bool = False,
     samples_per_prompt: int = 1,
 ) -> list[Sample]:
     """Sample `samples_per_prompt` responses to every prompt.
@@ -71,8 +70,8 @@ def sample(
         pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
         seeds: one non-negative integer per response. The same call gives the same bits on a CPU.
         temperature: divides the logits, also those that give the entropies.
-        top_p: draw from the smallest set of most probable tokens that has this probability.
-        greedy: take the most probable token; seeds are not used, but counted.
+        top_p: draw from the smallest set of most probable tokens that has this probability;
+            close to 0: the most probable token.
 
     Returns:
         The responses, those to one prompt side by side.
@@ -95,11 +94,8 @@ def sample(
         for step in range(max_new_tokens):
             prob_BV, logprob_BV, entropy_B = distribution(logits_BV, temperature)
             check_finite(entropy_B, f"at new token {step + 1}")
-            if greedy:
-                token_B = logits_BV.index_fill(1, barred, -torch.inf).argmax(-1)
-            else:
-                uniform_B = slots.uniforms[: slots.n, step]
-                token_B = draw(prob_BV.index_fill_(1, barred, 0.0), top_p, uniform_B)
+            uniform_B = slots.uniforms[: slots.n, step]
+            token_B = draw(prob_BV.index_fill_(1, barred, 0.0), top_p, uniform_B)
             logprob_B = logprob_BV.gather(1, token_B[:, None])[:, 0]
             ids = slots.record(step, token_B, logprob_B, entropy_B)
             slots.retire([slot for slot, token in enumerate(ids) if token in ends], step + 1)
@@ -226,7 +222,7 @@ def _check_options(
     if samples_per_prompt < 1:
         raise UserError(f"samples_per_prompt is {samples_per_prompt}: at least 1 is needed")
     if not temperature > 0:
-        raise UserError(f"temperature is {temperature}: it must be positive (or use greedy=True)")
+        raise UserError(f"temperature is {temperature}: it must be positive")
     if not 0 < top_p <= 1:
         raise UserError(f"top_p is {top_p}: it must lie in (0, 1]")
 

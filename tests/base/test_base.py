@@ -13,8 +13,7 @@ import yaml
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ares.base.ahead import ahead
-from ares.base.corpus import IGNORED, Example, Place, Stream, collate, positions
+from ares.base.corpus import IGNORED, Example, Place, Stream, ahead, collate, positions
 from ares.base.publish import publish
 from ares.base.settings import load_base_config
 from ares.base.train import Progress, Trainer

@@ -25,8 +25,8 @@ from transformers import (
 from ares.cli import main
 from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
-from ares.model.export import export
 from ares.model.load import load_policy
+from ares.model.save import export
 from ares.world.problem import Problem
 from ares.world.prompts import messages, picture
 

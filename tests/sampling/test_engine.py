@@ -42,7 +42,7 @@ def test_greedy_tokens_equal_those_of_generate(policy, inputs, ids):
     ends = [row[index] for row, index in zip(free, (1, 0, 5, 2), strict=True)]
     for eos in (ids["eos_token_ids"], ends[:1], ends):
         samples = sample(
-            model, inputs, max_new_tokens=LENGTH, greedy=True, seeds=range(4),
+            model, inputs, max_new_tokens=LENGTH, top_p=1e-6, seeds=range(4),
             eos_token_ids=eos, pad_token_id=ids["pad_token_id"],
         )  # fmt: skip
         assert tokens(samples) == generate(model, inputs, LENGTH, list(eos))
@@ -103,7 +103,7 @@ def test_a_repeated_prompt_is_as_good_as_samples_per_prompt(policy, inputs, ids)
 
 def test_continuing_from_a_prefix_gives_the_rest(policy, inputs, ids):
     model, _ = policy
-    options = {"greedy": True, "seeds": range(4), **ids}
+    options = {"top_p": 1e-6, "seeds": range(4), **ids}
     whole = sample(model, inputs, max_new_tokens=20, **options)
     cuts = (3, 8, 1, 5)
     prompts = [
@@ -179,7 +179,7 @@ def test_top_p_truncates_the_draw_but_not_the_statistics(policy, inputs, ids):
     model, _ = policy
     options = {"max_new_tokens": 12, "seeds": range(4), **ids}
     nucleus = sample(model, inputs, top_p=1e-6, **options)
-    assert tokens(nucleus) == tokens(sample(model, inputs, greedy=True, **options))
+    assert tokens(nucleus) == generate(model, inputs, 12, list(ids["eos_token_ids"]))
     scores = score(model, inputs, [s.token_ids for s in nucleus], pad_token_id=ids["pad_token_id"])
     for drawn, scored in zip(nucleus, scores, strict=True):
         torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
@@ -188,7 +188,7 @@ def test_top_p_truncates_the_draw_but_not_the_statistics(policy, inputs, ids):
 
 def test_a_picture_changes_what_is_said(policy, batch_of, ids):
     model, _ = policy
-    options = {"max_new_tokens": 1, "seeds": range(4), "greedy": True, **ids}
+    options = {"max_new_tokens": 1, "seeds": range(4), "top_p": 1e-6, **ids}
     one, other = (
         sample(model, batch_of(cards), **options)
         for cards in (
@@ -208,8 +208,8 @@ def test_placeholders_are_never_drawn(policy, ids):
     model.lm_head.bias = torch.nn.Parameter(bias)
     prompt = [Prompt(torch.tensor([12, 13]))]
     try:
-        for greedy in (False, True):
-            (response,) = sample(model, prompt, max_new_tokens=8, seeds=[0], greedy=greedy, **ids)
+        for top_p in (1.0, 1e-6):
+            (response,) = sample(model, prompt, max_new_tokens=8, seeds=[0], top_p=top_p, **ids)
             assert not set(response.token_ids.tolist()) & set(barred)
     finally:
         model.lm_head.bias = None

@@ -20,8 +20,8 @@ from ares.backends.local import LocalBackend
 from ares.cli import main
 from ares.errors import UserError
 from ares.io import read_table
-from ares.model.export import export
 from ares.model.load import load_policy
+from ares.model.save import export
 from ares.training import checkpoints
 from ares.training.checkpoints import Resumable
 from ares.versions import numbered
