@@ -24,10 +24,6 @@ class Phase:
         """GB."""
         return sum(self.parts.values())
 
-    def fits(self, gpu_memory: float) -> bool:
-        """Whether it fits into that many GB."""
-        return self.total <= gpu_memory
-
 
 def phases(shape: ModelShape, inputs: Inputs) -> list[Phase]:
     """The peaks of the cold start, and of AEPO's update and its generation on the same GPUs."""
@@ -38,20 +34,18 @@ def phases(shape: ModelShape, inputs: Inputs) -> list[Phase]:
         **passing(shape, inputs, inputs.sft_rows * inputs.sft_longest, inputs.sft_longest, False),
     }
     longest = inputs.prompt_longest + inputs.response_longest
+    held = state(shape.parameters, 0, inputs)
+    # The reference policy is sharded as the policy is.
+    bytes_held = inputs.reference * shape.parameters * inputs.reference_bytes
+    held["reference policy"] = bytes_held / (inputs.gpus if inputs.sharded else 1) / GB
     update = {
-        **state(shape.parameters, 0, inputs),
-        "reference policy": reference(shape, inputs),
+        **held,
         # Logits are computed for the response alone.
         **passing(shape, inputs, inputs.rows * longest, inputs.response_longest, True),
         "vLLM, awake": 0.0 if inputs.vllm_sleeps else drawing,
     }
-    generation = {
-        **state(shape.parameters, 0, inputs),
-        "reference policy": reference(shape, inputs),
-        "vLLM": drawing,
-    }
     # Gradients are freed between steps.
-    generation.pop("gradients")
+    generation = {**held, "gradients": 0.0, "vLLM": drawing}
     return [
         Phase(name, {**parts, "overhead": inputs.overhead})
         for name, parts in (
@@ -74,12 +68,6 @@ def state(trained: int, frozen: int, inputs: Inputs) -> dict[str, float]:
         "gradients": trained * inputs.gradient_bytes * share,
         "AdamW": trained * inputs.adamw_bytes * share,
     }
-
-
-def reference(shape: ModelShape, inputs: Inputs) -> float:
-    """The reference policy on one GPU, in GB; sharded as the policy is."""
-    share = 1 / (inputs.gpus if inputs.sharded else 1) / GB
-    return inputs.reference * shape.parameters * inputs.reference_bytes * share
 
 
 def passing(

@@ -72,7 +72,7 @@ def report(shape: ModelShape, inputs: Inputs, sources: dict[str, str]) -> str:
 
 
 def _memory_lines(phase: Phase, gpu_memory: float) -> list[str]:
-    verdict = "fits" if phase.fits(gpu_memory) else "DOES NOT FIT"
+    verdict = "fits" if phase.total <= gpu_memory else "DOES NOT FIT"
     parts = ", ".join(f"{name} {value:.1f}" for name, value in phase.parts.items() if value)
     return [f"  {phase.name:18} {phase.total:7.1f}  {verdict}", f"    {parts}"]
 

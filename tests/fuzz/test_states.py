@@ -92,4 +92,4 @@ def test_the_config_of_a_model_in_the_form_of_the_hub(tmp_path, capsys):
     del flat["text_config"]
     (tmp_path / "config.json").write_text(json.dumps(flat))
     assert main(["estimate", "--model-shape", str(tmp_path), "--config", "paper-7b"]) == 2
-    assert "its config.json lacks a size ('text_config')" in capsys.readouterr().err
+    assert "text_config in its config.json: Field required" in capsys.readouterr().err
