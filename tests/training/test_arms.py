@@ -37,7 +37,7 @@ def config(scenes, tmp_path_factory) -> Path:
 def train(config: Path, arm: str, start: Path, out: Path) -> int:
     """The real step."""
     where = {"state": out / "state", "model_out": out / "model", "tables_out": out}
-    prompts = out / "prompts.parquet"
+    prompts = config.with_name("prompts.parquet")
     write_table(prompts, choose_problems(load_config(config), "aepo"))
     return launched("train", config=config, prompts=prompts, arm=arm, seed=1, start=start, **where)
 
