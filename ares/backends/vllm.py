@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 LOWEST = -9999.0
 
 
+@dataclass(eq=False)
 class VllmBackend:
     """A model in vLLM's engine. It is loaded when the first request comes.
 
@@ -46,19 +48,15 @@ class VllmBackend:
         UserError: vLLM is not installed.
     """
 
-    def __init__(
-        self,
-        model: str,
-        revision: str | None = None,
-        tensor_parallel: int = 1,
-        max_model_len: int | None = None,
-        dtype: str = "auto",
-        gpu_memory: float = 0.9,
-        parallel: int = 512,
-    ) -> None:
-        self.model, self.revision, self.dtype = model, revision, dtype
-        self.tensor_parallel, self.max_model_len = tensor_parallel, max_model_len
-        self.gpu_memory, self.parallel = gpu_memory, parallel
+    model: str
+    revision: str | None = None
+    tensor_parallel: int = 1
+    max_model_len: int | None = None
+    dtype: str = "auto"
+    gpu_memory: float = 0.9
+    parallel: int = 512
+
+    def __post_init__(self) -> None:
         self.release = installed_release()
 
     def identity(self) -> dict[str, Any]:
