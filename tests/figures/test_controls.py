@@ -9,12 +9,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from ares.figures import controls
+from ares import plotting
 
 CELL = """
-from ares.figures import controls
+from ares import plotting
 import matplotlib.pyplot as plt
-controls.show(lambda window=2: plt.figure(figsize=(window, 1)), window=(1, 5))
+plotting.show_controls(lambda window=2: plt.figure(figsize=(window, 1)), window=(1, 5))
 """
 
 
@@ -25,7 +25,7 @@ def test_moving_a_control_draws_the_figure_of_its_value():
         drawn.append(window)
         return plt.figure(figsize=(1, 1))
 
-    box = controls.with_controls(draw, window=(1, 32))
+    box = plotting.with_controls(draw, window=(1, 32))
     slider = box.children[0]
     assert (slider.description, slider.min, slider.value, slider.max) == ("window", 1, 4, 32)
     for value in (2, 32):
@@ -35,8 +35,8 @@ def test_moving_a_control_draws_the_figure_of_its_value():
 
 
 def test_outside_jupyter_a_sentence_stands_for_the_controls(capsys):
-    controls.show(lambda window=1: plt.figure(), window=(1, 5))
-    assert capsys.readouterr().out == controls.NOBODY + "\n"
+    plotting.show_controls(lambda window=1: plt.figure(), window=(1, 5))
+    assert capsys.readouterr().out == plotting.NOBODY + "\n"
 
 
 @pytest.mark.slow
@@ -51,4 +51,4 @@ def test_widgets_are_shown_to_persons_and_stay_out_of_stored_notebooks(person):
     stored = json.dumps(notebook)
     assert ("jupyter.widget-view" in stored) == person
     assert ("widget-state" in stored) == person
-    assert (controls.NOBODY.splitlines()[0] in stored) != person
+    assert (plotting.NOBODY.splitlines()[0] in stored) != person

@@ -1,1 +1,0 @@
-"""What several notebooks show alike: tables as figures, and controls under a figure."""
