@@ -16,6 +16,7 @@ branch from t. The released code has no branching. What is ours:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -94,6 +95,8 @@ def branch_points(window_RT: Tensor, threshold: float, window: int, count: int) 
     >>> branch_points(W, threshold=1.0, window=1, count=3)
     [Branch(root=0, position=2), Branch(root=1, position=1), Branch(root=0, position=3)]
     """
+    if math.isnan(threshold):
+        raise UserError("threshold: NaN; give a number of nats, or inf to branch nowhere")
     candidate_RT = hwe_mask(window_RT, threshold)
     candidate_RT[:, :1] = False
     ranked = []

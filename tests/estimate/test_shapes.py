@@ -93,7 +93,9 @@ def test_bytes_of_gradients_and_adamw(shape, model):
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 4), (torch.bfloat16, 2)])
 def test_bytes_of_the_kv_cache(shape, dtype, size):
     model = load_policy(BASE_MODEL, dtype=dtype)[0]
-    cache = KVCache(model, 6, 50, 2)
+    cache = KVCache(model.config.get_text_config().num_hidden_layers, 6, 50, 2)
+    with torch.no_grad():  # the first keys say how large the block has to be
+        model(input_ids=torch.zeros(3, 4, dtype=torch.long), past_key_values=cache, use_cache=True)
     assert cache.block.nbytes == 6 * 50 * shape.kv_bytes(size)
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import ares
@@ -60,7 +61,7 @@ def test_the_lock_says_how_it_is_made():
 )
 def test_the_lock_satisfies_the_project(requirement):
     wanted = Requirement(requirement)
-    assert Version(LOCKED[wanted.name.lower()]) in wanted.specifier
+    assert Version(LOCKED[canonicalize_name(wanted.name)]) in wanted.specifier
 
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.11.2", "3.12.0"])

@@ -103,7 +103,7 @@ def test_the_smoke_scale_exercises_the_merging_of_shards(smoke_plan):
 def runs_of(scale: str) -> set[tuple[str, str]]:
     """Every arm with each of its seeds, as a command line names them."""
     arms = load_config(scale).aepo.arms
-    return {(arm, str(seed)) for arm, entry in arms.items() for seed in entry["seeds"]}
+    return {(arm, str(seed)) for arm, entry in arms.items() for seed in entry.seeds}
 
 
 def option(command: str, name: str) -> str:
