@@ -41,7 +41,8 @@ def ranks(lively_folder, tmp_path_factory) -> list[dict]:
     launch += ["--master_port", str(free_port())]
     done = subprocess.run(
         [sys.executable, *launch, HERE / "two_processes.py", lively_folder, out],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=HERE.parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])},
+        cwd=HERE.parents[1],
         capture_output=True, text=True, timeout=1000,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

@@ -14,6 +14,7 @@ import torch
 
 from ares.errors import UserError
 from ares.io import read_json, write_json
+from ares.paths import ROOT
 from ares.training import checkpoints
 
 ARMS = ("ares", "paper")
@@ -27,7 +28,7 @@ def killed(lively_folder, tmp_path_factory) -> Path:
     states = tmp_path_factory.mktemp("killed")
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("killed_run.py"), lively_folder, states],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, cwd=ROOT,
         capture_output=True, text=True, timeout=1000,
     )  # fmt: skip
     ends = [line for line in done.stdout.splitlines() if line.startswith("ended: ")]

@@ -164,7 +164,7 @@ def test_the_scale_trains_its_base_first_and_five_seeds_of_every_arm() -> None:
     jobs = planned("gpu")
     assert jobs["base_gpu"] == 1 and "base" not in jobs
     arms = SCALE.aepo.arms
-    assert len(arms) == 9 and {len(arm["seeds"]) for arm in arms.values()} == {5}
+    assert len(arms) == 9 and {len(arm.seeds) for arm in arms.values()} == {5}
     assert jobs["train"] == 45 and jobs["evaluate"] == 48
     assert planned("gpu", ROOT, "results/gpu/pass_rates.parquet")["base_gpu"] == 1
 

@@ -6,21 +6,21 @@ import subprocess
 
 import pytest
 
-from ares import manifest, repository
+from ares import manifest
 from ares.base import publish
 
 
 def test_without_git_there_is_no_commit_and_no_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert repository.git("rev-parse", "HEAD") is None
+    assert manifest.git("rev-parse", "HEAD") is None
     assert manifest.commit() is None
     assert publish._commit() == "not a git checkout"
 
 
 def test_a_folder_that_is_no_repository_has_no_commit(monkeypatch, tmp_path):
-    monkeypatch.setattr(repository, "ROOT", tmp_path)
+    monkeypatch.setattr(manifest, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert repository.git("rev-parse", "HEAD") is None
+    assert manifest.git("rev-parse", "HEAD") is None
 
 
 def test_the_commit_is_that_of_git(monkeypatch, tmp_path):
@@ -32,7 +32,7 @@ def test_the_commit_is_that_of_git(monkeypatch, tmp_path):
             subprocess.run(["git", *words], cwd=tmp_path, check=True)
     except FileNotFoundError:
         pytest.skip("there is no git here")
-    monkeypatch.setattr(repository, "ROOT", tmp_path)
+    monkeypatch.setattr(manifest, "ROOT", tmp_path)
     made = manifest.commit()
     assert len(made["hash"]) == 40 and not made["changed"]
     assert publish._commit() == made["hash"][:12]
