@@ -279,7 +279,7 @@ def test_an_interrupted_run_keeps_its_state_for_the_same_settings_only(place):
     for name, change in changes.items():
         write_config(place, **change)
         plan = snakemake(place, "-n", "-p", "--forceall", "results/stand-in/models/ares-s2").stdout
-        (states[name],) = set(re.findall(r"--state (\S+)", plan))
+        (states[name],) = set(re.findall(r"--state (\S+/ares-s2-\S+)", plan))
     assert states["same"].startswith("results/stand-in/states/ares-s2-")
     assert states["seeds"] == states["same"]
     assert len(set(states.values())) == 3
