@@ -22,6 +22,7 @@ from ares.world.prompts import picture
 from ares.world.settings import HABITS, load_world
 from ares.world.teachers import respond
 from ares.world.verify import verify
+from tests.configs import with_changes
 
 #: Two data sets that the shipped model can solve problems of, with pictures and without, and
 #: stand-ins for two of the paper's, in the form that they have on the hub.
@@ -119,14 +120,7 @@ SMALL: dict[str, Any] = {
 
 def small(**changes: Any) -> dict[str, Any]:
     """The small scale with changes like {"aepo.steps": 2}."""
-    config = copy.deepcopy(SMALL)
-    for place, value in changes.items():
-        *parents, key = place.split(".")
-        part = config
-        for parent in parents:
-            part = part.setdefault(parent, {})
-        part[key] = value
-    return config
+    return with_changes(copy.deepcopy(SMALL), changes)
 
 
 def write_stand_ins(folder: Path, problems: int = 8) -> None:
