@@ -110,13 +110,13 @@ base: install  ## train the base model again into results/base (data/base, the s
 	@echo; echo "made results/base"
 
 reference: figures  ## make data/reference, figures/reference, the docs of the run and the notebooks' outputs again
-	$(BIN)/python -m ares.reference results/$(SCALE) data/reference
+	$(BIN)/python -m ares.findings.reference results/$(SCALE) data/reference
 	rm -rf figures/notebooks
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
 	rm -rf figures/reference && cp -R figures/notebooks figures/reference
 	$(BIN)/ares report --reference
-	$(BIN)/python -m ares.report.record > docs/reproducibility.md
+	$(BIN)/python -m ares.findings.record > docs/reproducibility.md
 	$(BIN)/python -m ares.analysis.paper_vs_code > docs/paper-vs-code.md
 	@echo; echo "made data/reference, figures/reference, pages in docs/ and the outputs in notebooks/"
 

@@ -2,7 +2,8 @@
 
 Columns that a form does not name may stand in a table: the full tables of a run and the compact
 ones of the repository have the same forms. `ares.tables` checks tables against them, the workflow
-asks which there are and what they are joined from, `ares.reference` what the compact ones keep.
+asks which there are and what they are joined from, `ares.findings.reference` what the compact ones
+keep.
 """
 
 from __future__ import annotations

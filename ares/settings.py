@@ -1,9 +1,9 @@
 """What every settings file has in common: how it is read, checked and told to be wrong.
 
 A file is YAML 1.2 that holds what JSON could hold: no tags, no dates, no key twice. What it may say
-is declared once, as a model (`ares.config`, `ares.world.settings`, `ares.base.settings`): a field
-has its type, bounds, default and meaning. A key that the model does not know is an error, so a
-typo can never fall back to a default in silence.
+is declared once, as a model (`ares.config`, `ares.data.world_settings`,
+`ares.model.base_settings`): a field has its type, bounds, default and meaning. A key that the model
+does not know is an error, so a typo can never fall back to a default in silence.
 """
 
 from __future__ import annotations

@@ -17,12 +17,12 @@ import time
 import numpy as np
 import torch
 
+from ares.data.countdown import draw_problems
+from ares.data.world_prompts import messages
+from ares.data.world_settings import load_world
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
 from ares.sampling.engine import sample
-from ares.world.problem import draw_problems
-from ares.world.prompts import messages
-from ares.world.settings import load_world
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ from trl import GRPOTrainer
 
 from ares.answers.grader import Grader
 from ares.config import load_config
+from ares.data.world import draw_table, world_problems
+from ares.data.world_settings import load_world
 from ares.method.presets import preset
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
@@ -39,8 +41,6 @@ from ares.training.arguments import grpo_config
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.rollouts import EngineSampler
 from ares.training.trainer import AEPOTrainer
-from ares.world.items import draw_table, world_problems
-from ares.world.settings import load_world
 
 #: A step is sampling + scoring (reference, old policy, reward, method) + update.
 PHASES = ("sampling", "scoring", "update", "step")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ares.data.world_settings import load_world
 from ares.io import write_json
 from ares.model.load import WORLD_FILE
 from ares.model.tiny import Size, build_model, build_processor
-from ares.world.settings import load_world
 
 
 @pytest.fixture(scope="session")

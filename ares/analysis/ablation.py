@@ -2,7 +2,7 @@
 
 Choices:
 1. A value is the plain mean of its cells (level and presentation), as in the findings; so is the
-   way seeds and problems are resampled (`ares.analysis.stats`). Numbers agree with theirs.
+   way seeds and problems are resampled (`ares.stats`). Numbers agree with theirs.
 2. One model: its interval is over problems, and says nothing of another run. Several runs: over
    problems and runs together.
 3. Arms are compared by seed: run 1 of one with run 1 of the other. With one common seed there is no
@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ares.analysis.findings.quantities import COLUMNS, STARTS, cell_mean, models_of
-from ares.analysis.stats import Estimate, Resampler, over_seeds
 from ares.analysis.training import arms_of
 from ares.config import Scale
+from ares.findings.quantities import COLUMNS, STARTS, cell_mean, models_of
 from ares.method.difficulty import BUCKETS
+from ares.stats import Estimate, Resampler, over_seeds
 
 NAN = float("nan")
 #: The paper's names of the arms in Fig. 6 and of the rows of Table 5.

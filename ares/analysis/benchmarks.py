@@ -27,9 +27,9 @@ from ares import plotting
 from ares.analysis.ablation import NAN, Evaluated
 from ares.analysis.paper_audit import AVERAGE, others, paper, wide
 from ares.analysis.training import arms_of
-from ares.benchmarks.registry import load_registry
 from ares.config import Scale
 from ares.errors import UserError
+from ares.evaluation.registry import load_registry
 from ares.io import read_table
 from ares.paths import resolve
 

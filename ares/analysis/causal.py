@@ -20,7 +20,7 @@ from tqdm import tqdm
 from ares.analysis.tokens import check_same_policy
 from ares.answers.grader import Grader
 from ares.config import Causal
-from ares.items import Problems
+from ares.data.items import Problems
 from ares.model.processor import tokenizer_of
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt

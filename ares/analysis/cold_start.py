@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ares.analysis.stats import Estimate, Resampler, slope
 from ares.errors import UserError
+from ares.stats import Estimate, Resampler, slope
 
 #: The models of the cold start, in the order of the figures.
 MODELS = ("base", "cs-vanilla", "adacs")

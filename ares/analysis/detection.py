@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 
 from ares.analysis import tables
-from ares.analysis.stats import Estimate, Resampler, ratio
 from ares.errors import UserError
+from ares.stats import Estimate, Resampler, ratio
 
 #: The percentiles that count as high in the verdicts.
 HIGH = 90

@@ -17,11 +17,11 @@ import pandas as pd
 import torch
 
 from ares.analysis import tables
-from ares.analysis.stats import Estimate, Resampler, mean
 from ares.method.difficulty import BUCKETS, buckets
 from ares.method.presets import PRESETS, MethodSettings
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy
+from ares.stats import Estimate, Resampler, mean
 
 
 def add_buckets(rollouts: pd.DataFrame, settings: MethodSettings = PRESETS["ares"]) -> pd.DataFrame:

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ares.data.items import Problems
 from ares.errors import UserError
-from ares.items import Problems
 from ares.method.tensors import pad_rows
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy

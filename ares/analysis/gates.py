@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import typer
 
+from ares.data.verify import steps_right
+from ares.data.world import draw_table, world_problems
+from ares.data.world_prompts import PRESENTATIONS
+from ares.data.world_settings import World
 from ares.io import read_json
 from ares.model.load import WORLD_FILE, load_policy
 from ares.paths import resolve
 from ares.sampling.imposed import impose
 from ares.sampling.rollouts import Sampling, roll_out
 from ares.settings import checked
-from ares.world.items import draw_table, world_problems
-from ares.world.prompts import PRESENTATIONS
-from ares.world.settings import World
-from ares.world.verify import steps_right
 
 #: Comparisons that are imposed to see what more of them gain.
 FEW, MANY = 5, 15

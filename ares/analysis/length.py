@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ares.analysis.stats import Estimate, Resampler, ratio, slope
+from ares.stats import Estimate, Resampler, ratio, slope
 
 
 def within_groups(table: pd.DataFrame) -> pd.DataFrame:

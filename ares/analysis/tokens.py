@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ares.data.items import Problems
+from ares.data.parse import decision_starts, label_tokens
+from ares.data.world_settings import Language
 from ares.errors import UserError
-from ares.items import Problems
 from ares.method.lexicon import Lexicon, normalize_token
 from ares.model.processor import tokenizer_of
 from ares.sampling.rollouts import encode, evenly_spaced
 from ares.sampling.scoring import score
-from ares.world.parse import decision_starts, label_tokens
-from ares.world.settings import Language
 
 #: Largest difference between the entropy a rollout was sampled with and the one it is scored with.
 TOLERANCE = 1e-3

@@ -31,8 +31,8 @@ from ares.answers.extract import Extracted, extract
 from ares.answers.judge import ModelJudge
 from ares.answers.text import words
 from ares.boxed import last_boxed
-from ares.world.items import problem_of
-from ares.world.verify import verify
+from ares.data.verify import verify
+from ares.data.world import problem_of
 
 #: Answers that a judge gets at once.
 TOGETHER = 64

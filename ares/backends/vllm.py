@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.messages import with_pictures_as
 from ares.backends.weights import local_folder, weights_of
+from ares.data.pictures import opaque
 from ares.errors import UserError
-from ares.pictures import opaque
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -24,14 +24,14 @@ def ask(
     import pandas as pd
 
     from ares.config import load_config
+    from ares.data.cards import check_shape, read_picture
+    from ares.data.countdown import Problem, check_problem
+    from ares.data.items import Problems
+    from ares.data.world import countdown_item
+    from ares.data.world_settings import load_world
     from ares.errors import UserError
-    from ares.items import Problems
     from ares.model.load import load
     from ares.sampling.rollouts import roll_out, sampling_of
-    from ares.world.cards import check_shape, read_picture
-    from ares.world.items import countdown_item
-    from ares.world.problem import Problem, check_problem
-    from ares.world.settings import load_world
 
     settings = load_config(config, of_data_sets=False)
     problem = Problem(tuple(numbers), target)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ares.answers.judge import ModelJudge
     from ares.backends.store import Store
-    from ares.benchmarks.registry import Benchmark
+    from ares.evaluation.registry import Benchmark
 
 SERVER, JUDGE, OUTPUT = "Server, with --backend server", "Judge", "Output"
 
@@ -109,7 +109,7 @@ def benchmark(
     from ares.backends.base import Decoding
     from ares.backends.choose import open_backend
     from ares.backends.store import Kept, Store
-    from ares.benchmarks.registry import REGISTRY, load_registry
+    from ares.evaluation.registry import REGISTRY, load_registry
     from ares.io import write_table
     from ares.paths import RESULTS
 
@@ -119,7 +119,7 @@ def benchmark(
             print(f"{entry.name:<16} {entry.answer:<11} {entry.metric:<13} {entry.level or '-'}")
         return
     benchmarks = chosen(names or [], known, model)
-    from ares.benchmarks.evaluate import Plan
+    from ares.evaluation.evaluate import Plan
 
     plan = Plan(
         benchmarks,
@@ -178,9 +178,9 @@ def countdown(
     ] = None,
 ) -> None:
     """Write the small world's test problems as benchmarks."""
-    from ares.benchmarks.countdown import NAMES, write_countdown
     from ares.config import load_config
-    from ares.world.settings import load_world
+    from ares.data.world_settings import load_world
+    from ares.evaluation.countdown import NAMES, write_countdown
 
     scale = load_config(config, of_data_sets=False)
     registry = write_countdown(

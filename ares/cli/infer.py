@@ -147,8 +147,8 @@ def _messages(
     question: str, pictures: Sequence[Image.Image], prompt: str | None
 ) -> list[dict[str, Any]]:
     """The chat messages; pictures stand where the question marks them, or before it."""
-    from ares.benchmarks.prompts import messages
     from ares.errors import UserError
+    from ares.evaluation.prompts import messages
 
     if not question:
         raise UserError("--question is empty: ask something")
@@ -176,8 +176,8 @@ def _text_or_file(given: str) -> str:
 def _picture(file: Path, most: int | None) -> Image.Image:
     from PIL import Image
 
+    from ares.data.cards import read_picture
     from ares.errors import UserError
-    from ares.world.cards import read_picture
 
     if not file.is_file():
         raise UserError(f"--image {file}: no such picture")

@@ -60,8 +60,8 @@ def report(
     from ares import paths
     from ares.config import config_path, load_config
     from ares.errors import UserError
+    from ares.findings import page
     from ares.io import write_text
-    from ares.report import page
     from ares.settings import shown
 
     if (scale is None) != reference:

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from ares.coldstart.pool import TRACE
+from ares.data.items import source_of
 from ares.errors import UserError
-from ares.items import source_of
 from ares.seeds import row_seed
 
 CURATIONS = ("adacs", "cs-vanilla")

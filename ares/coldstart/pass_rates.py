@@ -14,10 +14,10 @@ from ares.answers.grader import Grader
 from ares.backends.base import Decoding
 from ares.backends.choose import open_backend
 from ares.backends.store import Kept, Store
-from ares.benchmarks.evaluate import COLUMNS, row
-from ares.benchmarks.run import Answered, answered
 from ares.config import Scale
-from ares.items import Problems
+from ares.data.items import Problems
+from ares.evaluation.evaluate import COLUMNS, row
+from ares.evaluation.run import Answered, answered
 from ares.model.load import load
 from ares.sampling.rollouts import Sampling, roll_out
 

@@ -23,14 +23,14 @@ from ares.backends.base import Decoding, Failure, Response
 from ares.backends.budget import Budget
 from ares.backends.server import ServerBackend
 from ares.backends.store import Kept, Store
-from ares.benchmarks.run import Answered, answered
 from ares.config import Scale, Teachers
+from ares.data.items import Item, Problems
+from ares.data.world import problem_of
+from ares.data.world_settings import HABITS, World, load_world
+from ares.data.world_teachers import respond
 from ares.errors import UserError
-from ares.items import Item, Problems
+from ares.evaluation.run import Answered, answered
 from ares.seeds import row_seed
-from ares.world.items import problem_of
-from ares.world.settings import HABITS, World, load_world
-from ares.world.teachers import respond
 
 #: The `habit` of traces that come with the data; of others it tells the teacher.
 OWN = "data set"

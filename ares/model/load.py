@@ -27,13 +27,13 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.utils import logging
 
 from ares.config import Scale
+from ares.data.world_settings import World, load_world
 from ares.errors import UserError
 from ares.io import read_json
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.model.tiny import check_processor
 from ares.paths import ROOT
 from ares.settings import checked, shortened
-from ares.world.settings import World, load_world
 
 WORLD_FILE = "world.json"
 _INDEX = "model.safetensors.index.json"

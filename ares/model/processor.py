@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase, ProcessorMixin, Qwen2_5_VLProcessor
 
 from ares.backends.messages import as_parts, as_texts, with_pictures_as
-from ares.items import Item
+from ares.data.items import Item
 
 
 class TorchvisionFreeProcessor(Qwen2_5_VLProcessor):

@@ -16,12 +16,12 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from ares.base.settings import Size
+from ares.data.cards import CARD
+from ares.data.vocabulary import vocabulary
+from ares.data.world_settings import World
 from ares.errors import UserError
+from ares.model.base_settings import Size
 from ares.model.processor import TorchvisionFreeProcessor
-from ares.world.cards import CARD
-from ares.world.settings import World
-from ares.world.vocabulary import vocabulary
 
 PAD, END, START = "<|endoftext|>", "<|im_end|>", "<|im_start|>"
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")

@@ -14,14 +14,14 @@ from torch import Tensor
 from transformers import LogitsProcessor
 
 from ares.answers.grader import Grader
-from ares.items import Item, Problems
+from ares.data.countdown import Problem
+from ares.data.items import Item, Problems
+from ares.data.parse import candidates
+from ares.data.verify import verify
+from ares.data.world import problem_of
+from ares.data.world_settings import Language, World
 from ares.sampling.prompts import pad_prompts
 from ares.sampling.rollouts import Sampling, encode
-from ares.world.items import problem_of
-from ares.world.parse import candidates
-from ares.world.problem import Problem
-from ares.world.settings import Language, World
-from ares.world.verify import verify
 
 
 class Imposed(LogitsProcessor):

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from ares.answers.grader import Grader
 from ares.config import Evaluation, Rollouts, Scale
+from ares.data.items import Item, Problems
 from ares.errors import UserError
-from ares.items import Item, Problems
 from ares.model.processor import prompt_text, reads_pictures, tokenizer_of
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts

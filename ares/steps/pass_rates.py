@@ -14,7 +14,7 @@ def main() -> None:
     scale = load_config(given.config)
 
     from ares.coldstart.pass_rates import measure
-    from ares.problems import read_problems
+    from ares.data.problems import read_problems
 
     problems = read_problems(scale, given.problems).shard(int(given.shard), scale.cold_start.shards)
     write_table(given.out, measure(scale, problems, given.store, "pass rates"))

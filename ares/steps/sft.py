@@ -17,7 +17,7 @@ def main() -> None:
     selection = read_form(given.selection, "selection", data=scale.of_data_sets)
     chosen = selected(selection, given.curation)
 
-    from ares.coldstart.sft import fine_tune
+    from ares.training.sft import fine_tune
 
     fine_tune(scale, chosen, resolve(given.state), given.model_out, given.losses_out)
 

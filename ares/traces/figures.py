@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 
 from ares.analysis.difficulty import figure4
-from ares.analysis.stats import Resampler
 from ares.errors import UserError
 from ares.method.difficulty import BUCKETS
 from ares.method.lexicon import CATEGORIES
 from ares.plotting import ARMS, PAGE, PAIR, interval_bars, note, save_figure, use_style, word_cloud
+from ares.stats import Resampler
 
 #: Words drawn, and letters of one; the table beside the figure has them all.
 WORDS, LETTERS = 150, 30

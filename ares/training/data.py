@@ -15,8 +15,8 @@ from datasets import Dataset
 
 from ares.answers.base import NO_ANSWER, UNGRADABLE, Question
 from ares.answers.grader import Grader
+from ares.data.items import Problems, source_of
 from ares.errors import UserError
-from ares.items import Problems, source_of
 from ares.model.processor import placed
 
 if TYPE_CHECKING:

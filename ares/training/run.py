@@ -13,19 +13,19 @@ from accelerate import PartialState
 from transformers import PrinterCallback, TrainerCallback
 
 from ares.answers.grader import Grader
-from ares.coldstart.sft import checkpointing
 from ares.config import Aepo, Scale
+from ares.data.problems import choose_problems, problems_of
 from ares.errors import UserError
 from ares.method.presets import preset
 from ares.model.load import load
 from ares.model.processor import reads_pictures
 from ares.model.save import save_plain
-from ares.problems import choose_problems, problems_of
 from ares.sampling.rollouts import Sampling, roll_out
 from ares.training.arguments import grpo_config
 from ares.training.checkpoints import train_or_resume
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.rollouts import EngineSampler
+from ares.training.sft import checkpointing
 from ares.training.trainer import AEPOTrainer
 
 #: Offset that keeps the order of the prompts of dynamic sampling apart.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from ares.analysis.stats import Resampler
+from ares.stats import Resampler
 
 
 def tokens_of(*rollouts: list[float], **columns: list) -> pd.DataFrame:

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from ares.analysis import ablation
-from ares.analysis.findings import Run, load_rules
-from ares.analysis.findings.quantities import test_difference as found_difference
 from ares.config import load_config
 from ares.errors import UserError
+from ares.findings import Run, load_rules
+from ares.findings.quantities import test_difference as found_difference
 from tests.configs import changed
 
 CONFIG = changed(load_config("smoke"), {"bootstrap": {"resamples": 400, "level": 0.95}, "seed": 1})

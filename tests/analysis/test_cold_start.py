@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from ares.analysis import cold_start
-from ares.analysis.stats import Resampler
 from ares.errors import UserError
+from ares.stats import Resampler
 
 PROMPT = {"level": "easy", "presentation": "text"}
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ares.analysis import difficulty, length
-from ares.analysis.stats import Resampler, slope
+from ares.stats import Resampler, slope
 
 
 def group(problem: str, right: list[int], hwe: list[int], tokens: list[int]) -> pd.DataFrame:

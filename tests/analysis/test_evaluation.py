@@ -11,14 +11,14 @@ import torch
 
 from ares.analysis.evaluation import PROMPT, evaluate, threshold_of
 from ares.config import load_config
+from ares.data.countdown import split_of
+from ares.data.items import Problems
+from ares.data.problems import choose_problems, problems_of
+from ares.data.world import problem_of
+from ares.data.world_settings import load_world
 from ares.errors import UserError
-from ares.items import Problems
 from ares.model.load import load_policy
-from ares.problems import choose_problems, problems_of
 from ares.sampling.rollouts import Sampling, roll_out, sampling_of
-from ares.world.items import problem_of
-from ares.world.problem import split_of
-from ares.world.settings import load_world
 from tests.configs import changed
 
 WORLD = load_world()

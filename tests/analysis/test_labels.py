@@ -7,7 +7,7 @@ import pytest
 
 from ares.analysis.causal import effect_size
 from ares.analysis.tokens import slots, vocabulary_classes
-from ares.world.settings import load_world
+from ares.data.world_settings import load_world
 
 
 def test_effect_by_hand():

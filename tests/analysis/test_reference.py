@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares import reference
 from ares.errors import UserError
+from ares.findings import reference
 from ares.io import read_table, write_json, write_table, write_text
 
 

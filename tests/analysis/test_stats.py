@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.analysis import stats
-from ares.analysis.stats import Estimate, Resampler
+from ares import stats
 from ares.errors import UserError
+from ares.stats import Estimate, Resampler
 
 
 def table_of(values: dict[str, list[float]], level: str = "easy") -> pd.DataFrame:

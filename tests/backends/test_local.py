@@ -13,14 +13,14 @@ from ares.backends.base import Decoding, Failure, Request
 from ares.backends.drawing import Draw
 from ares.backends.local import LocalBackend
 from ares.backends.token_texts import token_texts
+from ares.data.countdown import Problem
+from ares.data.world_prompts import messages, picture
 from ares.errors import UserError
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
 from ares.sampling.engine import sample
 from ares.sampling.prompts import split_prompts
 from ares.sampling.scoring import score
-from ares.world.problem import Problem
-from ares.world.prompts import messages, picture
 
 QUESTION = "numbers 3 8 5 target 19"
 DECODING = Decoding(max_tokens=40, top_logprobs=5)

@@ -11,10 +11,10 @@ import yaml
 from ares.coldstart.pool import pool, room_for_traces
 from ares.coldstart.teachers import collect
 from ares.config import Scale, load_config
+from ares.data.problems import problems_of
 from ares.io import write_table
 from ares.model.load import load_processor
 from ares.paths import CONFIG
-from ares.problems import problems_of
 
 
 def taught(folder: Path, model: Path, url: str, **teachers) -> Scale:

@@ -9,16 +9,16 @@ import pytest
 from ares.answers.base import Grade, Question
 from ares.answers.grader import Grader
 from ares.backends.base import Failure, Response
-from ares.benchmarks.run import Answered
 from ares.coldstart.pass_rates import pass_rates, tabulated
 from ares.coldstart.pool import pool
 from ares.coldstart.teachers import Trace, habits, teacher_traces
-from ares.items import Item, Problems
+from ares.data.countdown import Problem
+from ares.data.items import Item, Problems
+from ares.data.verify import verify
+from ares.data.world import countdown_item, draw_table, world_problems
+from ares.data.world_settings import HABITS, load_world
+from ares.evaluation.run import Answered
 from ares.model.tiny import build_tokenizer
-from ares.world.items import countdown_item, draw_table, world_problems
-from ares.world.problem import Problem
-from ares.world.settings import HABITS, load_world
-from ares.world.verify import verify
 
 WORLD = load_world()
 TOKENIZER = build_tokenizer(WORLD)

@@ -12,10 +12,10 @@ from PIL import Image
 from ares.backends.base import Decoding, Request
 from ares.backends.chat_format import request_body
 from ares.coldstart.teachers import Manner, teacher_server
+from ares.data.countdown import Problem
+from ares.data.world import countdown_item
+from ares.data.world_prompts import picture
 from ares.errors import UserError
-from ares.world.items import countdown_item
-from ares.world.problem import Problem
-from ares.world.prompts import picture
 from tests.backends.stub import Answer, Stub, status
 from tests.coldstart.scenes import asked, taught
 

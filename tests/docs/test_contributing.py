@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ares.analysis.findings.rules import load_rules
-from ares.benchmarks.registry import load_registry
 from ares.config import load_config
+from ares.evaluation.registry import load_registry
+from ares.findings.rules import load_rules
 from ares.paths import CONFIG, ROOT
 from tests.configs import changed
 

@@ -3,8 +3,8 @@
 import hashlib
 import shutil
 
+from ares.findings.record import render
 from ares.paths import REFERENCE, ROOT
-from ares.report.record import render
 
 
 def test_the_committed_page_is_the_generated_one():

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from ares.answers.base import RIGHT, STATUSES, UNGRADABLE, WRONG, Question
 from ares.answers.grader import Grader
 from ares.boxed import last_boxed
-from ares.world.parse import decision_starts
-from ares.world.problem import Problem
-from ares.world.prompts import VALUES
-from ares.world.settings import load_world
-from ares.world.verify import steps_right, verify
+from ares.data.countdown import Problem
+from ares.data.parse import decision_starts
+from ares.data.verify import steps_right, verify
+from ares.data.world_prompts import VALUES
+from ares.data.world_settings import load_world
 from tests.fuzz.cases import cases
 
 #: Seconds for one comparison of hostile expressions by algebra, and what a case may take around

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from ares.config import load_config
+from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.model.load import load, load_policy
-from ares.world.settings import load_world
 from tests.configs import changed
 from tests.fuzz.cases import cases
 from tests.fuzz.mutations import outcome, spoiled_bytes, spoiled_value

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ares import paths
-from ares.analysis.findings import load_rules
-from ares.base.settings import load_base_config
-from ares.benchmarks.registry import load_registry
 from ares.config import load_config
+from ares.data.world_settings import load_world
 from ares.errors import UserError
-from ares.world.settings import load_world
+from ares.evaluation.registry import load_registry
+from ares.findings import load_rules
+from ares.model.base_settings import load_base_config
 from tests.fuzz.cases import cases, within
 from tests.fuzz.mutations import outcome, spoiled_bytes, spoiled_value
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ares.benchmarks.registry import load_registry
-from ares.benchmarks.sources import Part
 from ares.cli import main
+from ares.data.cards import LARGEST, draw_cards, read_picture
+from ares.data.pictures import decode
 from ares.errors import UserError
-from ares.pictures import decode
-from ares.world.cards import LARGEST, draw_cards, read_picture
+from ares.evaluation.registry import load_registry
+from ares.evaluation.sources import Part
 from tests.fuzz.cases import cases, within
 from tests.fuzz.mutations import spoiled_bytes
 
@@ -176,7 +176,7 @@ def test_a_damaged_archive_is_named(tmp_path):
 @cases(quick=5, long=40, seconds=20, mib=256)
 @given(st.data())
 def test_spoiled_rows_of_a_benchmark(tmp_path_factory, data):
-    from ares.benchmarks.load import items
+    from ares.evaluation.load import items
 
     folder: Path = tmp_path_factory.mktemp("rows")
     (folder / "a.png").write_bytes(PICTURES["png"])

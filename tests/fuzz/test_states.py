@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ares import paths
-from ares.base.train import _restore
 from ares.cli import main
 from ares.errors import UserError
 from ares.estimate.model_shapes import load_shape
+from ares.model.base_training import _restore
 from ares.training.checkpoints import MARKER, is_complete, last_complete, mark_complete
 from tests.fuzz.cases import cases
 from tests.fuzz.mutations import outcome, spoiled_bytes, spoiled_value

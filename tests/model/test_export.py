@@ -23,12 +23,12 @@ from transformers import (
 )
 
 from ares.cli import main
+from ares.data.countdown import Problem
+from ares.data.world_prompts import messages, picture
 from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
 from ares.model.load import load_policy
 from ares.model.save import export
-from ares.world.problem import Problem
-from ares.world.prompts import messages, picture
 
 #: The names of Qwen/Qwen2.5-VL-7B-Instruct on the hub, for one layer and one block.
 HUB_NAMES = {

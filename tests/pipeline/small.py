@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ares.benchmarks.countdown import write_countdown
-from ares.world.items import gold_of
-from ares.world.problem import draw_problems
-from ares.world.prompts import picture
-from ares.world.settings import HABITS, load_world
-from ares.world.teachers import respond
-from ares.world.verify import verify
+from ares.data.countdown import draw_problems
+from ares.data.verify import verify
+from ares.data.world import gold_of
+from ares.data.world_prompts import picture
+from ares.data.world_settings import HABITS, load_world
+from ares.data.world_teachers import respond
+from ares.evaluation.countdown import write_countdown
 from tests.configs import with_changes
 
 #: Two data sets that the shipped model can solve problems of, with pictures and without, and

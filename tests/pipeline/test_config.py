@@ -8,9 +8,9 @@ import pytest
 import yaml
 from trl import GRPOConfig, SFTConfig
 
-from ares.benchmarks.registry import REGISTRY, TRAINING_DATA, load_registry
 from ares.config import Teacher, load_config, scales
 from ares.errors import UserError
+from ares.evaluation.registry import REGISTRY, TRAINING_DATA, load_registry
 from ares.method.presets import PRESETS
 from ares.paths import CONFIG, ROOT
 from ares.training.run import vllm_arguments

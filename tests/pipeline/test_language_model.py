@@ -18,23 +18,23 @@ from ares.answers.grader import Grader
 from ares.coldstart.curate import curate, selected, with_pass_rates
 from ares.coldstart.pass_rates import measure
 from ares.coldstart.pool import pool, room_for_traces
-from ares.coldstart.sft import fine_tune
 from ares.coldstart.teachers import collect
 from ares.config import Scale, load_config
+from ares.data.countdown import Problem
+from ares.data.items import Item
+from ares.data.problems import choose_problems, problems_of
+from ares.data.world import countdown_item
+from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.io import read_table
-from ares.items import Item
 from ares.method.lexicon import load_lexicon
 from ares.model.load import load_policy, load_processor
-from ares.problems import choose_problems, problems_of
 from ares.sampling.engine import sample
 from ares.sampling.rollouts import Sampling, encode, roll_out
 from ares.sampling.scoring import score
 from ares.training.rollouts import EngineSampler
 from ares.training.run import Arm, Run
-from ares.world.items import countdown_item
-from ares.world.problem import Problem
-from ares.world.settings import load_world
+from ares.training.sft import fine_tune
 
 NUMBERS = [str(n) for n in range(19)]
 WORDS = [

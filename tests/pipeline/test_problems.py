@@ -7,18 +7,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ares.benchmarks.load import items
-from ares.benchmarks.registry import TRAINING_DATA
 from ares.config import load_config
+from ares.data.countdown import split_of
+from ares.data.items import Problems
+from ares.data.problems import check_traces, choose, choose_problems, data_set_problems, data_sets
+from ares.data.world import draw_table, problem_of, world_problems
+from ares.data.world_settings import load_world
 from ares.errors import UserError
-from ares.items import Problems
+from ares.evaluation.load import items
+from ares.evaluation.registry import TRAINING_DATA
 from ares.model.load import load_policy, load_processor
 from ares.model.processor import placed, prompt_text, prompt_tokens
 from ares.paths import BASE_MODEL
-from ares.problems import check_traces, choose, choose_problems, data_set_problems, data_sets
-from ares.world.items import draw_table, problem_of, world_problems
-from ares.world.problem import split_of
-from ares.world.settings import load_world
 
 
 @pytest.fixture(scope="module")

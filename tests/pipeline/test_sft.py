@@ -13,24 +13,24 @@ from hypothesis import strategies as st
 from transformers import TrainerCallback
 
 from ares.answers.grader import Grader
-from ares.base.corpus import Example, collate
-from ares.benchmarks.load import items
 from ares.coldstart.pool import pool
-from ares.coldstart.sft import build_trainer, fine_tune, losses, training_order
 from ares.coldstart.teachers import habits
 from ares.config import FineTuning, load_config
+from ares.data.countdown import Problem
+from ares.data.items import Problems
+from ares.data.problems import choose, data_set_problems, data_sets
+from ares.data.world import draw_table, world_problems
+from ares.data.world_settings import load_world
 from ares.errors import UserError
+from ares.evaluation.load import items
 from ares.io import read_table
-from ares.items import Problems
+from ares.model.base_corpus import Example, collate
 from ares.model.load import load_policy
 from ares.model.save import in_precision, save_plain, side_files
 from ares.model.tiny import build_processor
-from ares.problems import choose, data_set_problems, data_sets
 from ares.training import checkpoints
 from ares.training.checkpoints import train_or_resume
-from ares.world.items import draw_table, world_problems
-from ares.world.problem import Problem
-from ares.world.settings import load_world
+from ares.training.sft import build_trainer, fine_tune, losses, training_order
 from tests.configs import changed
 
 SETTINGS = FineTuning(

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from ares import cli
-from ares.benchmarks.registry import TRAINING_DATA
+from ares.evaluation.registry import TRAINING_DATA
 from ares.io import read_table, write_table
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL

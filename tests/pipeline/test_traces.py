@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.benchmarks.load import items
 from ares.coldstart.pass_rates import backend_options
 from ares.coldstart.pool import pool, room_for_traces
 from ares.coldstart.teachers import collect, teacher_server
 from ares.config import Scale, load_config
+from ares.data.countdown import Problem
+from ares.data.problems import choose, data_set_problems, data_sets
+from ares.data.world_teachers import respond
 from ares.errors import UserError
+from ares.evaluation.load import items
 from ares.model.load import load_processor
 from ares.paths import BASE_MODEL
-from ares.problems import choose, data_set_problems, data_sets
-from ares.world.problem import Problem
-from ares.world.teachers import respond
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def teacher(parts, world) -> Iterator:
 
 @pytest.fixture(scope="module")
 def world():
-    from ares.world.settings import load_world
+    from ares.data.world_settings import load_world
 
     return load_world()
 

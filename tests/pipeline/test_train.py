@@ -15,14 +15,14 @@ from accelerate import Accelerator
 from transformers import TrainerCallback
 
 from ares.answers.grader import Grader
-from ares.benchmarks.load import items
 from ares.config import Scale, load_config
+from ares.data.items import Problems
+from ares.data.problems import choose, data_sets, problems_of
 from ares.errors import UserError
+from ares.evaluation.load import items
 from ares.io import read_table, write_table
-from ares.items import Problems
 from ares.model.load import load_policy, load_processor
 from ares.paths import ROOT
-from ares.problems import choose, data_sets, problems_of
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.records import Records
 from ares.training.run import Arm, Run

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from ares.data.cards import draw_cards
+from ares.data.world_settings import load_world
 from ares.model.tiny import Size, build_model, build_processor
-from ares.world.cards import draw_cards
-from ares.world.settings import load_world
 
 TEXT = ["numbers", "numbers 3 , 4 target 12", "cards 2 , 9 , 17 target 25 left 3 vs 4", "yes no"]
 # Rows of cards. Two rows make the rotary positions fall behind the token count, one does not.

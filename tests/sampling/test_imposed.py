@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 import torch
 
-from ares.items import Problems
+from ares.data.countdown import Problem
+from ares.data.items import Problems
+from ares.data.world import countdown_item
+from ares.data.world_settings import load_world
 from ares.model.load import load_policy
 from ares.model.tiny import build_processor
 from ares.sampling.imposed import Imposed, first_success, generate, impose
 from ares.sampling.rollouts import Sampling
-from ares.world.items import countdown_item
-from ares.world.problem import Problem
-from ares.world.settings import load_world
 
 WORLD = load_world()
 SHOWN = ["text", "text", "image"]

@@ -1,6 +1,6 @@
 """Pages with hostile text in a real browser: nothing runs, nothing is fetched, all of it is shown.
 
-The findings page and its notebooks have such a test of their own in tests/report.
+The findings page and its notebooks have such a test of their own in tests/findings.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from ares.analysis.difficulty import figure4
-from ares.analysis.stats import Resampler
 from ares.cli import main
+from ares.stats import Resampler
 from ares.traces import figures
 from ares.traces import sample as sampling
 from ares.traces.measure import THRESHOLDS

@@ -17,18 +17,18 @@ from transformers import PrinterCallback
 
 from ares.answers.grader import Grader
 from ares.config import Aepo, Scale, load_config
-from ares.items import Problems
+from ares.data.items import Problems
+from ares.data.problems import choose_problems
+from ares.data.world import draw_table, world_problems
+from ares.data.world_settings import load_world
 from ares.method.presets import preset
 from ares.model.load import load_policy
-from ares.problems import choose_problems
 from ares.seeds import row_seed
 from ares.training.arguments import grpo_config
 from ares.training.data import prompt_dataset, text_of
 from ares.training.rollouts import RolloutGroup
 from ares.training.run import Arm, Run
 from ares.training.trainer import AEPOTrainer
-from ares.world.items import draw_table, world_problems
-from ares.world.settings import load_world
 from tests.configs import changed
 
 SCHEDULE = Aepo(

@@ -12,10 +12,10 @@ from transformers import TrainerCallback
 
 from ares import paths
 from ares.config import load_config
+from ares.data.problems import choose_problems
 from ares.io import read_table, write_table
 from ares.method.presets import PRESETS, preset
 from ares.model.load import load_policy
-from ares.problems import choose_problems
 from ares.training import run as module
 from tests.steps import launched
 

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ares.answers.grader import Grader
+from ares.data.countdown import Problem
+from ares.data.items import Problems
+from ares.data.world import countdown_item, problem_of
+from ares.data.world_prompts import picture
 from ares.errors import UserError
-from ares.items import Problems
 from ares.model.load import load_policy
 from ares.sampling.rollouts import encode
 from ares.training.data import Verifier, prompt_dataset, prompt_order, text_of
 from ares.training.rollouts import encoded
-from ares.world.items import countdown_item, problem_of
-from ares.world.problem import Problem
-from ares.world.prompts import picture
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 COUNT, SEED = st.integers(0, 60), st.integers(0, 1000)

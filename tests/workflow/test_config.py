@@ -11,11 +11,11 @@ from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
 from ares import paths
-from ares.base.settings import Base
 from ares.config import Scale, load_config, scales
+from ares.data.world_settings import World
 from ares.errors import UserError
+from ares.model.base_settings import Base
 from ares.settings import Settings, _model_in, suggestion
-from ares.world.settings import World
 from tests.configs import with_changes
 
 MINIMAL = {

@@ -17,13 +17,13 @@ import torch
 from ares import cli
 from ares.analysis import agreement
 from ares.config import load_config
+from ares.data.world import world_problems
 from ares.io import write_json, write_table
 from ares.manifest import fingerprint
 from ares.model.load import load
 from ares.paths import ROOT
 from ares.sampling.rollouts import roll_out, sampling_of
 from ares.versions import KEY, SCHEMA
-from ares.world.items import world_problems
 from tests.workflow.two_clones import copy_repository
 
 STEPS = pd.DataFrame({"step": [1, 2, 3], "reward": [0.1, 0.2, 0.3], "arm": ["a", "b", "c"]})

@@ -20,21 +20,21 @@ import yaml
 from safetensors import safe_open
 
 from ares.answers.grader import Grader
-from ares.base.corpus import draw_example
-from ares.base.settings import load_base_config
-from ares.coldstart.sft import training_set
 from ares.config import load_config
+from ares.data.cards import CARD, draw_card
+from ares.data.countdown import Problem, draw_problems, random_problem, reachable, split_of
+from ares.data.vocabulary import vocabulary
+from ares.data.world import countdown_item, world_problems
+from ares.data.world_prompts import SYSTEM, VALUES, system_prompt
+from ares.data.world_settings import load_world
+from ares.data.world_teachers import draw_habit, respond
 from ares.io import read_table
+from ares.model.base_corpus import draw_example
+from ares.model.base_settings import load_base_config
 from ares.model.tiny import build_model, build_processor
 from ares.paths import CONFIG, ROOT
 from ares.training.data import prompt_dataset
-from ares.world.cards import CARD, draw_card
-from ares.world.items import countdown_item, world_problems
-from ares.world.problem import Problem, draw_problems, random_problem, reachable, split_of
-from ares.world.prompts import SYSTEM, VALUES, system_prompt
-from ares.world.settings import load_world
-from ares.world.teachers import draw_habit, respond
-from ares.world.vocabulary import vocabulary
+from ares.training.sft import training_set
 
 SCALE = load_config("gpu")
 BASE = load_base_config(CONFIG / "base-gpu.yaml")

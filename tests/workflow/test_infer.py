@@ -12,11 +12,11 @@ from ares.backends.base import Failure, Response
 from ares.backends.local import LocalBackend
 from ares.cli import main
 from ares.cli.infer import _tokens
+from ares.data.countdown import Problem
+from ares.data.world_prompts import picture
 from ares.errors import UserError
 from ares.paths import BASE_MODEL
 from ares.terminal import coloured, colours_wanted, legend, printable, table
-from ares.world.problem import Problem
-from ares.world.prompts import picture
 from tests.backends.stub import Stub
 
 NAN = float("nan")

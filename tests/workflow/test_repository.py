@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from ares import manifest
-from ares.base import publish
+from ares.model import base_card as publish
 
 
 def test_without_git_there_is_no_commit_and_no_error(monkeypatch, tmp_path):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ares import paths, reference
+from ares import paths
 from ares.config import load_config, scales
+from ares.findings import reference
 
 #: Scales of the small world.
 WORLDS = [name for name in scales() if not load_config(name).of_data_sets]
@@ -247,11 +248,11 @@ def test_tables_are_passed_to_notebooks_that_read_some(smoke_plan):
 
 def test_rules_depend_on_the_code_behind_their_scripts(inputs):
     for rule, source in [
-        ("problems", "ares/world/problem.py"),
+        ("problems", "ares/data/countdown.py"),
         ("rollout_shard", "ares/sampling/engine.py"),
         ("tokens", "ares/method/lexicon.json"),
-        ("causal_shard", "ares/world/verify.py"),
-        ("sft", "ares/coldstart/sft.py"),
+        ("causal_shard", "ares/data/verify.py"),
+        ("sft", "ares/training/sft.py"),
         ("train", "ares/training/trainer.py"),
         ("train", "ares/method/kl.py"),
         ("evaluate", "ares/sampling/engine.py"),

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from ares.base.settings import load_base_config
+from ares.model.base_settings import load_base_config
 from ares.config import Gpus, Launch, Scale, config_path, load_config
 from ares.errors import UserError
 from ares.forms import tables_of

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from ares.base.publish import publish
-from ares.base.settings import load_base_config
-from ares.base.train import Trainer
+from ares.data.world_settings import load_world
+from ares.model.base_card import publish
+from ares.model.base_settings import load_base_config
+from ares.model.base_training import Trainer
 from ares.steps import step
 from ares.training.checkpoints import alone
-from ares.world.settings import load_world
 
 with step(snakemake):
     torch.set_num_threads(1)

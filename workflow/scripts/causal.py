@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from ares.analysis.causal import causal_table
+from ares.data.problems import problems_of
 from ares.io import write_table
 from ares.model.load import load
-from ares.problems import problems_of
 from ares.sampling.rollouts import check_tokens, evenly_spaced, sampling_of
 from ares.steps import step
 from ares.tables import check_shard, read_form

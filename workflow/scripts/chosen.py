@@ -1,7 +1,7 @@
 """Choose the problems of the cold start, or the prompts of AEPO."""
 
+from ares.data.problems import choose_problems
 from ares.io import write_table
-from ares.problems import choose_problems
 from ares.steps import step
 
 with step(snakemake) as scale:

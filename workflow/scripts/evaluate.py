@@ -1,9 +1,9 @@
 """Test one model: how right, how long and how uncertain it answers the test problems."""
 
 from ares.analysis.evaluation import evaluate
+from ares.data.problems import choose_problems, problems_of
 from ares.io import write_table
 from ares.model.load import load
-from ares.problems import choose_problems, problems_of
 from ares.sampling.rollouts import sampling_of
 from ares.steps import step
 from ares.tables import read_form

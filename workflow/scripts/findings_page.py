@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ares.report.page import write_run
+from ares.findings.page import write_run
 from ares.steps import step
 
 with step(snakemake) as scale:

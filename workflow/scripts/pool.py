@@ -2,9 +2,9 @@
 
 from ares.coldstart.pool import pool, room_for_traces
 from ares.coldstart.teachers import collect
+from ares.data.problems import read_problems
 from ares.io import write_table
 from ares.model.load import load_processor
-from ares.problems import read_problems
 from ares.steps import step
 
 with step(snakemake) as scale:

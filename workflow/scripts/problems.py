@@ -1,9 +1,9 @@
 """Draw the test problems from the held-out split of the world."""
 
+from ares.data.world import draw_table
+from ares.data.world_settings import load_world
 from ares.io import write_table
 from ares.steps import step
-from ares.world.items import draw_table
-from ares.world.settings import load_world
 
 with step(snakemake) as scale:
     drawn, world = scale.problems, load_world(scale.world)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ares.data.problems import read_problems
 from ares.io import write_table
 from ares.model.load import load
-from ares.problems import read_problems
 from ares.sampling.rollouts import roll_out, sampling_of
 from ares.steps import step
 

@@ -1,10 +1,10 @@
 """Label every token of the rollouts, and keep the top log-probabilities of some."""
 
 from ares.analysis.tokens import token_tables
+from ares.data.problems import problems_of
 from ares.io import write_table
 from ares.method.lexicon import load_lexicon
 from ares.model.load import load
-from ares.problems import problems_of
 from ares.sampling.rollouts import check_tokens
 from ares.steps import step
 from ares.tables import read_form

@@ -1,0 +1,229 @@
+"""Problems of a scale, whatever its material: chosen once into a table, read when they are needed.
+
+The small world draws problems by level, presentation and split. Of data sets, rows are chosen at
+random among those that a model can read; they stay where they are, and the table names them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ares.config import Scale
+from ares.data.items import Item, Lazy, Problems
+from ares.data.world import draw_table, world_problems
+from ares.data.world_settings import load_world
+from ares.errors import UserError
+from ares.evaluation.load import items
+from ares.evaluation.registry import Benchmark, load_registry
+from ares.evaluation.sources import ItemError
+from ares.model.load import load_processor
+from ares.model.processor import prompt_tokens, reads_pictures
+from ares.paths import resolve
+from ares.seeds import row_seed
+from ares.settings import suggestion
+from ares.tables import read_form
+
+#: Which problems are kept by their number of pictures.
+PICTURES = {"only": lambda n: n > 0, "none": lambda n: n == 0, "both": lambda n: True}
+
+
+def choose_problems(scale: Scale, use: str) -> pd.DataFrame:
+    """The problems of a use, one row each; tells how many there are.
+
+    Args:
+        use: "cold-start" (pass rates and traces) or "aepo" (prompts), and in the small world
+            "validation", "evaluation" or "rollouts".
+
+    Returns:
+        In the small world the columns of `draw_table`; else source, row, problem_id, prompt_tokens,
+        pictures.
+
+    Raises:
+        UserError: a data set that is not registered or can't be read, or none of its problems can
+            be used, or nobody has traces for it.
+    """
+    if scale.of_data_sets:
+        return _of_data_sets(scale, use)
+    split, section = {
+        "cold-start": ("train", scale.cold_start),
+        "aepo": ("train", scale.aepo),
+        "validation": ("validation", scale.aepo.validation),
+        "evaluation": ("test", scale.evaluation),
+        "rollouts": ("test", scale.problems),
+    }[use]
+    shown = scale.problems.levels, scale.problems.presentations
+    table = draw_table(load_world(scale.world), split, *shown, section.per_level, scale.seed)
+    for level, own in table.groupby("level", sort=False):
+        found = own["problem_id"].nunique()
+        less = (
+            f", {section.per_level} were asked for; taking all" if found < section.per_level else ""
+        )
+        print(f"level '{level}': {found} {split} problems{less}")
+    return table
+
+
+def read_problems(scale: Scale, path: str | Path) -> Problems:
+    """The problems of a table of `choose_problems`.
+
+    Raises:
+        UserError: as `read_form` and `problems_of`.
+    """
+    table = read_form(path, "problems", data=scale.of_data_sets)
+    return problems_of(scale, table, str(path))
+
+
+def problems_of(scale: Scale, table: pd.DataFrame, where: str = "") -> Problems:
+    """The problems that the rows of a table stand for.
+
+    Args:
+        table: of `choose_problems`, or one that was made from it row by row.
+        where: it comes from, for messages.
+
+    Raises:
+        UserError: it is of another world, or of data sets that are not registered.
+    """
+    if not scale.of_data_sets:
+        return world_problems(table, load_world(scale.world), scale.seed, where)
+    sources = data_sets(scale.training_data, table["source"].unique().tolist())
+    return data_set_problems(table, sources)
+
+
+def data_sets(registries: Sequence[str], names: Sequence[str]) -> dict[str, Benchmark]:
+    """The entries of some data sets in registry files.
+
+    Raises:
+        UserError: a registry that can't be read, or a name that no registry has.
+    """
+    registry = load_registry(*(resolve(file) for file in registries))
+    for name in names:
+        if name not in registry:
+            raise UserError(
+                f"no data set '{name}'{suggestion(name, registry)} in {', '.join(registries)}; "
+                f"there are {', '.join(registry)}"
+            )
+    return {name: registry[name] for name in names}
+
+
+def data_set_problems(table: pd.DataFrame, sources: dict[str, Benchmark]) -> Problems:
+    """Rows of data sets as problems.
+
+    Args:
+        table: columns source, row, problem_id.
+        sources: the registry's entries, by name.
+    """
+    named = list(zip(table["source"], table["row"].astype(int), table["problem_id"], strict=True))
+    rows_of = {name: items(sources[name]) for name in dict.fromkeys(table["source"])}
+
+    def item_at(index: int) -> Item:
+        source, row, problem_id = named[index]
+        rows = rows_of[source]
+        item = rows[row] if row < len(rows) else None
+        if item is None or item.id != problem_id:
+            raise UserError(
+                f"data set '{source}': row {row} is not problem {problem_id} any more: it has "
+                "changed since the problems were chosen; make them again"
+            )
+        return item
+
+    return Problems(table.reset_index(drop=True), Lazy(len(named), item_at))
+
+
+def _of_data_sets(scale: Scale, use: str) -> pd.DataFrame:
+    if use == "cold-start":
+        # It says how many of each; AEPO takes them all.
+        part, pictures, wanted = scale.cold_start, "both", dict(scale.cold_start.data)
+    else:
+        part, pictures = scale.aepo, scale.aepo.pictures
+        wanted = dict.fromkeys(part.data)
+    sources = data_sets(scale.training_data, list(wanted))
+    if use == "cold-start":
+        check_traces(scale, sources)
+    processor, tables = load_processor(scale.model), []
+    for name, entry in sources.items():
+        longest = part.max_prompt_tokens
+        table, left_out = choose(
+            items(entry), name, wanted[name], processor, longest, pictures, scale.seed, name
+        )
+        told = "; ".join(f"{number} left out: {why}" for why, number in left_out.items())
+        print(f"{name}: {len(table)} problems{'; ' + told if told else ''}")
+        if table.empty:
+            raise UserError(f"data set '{name}': not one problem can be used ({told})")
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def check_traces(scale: Scale, sources: dict[str, Benchmark]) -> None:
+    """Refuse cold-start data that nobody would have traces for, before they cost any time.
+
+    Raises:
+        UserError: a data set brings no traces and there is no teacher for its problems.
+    """
+    whose, teachers = scale.cold_start.traces, scale.cold_start.teachers
+    for name, entry in sources.items():
+        kind = "pictures" if entry.columns.images else "text"
+        asked = teachers.pictures if entry.columns.images else teachers.text
+        own = bool(entry.columns.trace) and whose != "teachers"
+        if not own and (whose == "own" or not asked.url):
+            raise UserError(
+                f"cold_start: nobody has traces for data set '{name}' (traces: {whose}, "
+                f"{'a' if entry.columns.trace else 'no'} column of its own): give "
+                f"cold_start.teachers.{kind} a url, or take it out of cold_start.data"
+            )
+
+
+def choose(
+    items_of: Sequence[Item],
+    source: str,
+    number: int | None,
+    processor: Any,
+    longest: int,
+    pictures: str,
+    seed: int,
+    progress: str = "",
+) -> tuple[pd.DataFrame, Counter]:
+    """Problems of one data set, drawn at random among those that can be used, in its order.
+
+    Args:
+        items_of: the data set.
+        number: how many; None or more than there are: all.
+        processor: of the model; it says how long a prompt is, and whether pictures can be read.
+        longest: prompt that is kept, in tokens, pictures included.
+        pictures: a key of `PICTURES`.
+        seed: of the draw. More problems with the same seed contain the fewer.
+
+    Returns:
+        The table (source, row, problem_id, prompt_tokens, pictures), and how many were left out for
+        which reason.
+    """
+    order = np.random.default_rng(row_seed(seed, source)).permutation(len(items_of)).tolist()
+    wanted = len(order) if number is None else min(number, len(order))
+    rows: list[tuple] = []
+    left_out: Counter = Counter()
+    with tqdm(total=wanted, desc=progress, disable=not progress, mininterval=5) as bar:
+        for row in order:
+            if len(rows) == wanted:
+                break
+            try:
+                item = items_of[row]
+            except ItemError:  # in data of hundreds of thousands of rows some are broken
+                left_out["row can't be used"] += 1
+                continue
+            shown = len(item.images)
+            if not PICTURES[pictures](shown):
+                left_out["has a picture" if shown else "has no picture"] += 1
+            elif shown and not reads_pictures(processor):
+                left_out["has a picture, which the model can't read"] += 1
+            elif (tokens := prompt_tokens(item, processor)) > longest:
+                left_out[f"prompt of more than {longest} tokens"] += 1
+            else:
+                rows.append((source, row, item.id, tokens, shown))
+                bar.update()
+    columns = ["source", "row", "problem_id", "prompt_tokens", "pictures"]
+    return pd.DataFrame(sorted(rows, key=lambda each: each[1]), columns=columns), left_out

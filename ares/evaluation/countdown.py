@@ -1,0 +1,91 @@
+"""Problems of the small world as a benchmark: a registry file, questions and pictures.
+
+What is written reads back as the very prompts that the small world's own models are trained on, so
+that the way from a data file to a score can be walked with a real model and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ares.data.countdown import Problem, draw_problems
+from ares.data.world import gold_of
+from ares.data.world_prompts import messages, picture, system_prompt
+from ares.data.world_settings import World
+from ares.io import atomic_path, write_text
+
+#: Name of the benchmark of each presentation.
+NAMES = {"text": "countdown-text", "image": "countdown-cards"}
+
+
+def write_countdown(
+    folder: str | Path,
+    world: World,
+    levels: Sequence[str],
+    per_level: int,
+    seed: int,
+    presentations: Sequence[str] = ("text", "image"),
+    split: str = "test",
+) -> Path:
+    """Write problems of every level into `folder`, and return the registry file to load.
+
+    With a scale's levels, `evaluation.per_level` and seed they are the problems, and the pictures,
+    of its evaluation.
+
+    Raises:
+        UserError: the world has no such level, split or presentation.
+    """
+    folder = Path(folder)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        (level, problem)
+        for level in levels
+        for problem in draw_problems(level, split, per_level, world, rng, few=True)
+    ]
+    entries = {}
+    for presentation in presentations:
+        rows = [_row(level, problem, presentation, world) for level, problem in drawn]
+        name = NAMES[presentation]
+        if presentation == "image":
+            for row, (_, problem) in zip(rows, drawn, strict=True):
+                row["picture"] = f"pictures/{problem.id}.png"
+                with atomic_path(folder / row["picture"]) as temporary:
+                    picture(problem, seed).save(temporary)
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        write_text(folder / f"{name}.jsonl", lines)
+        entries[name] = _entry(name, presentation, len(rows), world)
+    registry = folder / "benchmarks.yaml"
+    write_text(registry, yaml.safe_dump({"benchmarks": entries}, sort_keys=False, width=100))
+    return registry
+
+
+def _row(level: str, problem: Problem, presentation: str, world: World) -> dict[str, Any]:
+    parts = messages(problem, presentation, world.values)[-1]["content"]
+    (question,) = (part["text"] for part in parts if part["type"] == "text")
+    return {
+        "id": problem.id,
+        "question": question,
+        "problem": gold_of(problem, world.values),
+        "level": level,
+    }
+
+
+def _entry(name: str, presentation: str, size: int, world: World) -> Mapping[str, Any]:
+    columns: dict[str, Any] = {"id": "id", "question": "question", "answer": "problem"}
+    if presentation == "image":
+        columns["images"] = "picture"
+    return {
+        "path": f"{name}.jsonl",
+        "columns": {**columns, "tags": {"level": "level"}},
+        "answer": "countdown",
+        "prompt": "{question}",
+        "system": system_prompt(world.values),
+        "size": size,
+        "note": "Countdown problems of the small world.",
+    }

@@ -1,0 +1,221 @@
+"""Rows of a data set, from the hub or from a local file, through the one library.
+
+Nothing of a data set is ever executed: only its data files are read. Pictures stay encoded until
+they are asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from ares.data.pictures import MOST_BYTES, TooLarge, decode
+from ares.errors import UserError
+from ares.evaluation.registry import Benchmark
+
+if TYPE_CHECKING:
+    import datasets
+
+BUILDERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
+#: Larger pictures are refused before they are decoded: Pillow's own limit.
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+
+
+class ItemError(UserError):
+    """One row can't be read; others can. The message names the item."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one config and split, or of one file.
+
+    folder: where the pictures are that rows name by path; None on the hub.
+    archive: zip file with such pictures, or None.
+    origin: commit or content that the rows came from.
+    """
+
+    table: datasets.Dataset
+    config: str
+    split: str
+    origin: str
+    folder: Path | None = None
+    archive: Path | None = None
+
+    def column(self, name: str) -> list[Any]:
+        """All values of a column, or of the pseudo column @row, @split or @config."""
+        if name.startswith("@"):
+            places = {"@split": self.split, "@config": self.config}
+            return [places.get(name, place) for place in range(len(self.table))]
+        picked = self.table.select_columns([name]).with_format("arrow")
+        return picked[:].column(name).to_pylist() if len(self.table) else []
+
+    def picture(self, value: Any) -> Image.Image:
+        """Decode a picture and make it RGB, transparent parts white.
+
+        Raises:
+            ValueError: it is too large, damaged, not there, or no picture.
+        """
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if isinstance(value, dict) and data is None:
+            data = value.get("path")
+        if isinstance(data, str):
+            data = self._bytes(data)
+        if not isinstance(data, bytes):
+            raise ValueError(f"holds {type(value).__name__} where a picture should be")
+        return decoded(data)
+
+    def _bytes(self, name: str) -> bytes:
+        """The encoded picture that a row names by its path."""
+        inside = PurePosixPath(name)
+        if inside.is_absolute() or ".." in inside.parts:
+            raise ValueError(f"names the picture '{name}', which is outside the data set")
+        if self.folder is not None and (self.folder / inside).is_file():
+            with (self.folder / inside).open("rb") as file:
+                return file.read(MOST_BYTES + 1)
+        if self._zip is not None and name in self._zip.namelist():
+            return self._unzipped(name)
+        place = self.archive or self.folder
+        raise ValueError(f"names the picture '{name}', which is not in {place or 'the data set'}")
+
+    def _unzipped(self, name: str) -> bytes:
+        assert self._zip is not None
+        try:
+            with self._zip.open(name) as file:
+                return file.read(MOST_BYTES + 1)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+            raise ValueError(f"names the picture '{name}', which is damaged ({error})") from None
+
+    @cached_property
+    def _zip(self) -> zipfile.ZipFile | None:
+        try:
+            return zipfile.ZipFile(self.archive) if self.archive is not None else None
+        except (zipfile.BadZipFile, OSError) as error:
+            raise UserError(f"{self.archive}: not a readable zip file ({error})") from None
+
+
+def decoded(data: bytes) -> Image.Image:
+    """An RGB picture, whole in memory (`ares.data.pictures`).
+
+    Raises:
+        ValueError: too large, damaged, or no picture.
+    """
+    try:
+        return decode(data, MAX_PIXELS)
+    except TooLarge as error:
+        raise ValueError(f"has a picture that is too large to be trusted ({error})") from None
+    except ValueError as error:
+        raise ValueError(f"has a picture that can't be decoded ({error})") from None
+
+
+def parts(benchmark: Benchmark) -> list[Part]:
+    """All configs and splits of a benchmark, in their order.
+
+    Raises:
+        UserError: the hub can't be reached, there is no such data set, config, split or file, or
+            it can't be read.
+    """
+    wanted = [(config, split) for config in benchmark.config or ("",) for split in benchmark.split]
+    if benchmark.hub:
+        return [_from_hub(benchmark, config, split) for config, split in wanted]
+    path = Path(benchmark.path)
+    if path.is_dir():
+        return [_from_file(benchmark, _file_in(path, c, s, benchmark), c, s) for c, s in wanted]
+    if len(wanted) > 1:
+        names = ", ".join("/".join(filter(None, pair)) for pair in wanted[:3])
+        raise UserError(
+            f"benchmark {benchmark.name}: has {len(wanted)} splits; give a folder with a file for "
+            f"each ({names}, ...) in place of {path}"
+        )
+    return [_from_file(benchmark, path, *wanted[0])]
+
+
+def _from_hub(benchmark: Benchmark, config: str, split: str) -> Part:
+    import httpx
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub import hf_hub_download
+
+    try:
+        table = load_dataset(
+            benchmark.hub,
+            config or None,
+            data_files=benchmark.files or None,
+            split=split,
+            revision=benchmark.revision,
+        )
+        archive = benchmark.archive and hf_hub_download(
+            benchmark.hub, benchmark.archive, repo_type="dataset", revision=benchmark.revision
+        )
+    except (DatasetsError, httpx.HTTPError, OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"benchmark {benchmark.name}: {benchmark.source} can't be loaded ({reason}). Where the "
+            "hub can't be reached, or asks for an account (HF_TOKEN), read it from a file: a "
+            f"registry entry with 'like: {benchmark.name}' and 'path: FILE', see docs/benchmarks.md"
+        ) from None
+    origin = f"{benchmark.hub}@{_commit_of(table) or benchmark.revision}"
+    return Part(table, config, split, origin, archive=Path(archive) if archive else None)
+
+
+def _commit_of(table: datasets.Dataset) -> str:
+    """The commit in the addresses of the files that were read, or ""."""
+    for address in table.info.download_checksums or ():
+        found = re.search(r"@([0-9a-f]{40})/", address)
+        if found:
+            return found.group(1)
+    return ""
+
+
+def _file_in(folder: Path, config: str, split: str, benchmark: Benchmark) -> Path:
+    for suffix in BUILDERS:
+        path = folder / config / f"{split}{suffix}"
+        if path.is_file():
+            return path
+    raise UserError(
+        f"benchmark {benchmark.name}: no {Path(config, split)}.parquet, .jsonl, .json or .csv in "
+        f"{folder}"
+    )
+
+
+def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> Part:
+    from datasets import Features, Value, load_dataset
+    from datasets.exceptions import DatasetsError
+
+    where = f"benchmark {benchmark.name}: {path}"
+    if path.suffix not in BUILDERS:
+        raise UserError(f"{where}: a benchmark is read from {', '.join(BUILDERS)}")
+    if not path.is_file():
+        raise UserError(f"{where}: no such file")
+    kind, more = BUILDERS[path.suffix], {}
+    try:
+        if kind == "csv":
+            # Text as it stands: no number loses its zeros, and "NA" is an answer.
+            with path.open(encoding="utf-8", newline="") as file:
+                header = next(csv.reader(file), [])
+            features = Features({name: Value("string") for name in header})
+            more = {"features": features, "keep_default_na": False}
+        table = load_dataset(kind, data_files=str(path), split="train", **more)
+    except (DatasetsError, OSError, ValueError, TypeError, StopIteration) as error:
+        # A file without anything in it ends in a bare StopIteration.
+        reason = str(error.__cause__ or error).strip().split("\n")[0] or "it is empty"
+        raise UserError(f"{where}: not readable as {kind} ({reason})") from None
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    archive = path.parent / benchmark.archive if benchmark.archive else None
+    return Part(
+        table,
+        config,
+        split,
+        f"{path.name} sha256:{digest[:16]}",
+        folder=path.parent,
+        archive=archive if archive is not None and archive.is_file() else None,
+    )

@@ -1,0 +1,166 @@
+"""Judging every part of the rule book, and the tables that say what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ares.errors import UserError
+
+# Imported for what it registers.
+from ares.findings import quantities  # noqa: F401
+from ares.findings.rules import OPEN, REPRODUCED, Finding, Part, Rules, of_finding, of_part
+from ares.findings.run import QUANTITIES, Measured, Run, named
+
+COLUMNS = (
+    *("id", "claim", "paper", "ours", "ci_low", "ci_high"),
+    *("unit", "n_seeds", "verdict", "scale"),
+)
+
+
+@dataclass(frozen=True)
+class JudgedPart:
+    """A part with its number and its verdict."""
+
+    part: Part
+    measured: Measured
+    verdict: str
+
+    @property
+    def reason(self) -> str:
+        """Why it is not decided; empty when it is."""
+        if self.verdict != OPEN:
+            return ""
+        return self.measured.missing or f"the interval contains {self._bound}"
+
+    @property
+    def _bound(self) -> str:
+        return f"{'+-' if self.part.direction == 'within' else ''}{self.part.bound:g}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A finding with its parts and its verdict."""
+
+    finding: Finding
+    parts: tuple[JudgedPart, ...]
+
+    @property
+    def deciding(self) -> list[JudgedPart]:
+        return [judged for judged in self.parts if judged.part.decides]
+
+    @property
+    def verdict(self) -> str:
+        return of_finding([judged.verdict for judged in self.deciding])
+
+
+def judge(run: Run, rules: Rules, ids: Sequence[str] | None = None) -> list[Judged]:
+    """Judge the findings of the rule book, or those of some ids.
+
+    Raises:
+        UserError: the book names a quantity that there is not, or a table is missing.
+    """
+    chosen = [finding for finding in rules.findings if ids is None or finding.id in ids]
+    # Everything is looked up before anything is computed.
+    check_quantities([part for finding in chosen for part in finding.parts])
+    return [
+        Judged(finding, tuple(_judge_part(run, part) for part in finding.parts))
+        for finding in chosen
+    ]
+
+
+def check_quantities(parts: Sequence[Part]) -> None:
+    """Refuse names that are not registered, and intervals other than the quantity has.
+
+    Raises:
+        UserError: names the part.
+    """
+    for part in parts:
+        found = named(QUANTITIES, str(part.quantity["name"]))
+        if found.resample != part.resample:
+            raise UserError(
+                f"findings: {part.id}: the interval of {part.quantity['name']} is over "
+                f"{found.resample}, not {part.resample}"
+            )
+
+
+def _judge_part(run: Run, part: Part) -> JudgedPart:
+    arguments = {key: value for key, value in part.quantity.items() if key != "name"}
+    measured = QUANTITIES[str(part.quantity["name"])].compute(run, **arguments)
+    return JudgedPart(part, measured, of_part(measured.found, part))
+
+
+def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
+    """One row per finding, followed by one per part, with the columns `COLUMNS`.
+
+    In the row of a finding, `ours` is the number of its deciding parts that are reproduced and
+    n_seeds the smallest of them; paper, ci_low and ci_high are NaN.
+    """
+    rows: list[tuple] = []
+    for one_finding in judged:
+        finding, deciding = one_finding.finding, one_finding.deciding
+        held = sum(part.verdict == REPRODUCED for part in deciding)
+        unit = f"of {len(deciding)} parts" if len(deciding) > 1 else "of 1 part"
+        n_seeds = min(part.measured.n_seeds for part in deciding)
+        nan = float("nan")
+        rows.append(
+            (finding.id, finding.claim, nan, held, nan, nan, unit, n_seeds, one_finding.verdict)
+        )
+        for judged_part in one_finding.parts:
+            part, found = judged_part.part, judged_part.measured.found
+            interval = (found.value, found.low, found.high)
+            seeds = judged_part.measured.n_seeds
+            rows.append(
+                (part.id, part.claim, part.paper, *interval, part.unit, seeds, judged_part.verdict)
+            )
+    return pd.DataFrame([(*row, scale) for row in rows], columns=list(COLUMNS))
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Write floats as text of six digits, with `nan` where there is none.
+
+    `ares.io.read_table` takes `nan` for a missing number; an empty field would make its column
+    one of text.
+    """
+    floats = table.select_dtypes("float").columns
+    return table.assign(**{name: table[name].map("{:.6g}".format) for name in floats})
+
+
+def per_seed(judged: Sequence[Judged]) -> pd.DataFrame:
+    """The number of every seed of the training claims: id, seed, value, unit."""
+    rows = [
+        (part.part.id, seed, value, part.part.unit)
+        for finding in judged
+        for part in finding.parts
+        for seed, value in part.measured.per_seed.items()
+    ]
+    return pd.DataFrame(rows, columns=["id", "seed", "value", "unit"])
+
+
+def one(judged: Sequence[Judged], name: str, digits: int = 3) -> pd.DataFrame:
+    """One finding for reading: part, claim, paper, ours, seeds, verdict, why (undecided), decides.
+
+    Raises:
+        UserError: it was not judged.
+    """
+    found = named({entry.finding.id: entry for entry in judged}, name)
+    return pd.DataFrame(
+        [
+            {
+                "part": judged_part.part.id,
+                "claim": judged_part.part.claim,
+                "unit": judged_part.part.unit,
+                "paper": judged_part.part.paper,
+                "ours": f"{judged_part.measured.found:.{digits}f}",
+                "seeds": ", ".join(
+                    f"{v:.{digits}f}" for v in judged_part.measured.per_seed.values()
+                ),
+                "verdict": judged_part.verdict,
+                "why": judged_part.reason,
+                "decides": judged_part.part.decides,
+            }
+            for judged_part in found.parts
+        ]
+    )

@@ -1,0 +1,212 @@
+"""The rule book config/findings.yaml: findings, their parts, the paper's numbers, and verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pandas as pd
+from pydantic import Field, StringConstraints, model_validator
+
+from ares import paths
+from ares.errors import UserError
+from ares.io import read_table
+from ares.settings import Settings, Text, load_settings, shown
+from ares.stats import Estimate
+
+BOOK = paths.CONFIG / "findings.yaml"
+#: The verdicts.
+REPRODUCED = "reproduced"
+PARTLY = "partly"
+CONTRADICTED = "contradicted"
+OPEN = "not at this scale"
+
+_Conditions = Annotated[dict[str, str | int | float | bool], Field(min_length=1)]
+
+
+class PaperNumber(Settings):
+    """The paper's number: factor * (sum of the means of `plus` rows - the same of `minus` rows)."""
+
+    file: Annotated[str, StringConstraints(pattern=r"\.csv$")]
+    """Table in data/paper"""
+    column: Text
+    """Column that holds the value"""
+    factor: float = 1
+    """Turns the paper's unit into ours"""
+    plus: tuple[_Conditions, ...] = Field(min_length=1)
+    """Conditions on the columns; the mean of the rows that meet them"""
+    minus: tuple[_Conditions, ...] = ()
+    """As plus, taken away"""
+
+    def read(self, folder: Path, book: str) -> float:
+        """Look the number up.
+
+        Raises:
+            UserError: a table, a column or rows that meet a condition are missing.
+        """
+        table, named = read_table(folder / self.file), f"{book}: data/paper/{self.file}"
+
+        def total(conditions: Sequence[Mapping[str, Any]]) -> float:
+            return sum(_mean(table, self.column, where, named) for where in conditions)
+
+        return self.factor * (total(self.plus) - total(self.minus))
+
+
+class Part(Settings):
+    """One statement: a number, the side of `bound` it should lie on, and by how much at least."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Z][0-9]+\.[a-z0-9-]+$")]
+    """Name of the finding, a dot, name of the part"""
+    claim: Text
+    """The statement, with the difference that measures it"""
+    quantity: dict[str, str | int]
+    """Function of ares.findings that computes the number (`name`), and its arguments"""
+    resample: Literal["problems", "seeds", "seeds-and-problems"]
+    """What the interval is over"""
+    unit: Text
+    """Unit of the number"""
+    direction: Literal["above", "below", "within"]
+    """Side of the bound on which the claim puts the number"""
+    bound: float = 0
+    """Where the sides meet; for within, the largest size"""
+    minimum: float = Field(0, ge=0)
+    """Least distance from the bound that counts as reproduced"""
+    decides: bool = True
+    """Whether the part counts for the verdict of the finding"""
+    paper: PaperNumber | float = math.nan
+    """The paper's number in the same sign and unit, or where to look it up; NaN: it gives none"""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if "name" not in self.quantity:
+            raise ValueError(f"{self.id}: missing key 'quantity.name'")
+        if self.direction == "within" and (self.bound <= 0 or self.minimum != 0):
+            raise ValueError(f"{self.id}: within needs a bound above 0 and no minimum")
+        return self
+
+
+class Finding(Settings):
+    """A finding of the paper or an aim of the project, in parts."""
+
+    id: Annotated[str, StringConstraints(pattern="^[A-Z][0-9]+$")]
+    """Its name"""
+    by: Literal["paper", "project"]
+    """Who claims it: the paper, or the project as an aim"""
+    claim: Text
+    """The finding in a sentence"""
+    where: Text
+    """Figure, table or equation of the paper"""
+    parts: tuple[Part, ...] = Field(min_length=1)
+    """Statements with a direction each"""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not any(part.decides for part in self.parts):
+            raise ValueError(f"{self.id} has no part that decides")
+        for part in self.parts:
+            if part.id.split(".")[0] != self.id:
+                raise ValueError(f"{part.id} is a part of {self.id}; name it so")
+        return self
+
+
+class Minimum(Settings):
+    """Below these there is no interval."""
+
+    seeds: int = Field(ge=2)
+    """Seeds of a training claim"""
+    problems: int = Field(ge=2)
+    """Problems of every level that are resampled"""
+    steps: int = Field(ge=3)
+    """Rollout batches of a run; a third of them has to exist"""
+    defined: float = Field(gt=0, le=1)
+    """Share of the resamples in which the number exists"""
+
+
+class Rules(Settings):
+    """The rule book: what each finding claims, and when it counts as reproduced."""
+
+    level: float = Field(gt=0, lt=1)
+    """Coverage of the intervals that decide"""
+    minimum: Minimum
+    """Below these there is no interval"""
+    findings: tuple[Finding, ...] = Field(min_length=1)
+    """The findings, in the order of the table"""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [name for f in self.findings for name in (f.id, *(part.id for part in f.parts))]
+        counts = Counter(names)
+        for name, count in counts.items():
+            if count > 1:
+                raise ValueError(f"the id {name} stands there {count} times")
+        return self
+
+
+def load_rules(path: Path = BOOK, paper: Path = paths.DATA / "paper") -> Rules:
+    """Read and check the rule book, and look up the paper's numbers.
+
+    Args:
+        paper: folder of the tables of the paper's numbers.
+
+    Raises:
+        UserError: the book contradicts itself, or a number is not found.
+    """
+    rules, book = load_settings(Rules, path), shown(path)
+
+    def found(part: Part) -> Part:
+        if not isinstance(part.paper, PaperNumber):
+            return part
+        return part.model_copy(update={"paper": part.paper.read(paper, book)})
+
+    findings = tuple(
+        finding.model_copy(update={"parts": tuple(map(found, finding.parts))})
+        for finding in rules.findings
+    )
+    return rules.model_copy(update={"findings": findings})
+
+
+def _mean(table: pd.DataFrame, column: str, where: Mapping[str, Any], named: str) -> float:
+    unknown = {column, *where} - set(table.columns)
+    if unknown:
+        raise UserError(f"{named} has no column {', '.join(sorted(unknown))}")
+    chosen = table
+    for name, value in where.items():
+        chosen = chosen[chosen[name] == value]
+    if chosen.empty:
+        raise UserError(f"{named} has no row with {dict(where)}")
+    return float(chosen[column].mean())
+
+
+def of_part(found: Estimate, part: Part) -> str:
+    """The verdict of a part: where the interval lies, and how far the number is from the bound.
+
+    An interval that touches the bound contains it. Without an interval nothing is decided.
+    """
+    if not all(math.isfinite(end) for end in (found.value, found.low, found.high)):
+        return OPEN
+    if part.direction == "within":
+        if found.low > part.bound or found.high < -part.bound:
+            return CONTRADICTED
+        return REPRODUCED if -part.bound < found.low and found.high < part.bound else OPEN
+    sign = 1 if part.direction == "above" else -1
+    near, far = sorted((sign * (found.low - part.bound), sign * (found.high - part.bound)))
+    if near > 0:
+        return REPRODUCED if sign * (found.value - part.bound) >= part.minimum else PARTLY
+    return CONTRADICTED if far < 0 else OPEN
+
+
+def of_finding(parts: Sequence[str]) -> str:
+    """The verdict of a finding from those of its deciding parts.
+
+    >>> of_finding([REPRODUCED, CONTRADICTED]), of_finding([OPEN, CONTRADICTED])
+    ('partly', 'contradicted')
+    """
+    if set(parts) == {REPRODUCED}:
+        return REPRODUCED
+    if set(parts) == {OPEN}:
+        return OPEN
+    held = parts.count(REPRODUCED) + parts.count(PARTLY)
+    return CONTRADICTED if parts.count(CONTRADICTED) > held else PARTLY

@@ -1,0 +1,137 @@
+"""The world's problems: what can be stated, solved, split and drawn."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ares.data.countdown import (
+    Problem,
+    Step,
+    check_problem,
+    draw_problems,
+    guess_chances,
+    moves,
+    random_problem,
+    reachable,
+    split_of,
+)
+from ares.data.verify import verify
+from ares.data.world_settings import SPLITS, load_world
+from ares.data.world_teachers import respond
+from ares.errors import UserError
+from tests.configs import changed
+
+WORLD = load_world()
+
+
+def test_moves_are_all_steps_in_range_larger_operand_first() -> None:
+    assert moves((3, 8), (1, 20)) == [(Step(8, "+", 3, 11), (11,)), (Step(8, "-", 3, 5), (5,))]
+    assert [step for step, _ in moves((5, 5), (1, 30))] == [
+        Step(5, "+", 5, 10),
+        Step(5, "x", 5, 25),
+    ]
+    assert moves((2, 3, 9), (1, 5))[0] == (Step(3, "+", 2, 5), (5, 9))
+
+
+def searched(numbers: tuple[int, ...]) -> set[int]:
+    """Every target that moves reach, one after the other."""
+    if len(numbers) == 1:
+        return set(numbers)
+    return {target for _, left in moves(numbers, (1, 50)) for target in searched(left)}
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.lists(st.integers(2, 9), min_size=2, max_size=4))
+def test_reachable_agrees_with_a_search_over_moves(numbers: list[int]) -> None:
+    assert reachable(tuple(sorted(numbers)), (1, 50)) == searched(tuple(numbers))
+
+
+def test_order_of_numbers_never_changes_the_split() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        problem = random_problem("medium", WORLD, rng)
+        splits = {
+            split_of(Problem(p, problem.target), WORLD) for p in permutations(problem.numbers)
+        }
+        assert len(splits) == 1
+
+
+def test_splits_share_no_problem_and_have_their_shares() -> None:
+    rng = np.random.default_rng(1)
+    drawn = {
+        split: {p.id for level in WORLD.levels for p in draw_problems(level, split, 60, WORLD, rng)}
+        for split in SPLITS
+    }
+    assert not drawn["train"] & drawn["validation"]
+    assert not drawn["train"] & drawn["test"]
+    assert not drawn["validation"] & drawn["test"]
+    many = [split_of(random_problem("hard", WORLD, rng), WORLD) for _ in range(2000)]
+    for split in SPLITS:
+        assert abs(many.count(split) / 2000 - WORLD.split[split]) < 0.04
+
+
+def test_drawn_problems_are_different_solvable_and_of_their_split() -> None:
+    problems = draw_problems("easy", "test", 200, WORLD, np.random.default_rng(2))
+    assert len({p.id for p in problems}) == 200
+    for problem in problems:
+        check_problem(problem, WORLD)
+        assert split_of(problem, WORLD) == "test"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "target", "message"),
+    [
+        ((3, 8), 40, "unsolvable"),
+        ((3, 99), 40, "number 99 is outside 2 to 25"),
+        ((3, 8), 99, "target 99 is outside 1 to 50"),
+        ((8,), 8, "at least two numbers"),
+    ],
+)
+def test_impossible_problems_are_refused_with_a_reason(numbers, target, message) -> None:
+    with pytest.raises(UserError, match=message):
+        check_problem(Problem(numbers, target), WORLD)
+
+
+def test_asking_for_more_problems_than_exist_says_how_many_there_are() -> None:
+    small = changed(WORLD, {"numbers": [2, 4], "values": [1, 10]})
+    with pytest.raises(UserError, match="has only about"):
+        draw_problems("easy", "test", 50, small, np.random.default_rng(0))
+
+
+def test_unknown_level_and_split_are_named() -> None:
+    with pytest.raises(UserError, match="unknown level 'harder'"):
+        draw_problems("harder", "test", 1, WORLD, np.random.default_rng(0))
+    with pytest.raises(UserError, match="unknown split 'dev'"):
+        draw_problems("easy", "dev", 1, WORLD, np.random.default_rng(0))
+
+
+def guess_chance(problem: Problem) -> float:
+    return guess_chances(problem.numbers, WORLD)[problem.target - WORLD.values[0]]
+
+
+def test_the_chance_of_a_guess_on_a_literal_problem() -> None:
+    # 8 + 3 = 11, 8 - 3 = 5 and 8 x 3 = 24, weighed by their distance to 11 over 25.
+    weights = [1.0, math.exp(-6 / 25), math.exp(-13 / 25)]
+    assert guess_chance(Problem((8, 3), 11)) == pytest.approx(1 / sum(weights))
+    assert guess_chance(Problem((8, 3), 12)) == 0
+    assert guess_chance(Problem((25, 25), 25)) == 0
+
+
+@pytest.mark.parametrize("problem", [Problem((8, 14, 17, 22), 17), Problem((6, 2, 2, 3), 32)])
+def test_the_chance_of_a_guess_is_how_often_guesses_are_right(problem: Problem) -> None:
+    rng = np.random.default_rng(0)
+    said = (respond(problem, "direct", WORLD, rng).text for _ in range(3000))
+    right = np.mean([verify(problem, text, WORLD.values).correct for text in said])
+    assert abs(right - guess_chance(problem)) < 0.03
+
+
+def test_a_level_may_bound_the_chance_of_a_guess() -> None:
+    world = changed(WORLD, {"guess_chance.hard": [0.05, 0.11]})
+    drawn = draw_problems("hard", "validation", 20, world, np.random.default_rng(3))
+    assert all(0.05 <= guess_chance(problem) <= 0.11 for problem in drawn)

@@ -1,0 +1,334 @@
+"""Whole evaluations by `ares benchmark`, through a real HTTP server on this machine."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from ares.cli import main
+from ares.io import read_table
+from tests.backends.served import served_model
+from tests.backends.stub import CUT, GARBAGE, HANG, Stub, status
+from tests.evaluation import standins
+
+#: Sums that the shipped model can do, asked as every type of answer wants it.
+SUMS = [(9, 22), (8, 21), (4, 16), (7, 13), (12, 5), (6, 17)]
+#: Which column of the rows holds the gold answer of a type.
+GOLD = {
+    "number": "total",
+    "expression": "total",
+    "text": "steps",
+    "countdown": "problem",
+    "choice": "letter",
+}
+KINDS = [f"own-{kind}" for kind in GOLD]
+
+
+def write_benchmarks(folder: Path) -> Path:
+    """A registry with a benchmark for every type of answer, all of the same questions."""
+    rows = [
+        {
+            "id": f"q{place}",
+            "question": f"numbers {a} {b} target {a + b}",
+            "total": str(a + b),
+            "steps": f"{a} + {b} = {a + b}",
+            "problem": f"numbers {a} {b} target {a + b}",
+            "choices": [str(a + b), str(a * b), "none of these"],
+            "letter": "A",
+        }
+        for place, (a, b) in enumerate(SUMS)
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    entries = {}
+    for kind, column in GOLD.items():
+        columns = {"id": "id", "question": "question", "answer": column}
+        entries[f"own-{kind}"] = {
+            "path": "rows.jsonl",
+            "columns": {**columns, "choices": "choices"} if kind == "choice" else columns,
+            "answer": kind,
+            "prompt": "{question}",
+            "listed": kind != "choice",  # the model has no words for lists of choices
+        }
+    registry = folder / "own.yaml"
+    registry.write_text(yaml.safe_dump({"benchmarks": entries}))
+    return registry
+
+
+def command(folder: Path, registry: Path, names: list[str], *options: str) -> list[str]:
+    """The arguments of an evaluation that writes into `folder`."""
+    folder.mkdir(exist_ok=True)
+    return [
+        *("benchmark", "--registry", str(registry), *names),
+        *("--max-tokens", "200", "--store", str(folder / "store.sqlite")),
+        *("--scores-out", str(folder / "scores.csv")),
+        *("--responses-out", str(folder / "responses.parquet")),
+        *("--traces-out", str(folder / "traces.jsonl"), *options),
+    ]
+
+
+def at(server: Stub) -> tuple[str, ...]:
+    return ("--backend", "server", "--url", server.url, "--model", "stub", "--wait", "0.01")
+
+
+def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, list[dict]]:
+    lines = (folder / "traces.jsonl").read_text().splitlines()
+    return (
+        read_table(folder / "scores.csv"),
+        read_table(folder / "responses.parquet"),
+        [json.loads(line) for line in lines],
+    )
+
+
+# ------------------------------------------------------------------------------ a model over HTTP
+
+
+@pytest.fixture(scope="module")
+def greedy(tmp_path_factory):
+    """The shipped model on every type of answer through HTTP: folder and registry."""
+    folder = tmp_path_factory.mktemp("greedy")
+    registry = write_benchmarks(folder)
+    options = ("--temperature", "0", "--top-logprobs", "5")
+    with served_model("data/base") as server:
+        assert main(command(folder, registry, KINDS, *at(server), *options)) == 0
+    return folder, registry
+
+
+def test_every_question_of_every_type_is_answered_and_graded(greedy):
+    scores, responses, traces = tables(greedy[0])
+    assert scores["benchmark"].tolist() == KINDS
+    assert (scores["n_items"] == 6).all() and (scores["failed"] == 0).all()
+    assert len(responses) == len(traces) == 30
+    assert set(responses["status"]) <= {"right", "wrong", "no answer"}
+    assert responses["n_tokens"].tolist() == [len(t["logprobs"]["content"]) for t in traces]
+
+
+def test_types_of_answer_agree_on_what_a_greedy_model_says(greedy):
+    _, responses, traces = tables(greedy[0])
+    said = {(line["benchmark"], line["id"]): line["text"] for line in traces}
+    for kind in KINDS:
+        assert all(said[kind, f"q{i}"] == said["own-number", f"q{i}"] for i in range(6))
+    right = {kind: responses[responses["benchmark"] == kind]["correct"].tolist() for kind in KINDS}
+    assert sum(right["own-countdown"]) >= 3, "the model does most sums of two numbers"
+    # A solution of one step ends with the target; the text may name the numbers in another order.
+    for kind in ("own-number", "own-expression"):
+        pairs = zip(right["own-countdown"], right[kind], strict=True)
+        assert all(value or not solved for solved, value in pairs)
+    assert not any(right["own-choice"])
+
+
+def test_over_http_a_model_says_what_it_says_in_this_process(greedy, tmp_path):
+    folder, registry = greedy
+    options = ("--temperature", "0", "--top-logprobs", "5", "--backend", "transformers")
+    here = command(tmp_path, registry, KINDS[:1], *options, "--model", "data/base")
+    assert main(here) == 0
+    local, served = tables(tmp_path)[2], tables(folder)[2][:6]
+    assert [line["text"] for line in local] == [line["text"] for line in served]
+    for one, other in zip(local, served, strict=True):
+        logprobs, there = (
+            [record["logprob"] for record in line["logprobs"]["content"]] for line in (one, other)
+        )
+        assert logprobs == pytest.approx(there, abs=1e-4)  # batches differ
+        assert one["entropy"] is not None and other["entropy"] is None
+
+
+def test_pictures_reach_a_model_over_http(tmp_path):
+    assert main(["countdown", "--per-level", "2", "--out", str(tmp_path / "cards")]) == 0
+    registry = tmp_path / "cards/benchmarks.yaml"
+    options = ("--temperature", "0")
+    with served_model("data/base") as server:
+        sent = command(tmp_path / "a", registry, ["countdown-cards"], *at(server), *options)
+        assert main(sent) == 0
+    local = ("--backend", "transformers", "--model", "data/base", *options)
+    assert main(command(tmp_path / "b", registry, ["countdown-cards"], *local)) == 0
+    texts = [[line["text"] for line in tables(tmp_path / name)[2]] for name in "ab"]
+    assert texts[0] == texts[1] and len(texts[0]) == 6
+
+
+def test_the_paper_s_benchmarks_are_asked_and_scored_by_their_own_metric(tmp_path, capsys):
+    names = ["AIME24", "DynaMath-W", "WeMath-S", "GPQA", "BBEH"]
+    files = standins.write_all(tmp_path / "data", names)
+    overlay = tmp_path / "local.yaml"
+    entries = {f"{name}-here": {"like": name, "path": str(files[name])} for name in names}
+    overlay.write_text(yaml.safe_dump({"benchmarks": entries}))
+    with Stub(lambda body: r"<think> well </think> \boxed{A}") as server:
+        arguments = command(tmp_path / "out", overlay, list(entries), *at(server))
+        assert main(arguments) == 0
+    scores, responses, _ = tables(tmp_path / "out")
+    by_name = scores.groupby("benchmark").first()
+    assert by_name.loc["AIME24-here", "metric"] == "average@16"
+    assert by_name.loc["DynaMath-W-here", "n_items"] > by_name.loc["DynaMath-W-here", "n_groups"]
+    aime = responses[responses["benchmark"] == "AIME24-here"]
+    assert aime.groupby("id")["sample"].nunique().eq(16).all()
+    assert "average@16" in capsys.readouterr().out
+
+
+# ----------------------------------------------------------------------------- kill, and go on
+
+
+def test_a_killed_evaluation_goes_on_without_a_lost_or_repeated_request(tmp_path):
+    registry = write_benchmarks(tmp_path)
+    parallel, names = 4, ["own-number", "own-text"]
+    many = ("--samples", "30", "--parallel", str(parallel))
+    with Stub(lambda body: r"\boxed{31}", delay_s=0.05) as server:
+        arguments = command(tmp_path / "killed", registry, names, *at(server), *many)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ares", *arguments], start_new_session=True
+        )
+        until = time.monotonic() + 120
+        while server.answered.total() < 100:
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = server.answered.copy()
+        assert not (tmp_path / "killed/scores.csv").exists()
+        assert not (tmp_path / "killed/traces.jsonl").exists()
+        assert 100 <= before.total() < 360, "it was killed in the middle"
+
+        assert main(arguments) == 0
+        assert server.asked.total() <= 360 + 2 * parallel, "all but those under way come once"
+        assert sum(server.answered.values()) >= 360 and len(server.answered) == 360
+        again = server.asked.total()
+        assert main(arguments) == 0
+        assert server.asked.total() == again, "a third run asks nothing"
+        undisturbed = command(tmp_path / "whole", registry, names, *at(server), *many)
+        assert main(undisturbed) == 0
+    for name in ("scores.csv", "responses.parquet", "traces.jsonl"):
+        killed, whole = (tmp_path / folder / name for folder in ("killed", "whole"))
+        assert killed.read_bytes() == whole.read_bytes(), name
+
+
+# ------------------------------------------------------------------------------ a server in trouble
+
+
+def test_trouble_is_retried_then_told_per_item_and_the_rest_is_kept(tmp_path, capsys):
+    registry = write_benchmarks(tmp_path)
+    texts = [f"numbers {a} {b} target {a + b}" for a, b in SUMS]
+    ways = [
+        lambda time: status(429, retry_after="0.02") if time == 1 else None,
+        lambda time: status(500) if time < 3 else None,
+        lambda time: GARBAGE,  # each time: given up
+        lambda time: CUT if time == 1 else None,
+        lambda time: HANG,  # each time: given up
+        lambda time: status(400, "prompt too long"),  # refused: asked once
+    ]
+    mended = {"now": False}
+
+    def trouble(body, time):
+        place = texts.index(body["messages"][-1]["content"])
+        return None if mended["now"] else ways[place](time)
+
+    options = ("--attempts", "3", "--timeout", "0.5")
+    with Stub(lambda body: r"\boxed{31}", trouble=trouble) as server:
+        arguments = command(tmp_path / "out", registry, ["own-number"], *at(server), *options)
+        assert main(arguments) == 2
+        told = capsys.readouterr()
+        assert "3 of 6 requests have no response" in told.err
+        scores, responses, traces = tables(tmp_path / "out")
+        assert responses["status"].tolist() == [
+            *("right", "wrong", "failed", "wrong", "failed", "failed")
+        ]
+        assert scores["failed"].tolist() == [3]
+        assert scores["score"].tolist() == pytest.approx([100 / 6], abs=1e-3)
+        assert [line["id"] for line in traces] == ["q0", "q1", "q3"]
+        reasons = responses["failure"].tolist()
+        assert "prompt too long" in reasons[5] and reasons[2] and reasons[4]
+        for place in (2, 4, 5):
+            assert f"failed: own-number/q{place}#0" in told.out
+        asked = {name.partition("#")[0]: times for name, times in server.asked.items()}
+        assert [asked[text] for text in texts] == [2, 3, 3, 2, 3, 1]
+
+        # The same command again asks for what is missing, and for nothing else.
+        mended["now"] = True
+        assert main(arguments) == 0
+        asked = {name.partition("#")[0]: times for name, times in server.asked.items()}
+        assert [asked[text] for text in texts] == [2, 3, 4, 2, 4, 2]
+    assert tables(tmp_path / "out")[1]["status"].tolist() == ["right", *["wrong"] * 5]
+
+
+def test_failures_can_be_allowed(tmp_path):
+    registry = write_benchmarks(tmp_path)
+    first = f"numbers {SUMS[0][0]} {SUMS[0][1]} target {sum(SUMS[0])}"
+    with Stub(
+        lambda body: r"\boxed{1}",
+        trouble=lambda body, time: (
+            status(400) if body["messages"][-1]["content"] == first else None
+        ),
+    ) as server:
+        arguments = command(tmp_path / "out", registry, ["own-number"], *at(server))
+        assert main([*arguments, "--max-failures", "1"]) == 0
+        assert main(arguments) == 2
+
+
+# ------------------------------------------------------------------------ judge, counting, mistakes
+
+
+def test_a_judge_settles_what_rules_cannot(tmp_path):
+    registry = write_benchmarks(tmp_path)
+    with (
+        Stub(lambda body: r"\boxed{the sum, of course}") as server,
+        Stub(lambda body: "right") as judge,
+    ):
+        judged = ("--judge", "judge", "--judge-url", judge.url)
+        arguments = command(tmp_path / "out", registry, ["own-text"], *at(server), *judged)
+        assert main(arguments) == 0
+        assert judge.asked.total() == 6
+        assert main(arguments) == 0
+        assert judge.asked.total() == 6, "verdicts are kept"
+    responses = tables(tmp_path / "out")[1]
+    assert set(zip(responses["status"], responses["by"], strict=True)) == {("right", "judge")}
+
+
+def test_a_dry_run_counts_and_asks_nothing(tmp_path, capsys):
+    registry = write_benchmarks(tmp_path)
+    with Stub(lambda body: r"\boxed{31}") as server:
+        arguments = command(tmp_path / "out", registry, ["own-number"], *at(server))
+        dry = [*arguments, "--samples", "3", "--dry-run", "--tokenizer", "data/base"]
+        assert main(dry) == 0
+        assert server.asked.total() == 0
+        # "<|im_start|> user numbers 9 22 target 31 <|im_end|> <|im_start|> assistant": 10 tokens.
+        (line,) = [x for x in capsys.readouterr().out.splitlines() if "own-number" in x]
+        assert line.split() == ["own-number", "6", "3", "18", "180", "3600"]
+        assert main([*arguments, "--samples", "1"]) == 0
+        capsys.readouterr()
+        assert main(dry) == 0
+        out = capsys.readouterr().out
+        assert "12 requests to ask, 6 answers are in" in out
+        assert server.asked.total() == 6
+    assert not (tmp_path / "never").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["own-nubmer"], "unknown benchmark 'own-nubmer'; did you mean"),
+        (["own-number", "--backend", "sevrer"], "Invalid value for '--backend'"),
+        (["own-number", "--backend", "server"], "--url and --backend server"),
+        (["own-number", "--limit", "0"], "Invalid value for '--limit'"),
+        (["own-number", "--judge", "x"], "--judge and --judge-url belong together"),
+        ([], "name benchmarks and a --model"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(tmp_path, capsys, options, told):
+    registry = write_benchmarks(tmp_path)
+    given = ["--model", "data/base", "--store", str(tmp_path / "store.sqlite"), *options]
+    if "--backend" not in given:
+        given += ["--backend", "transformers"]
+    assert main(["benchmark", "--registry", str(registry), *given]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("ares: error: ") and told in error
+
+
+def test_the_list_shows_the_paper_s_benchmarks_and_one_s_own(tmp_path, capsys):
+    assert main(["benchmark", "--list", "--registry", str(write_benchmarks(tmp_path))]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert len(names) == 18 + 5
+    assert {"MathVerse-V", "AIME25", "GPQA", "GSM8K", *KINDS} <= set(names)

@@ -1,0 +1,63 @@
+"""The bar of an evaluation: what it tells on a terminal, and that it is silent elsewhere."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from ares.answers.base import Question
+from ares.answers.grader import Grader
+from ares.backends.base import Decoding, Failure, Response
+from ares.backends.store import Kept, Store
+from ares.data.items import Item
+from ares.evaluation.run import answered
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Model:
+    """Answers all but the fourth question."""
+
+    def identity(self) -> dict:
+        return {"kind": "made up"}
+
+    def generate(self, requests) -> Iterator:
+        for place, asked in enumerate(requests):
+            yield asked, Failure("oops", 1) if place == 3 else Response("x", tokens=1000)
+
+
+def asked(folder, progress: str) -> int:
+    question = Question(gold="5", answer="number")
+    messages = [{"role": "user", "content": "2 + 3"}]
+    items = [Item("sums", f"q{i}", messages, question, group=f"q{i}") for i in range(5)]
+    with Grader() as grader, Store(folder / "store.sqlite") as store:
+        backend = Kept(Model(), store)
+        return len(list(answered(items, backend, grader, Decoding(50), 1, 1, progress)))
+
+
+def test_it_tells_requests_tokens_and_failures(tmp_path, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert asked(tmp_path, "mathvista") == 5
+    told = terminal.getvalue().split("\r")[-1]
+    assert "mathvista: 100%" in told and "5/5" in told
+    assert "4,000 tokens, 1 failed" in told
+
+
+@pytest.mark.parametrize("label", ["", "mathvista"])
+def test_it_is_silent_where_nobody_looks(label, tmp_path, capsys):
+    assert asked(tmp_path, label) == 5
+    assert capsys.readouterr().err == ""
+
+
+def test_it_is_silent_when_asked(tmp_path, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert asked(tmp_path, "") == 5
+    assert terminal.getvalue() == ""

@@ -1,0 +1,167 @@
+"""Where rows come from: the hub, files, folders; pictures that can't be trusted."""
+
+from __future__ import annotations
+
+import hashlib
+
+import datasets
+import huggingface_hub
+import pytest
+
+from ares.errors import UserError
+from ares.evaluation.load import items
+from ares.evaluation.registry import TRAINING_DATA, load_registry
+from ares.evaluation.sources import MAX_PIXELS, decoded, parts
+from tests.evaluation import standins
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub that has the stand-ins, and writes down what it is asked."""
+    asked = []
+
+    def load_dataset(name, config=None, **options):
+        asked.append((name, config, options))
+        table = real("parquet", data_files=str(files[name]), split="train")
+        table.info.download_checksums = {f"hf://datasets/{name}@{'a' * 40}/x.parquet": {}}
+        return table
+
+    files = {
+        "openai/gsm8k": standins.write("GSM8K", tmp_path),
+        "TIGER-Lab/ViRL39K": standins.write("virl39k", tmp_path),
+    }
+    real = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(
+        huggingface_hub,
+        "hf_hub_download",
+        lambda name, file, repo_type, revision: str(files[name].parent / file),
+    )
+    return asked
+
+
+def test_the_hub_is_asked_for_data_and_nothing_is_run(hub):
+    found = items(load_registry()["GSM8K"])
+    assert [item.question.gold for item in found] == ["7", "1,200"]
+    assert hub == [
+        ("openai/gsm8k", "main", {"data_files": None, "split": "test", "revision": "main"})
+    ]
+
+
+def test_the_commit_that_was_read_is_reported(hub):
+    assert items(load_registry()["GSM8K"]).origins == (f"openai/gsm8k@{'a' * 40}",)
+
+
+def test_pictures_in_an_archive_on_the_hub(hub):
+    found = items(load_registry(TRAINING_DATA)["virl39k"])
+    assert found[1].images[1].getpixel((0, 0)) == standins.BLUE
+    assert hub[0][2]["data_files"] == "39Krelease.parquet"
+
+
+def test_without_the_hub_the_way_out_is_named(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError) as caught:
+        items(load_registry()["GPQA"])
+    told = str(caught.value)
+    assert "Idavidrein/gpqa@main can't be loaded" in told
+    assert "'like: GPQA' and 'path: FILE'" in told and "HF_TOKEN" in told
+
+
+def test_a_folder_has_a_file_for_every_split(tmp_path):
+    folder = standins.write("DynaMath-W", tmp_path)
+    (folder / "sample_variant10.parquet").unlink()
+    with pytest.raises(UserError, match=r"no sample_variant10\.parquet, \.jsonl, \.json or \.csv"):
+        items(load_registry(local={"DynaMath-W": folder})["DynaMath-W"])
+
+
+def test_one_file_for_several_splits_is_refused(tmp_path):
+    file = standins.write("DynaMath-W", tmp_path) / "sample_variant1.parquet"
+    with pytest.raises(UserError, match="has 10 splits; give a folder with a file for each"):
+        items(load_registry(local={"DynaMath-W": file})["DynaMath-W"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.txt", "", r"a benchmark is read from \.parquet, \.jsonl, \.json, \.csv"),
+        ("x.jsonl", None, "no such file"),
+        ("x.jsonl", '{"question": ', "not readable as json"),
+        ("x.parquet", "no parquet", "not readable as parquet"),
+        ("x.csv", "", "not readable as csv"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        items(load_registry(local={"GSM8K": tmp_path / name})["GSM8K"])
+
+
+def test_the_origin_of_a_file_is_its_content(tmp_path):
+    file = standins.write("AIME25", tmp_path)
+    aime = load_registry(local={"AIME25": file})["AIME25"]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert items(aime).origins == (f"test.jsonl sha256:{digest[:16]}",)
+
+
+def test_pictures_are_decoded_only_when_an_item_is_read(tmp_path, monkeypatch):
+    registry = load_registry(local={"MMStar": standins.write("MMStar", tmp_path)})
+    monkeypatch.setattr("ares.evaluation.sources.decoded", lambda data: 1 / 0)
+    found = items(registry["MMStar"])
+    assert len(found) == 1
+    with pytest.raises(ZeroDivisionError):
+        found[0]
+
+
+def test_a_part_knows_its_split_and_its_rows(tmp_path):
+    folder = standins.write("OlympiadBench", tmp_path)
+    first, second = parts(load_registry(local={"OlympiadBench": folder})["OlympiadBench"])
+    assert (first.config, second.config) == ("OE_MM_maths_en_COMP", "OE_MM_physics_en_COMP")
+    assert second.column("@config") == ["OE_MM_physics_en_COMP"]
+    assert (first.column("@row"), first.column("@split")) == ([0], ["train"])
+
+
+def test_transparent_pictures_lie_on_white():
+    page = decoded(standins.png((0, 0, 0, 0), mode="RGBA"))
+    assert (page.mode, page.getpixel((0, 0))) == ("RGB", (255, 255, 255))
+    assert decoded(standins.png((0, 0, 0, 255), mode="RGBA")).getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_a_palette_with_a_transparent_colour():
+    from io import BytesIO
+
+    from PIL import Image
+
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    picture.putpixel((1, 0), 1)
+    file = BytesIO()
+    picture.save(file, "PNG", transparency=1)
+    page = decoded(file.getvalue())
+    assert [page.getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0), (255, 255, 255)]
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "CMYK", "I;16"])
+def test_other_pictures_become_rgb(mode, tmp_path):
+    from io import BytesIO
+
+    from PIL import Image
+
+    file = BytesIO()
+    Image.new(mode, (3, 2)).save(file, "TIFF")
+    assert decoded(file.getvalue()).mode == "RGB"
+
+
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded():
+    side = int(MAX_PIXELS**0.5) + 1
+    bomb = standins.png((0,), size=(side, side), mode="1")
+    assert len(bomb) < 100_000
+    with pytest.raises(ValueError, match="too large to be trusted"):
+        decoded(bomb)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", standins.png((1, 2, 3))[:40]])
+def test_damaged_pictures(data):
+    with pytest.raises(ValueError, match="can't be decoded"):
+        decoded(data)

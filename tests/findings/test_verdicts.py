@@ -1,0 +1,100 @@
+"""From an interval to a word, at the edges."""
+
+from __future__ import annotations
+
+import pytest
+
+from ares.findings.rules import (
+    CONTRADICTED,
+    OPEN,
+    PARTLY,
+    REPRODUCED,
+    Part,
+    of_finding,
+    of_part,
+)
+from ares.stats import Estimate
+
+NAN = float("nan")
+
+
+def part(direction: str, bound: float = 0.0, minimum: float = 0.0) -> Part:
+    about = {"id": "F1.x", "claim": "x is so", "quantity": {"name": "x"}, "unit": "tokens"}
+    about |= {"resample": "problems", "direction": direction}
+    return Part(**about, bound=bound, minimum=minimum)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "verdict"),
+    [
+        (2, 1, 3, REPRODUCED),
+        (2, 1e-9, 3, REPRODUCED),
+        (2, 0, 3, OPEN),  # touching the bound is containing it
+        (2, -1, 3, OPEN),
+        (-2, -3, 0, OPEN),
+        (-2, -3, -1e-9, CONTRADICTED),
+        (0, 0, 0, OPEN),
+        (NAN, NAN, NAN, OPEN),
+        (2, NAN, NAN, OPEN),  # one seed: a number without an interval
+        (NAN, 1, 3, OPEN),
+    ],
+)
+def test_above_and_its_mirror_image_below(value, low, high, verdict):
+    assert of_part(Estimate(value, low, high), part("above")) == verdict
+    assert of_part(Estimate(-value, -high, -low), part("below")) == verdict
+
+
+def test_the_bound_is_where_the_sides_meet():
+    assert of_part(Estimate(0.6, 0.55, 0.7), part("above", bound=0.5)) == REPRODUCED
+    assert of_part(Estimate(0.4, 0.35, 0.45), part("above", bound=0.5)) == CONTRADICTED
+    assert of_part(Estimate(0.4, 0.35, 0.45), part("below", bound=0.5)) == REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [(0.05, REPRODUCED), (0.0499, PARTLY), (0.2, REPRODUCED)]
+)
+def test_an_effect_below_the_minimum_is_partly_there(value, verdict):
+    assert of_part(Estimate(value, 0.01, 0.3), part("above", minimum=0.05)) == verdict
+    assert of_part(Estimate(-value, -0.3, -0.01), part("below", minimum=0.05)) == verdict
+
+
+def test_a_large_effect_is_open_while_the_interval_contains_the_bound():
+    assert of_part(Estimate(0.2, -0.01, 0.4), part("above", minimum=0.05)) == OPEN
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.1, 0.1, REPRODUCED),
+        (0.05, 0.19, REPRODUCED),  # not zero, but small
+        (-0.2, 0.1, OPEN),
+        (0.1, 0.3, OPEN),
+        (0.2, 0.3, OPEN),
+        (0.21, 0.3, CONTRADICTED),
+        (-0.3, -0.21, CONTRADICTED),
+        (-0.3, 0.3, OPEN),
+    ],
+)
+def test_within(low, high, verdict):
+    assert of_part(Estimate((low + high) / 2, low, high), part("within", bound=0.2)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict"),
+    [
+        ([REPRODUCED], REPRODUCED),
+        ([REPRODUCED, REPRODUCED], REPRODUCED),
+        ([REPRODUCED, PARTLY], PARTLY),
+        ([REPRODUCED, OPEN], PARTLY),
+        ([PARTLY], PARTLY),
+        ([REPRODUCED, CONTRADICTED], PARTLY),  # a tie
+        ([REPRODUCED, CONTRADICTED, CONTRADICTED], CONTRADICTED),
+        ([PARTLY, CONTRADICTED, OPEN], PARTLY),
+        ([CONTRADICTED, OPEN, OPEN, OPEN], CONTRADICTED),
+        ([OPEN], OPEN),
+        ([OPEN, OPEN], OPEN),
+    ],
+)
+def test_a_finding_from_its_parts(parts, verdict):
+    assert of_finding(parts) == verdict
+    assert of_finding(parts[::-1]) == verdict
