@@ -1,22 +1,23 @@
-"""The paper's theory on explicit, finite distributions, 1: the KL budget and what it allows.
+"""The paper's theory on explicit distributions, 1: the KL budget and the step that it allows.
 
-Each function of the `theory` modules returns both sides of one statement, computed independently of
-each other, so that a test or a notebook can look at their difference. Every array is float64; a
-distribution over V outcomes is `..._V` and sums to one; divergences are in nats.
+Each function returns both sides of one statement, computed independently of each other. A
+distribution over V outcomes is `..._V`, float64, and sums to one; divergences are in nats.
+Statements about rewards and lengths stand in `theory_rollouts`.
 
-- `theory`: Lemma 2, the controller of eq. 27 on it, Lemma 3, Donsker-Varadhan.
-- `theory_reward`: Lemma 1, Proposition 1, the multiplier of the main-text entropy reward.
-- `theory_fisher`: Lemma 4, Proposition 2, Corollary 1.
-- `theory_length`: Theorems 1 and 2 (Appendix J).
+Conditions that have to be added to the statements; tests/method/test_theory.py has a
+counter-example to each:
 
-Conditions that the statements of this module need and that have to be added to them (each has a
-counter-example in `tests/method/`):
-
-1. Lemma 2 needs a budget 0 < delta < -ln ref(argmax r). At 0 the multiplier is infinite; above,
-   the budget is not active and no positive kappa is optimal. The reward must not depend on the
-   policy: one that penalises the policy's own entropy is not concave and can leave a duality gap.
+1. Lemma 2 needs a budget 0 < delta < -ln ref(argmax r): at 0 the multiplier is infinite, and above
+   no positive kappa is optimal. The reward must not depend on the policy: one that penalises the
+   policy's entropy is not concave and can leave a duality gap.
 2. Lemma 3 needs a bounded f, M = sup |f|, and the KL of the whole response, not of one token.
-3. Donsker-Varadhan holds for any eta > 0 but says nothing where E_ref exp(eta f) is infinite.
+3. Donsker-Varadhan needs eta > 0 and says nothing where E_ref exp(eta f) is infinite.
+4. Lemma 4 holds to second order around the reference itself. Elsewhere the KL has a first-order
+   term.
+5. Proposition 2 needs an invertible F_b, or a gradient in its range; the policy gradient of the
+   same tokens lies there if every weight is positive. Its gain is that of the quadratic model.
+6. Corollary 1 compares gains at one kappa. A smaller weight on ANY tokens raises that gain, and the
+   step then spends more KL. At equal unweighted KL, rho = 1 has the largest first-order gain.
 """
 
 from __future__ import annotations
@@ -49,21 +50,19 @@ class Sides:
 
 
 def floats(values: ArrayLike) -> Array:
-    """Return `values` as a float64 array."""
+    """The values as a float64 array."""
     return np.asarray(values, dtype=np.float64)
 
 
 def distribution(probability_V: ArrayLike) -> Array:
-    """Return `probability_V` as float64.
+    """The probabilities as float64.
 
     Raises:
         UserError: an entry is negative or not finite, or the last axis does not sum to one.
     """
     probability_V = floats(probability_V)
-    if not np.all(np.isfinite(probability_V)) or np.any(probability_V < 0):
-        raise UserError("a distribution needs finite entries of at least 0")
-    if np.any(np.abs(probability_V.sum(axis=-1) - 1) > 1e-9):
-        raise UserError("a distribution needs to sum to 1: divide it by its sum")
+    if not np.all(probability_V >= 0) or np.any(np.abs(probability_V.sum(axis=-1) - 1) > 1e-9):
+        raise UserError("a distribution needs entries of at least 0 that sum to 1")
     return probability_V
 
 
@@ -83,21 +82,20 @@ def kl_divergence(policy_V: ArrayLike, reference_V: ArrayLike) -> float:
 
 
 def tilt(reference_V: ArrayLike, reward_V: ArrayLike, eta: float) -> Array:
-    """Return reference * exp(eta * reward), normalised: the optimum of Lemma 2 at kappa = 1/eta."""
+    """reference * exp(eta * reward), normalised: the optimum of Lemma 2 at kappa = 1 / eta."""
     reward_V = floats(reward_V)
     exponent_V = eta * (reward_V - reward_V.max())  # centred first: a large eta keeps small gaps
     weight_V = distribution(reference_V) * np.exp(exponent_V - exponent_V.max())
     return weight_V / weight_V.sum()
 
 
-def log_mean_exp(reference_V: ArrayLike, exponent_V: ArrayLike) -> float:
-    """Return ln E_ref exp(exponent) without overflow."""
-    exponent_V = floats(exponent_V)
+def log_mean_exp(reference_V: ArrayLike, exponent_V: Array) -> float:
+    """ln E_ref exp(exponent) without overflow."""
     shift = float(exponent_V.max())
     return shift + math.log(float(distribution(reference_V) @ np.exp(exponent_V - shift)))
 
 
-# --- Lemma 2: the KL-budget problem -------------------------------------------------------------
+# --- Lemma 2: the KL-budget problem, and the controller of eq. 27 on it --------------------------
 
 
 @dataclass(frozen=True)
@@ -121,17 +119,17 @@ def lemma2(reference_V: ArrayLike, reward_V: ArrayLike, budget: float) -> Budget
     """Lemma 2: solve the KL-budget problem, kappa* by bisection (`budget` in nats).
 
     KL(tilt(1/kappa) || ref) falls strictly in kappa from `greedy_kl` to 0, so one kappa meets a
-    budget between the two. The reference must give every outcome some probability.
+    budget between the two.
 
     Raises:
-        UserError: the budget is negative (nothing is feasible) or positive but below `_MIN_BUDGET`,
-            or an outcome has probability 0.
+        UserError: no policy fits the budget, or the reference gives an outcome probability 0.
     """
     reference_V, reward_V = distribution(reference_V), floats(reward_V)
-    if budget < 0 or 0 < budget < _MIN_BUDGET:
-        raise UserError(f"a KL budget of {budget} nats: use 0 or at least {_MIN_BUDGET}")
-    if np.any(reference_V == 0):
-        raise UserError("the reference gives an outcome probability 0: leave that outcome out")
+    if budget < 0 or 0 < budget < _MIN_BUDGET or np.any(reference_V == 0):
+        raise UserError(
+            f"Lemma 2 needs a KL budget of 0 or at least {_MIN_BUDGET} nats (here {budget}) and a "
+            "reference that gives every outcome some probability"
+        )
     if budget >= greedy_kl(reference_V, reward_V) - _MIN_BUDGET:
         best_V = np.where(reward_V == reward_V.max(), reference_V, 0.0)
         best_V /= best_V.sum()
@@ -142,13 +140,9 @@ def lemma2(reference_V: ArrayLike, reward_V: ArrayLike, budget: float) -> Budget
         return BudgetOptimum(math.inf, reference_V, 0.0, mean, mean)
     kappa = _active_kappa(reference_V, reward_V, budget)
     policy_V = tilt(reference_V, reward_V, 1 / kappa)
-    return BudgetOptimum(
-        kappa=kappa,
-        policy_V=policy_V,
-        kl=kl_divergence(policy_V, reference_V),
-        primal=float(policy_V @ reward_V),
-        dual=kappa * budget + kappa * log_mean_exp(reference_V, reward_V / kappa),
-    )
+    dual = kappa * budget + kappa * log_mean_exp(reference_V, reward_V / kappa)
+    kl, primal = kl_divergence(policy_V, reference_V), float(policy_V @ reward_V)
+    return BudgetOptimum(kappa, policy_V, kl, primal, dual)
 
 
 def _active_kappa(reference_V: Array, reward_V: Array, budget: float) -> float:
@@ -189,8 +183,7 @@ def entropy_penalty_gap(
     """Primal and dual value of a KL-budget problem whose reward penalises the policy's entropy.
 
     Two outcomes, policy (p, 1 - p) on a grid, reference (reference, 1 - reference): maximise
-    (1 - p) reward - weight H(p) subject to KL <= budget. At weight 0 this is Lemma 2 and the two
-    agree to the grid; a penalty on entropy makes the objective convex and can leave a gap.
+    (1 - p) reward - weight H(p) subject to KL <= budget. At weight 0 this is Lemma 2.
     """
     p_G = np.linspace(0, 1, grid)
     both_2G = np.stack([p_G, 1 - p_G])
@@ -198,20 +191,15 @@ def entropy_penalty_gap(
     entropy_G = -(both_2G * log_2G).sum(axis=0)
     kl_G = -entropy_G - p_G * math.log(reference) - (1 - p_G) * math.log(1 - reference)
     value_G = (1 - p_G) * reward - weight * entropy_G
-    primal = float(value_G[kl_G <= budget].max())
-    # The dual function is convex in kappa: ternary search.
+
+    def dual(kappa: float) -> float:
+        return float(np.max(value_G - kappa * (kl_G - budget)))
+
     low, high = 0.0, 1e3
-    for _ in range(200):
+    for _ in range(200):  # the dual function is convex in kappa: ternary search
         left, right = low + (high - low) / 3, high - (high - low) / 3
-        if _dual(value_G, kl_G, budget, left) <= _dual(value_G, kl_G, budget, right):
-            high = right
-        else:
-            low = left
-    return Sides(primal, _dual(value_G, kl_G, budget, low))
-
-
-def _dual(value_G: Array, kl_G: Array, budget: float, kappa: float) -> float:
-    return float(np.max(value_G - kappa * (kl_G - budget)))
+        low, high = (low, right) if dual(left) <= dual(right) else (left, high)
+    return Sides(float(value_G[kl_G <= budget].max()), dual(low))
 
 
 # --- Lemma 3 and Donsker-Varadhan: what a KL budget allows an expectation to do ------------------
@@ -230,9 +218,8 @@ class MeanShift:
 def lemma3(policy_V: ArrayLike, reference_V: ArrayLike, f_V: ArrayLike) -> MeanShift:
     """Lemma 3: |E_pi f - E_ref f| <= M sqrt(2 KL), M = sup |f|, with two sharper bounds.
 
-    |E_pi f - E_ref f| <= (max f - min f) TV, TV = half the L1 distance, and TV <= sqrt(KL / 2)
-    (Pinsker) or TV <= sqrt(1 - exp(-KL)) (Bretagnolle-Huber). As max f - min f <= 2M the first
-    gives the lemma. From KL = 2 on its bound is at least 2M, which holds without it.
+    |E_pi f - E_ref f| <= (max f - min f) TV, and TV <= sqrt(KL / 2) (Pinsker) or
+    TV <= sqrt(1 - exp(-KL)) (Bretagnolle-Huber). As max f - min f <= 2M the first gives the lemma.
     """
     f_V, kl = floats(f_V), kl_divergence(policy_V, reference_V)
     spread = float(np.ptp(f_V))
@@ -252,15 +239,8 @@ def binomial(n: int, p: float) -> Array:
 def donsker_varadhan(
     policy_V: ArrayLike, reference_V: ArrayLike, f_V: ArrayLike, eta: float
 ) -> Sides:
-    """E_pi f <= (ln E_ref exp(eta f) + KL) / eta; the slack is KL(pi || tilt(ref, f, eta)) / eta.
-
-    Raises:
-        UserError: `eta` is not positive (for eta < 0 the inequality turns round).
-    """
-    if not eta > 0:
-        raise UserError(f"Donsker-Varadhan needs eta > 0, got {eta}")
-    f_V = floats(f_V)
-    kl = kl_divergence(policy_V, reference_V)
+    """E_pi f <= (ln E_ref exp(eta f) + KL) / eta, slack KL(pi || tilt(ref, f, eta)) / eta."""
+    f_V, kl = floats(f_V), kl_divergence(policy_V, reference_V)
     bound = (log_mean_exp(reference_V, eta * f_V) + kl) / eta
     return Sides(float(distribution(policy_V) @ f_V), bound)
 
@@ -272,3 +252,109 @@ def geometric_log_mgf(hazard: float, eta: float) -> float:
     """
     growth = (1 - hazard) * math.exp(eta)
     return math.inf if growth >= 1 else math.log(hazard) + eta - math.log1p(-growth)
+
+
+# --- Lemma 4: the weighted KL of a log-linear policy, logits features_TVD @ theta_D at T positions
+
+
+def _log_policy(features_TVD: Array, theta_D: Array) -> Array:
+    """Log-probabilities (T, V)."""
+    logits_TV = features_TVD @ theta_D
+    logits_TV = logits_TV - logits_TV.max(axis=1, keepdims=True)
+    return logits_TV - np.log(np.exp(logits_TV).sum(axis=1, keepdims=True))
+
+
+def weighted_kl(
+    features_TVD: Array, theta_D: Array, reference_D: Array, beta_T: ArrayLike
+) -> float:
+    """mean_t beta_t KL(pi_theta,t || pi_reference,t), in nats."""
+    log_TV, log_reference_TV = (_log_policy(features_TVD, at) for at in (theta_D, reference_D))
+    kl_T = (np.exp(log_TV) * (log_TV - log_reference_TV)).sum(axis=1)
+    return float((floats(beta_T) * kl_T).mean())
+
+
+def weighted_fisher(features_TVD: Array, theta_D: Array, beta_T: ArrayLike) -> Array:
+    """F_b = mean_t beta_t F_t (D, D); F_t is the features' covariance under the policy at t."""
+    policy_TV = np.exp(_log_policy(features_TVD, theta_D))
+    centred_TVD = features_TVD - np.einsum("tv,tvd->td", policy_TV, features_TVD)[:, None, :]
+    weight_TV = floats(beta_T)[:, None] * policy_TV / len(policy_TV)
+    return np.einsum("tv,tvd,tve->de", weight_TV, centred_TVD, centred_TVD)
+
+
+def lemma4(features_TVD: Array, reference_D: Array, step_D: Array, beta_T: ArrayLike) -> Sides:
+    """Lemma 4: the weighted KL after a step from the reference, and step' F_b step / 2."""
+    kl = weighted_kl(features_TVD, reference_D + step_D, reference_D, beta_T)
+    fisher_DD = weighted_fisher(features_TVD, reference_D, beta_T)
+    return Sides(kl, float(step_D @ fisher_DD @ step_D) / 2)
+
+
+# --- Proposition 2 and Corollary 1: the best step, and a smaller weight inside windows ------------
+
+
+def policy_gradient(features_TVD: Array, theta_D: Array, advantage_TV: Array) -> Array:
+    """Gradient (D) of mean_t E_pi_t[advantage] with respect to theta."""
+    policy_TV = np.exp(_log_policy(features_TVD, theta_D))
+    baseline_T1 = (policy_TV * advantage_TV).sum(axis=1, keepdims=True)
+    weight_TV = policy_TV * (advantage_TV - baseline_T1) / len(policy_TV)
+    return np.einsum("tv,tvd->d", weight_TV, features_TVD)
+
+
+def proposition2(gradient_D: Array, fisher_DD: Array, kappa: float) -> tuple[Array, float]:
+    """Proposition 2: the step F_b^-1 g / kappa and its gain g' F_b^-1 g / (2 kappa).
+
+    Where F_b is singular its pseudo-inverse gives the shortest of the best steps.
+
+    Raises:
+        UserError: g has a part outside the range of F_b; along it the gain grows without bound.
+    """
+    eigenvalue_D, vector_DD = np.linalg.eigh(fisher_DD)
+    held_D = eigenvalue_D > 1e-10 * max(eigenvalue_D.max(), 0.0)
+    along_D = vector_DD.T @ gradient_D
+    if np.linalg.norm(along_D[~held_D]) > 1e-7 * np.linalg.norm(gradient_D):
+        raise UserError(
+            "the gradient has a part that the weighted KL does not see, so the best step is "
+            "infinite: give every token a positive weight, or add damping to the Fisher matrix"
+        )
+    solved_D = vector_DD[:, held_D] @ (along_D[held_D] / eigenvalue_D[held_D])
+    return solved_D / kappa, float(gradient_D @ solved_D) / (2 * kappa)
+
+
+def true_gain(
+    features_TVD: Array,
+    theta_D: Array,
+    step_D: Array,
+    advantage_TV: Array,
+    beta_T: ArrayLike,
+    kappa: float,
+) -> float:
+    """What a step gains in the objective itself: the rise of mean_t E[A] less kappa weighted KL."""
+    before_TV, after_TV = (
+        np.exp(_log_policy(features_TVD, at)) for at in (theta_D, theta_D + step_D)
+    )
+    rise = float(((after_TV - before_TV) * advantage_TV).sum(axis=1).mean())
+    return rise - kappa * weighted_kl(features_TVD, theta_D + step_D, theta_D, beta_T)
+
+
+def corollary1(
+    gradient_D: Array, inside_DD: Array, outside_DD: Array, rho: float, kappa: float
+) -> tuple[float, float]:
+    """Corollary 1: the gain with F_b = outside + rho inside, and its derivative in rho.
+
+    The derivative is -u' inside u / (2 kappa), u = F_b^-1 g: never positive, and zero exactly when
+    the best step changes no distribution inside a window.
+    """
+    step_D, gain = proposition2(gradient_D, outside_DD + rho * inside_DD, kappa)
+    return gain, -kappa * float(step_D @ inside_DD @ step_D) / 2
+
+
+def gain_at_equal_kl(
+    gradient_D: Array, inside_DD: Array, outside_DD: Array, rho: float, budget: float
+) -> float:
+    """First-order gain g' step of the direction that `rho` chooses, scaled to spend `budget` nats.
+
+    The KL it spends is the unweighted one, step' (inside + outside) step / 2. By Cauchy-Schwarz
+    no rho gains more than rho = 1, the natural gradient of that KL.
+    """
+    step_D, _ = proposition2(gradient_D, outside_DD + rho * inside_DD, kappa=1.0)
+    spent = float(step_D @ (inside_DD + outside_DD) @ step_D) / 2
+    return float(gradient_D @ step_D) * math.sqrt(budget / spent)
