@@ -31,7 +31,7 @@ export PIP_NO_CACHE_DIR := 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help figures test test-clean writable lint types test-slow test-laptop test-load test-crashes test-fuzz test-vllm bench base reference reference-page lock install browser clean
+.PHONY: help figures test test-clean writable lint types test-slow test-twice test-laptop test-load test-crashes test-fuzz test-vllm bench base reference reference-page lock install browser clean
 
 help:  ## list the targets
 	@echo "make TARGET [SCALE=laptop|smoke|gpu|FILE.yaml] [CORES=all] [PYTHON=python3.11]"
@@ -41,13 +41,12 @@ figures: install  ## make every figure of a scale (default: laptop) and the page
 	$(SNAKEMAKE) --config scale=$(SCALE)
 	@echo; $(BIN)/ares summary $(SCALE)
 
-test: lint browser  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke, twice
+test: lint browser  ## everything that CI checks: style, tests, notebooks, the workflow at scale smoke
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 	$(BIN)/pytest $(SIDE_BY_SIDE) --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg \
 		--nbval-cell-timeout 300 $(NOTEBOOKS)
 	$(SNAKEMAKE) --config scale=smoke
-	$(BIN)/python tests/workflow/two_clones.py smoke --here $(CORES)
-	@echo; echo "make test passed: style, tests, notebooks, and the whole workflow, twice, which"
+	@echo; echo "make test passed: style, tests, notebooks, and the whole workflow, which"
 	@$(BIN)/ares summary smoke
 
 lint: install  ## style and the form of the workflow
@@ -73,8 +72,14 @@ test-slow: install  ## the tests that take long
 test-crashes: install  ## kill the workflow 30 times in all stages, fill its disk, run eight at once
 	$(BIN)/pytest -s -m crashes tests/crashes
 
-test-laptop: figures  ## the figures of a scale (default: laptop) twice, here and in a copy: the same bytes?
-	$(BIN)/python tests/workflow/two_clones.py $(SCALE) --here $(CORES)
+TWICE = $(BIN)/python tests/workflow/two_clones.py $(SCALE) --here $(CORES)
+
+test-twice: SCALE = smoke
+test-twice: figures  ## run scale smoke here and in a copy with another number of cores: the same bytes?
+	$(TWICE)
+
+test-laptop: figures  ## the same at scale laptop (two to three hours)
+	$(TWICE)
 
 test-load: install  ## ares analyze on up to a million traces: time, memory (20 GB of disk, half an hour)
 	$(BIN)/python benchmarks/bench_load.py

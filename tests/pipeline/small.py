@@ -161,7 +161,7 @@ def write_stand_ins(folder: Path, problems: int = 8) -> None:
 @cache
 def standins() -> ModuleType:
     """The module that writes stand-ins for data sets of the hub."""
-    return _module("benchmarks/standins.py")
+    return _module("evaluation/standins.py")
 
 
 @cache

@@ -1,12 +1,12 @@
 """Run a scale a second time, in a clean copy and on another number of cores, and compare.
 
-    make test                                        (scale smoke, after the run in this checkout)
+    make test-twice                                  (scale smoke: about ten minutes)
     make test-laptop                                 (scale laptop: twice the time of make figures)
     python tests/workflow/two_clones.py smoke --here 2
 
-The copy holds what a clone would: everything but what .gitignore names. It imports its own `ares`;
-only the installed packages are shared. What this checkout made for the scale, by `make figures` or
-`make test`, is then compared with what the copy made, every file by its hash (`ares compare`).
+The copy holds what a clone would, with changes that are not committed. It imports its own `ares`;
+only the installed packages are shared. Every file that this checkout made for the scale is then
+compared with the copy's by its hash (`ares compare`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from fnmatch import fnmatch
 from pathlib import Path
 
 from ares import cli
@@ -32,81 +30,47 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scale")
     parser.add_argument("--here", default="all", help="cores that this checkout's run was given")
-    parser.add_argument("--keep", action="store_true", help="keep the copy for a look")
     options = parser.parse_args()
     here = (os.cpu_count() or 1) if options.here == "all" else int(options.here)
     there = 1 if here > 1 else 2
     made = f"results/{load_config(options.scale).scale}/manifest.json"
     if not (ROOT / made).is_file():
         parser.error(f"no {made}: make figures SCALE={options.scale}")
-    folder = Path(tempfile.mkdtemp(prefix="ares-two-clones-"))
-    try:
-        copy_repository(folder / "ares")
-        print(f"the same again in {folder / 'ares'}: {there} cores there, {here} here", flush=True)
-        run_workflow(folder / "ares", options.scale, there)
-        return cli.main(["compare", str(ROOT / made), str(folder / "ares" / made)])
-    finally:
-        if not options.keep:
-            shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="ares-two-clones-") as folder:
+        copy = Path(folder) / "ares"
+        copy_repository(copy)
+        print(f"the same again in {copy}: {there} cores there, {here} here", flush=True)
+        run_workflow(copy, options.scale, there)
+        return cli.main(["compare", str(ROOT / made), str(copy / made)])
 
 
 def copy_repository(target: Path, source: Path = ROOT) -> None:
-    """Copy what a clone of the repository would hold, with changes that are not committed."""
-    shutil.copytree(source, target, ignore=ignored_by_git(source))
-
-
-def ignored_by_git(source: Path) -> Callable[[str, list[str]], set[str]]:
-    """Return what `shutil.copytree` asks: which names of a folder .gitignore leaves out.
-
-    Works where there is no git, as in an unpacked archive. Knows patterns of one name, and
-    `folder/*` with exceptions after it.
-    """
-    lines = (source / ".gitignore").read_text(encoding="utf-8").splitlines()
-    patterns = [line.strip().rstrip("/") for line in lines if line and line[0] != "#"]
-    anywhere = [".git", *(name for name in patterns if "/" not in name)]
-    placed = [name for name in patterns if "/" in name]
-
-    def ignored(folder: str, names: list[str]) -> set[str]:
-        found = {name for name in names if any(fnmatch(name, pattern) for pattern in anywhere)}
-        for pattern in placed:
-            paths = {name: (Path(folder) / name).relative_to(source).as_posix() for name in names}
-            hit = {
-                name
-                for name, path in paths.items()
-                if fnmatch(path, pattern.lstrip("!")) and path.count("/") == pattern.count("/")
-            }
-            found = found - hit if pattern[0] == "!" else found | hit
-        return found
-
-    return ignored
+    """Copy the files that git tracks, and new ones that it does not ignore."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=source, stdout=subprocess.PIPE, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (source / name).is_file():  # a file that was deleted is still listed
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target / name)
 
 
 def run_workflow(folder: Path, scale: str, cores: int) -> None:
     """Run a scale in a copy.
 
     Raises:
-        SystemExit: the copy does not import its own package, or the run fails; its last lines.
+        SystemExit: the copy does not import its own package, or the run fails.
     """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(folder),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": path}
     command = [sys.executable, "-c", "import ares; print(*ares.__path__)"]
     own = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if own.stdout.strip() != str(folder / "ares"):
         sys.exit(f"{folder} imports ares from {own.stdout.strip()} {own.stderr[-500:]}")
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
-    done = subprocess.run(
-        [*command, "--config", f"scale={scale}"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    command += ["--config", f"scale={scale}"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"the run in the copy failed:\n{done.stdout[-3000:]}")
+        sys.exit(f"the run in the copy failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from dataclasses import asdict
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 
 import yaml
@@ -325,10 +325,16 @@ def sources_of(files: list[Path]) -> list[str]:
         file = waiting.pop()
         if file not in seen:
             seen.add(file)
-            waiting += imported_files(file.read_text(encoding="utf-8"))
+            waiting += imports_of(file)
     beside = ("*.json", "*.yaml", "*.html", "*.css", "*.js")
     data = {path for file in seen for kind in beside for path in file.parent.glob(kind)}
     return sorted(str(path) for path in seen | data)
+
+
+@cache
+def imports_of(file: Path) -> list[Path]:
+    """Return the modules of `ares` that a file imports; most jobs share most of them."""
+    return imported_files(file.read_text(encoding="utf-8"))
 
 
 def imported_files(code: str) -> list[Path]:
