@@ -137,7 +137,7 @@ lock: install  ## resolve the dependencies of pyproject.toml again into requirem
 	sed -E -i.bak -e 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' -e '/^(nvidia|cuda|triton)[a-z0-9-]*==/d' \
 		requirements.lock && rm requirements.lock.bak
 
-LOCK_OPTIONS := --extra dev --strip-extras --unsafe-package pip --annotation-style line \
+LOCK_OPTIONS := --extra dev --extra eval --extra train --extra workflow --strip-extras --unsafe-package pip --annotation-style line \
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host --quiet
 
 install: writable .venv/ares-installed  ## make .venv and install the pinned packages and ares into it

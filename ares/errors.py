@@ -70,7 +70,7 @@ NO_MEMORY = (
     "smaller, or take a larger machine; the same command goes on from what is finished"
 )
 #: Errors that a user may be able to mend; `message` knows.
-MENDABLE = (UserError, OSError, MemoryError, RuntimeError)
+MENDABLE = (UserError, OSError, MemoryError, RuntimeError, ModuleNotFoundError)
 
 
 def message(error: BaseException) -> str | None:
@@ -80,6 +80,8 @@ def message(error: BaseException) -> str | None:
         return None if refused is None else str(refused)
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("ares"):
+        return f"{error.name} is missing: pip install 'ares[eval,train,workflow]' brings everything"
     return NO_MEMORY if is_memory(error) else None
 
 
@@ -94,17 +96,22 @@ def one_line() -> Iterator[None]:
     """End the program with one line where what went wrong is no mistake of its own.
 
     Raises:
-        SystemExit: 2 for a mistake in what the user gave, a disk that refuses, or too little
-            memory; 130 for an interruption.
+        SystemExit: 1 when nobody reads the output any more; 2 for a mistake in what the user gave,
+            a disk that refuses, or too little memory; 130 for an interruption.
     """
     try:
         yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("ares: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        # Python would complain about the rest of the output when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except MENDABLE as error:
         told = message(error)
         if told is None:
             raise
         tell(told)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("ares: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None

@@ -1,7 +1,7 @@
 """Where everything lives: the only module that knows the folders of the compendium.
 
-Notebooks run in their own folder under nbval and in the caller's under papermill, so nothing may
-depend on the current directory.
+Notebooks run in their own folder under nbval and in the caller's under papermill, so what belongs
+to the compendium is found from here, not from the current directory.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
+_SHIPPED = _PACKAGE / "shipped"
+
+#: The clone; of an installed package the copies of its configs and base model (setup.py).
+ROOT = _SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent
 CONFIG = ROOT / "config"
 DATA = ROOT / "data"
 FIGURES = ROOT / "figures"
@@ -24,13 +28,13 @@ REFERENCE = DATA / "reference"
 
 
 def resolve(path: str | Path) -> Path:
-    """Return `path` as it is when absolute, else relative to the root of the repository.
+    """Return `path` where it exists as seen from the current directory, else below the root.
 
-    >>> resolve("data/base") == BASE_MODEL
+    >>> resolve("data/base").absolute() == BASE_MODEL
     True
     """
     path = Path(path)
-    return path if path.is_absolute() else ROOT / path
+    return path if os.path.exists(path) else ROOT / path
 
 
 def may_write(folder: Path) -> bool:

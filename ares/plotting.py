@@ -11,16 +11,13 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from cycler import cycler
-from IPython.core.getipython import get_ipython
-from IPython.display import display
-from ipywidgets import interactive
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.table import Table
@@ -29,6 +26,9 @@ from wordcloud import WordCloud
 
 from ares import paths
 from ares.io import atomic_path, write_table
+
+if TYPE_CHECKING:
+    from ipywidgets import interactive
 
 #: Widths in inches: one column of a two-column page, and the whole page.
 COLUMN, PAGE = 3.4, 7.0
@@ -256,6 +256,8 @@ def show_table(table: pd.DataFrame, digits: int | str = 3) -> None:
     look = {"index": False, "float_format": lambda value: format(value, spec)}
     with pd.option_context("display.max_colwidth", None):
         text, html = table.to_string(**look), table.to_html(border=0, **look)
+    from IPython.display import display  # figures are drawn where there is no Jupyter, too
+
     # Jupyter sets every cell to the right; words belong to the left.
     html = re.sub(r"<td>(?![-+]?[\d.])", '<td style="text-align: left">', html)
     display({"text/plain": text, "text/html": html}, raw=True)
@@ -392,6 +394,9 @@ def show_controls(draw: Callable[..., Figure], **settings: Any) -> None:
         settings: what a control offers: (lowest, highest) or (lowest, highest, step) makes a
             slider, a list of values or of (label, value) a menu.
     """
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel and kernel.get_parent().get("content", {}).get("allow_stdin", False):
         display(with_controls(draw, **settings))
@@ -401,6 +406,8 @@ def show_controls(draw: Callable[..., Figure], **settings: Any) -> None:
 
 def with_controls(draw: Callable[..., Figure], **settings: Any) -> interactive:
     """The controls, and below them the figure, drawn again whenever one is moved."""
+    from IPython.display import display
+    from ipywidgets import interactive
 
     @wraps(draw)
     def shown(**values: Any) -> None:

@@ -6,9 +6,8 @@ and mistakes on the command line are answered at once.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -21,7 +20,7 @@ from ares.cli.compare import compare
 from ares.cli.infer import infer
 from ares.cli.models import estimate, export
 from ares.cli.runs import config, report, summary
-from ares.errors import MENDABLE, message, tell
+from ares.errors import one_line, tell
 
 COMMANDS = {
     "Ask a model": (ask, infer),
@@ -52,35 +51,16 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status; see `status_of`."""
+    """Run one command and return the exit status; see `one_line`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return status_of(lambda: app(given, prog_name="ares", standalone_mode=False))
-
-
-def status_of(action: Callable[[], int | None]) -> int:
-    """Run an action; what a user can mend is told in one line.
-
-    0: done. 1: nobody reads the output any more. 2: a mistake in what the user gave, a disk that
-    refuses, or too little memory. 130: interrupted.
-    """
     try:
-        status = action() or 0
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = 130
-    except BrokenPipeError:
-        # Python would complain about the rest of the output when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (typer.TyperException, *MENDABLE) as error:
-        if isinstance(error, typer.TyperException):
-            told: str | None = error.format_message()
-        else:
-            told = message(error)
-        if told is None:
-            raise
-        tell(told)
+        with one_line():
+            status = app(given, prog_name="ares", standalone_mode=False) or 0
+            if status == 130:  # typer has caught it
+                raise KeyboardInterrupt
+            return status
+    except typer.TyperException as error:
+        tell(error.format_message())
         return 2
-    if status == 130:
-        print("ares: interrupted", file=sys.stderr)
-    return status
+    except SystemExit as end:
+        return int(end.code or 0)

@@ -35,12 +35,11 @@ def analyze(
     The formats that are read stand in docs/traces.md.
     """
     from ares.method.lexicon import load_lexicon
-    from ares.paths import RESULTS
     from ares.traces.analyze import analyze
     from ares.traces.measure import Definition
 
     name = "stdin" if traces == "-" else Path(traces).name.split(".jsonl")[0]
     how = Definition(window, percentile, threshold)
-    folder = out or RESULTS / "analysis" / name
+    folder = out or Path("results/analysis") / name
     for line in analyze(traces, folder, how, load_lexicon(lexicon), page_traces):
         print(line)

@@ -111,7 +111,6 @@ def benchmark(
     from ares.backends.store import Kept, Store
     from ares.evaluation.registry import REGISTRY, load_registry
     from ares.io import write_table
-    from ares.paths import RESULTS
 
     known = load_registry(REGISTRY, *(registry or ()))
     if show:
@@ -129,7 +128,7 @@ def benchmark(
         seed,
     )
     shown = name or model
-    file = RESULTS / "benchmarks" / f"{shown.strip('/').replace('/', '--')}.sqlite"
+    file = Path("results/benchmarks") / f"{shown.strip('/').replace('/', '--')}.sqlite"
     with Store(store or file) as answers:
         opened = open_backend(
             backend,

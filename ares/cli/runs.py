@@ -75,7 +75,7 @@ def report(
         name, path = load_config(scale, of_data_sets=False).scale, config_path(scale)
         made = _finished(name, scale)
         given = name if path.parent == paths.CONFIG else shown(path)
-        written = page.write_run(name, given, paths.resolve(out) if out else made.parent / "report")
+        written = page.write_run(name, given, out or made.parent / "report")
     print(f"made {shown(written)}")
 
 

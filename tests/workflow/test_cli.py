@@ -9,13 +9,14 @@ import yaml
 from typer.main import get_command
 
 from ares import __version__, cli
-from ares.cli import status_of
 from ares.config import load_config
-from ares.errors import UserError
+from ares.errors import UserError, one_line
 
 
-def fail(error: BaseException):
-    raise error
+def status_of(error: BaseException) -> int:
+    with pytest.raises(SystemExit) as end, one_line():
+        raise error
+    return end.value.code
 
 
 def test_config_prints_what_load_config_returns(capsys):
@@ -31,31 +32,34 @@ def test_a_users_mistake_is_one_line_and_status_2(capsys):
     assert captured.err.count("\n") == 1
 
 
-def test_a_message_of_several_lines_becomes_one(capsys):
-    assert status_of(lambda: fail(UserError("one\n  two"))) == 2
-    assert capsys.readouterr().err == "ares: error: one two\n"
-
-
-def test_an_interrupt_is_status_130_without_traceback(capsys):
-    assert status_of(lambda: fail(KeyboardInterrupt())) == 130
-    assert capsys.readouterr().err == "ares: interrupted\n"
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (UserError("one\n  two"), 2, "error: one two"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ModuleNotFoundError("", name="trl"), 2, "error: trl is missing: pip install 'ares[eval"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(capsys, error, status, told):
+    assert status_of(error) == status
+    line = capsys.readouterr().err
+    assert line.startswith(f"ares: {told}") and line.count("\n") == 1
 
 
 @pytest.mark.parametrize("ask", [lambda: bytearray(2**60), lambda: torch.empty(2**50)])
 def test_too_little_memory_is_one_line(capsys, ask):
-    assert status_of(ask) == 2
+    with pytest.raises(SystemExit, match="2"), one_line():
+        ask()
     told = capsys.readouterr().err
     assert told.startswith("ares: error: out of memory: run fewer jobs") and told.count("\n") == 1
 
 
-def test_another_error_of_torch_keeps_its_traceback():
-    with pytest.raises(RuntimeError, match="size"):
-        status_of(lambda: torch.zeros(2) + torch.zeros(3))
-
-
-def test_a_bug_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        status_of(lambda: 1 / 0)
+@pytest.mark.parametrize(
+    "error", [RuntimeError("sizes"), ZeroDivisionError(), OSError("no number")]
+)
+def test_a_bug_keeps_its_traceback(error):
+    with pytest.raises(type(error)), one_line():
+        raise error
 
 
 @pytest.mark.parametrize(
