@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ares.backends.base import Backend, Decoding, Request, Response
 from ares.backends.server import ServerBackend
-from ares.backends.store import Kept, Store
+from ares.backends.store import CachedBackend, Store
 
 STUB = Path(__file__).parents[1] / "tests" / "backends" / "stub.py"
 TOKENS = 50
@@ -99,7 +99,7 @@ def main() -> None:
             with stub_server() as url, Store(Path(folder) / f"{top}.sqlite") as store:
                 server = ServerBackend(url, "stub", parallel=options.parallel)
                 found[f"client, top {top}"] = measure(server, number, top)
-                kept = Kept(server, store)
+                kept = CachedBackend(server, store)
                 found[f"client and store, top {top}"] = measure(kept, number, top)
                 found[f"store, nothing asked, top {top}"] = measure(kept, number, top)
     if options.json:

@@ -1,132 +1,219 @@
-"""The parent's side of the algebra worker: start it, ask it, kill it when it takes too long."""
+r"""Computer algebra in a process of its own: `python -m ares.answers.algebra`.
+
+Reads one JSON request per line, writes one JSON reply per line, ends with its input. sympy can take
+any time and any memory over a harmless-looking answer (9^{9^{9^{9}}}), and neither a signal nor a
+thread stops it everywhere; a process can be killed. Memory is limited here, time by the parent
+(`ares.answers.worker`), and by an alarm if the parent is gone.
+
+The verdict is math-verify's, save where numbers show that two objects differ (`certainly_differ`):
+math-verify takes numbers for equal whose difference is below 1e-15 (10^{-20} and 10^{-21}), and
+equations for equal that have no real solution (x^2+1=0 and x^2+2=0). Here values are compared by
+their ratio, to 20 digits, and symbols get values too.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import selectors
-import subprocess
+import math
+import re
+import resource
+import signal
 import sys
-import tempfile
-import threading
-import time
-from pathlib import Path
-from typing import IO, Any
+from functools import lru_cache
+from itertools import count
+from typing import Any
 
-import ares
-from ares.errors import UserError
+from ares.answers.compare import UnreadableAnswer, UnreadableGold, decide
+from ares.answers.values import read, rounds_to
 
-#: Seconds that the start may take (importing sympy and the LaTeX grammar takes about one).
-START_S = 120.0
-#: Replies that are kept: samples of one question often end in the same answer.
-REMEMBERED = 10_000
+#: Address space of the process.
+MEMORY_BYTES = 2 << 30
+#: Seconds per request that the process may take without a parent.
+ALARM_S = 120
+
+#: Relative difference from which on two numbers, computed to 30 digits, are not the same.
+_GAP = 1e-20
+_DIGITS = 30
+#: sympy computes a zero that it does not see, such as (2 - 2)^2, to something like 1e-279.
+_NOTHING = 1e-100
+#: Sets of values for the symbols.
+_POINTS = 3
+
+_FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|ln|log|sqrt|pi|infty"
+_FUNCTION = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
+_LETTER_OR_COMMAND = re.compile(r"\\[A-Za-z]+|[A-Za-z]")
+_ROOT_CALL = re.compile(r"\\sqrt\s*\(([^()]*)\)")
 
 
-class NoReply(Exception):
-    """The worker was killed or died over a request; the message says why."""
+def main() -> None:
+    """Answer requests until the input ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    replies, sys.stdout = sys.stdout, sys.stderr  # a library that prints must not break the line
+    _read("1+x")  # load the grammar before the clock of a request runs
+    print('"ready"', file=replies, flush=True)
+    for line in sys.stdin:
+        signal.alarm(ALARM_S)
+        reply = decide(*json.loads(line), algebra=algebra)
+        signal.alarm(0)
+        print(json.dumps(reply), file=replies, flush=True)
 
 
-class AlgebraWorker:
-    """One worker process (`ares.answers.worker`), started when first asked.
+def algebra(gold: str, answer: str) -> bool:
+    """math-verify's verdict on two plain texts that are no lists.
 
-    Safe to share between threads: requests wait for one another. A request that exceeds the time
-    limit kills the process; the next one starts another.
+    Raises:
+        UnreadableGold, UnreadableAnswer: math-verify reads one of them as no expression.
     """
+    from math_verify import verify  # type: ignore[import-untyped]
 
-    def __init__(self, time_limit_s: float) -> None:
-        self.time_limit_s = time_limit_s
-        self._process: subprocess.Popen[bytes] | None = None
-        self._errors: IO[bytes] | None = None
-        self._rest = b""
-        self._known: dict[tuple[str, str, bool], dict[str, Any]] = {}
-        self._lock = threading.Lock()
+    fold = _one_case(gold) and _one_case(answer)
+    ours = _read(gold, fold)
+    if ours is None:
+        raise UnreadableGold
+    theirs = _read(answer, fold)
+    if theirs is None:
+        raise UnreadableAnswer
+    for text, other in ((gold, theirs), (answer, ours)):
+        value = read(text)
+        if value is not None and value.place is not None:
+            number = _real(other)
+            return number is not None and rounds_to(number, value)
+    if certainly_differ(ours, theirs):
+        return False
+    return bool(verify(ours, theirs, timeout_seconds=None, allow_set_relation_comp=True))
 
-    def __enter__(self) -> AlgebraWorker:
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+def _one_case(text: str) -> bool:
+    """Whether no letter stands there both small and capital, as in R - r."""
+    names = set(_LETTER_OR_COMMAND.findall(text))
+    return len({name.lower() for name in names}) == len(names)
 
-    def decide(self, gold: str, answer: str, letters: bool) -> dict[str, Any]:
-        """The reply of `ares.answers.compare.decide`.
 
-        Raises:
-            NoReply: it took longer than the limit, or the process died.
-            UserError: the worker does not start.
-        """
-        key = gold, answer, letters
-        with self._lock:
-            if key in self._known:
-                return self._known[key]
-            if self._process is None or self._process.poll() is not None:
-                self._start()
-            request = json.dumps({"gold": gold, "answer": answer, "letters": letters}) + "\n"
-            try:
-                reply = self._exchange(request.encode(), self.time_limit_s)
-            except BaseException:
-                # Also after an interrupt: a reply that comes late would answer the next request.
-                self._kill()
-                raise
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[key] = reply
-            return reply
+@lru_cache(maxsize=256)
+def _read(text: str, fold: bool = True) -> Any:
+    """The sympy object of a plain text, read as LaTeX; None if that can't be done.
 
-    def close(self) -> None:
-        """End the process. The worker may be asked again."""
-        with self._lock:
-            self._kill()
+    As math-verify reads it, but for its fall-backs: it would take the last number of any text
+    ("3 apples or 5" is no 5), and hand arithmetic to Python's `eval`.
 
-    def _start(self) -> None:
-        self._kill()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
-        package = str(Path(ares.__file__).parents[1])
-        self._process = subprocess.Popen(
-            # -P: a file in the current folder must not stand in for a library.
-            [sys.executable, "-P", "-m", "ares.answers.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**os.environ, "PYTHONPATH": package, "OMP_NUM_THREADS": "1"},
+    Args:
+        fold: whether capital letters are small ones.
+    """
+    from latex2sympy2_extended import (  # type: ignore[import-untyped]
+        NormalizationConfig,
+        latex2sympy,
+        normalize_latex,
+    )
+    from latex2sympy2_extended.latex2sympy2 import (  # type: ignore[import-untyped]
+        ConversionConfig,
+    )
+    from math_verify.grader import should_treat_as_complex  # type: ignore[import-untyped]
+
+    text = _ROOT_CALL.sub(r"\\sqrt{\1}", _FUNCTION.sub(r"\\\1", text))
+    normal = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none"
+    )
+    latex = normalize_latex(text, normal)
+    config = ConversionConfig(lowercase_symbols=fold)
+    real = not should_treat_as_complex(latex)
+    try:
+        found = latex2sympy(
+            latex, is_real=real, normalization_config=None, conversion_config=config
         )
-        try:
-            self._exchange(b"", START_S)
-        except NoReply as failure:
-            self._errors.seek(0)
-            lines = self._errors.read().decode(errors="replace").strip().splitlines() or [""]
-            self._kill()
-            raise UserError(
-                f"the worker that compares expressions does not start ({failure}): {lines[-1]}; "
-                "is math-verify installed?"
-            ) from None
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:  # what the library raises for a text that it can't read
+        return None
+    return exact(found)
 
-    def _exchange(self, request: bytes, limit_s: float) -> dict[str, Any]:
-        """Send a line, unless it is empty, and wait for one."""
-        process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
-        deadline = time.monotonic() + limit_s
-        try:
-            process.stdin.write(request)
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise NoReply("the algebra process died") from None
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._rest:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise NoReply(f"took longer than {limit_s:g} s")
-                chunk = os.read(process.stdout.fileno(), 65536)
-                if not chunk:
-                    raise NoReply("the algebra process died")
-                self._rest += chunk
-        line, self._rest = self._rest.split(b"\n", 1)
-        return json.loads(line)
 
-    def _kill(self) -> None:
-        process, self._process, self._rest = self._process, None, b""
-        if process is not None:
-            process.kill()
-            process.communicate()  # closes the pipes and reaps the process
-        if self._errors is not None:
-            self._errors.close()
-            self._errors = None
+def _real(expression: Any) -> float | None:
+    """The value of a real constant, to about 15 digits."""
+    from sympy import Expr  # type: ignore[import-untyped]
+
+    if not isinstance(expression, Expr) or expression.free_symbols:
+        return None
+    value = expression.doit().evalf(15)
+    number = float(value) if value.is_Float or value.is_Rational else math.nan
+    return number if math.isfinite(number) else None
+
+
+def exact(expression: Any) -> Any:
+    """The same with decimals as fractions: 0.1 + 0.2 is 3/10."""
+    from sympy import Float, Rational  # type: ignore[import-untyped]
+
+    decimals = {number: Rational(str(number)) for number in expression.atoms(Float)}
+    return expression.xreplace(decimals) if decimals else expression
+
+
+def certainly_differ(one: Any, other: Any) -> bool:
+    """Whether two sympy objects differ; False means that this can't be told here."""
+    from sympy import And, Eq, Expr, FiniteSet, MatrixBase, Tuple
+    from sympy.core.relational import Relational  # type: ignore[import-untyped]
+
+    if isinstance(one, Expr) and isinstance(other, Expr):
+        return any(_far(*pair) for pair in _values(one, other))
+    if isinstance(one, MatrixBase) and isinstance(other, MatrixBase):
+        pairs = zip(one.flat(), other.flat(), strict=False)
+        return one.shape != other.shape or any(certainly_differ(*pair) for pair in pairs)
+    if isinstance(one, Relational) and isinstance(other, Relational):
+        if not all(isinstance(side, Expr) for side in (*one.args, *other.args)):
+            return False
+        if _are_multiples(one.lhs - one.rhs, other.lhs - other.rhs):
+            return False
+        # Not the same up to a factor: what is left to decide are the solutions, if there are any.
+        return not (isinstance(one, Eq) and isinstance(other, Eq)) or not _solutions(one)
+    # 1 < x < 2 is no {1, 2}: math-verify takes the interval for a pair.
+    lists = [isinstance(side, FiniteSet | Tuple) for side in (one, other)]
+    ranges = [isinstance(side, And) and not side.has(Eq) for side in (one, other)]
+    return any(lists) and any(ranges)
+
+
+def _values(one: Any, other: Any) -> list[tuple[Any, Any]]:
+    """Values of both at some points, where both have one that is certain."""
+    from sympy import Rational
+
+    symbols = sorted(one.free_symbols | other.free_symbols, key=str)
+    found = []
+    for point in range(_POINTS if symbols else 1):
+        # Positive, no two alike, and of a kind that no answer is built around.
+        values = [Rational(7 * n + 3 + 5 * point, 11 + 2 * point) for n, _ in zip(count(), symbols)]
+        chosen = dict(zip(symbols, values, strict=True))
+        pair = tuple(_number(expression.subs(chosen)) for expression in (one, other))
+        if None not in pair:
+            found.append(pair)
+    return found
+
+
+def _number(expression: Any) -> Any:
+    """The value to many digits; None if there is none, or not a digit of it is certain."""
+    value = expression.evalf(_DIGITS)
+    parts = value.as_real_imag()
+    if not all(part.is_Float or part.is_Rational for part in parts):
+        return None
+    uncertain = any(part.is_Float and (part._prec <= 1 or abs(part) < _NOTHING) for part in parts)
+    return None if uncertain else value
+
+
+def _far(one: Any, other: Any) -> bool:
+    return bool(abs(one - other) > _GAP * max(abs(one), abs(other)))
+
+
+def _are_multiples(one: Any, other: Any) -> bool:
+    """Whether the ratio of two expressions is the same at all points."""
+    ratios = [a / b for a, b in _values(one, other) if a != 0 and b != 0]
+    return bool(ratios) and not any(_far(ratio, ratios[0]) for ratio in ratios[1:])
+
+
+def _solutions(equation: Any) -> list[Any]:
+    from sympy import solve
+
+    try:
+        return solve(equation, dict=True)
+    except NotImplementedError:
+        return []
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@ r"""Whether an answer equals a gold one: lists, intervals, equations and ± take
 
 What is left after that, two single expressions, is decided without computer algebra where it can
 be; otherwise an `Algebra` is asked. In the main process that is `needs_algebra`, which gives up;
-in the worker process (`ares.answers.worker`) it is math-verify. Both sides are read alike, by
+in a process of its own (`ares.answers.algebra`) it is math-verify. Both sides are read alike, by
 these rules:
 
 - {1,2}, "1, 2" and "1 or 2" are sets: any order, repetitions don't count. (1,2) and [0,1) are
@@ -19,8 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from ares.answers.base import RIGHT, UNGRADABLE, WRONG
 from ares.answers.text import plain, squeezed, words
 from ares.answers.values import read, same_value
 
@@ -56,22 +56,22 @@ def needs_algebra(gold: str, answer: str) -> bool:
 
 def decide(
     gold: str, answer: str, letters: bool, algebra: Algebra = needs_algebra
-) -> dict[str, Any]:
-    """{"equal": bool} or, where that can't be told, {"problem": what is wrong}; maybe a "note".
+) -> tuple[str, str]:
+    """Status (right, wrong or ungradable) and a note; the arguments are those of `equal`.
 
     Raises:
         NeedsAlgebra: as `algebra` does.
     """
     try:
-        return {"equal": equal(gold, answer, letters, algebra)}
+        return (RIGHT if equal(gold, answer, letters, algebra) else WRONG), ""
     except UnreadableGold:
-        return {"problem": "the gold answer can't be read"}
+        return UNGRADABLE, "the gold answer can't be read"
     except UnreadableAnswer:
-        return {"equal": False, "note": "the answer can't be read"}
+        return WRONG, "the answer can't be read"
     except MemoryError:
-        return {"problem": "out of memory"}
+        return UNGRADABLE, "out of memory"
     except RecursionError:
-        return {"problem": "nested too deeply"}
+        return UNGRADABLE, "nested too deeply"
 
 
 def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:
@@ -79,7 +79,7 @@ def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:
 
     Args:
         letters: whether letters after a number are a unit rather than variables (see
-            `ares.answers.units.unit_of`).
+            `ares.answers.values.unit_of`).
         algebra: decides what these rules can't.
 
     Raises:

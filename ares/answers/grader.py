@@ -23,13 +23,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Self
 
-from ares.answers.algebra import AlgebraWorker, NoReply
 from ares.answers.base import ANSWERS, NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
 from ares.answers.choices import chosen, gold_letters
 from ares.answers.compare import LONGEST, NeedsAlgebra, decide
 from ares.answers.extract import Extracted, extract
 from ares.answers.judge import ModelJudge
 from ares.answers.text import words
+from ares.answers.worker import AlgebraWorker, NoReply
 from ares.boxed import last_boxed
 from ares.data.verify import verify
 from ares.data.world import problem_of
@@ -114,17 +114,15 @@ class Grader:
             return _status(chosen(answer, question.choices, len(gold) > 1) == gold), ""
         if question.answer == "text":
             return _status(words(answer) == words(question.gold)), ""
-        letters = question.answer == "number"
+        asked = question.gold, answer, question.answer == "number"
         try:
-            reply = decide(question.gold, answer, letters)
+            return decide(*asked)
         except NeedsAlgebra:
-            try:
-                reply = self._worker.decide(question.gold, answer, letters)
-            except NoReply as failure:
-                return UNGRADABLE, str(failure)
-        if "equal" not in reply:
-            return UNGRADABLE, reply["problem"]
-        return _status(reply["equal"]), reply.get("note", "")
+            pass
+        try:
+            return self._worker.decide(*asked)
+        except NoReply as failure:
+            return UNGRADABLE, str(failure)
 
 
 def is_unsettled(grade: Grade, question: Question) -> bool:

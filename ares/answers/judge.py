@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ares.answers.base import RIGHT, UNGRADABLE, WRONG, Grade, Question
 from ares.backends.base import Backend, Decoding, Failure, Request, Response
-from ares.backends.store import Kept
+from ares.backends.store import CachedBackend
 
 #: Characters of an answer, and of a question, that a judge sees.
 LONGEST = 500
@@ -45,11 +45,11 @@ class ModelJudge:
     """A judge behind any backend.
 
     Attributes:
-        backend: of the model; wrap it in `ares.backends.store.Kept` to keep its verdicts.
+        backend: of the model; wrap it in `ares.backends.store.CachedBackend` to keep its verdicts.
         decoding: greedy and short by default; a model that thinks aloud needs more tokens.
     """
 
-    backend: Backend | Kept
+    backend: Backend | CachedBackend
     decoding: Decoding = ONE_WORD
 
     def ask_many(self, answers: Iterable[tuple[Question, str]]) -> list[Grade]:
@@ -59,21 +59,20 @@ class ModelJudge:
             UserError: the model can't be asked at all.
         """
         answers = list(answers)
-        requests = [self._request(i, *answer) for i, answer in enumerate(answers)]
+        requests = []
+        for place, (question, answer) in enumerate(answers):
+            prompt = PROMPT.format(
+                question=quoted(question.text, LONGEST_QUESTION),
+                gold=quoted(question.gold, LONGEST),
+                answer=quoted(answer, LONGEST),
+            )
+            messages = [{"role": "user", "content": prompt}]
+            requests.append(Request(f"judge {place}", messages, self.decoding))
         outcomes = {request.id: outcome for request, outcome in self.backend.generate(requests)}
         return [
             verdict(outcomes[request.id], answer)
             for request, (_, answer) in zip(requests, answers, strict=True)
         ]
-
-    def _request(self, index: int, question: Question, answer: str) -> Request:
-        prompt = PROMPT.format(
-            question=quoted(question.text, LONGEST_QUESTION),
-            gold=quoted(question.gold, LONGEST),
-            answer=quoted(answer, LONGEST),
-        )
-        messages = [{"role": "user", "content": prompt}]
-        return Request(f"judge {index}", messages, self.decoding)
 
 
 def verdict(outcome: Response | Failure, answer: str) -> Grade:

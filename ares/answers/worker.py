@@ -1,130 +1,130 @@
-r"""Computer algebra in a process of its own: `python -m ares.answers.worker`.
-
-Reads one JSON request per line, writes one JSON reply per line, ends with its input. sympy can take
-any time and any memory over a harmless-looking answer (9^{9^{9^{9}}}), and neither a signal nor a
-thread stops it everywhere; a process can be killed. Memory is limited here, time by the parent
-(`ares.answers.algebra`), and by an alarm if the parent is gone.
-"""
+"""The parent's side of the algebra process: start it, ask it, kill it when it takes too long."""
 
 from __future__ import annotations
 
 import json
-import math
-import re
-import resource
-import signal
+import os
+import subprocess
 import sys
-from functools import lru_cache
-from typing import Any
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO, Self
 
-from ares.answers.compare import UnreadableAnswer, UnreadableGold, decide
-from ares.answers.refute import certainly_differ, exact
-from ares.answers.values import read, rounds_to
+import ares
+from ares.errors import UserError
 
-#: Address space of the worker.
-MEMORY_BYTES = 2 << 30
-#: Seconds per request that a worker without a parent may take.
-ALARM_S = 120
-
-_FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|ln|log|sqrt|pi|infty"
-_FUNCTION = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
-_LETTER_OR_COMMAND = re.compile(r"\\[A-Za-z]+|[A-Za-z]")
-_ROOT_CALL = re.compile(r"\\sqrt\s*\(([^()]*)\)")
+#: Seconds that the start may take (importing sympy and the LaTeX grammar takes about one).
+START_S = 120.0
+#: Replies that are kept: samples of one question often end in the same answer.
+REMEMBERED = 10_000
 
 
-def main() -> None:
-    """Answer requests until the input ends."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    replies, sys.stdout = sys.stdout, sys.stderr  # a library that prints must not break the line
-    _read("1+x")  # load the grammar before the clock of a request runs
-    print(json.dumps({"ready": True}), file=replies, flush=True)
-    for line in sys.stdin:
-        signal.alarm(ALARM_S)
-        reply = decide(**json.loads(line), algebra=algebra)
-        signal.alarm(0)
-        print(json.dumps(reply), file=replies, flush=True)
+class NoReply(Exception):
+    """The process was killed or died over a request; the message says why."""
 
 
-def algebra(gold: str, answer: str) -> bool:
-    """math-verify's verdict on two plain texts that are no lists.
+class AlgebraWorker:
+    """One process (`ares.answers.algebra`), started when first asked.
 
-    Raises:
-        UnreadableGold, UnreadableAnswer: math-verify reads one of them as no expression.
+    Safe to share between threads: requests wait for one another. A request that exceeds the time
+    limit kills the process; the next one starts another.
     """
-    from math_verify import verify  # type: ignore[import-untyped]
 
-    fold = _one_case(gold) and _one_case(answer)
-    ours = _read(gold, fold)
-    if ours is None:
-        raise UnreadableGold
-    theirs = _read(answer, fold)
-    if theirs is None:
-        raise UnreadableAnswer
-    for text, other in ((gold, theirs), (answer, ours)):
-        value = read(text)
-        if value is not None and value.place is not None:
-            number = _real(other)
-            return number is not None and rounds_to(number, value)
-    if certainly_differ(ours, theirs):
-        return False
-    return bool(verify(ours, theirs, timeout_seconds=None, allow_set_relation_comp=True))
+    def __init__(self, time_limit_s: float) -> None:
+        self.time_limit_s = time_limit_s
+        self._process: subprocess.Popen[str] | None = None
+        self._errors: IO[bytes] | None = None
+        self._known: dict[tuple[str, str, bool], tuple[str, str]] = {}
+        self._lock = threading.Lock()
 
+    def __enter__(self) -> Self:
+        return self
 
-def _one_case(text: str) -> bool:
-    """Whether no letter stands there both small and capital, as in R - r."""
-    names = set(_LETTER_OR_COMMAND.findall(text))
-    return len({name.lower() for name in names}) == len(names)
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
+    def decide(self, gold: str, answer: str, letters: bool) -> tuple[str, str]:
+        """Status and note, as `ares.answers.compare.decide` gives them.
 
-@lru_cache(maxsize=256)
-def _read(text: str, fold: bool = True) -> Any:
-    """The sympy object of a plain text, read as LaTeX; None if that can't be done.
+        Raises:
+            NoReply: it took longer than the limit, or the process died.
+            UserError: the process does not start.
+        """
+        asked = gold, answer, letters
+        with self._lock:
+            if asked not in self._known:
+                if self._process is None or self._process.poll() is not None:
+                    self._start()
+                reply = self._exchange(json.dumps(asked) + "\n", self.time_limit_s)
+                if len(self._known) >= REMEMBERED:
+                    self._known.clear()
+                status, note = json.loads(reply)
+                self._known[asked] = status, note
+            return self._known[asked]
 
-    As math-verify reads it, but for its fall-backs: it would take the last number of any text
-    ("3 apples or 5" is no 5), and hand arithmetic to Python's `eval`.
+    def close(self) -> None:
+        """End the process. The worker may be asked again."""
+        with self._lock:
+            self._kill()
 
-    Args:
-        fold: whether capital letters are small ones.
-    """
-    from latex2sympy2_extended import (  # type: ignore[import-untyped]
-        NormalizationConfig,
-        latex2sympy,
-        normalize_latex,
-    )
-    from latex2sympy2_extended.latex2sympy2 import (  # type: ignore[import-untyped]
-        ConversionConfig,
-    )
-    from math_verify.grader import should_treat_as_complex  # type: ignore[import-untyped]
-
-    text = _ROOT_CALL.sub(r"\\sqrt{\1}", _FUNCTION.sub(r"\\\1", text))
-    normal = NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none"
-    )
-    latex = normalize_latex(text, normal)
-    config = ConversionConfig(lowercase_symbols=fold)
-    real = not should_treat_as_complex(latex)
-    try:
-        found = latex2sympy(
-            latex, is_real=real, normalization_config=None, conversion_config=config
+    def _start(self) -> None:
+        self._kill()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
+        package = str(Path(ares.__file__).parents[1])
+        self._process = subprocess.Popen(
+            # -P: a file in the current folder must not stand in for a library.
+            [sys.executable, "-P", "-m", "ares.answers.algebra"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, "PYTHONPATH": package, "OMP_NUM_THREADS": "1"},
+            text=True,
         )
-    except (MemoryError, RecursionError):
-        raise
-    except Exception:  # what the library raises for a text that it can't read
-        return None
-    return exact(found)
+        try:
+            self._exchange("", START_S)
+        except NoReply as failure:
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").strip().splitlines() or [""]
+            self._kill()
+            raise UserError(
+                f"the process that compares expressions does not start ({failure}): {lines[-1]}; "
+                "is math-verify installed?"
+            ) from None
 
+    def _exchange(self, request: str, limit_s: float) -> str:
+        """Send a line, unless it is empty, and wait for one; kill the process at the limit."""
+        process, start = self._process, time.monotonic()
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        timer = threading.Timer(limit_s, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(request)
+            process.stdin.flush()
+            reply = process.stdout.readline()
+        except BrokenPipeError:
+            reply = ""
+        except BaseException:
+            # Also after an interrupt: a reply that comes late would answer the next request.
+            self._kill()
+            raise
+        finally:
+            timer.cancel()
+        if time.monotonic() - start >= limit_s:
+            process.wait()  # the timer has killed it, or is about to
+            raise NoReply(f"took longer than {limit_s:g} s")
+        if not reply.endswith("\n"):
+            raise NoReply("the algebra process died")
+        return reply
 
-def _real(expression: Any) -> float | None:
-    """The value of a real constant, to about 15 digits."""
-    from sympy import Expr  # type: ignore[import-untyped]
-
-    if not isinstance(expression, Expr) or expression.free_symbols:
-        return None
-    value = expression.doit().evalf(15)
-    number = float(value) if value.is_Float or value.is_Rational else math.nan
-    return number if math.isfinite(number) else None
-
-
-if __name__ == "__main__":
-    main()
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            try:
+                self._process.communicate()  # closes the pipes and reaps the process
+            except BrokenPipeError:  # of a request that was never read
+                self._process.wait()
+        if self._errors is not None:
+            self._errors.close()
+        self._process = self._errors = None

@@ -1,4 +1,4 @@
-"""What every backend takes and gives: a request in, a response or a failure out.
+"""Backends: what each of them takes and gives, and which there are.
 
 A backend knows nothing about benchmarks, grading or files. The cache (`ares.backends.store`) wraps
 any of them.
@@ -32,11 +32,7 @@ class Decoding:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what can't be drawn from.
-
-        Raises:
-            UserError: names the value.
-        """
+        """Refuse what can't be drawn from, with a UserError that names the value."""
         for name, value, fits, wanted in (
             ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
             ("temperature", self.temperature, self.temperature >= 0, "0 or more"),
@@ -135,3 +131,54 @@ class Backend(Protocol):
             UserError: nothing can be asked at all: no such model, no server, a refused key.
         """
         ...
+
+
+KINDS = ("server", "vllm", "transformers")
+
+
+def open_backend(
+    kind: str,
+    model: str,
+    *,
+    url: str | None = None,
+    parallel: int | None = None,
+    revision: str | None = None,
+    dtype: str | None = None,
+    tensor_parallel: int = 1,
+    max_model_len: int | None = None,
+    **of_server: Any,
+) -> Backend:
+    """A backend; what it needs is imported here, and nothing else.
+
+    Args:
+        kind: one of `KINDS`.
+        model: a folder, a name on the hub, or what a server calls it.
+        url: of a server, ends in /v1.
+        parallel: requests at a time, or prompts per batch where the model runs in this process.
+        revision: of a model on the hub; for a server only a name that tells weights apart.
+        dtype: of the weights, where the model runs in this process; None: its own.
+        tensor_parallel, max_model_len: of `ares.backends.vllm.VllmBackend`.
+        of_server: of `ares.backends.server.ServerBackend`.
+
+    Raises:
+        UserError: an unknown kind, options that do not belong together, a model that can't be
+            loaded.
+    """
+    if kind not in KINDS:
+        raise UserError(f"unknown backend '{kind}'; known: {', '.join(KINDS)}")
+    if (kind == "server") != (url is not None):
+        raise UserError("--url and --backend server belong together: give both or neither")
+    if url is not None:
+        from ares.backends.server import ServerBackend
+
+        return ServerBackend(
+            url, model, parallel=parallel or 64, revision=revision or "", **of_server
+        )
+    if kind == "vllm":
+        from ares.backends.vllm import VllmBackend
+
+        given = model, revision, tensor_parallel, max_model_len, dtype or "auto"
+        return VllmBackend(*given, parallel=parallel or 512)
+    from ares.backends.local import LocalBackend
+
+    return LocalBackend(model, batch=parallel or 16, dtype=dtype, revision=revision)

@@ -27,17 +27,7 @@ import aiohttp
 
 from ares.backends.base import Failure, Request, Response
 from ares.backends.chat_format import most_bytes, parse_reply, request_body
-from ares.backends.messages import pictures
-from ares.backends.wire import (
-    MODEL_OR_ADDRESS,
-    PASSING,
-    REFUSED_KEY,
-    proxy_for,
-    read_at_most,
-    retry_after,
-    told,
-    without_key,
-)
+from ares.backends.wire import proxy_for, read_at_most, retry_after, told, without_key
 from ares.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +35,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+#: Statuses below 500 that may pass by themselves.
+PASSING = frozenset({408, 409, 425, 429})
 #: Tries to reach a server that has never answered: someone may have mistyped its address.
 FIRST_ATTEMPTS = 3
 #: Longest wait between two attempts, and for a connection, in seconds.
@@ -59,16 +51,12 @@ class NoServer(UserError):
     """There is no server, or it answers nothing any more."""
 
 
-class _Again(Exception):
-    """An attempt failed in a way that may pass; `wait_s`: how long the server asks to wait."""
+class _Trouble(Exception):
+    """An attempt failed; wait_s: how long the server asks to wait; final: no use in another."""
 
-    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
+    def __init__(self, reason: str, wait_s: float = 0.0, final: bool = False) -> None:
         super().__init__(reason)
-        self.wait_s = wait_s
-
-
-class _Refused(Exception):
-    """The server will not answer this request, whenever it is asked."""
+        self.wait_s, self.final = wait_s, final
 
 
 class _Stopped(Exception):
@@ -91,10 +79,12 @@ class Client:
         if not self.key.isprintable():
             raise UserError(f"{settings.key_variable}: an API key is one line of plain text")
         self.address = settings.url.rstrip("/") + "/chat/completions"
+        self.most_lost = max(settings.parallel, FEWEST_LOST)
         self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, name="ares-server")
-        self.thread.daemon = True
-        self.heard = False  # the server has answered something
+        self.thread = threading.Thread(
+            target=self.loop.run_forever, name="ares-server", daemon=True
+        )
+        self.heard = False  # somebody is there
         self.answered = False  # the server has answered a request
         self.lost = 0  # requests in a row that came to nothing
         self.silent = 0  # attempts in a row that ran out of time
@@ -114,28 +104,21 @@ class Client:
     def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
-    def submit(self, request: Request) -> None:
-        """Ask for a response; `done` tells what came of it."""
-        for picture in pictures(request.messages):
-            picture.load()  # not thread-safe, and requests may share a picture
-        future = asyncio.run_coroutine_threadsafe(self._answer(request), self.loop)
-        future.add_done_callback(lambda done: self.done.put((request, done)))
-
     async def _open(self) -> None:
-        limit = self.settings.parallel
-        self.slots, self.stopped = asyncio.Semaphore(limit), asyncio.Event()
+        settings = self.settings
+        self.slots, self.stopped = asyncio.Semaphore(settings.parallel), asyncio.Event()
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         self.session = aiohttp.ClientSession(
             # (vLLM's server closes idle connections after 5 s; be the first.)
-            connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=4.0),
+            connector=aiohttp.TCPConnector(limit=settings.parallel, keepalive_timeout=4.0),
             timeout=aiohttp.ClientTimeout(
-                total=self.settings.timeout_s, sock_connect=min(CONNECT_S, self.settings.timeout_s)
+                total=settings.timeout_s, sock_connect=min(CONNECT_S, settings.timeout_s)
             ),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=proxy_for(self.settings.url),
+            proxy=proxy_for(settings.url),
         )
 
     async def _close(self) -> None:
@@ -144,24 +127,22 @@ class Client:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.session.close()
-        await self.loop.shutdown_default_executor()
 
-    async def _answer(self, request: Request) -> Response | Failure | None:
+    def submit(self, request: Request) -> None:
+        """Ask for a response; `done` tells what came of it."""
+        body = request_body(request, self.settings.model, self.settings.extra_body)
+        future = asyncio.run_coroutine_threadsafe(self._answer(request, body), self.loop)
+        future.add_done_callback(lambda done: self.done.put((request, done)))
+
+    async def _answer(self, request: Request, body: bytes) -> Response | Failure | None:
         try:
             async with self.slots:
-                self._check()
-                return await self._insist(request, await self._body(request))
+                return await self._insist(request, body)
         except _Stopped:
             return None
         except UserError:
             self.stopped.set()  # nothing new is sent from now on; what is under way may end
             raise
-
-    async def _body(self, request: Request) -> bytes:
-        options = (request, self.settings.model, self.settings.extra_body)
-        if pictures(request.messages):  # compressing takes long, and lets other threads run
-            return await asyncio.to_thread(request_body, *options)
-        return request_body(*options)
 
     async def _insist(self, request: Request, body: bytes) -> Response | Failure:
         """Attempts until one succeeds, or none is left."""
@@ -172,62 +153,21 @@ class Client:
                 await self._pause(max(wait, backoff * random.uniform(1.0, 1.25)))
             while (silence := self.resume_at - self.loop.time()) > 0:
                 await self._pause(silence)
-            self._check()
+            if self.stopped.is_set():
+                raise _Stopped
             self.settings.budget.take_request()
             try:
                 response = await self._attempt(request, body)
-            except _Refused as error:
-                return self._failed(str(error), attempt + 1, passing=False)
-            except _Again as error:
-                reason, wait = str(error), error.wait_s
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                reason, wait = f"no connection ({told(error, self.key)})", 0.0
-                self._check_reachable(reason, attempt + 1)
-            except TimeoutError:
-                reason, wait = f"no answer within {self.settings.timeout_s:g} s", 0.0
-                self._check_silence(reason)
-            except (aiohttp.ClientError, OSError) as error:
-                detail = told(error, self.key) or type(error).__name__
-                reason, wait = f"the connection broke ({detail})", 0.0
+            except _Trouble as trouble:
+                if trouble.final:
+                    return self._failed(str(trouble), attempt + 1, passing=False)
+                reason, wait = str(trouble), trouble.wait_s
             else:
                 self.answered, self.lost, self.silent = True, 0, 0
                 return response
+            if not self.heard and attempt + 1 >= FIRST_ATTEMPTS:
+                break
         return self._failed(reason, self.settings.attempts, passing=True)
-
-    def _check(self) -> None:
-        if self.stopped.is_set():
-            raise _Stopped
-
-    def _check_reachable(self, reason: str, attempts: int) -> None:
-        """Give up early on a server that has never been there."""
-        if not self.heard and attempts >= min(FIRST_ATTEMPTS, self.settings.attempts):
-            raise NoServer(
-                f"{self.settings.name}: {reason}; is the server running, and is this its address?"
-            )
-
-    def _check_silence(self, reason: str) -> None:
-        """Don't wait for every attempt of every request where none is answered in time."""
-        self.silent += 1
-        if self.silent >= 2 * max(self.settings.parallel, FEWEST_LOST):
-            raise NoServer(
-                f"{self.settings.name}: {reason}, {self.silent} times in a row; the server hangs, "
-                "or needs longer: allow it more time, or ask for fewer at a time or shorter answers"
-            )
-
-    def _failed(self, reason: str, attempts: int, passing: bool) -> Failure:
-        """A failure, or the end of the run when there have been too many in a row.
-
-        A refusal may be the request's own fault, so it counts only as long as every one is refused.
-        """
-        if passing or not self.answered:
-            self.lost += 1
-        if self.lost >= max(self.settings.parallel, FEWEST_LOST):
-            raise NoServer(
-                f"{self.settings.name}: {self.lost} requests in a row came to nothing, the last "
-                f"one with: {reason}; when the server is well again, run again: what was answered "
-                "is kept"
-            )
-        return Failure(reason, attempts)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not beyond the end of the run."""
@@ -237,48 +177,91 @@ class Client:
             return
         raise _Stopped
 
+    def _failed(self, reason: str, attempts: int, passing: bool) -> Failure:
+        """A failure, or the end of the run when there have been too many in a row.
+
+        A refusal may be the request's own fault, so it counts only as long as every one is refused.
+        """
+        if not self.heard:
+            raise self._no_server(f"{reason}; is the server running, and is this its address?")
+        if passing or not self.answered:
+            self.lost += 1
+        if self.lost >= self.most_lost:
+            raise self._no_server(
+                f"{self.lost} requests in a row came to nothing, the last one with: {reason}; when "
+                "the server is well again, run again: what was answered is kept"
+            )
+        return Failure(reason, attempts)
+
+    def _no_server(self, why: str) -> NoServer:
+        return NoServer(f"{self.settings.name}: {why}")
+
     async def _attempt(self, request: Request, body: bytes) -> Response:
-        """One request over the wire."""
-        async with self.session.post(self.address, data=body, allow_redirects=False) as reply:
+        """One request over the wire; what may pass, and what is refused, is a `_Trouble`."""
+        try:
+            raw = await self._post(body, most_bytes(request.decoding))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise _Trouble(f"no connection ({told(error, self.key)})") from None
+        except TimeoutError:
+            raise self._timed_out() from None
+        except (aiohttp.ClientError, OSError) as error:
             self.heard = True
-            if reply.status != 200:
-                await self._complain(reply)
-            limit = most_bytes(request.decoding)
-            raw = await read_at_most(reply, limit)
-        if len(raw) > limit:
-            raise _Again(f"a reply of more than {limit} bytes")
+            detail = told(error, self.key) or type(error).__name__
+            raise _Trouble(f"the connection broke ({detail})") from None
         try:
             response, tokens = parse_reply(without_key(raw, self.key))
         except ValueError as error:
             start = told(raw[:2000].decode("utf-8", "replace"), self.key)
-            raise _Again(f"{error}: {start}") from None
+            raise _Trouble(f"{error}: {start}") from None
         self.settings.budget.add_tokens(request.decoding.max_tokens if tokens is None else tokens)
         return response
 
-    async def _complain(self, reply: aiohttp.ClientResponse) -> None:
-        """Raise what a status other than 200 means."""
-        status = f"HTTP {reply.status} {told(reply.reason or '', self.key)}".strip()
-        if reply.status in REFUSED_KEY:  # without the server's words: they may repeat the key
+    async def _post(self, body: bytes, limit: int) -> bytes:
+        async with self.session.post(self.address, data=body, allow_redirects=False) as reply:
+            self.heard = True
+            if reply.status != 200:
+                words = told(
+                    (await read_at_most(reply, 2**16)).decode("utf-8", "replace"), self.key
+                )
+                raise self._complaint(reply, words)
+            raw = await read_at_most(reply, limit)
+        if len(raw) > limit:
+            raise _Trouble(f"a reply of more than {limit} bytes")
+        return raw
+
+    def _timed_out(self) -> Exception:
+        """Don't wait for every attempt of every request where none is answered in time."""
+        reason, self.heard = f"no answer within {self.settings.timeout_s:g} s", True
+        self.silent += 1
+        if self.silent < 2 * self.most_lost:
+            return _Trouble(reason)
+        return self._no_server(
+            f"{reason}, {self.silent} times in a row; the server hangs, or needs longer: allow it "
+            "more time, or ask for fewer at a time or shorter answers"
+        )
+
+    def _complaint(self, reply: aiohttp.ClientResponse, words: str) -> Exception:
+        """What a status other than 200 means."""
+        name, status = self.settings.name, reply.status
+        if status in (401, 403):  # without the server's words: they may repeat the key
             hint = "refused" if self.key else "not set"
-            raise UserError(
-                f"{self.settings.name}: HTTP {reply.status}; the API key in "
-                f"{self.settings.key_variable} is {hint}"
+            variable = self.settings.key_variable
+            return UserError(f"{name}: HTTP {status}; the API key in {variable} is {hint}")
+        reason = f"HTTP {status} {told(reply.reason or '', self.key)}".strip()
+        reason = f"{reason}: {words}" if words else reason
+        if status == 404:
+            return UserError(
+                f"{name}: {reason}; no such model there, or the address does not end where the API "
+                "begins (often /v1)"
             )
-        words = told((await read_at_most(reply, 2**16)).decode("utf-8", "replace"), self.key)
-        reason = f"{status}: {words}" if words else status
-        if reply.status in MODEL_OR_ADDRESS:
-            raise UserError(
-                f"{self.settings.name}: {reason}; no such model there, or the address does not "
-                "end where the API begins (often /v1)"
-            )
-        if reply.status not in PASSING and reply.status < 500:
-            raise _Refused(reason)
+        if status not in PASSING and status < 500:
+            return _Trouble(reason, final=True)
         wait = retry_after(reply.headers.get("Retry-After"))
         if wait > self.settings.timeout_s:
-            raise UserError(
-                f"{self.settings.name}: {reason}; it asks to be left alone for {wait:.0f} s, run "
-                "again then: what was answered is kept"
+            return UserError(
+                f"{name}: {reason}; it asks to be left alone for {wait:.0f} s, run again then: "
+                "what was answered is kept"
             )
         if wait:
             self.resume_at = max(self.resume_at, self.loop.time() + wait)
-        raise _Again(reason, wait)
+        return _Trouble(reason, wait)

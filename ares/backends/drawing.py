@@ -1,13 +1,9 @@
 """How `model.generate` draws here: every row for itself, and with its entropies.
 
-transformers samples a batch from one generator, so what a row draws hangs on its neighbours, and it
-keeps either no scores or all (T, V) of them. A logits processor sees every step's raw logits, so
-the draw and the records can both happen there; `generate` is left to take the one token that is
-not ruled out (`do_sample=False`).
-
-The draw is that of `ares.sampling.engine`: one uniform number per token from the row's own
-counter-based generator, put through the distribution function. It costs one number per token where
-noise on every logit would cost V, and the same seed draws the same on a GPU.
+transformers samples a batch from one generator, so what a row draws depends on its neighbours, and
+it keeps either no scores or all (T, V) of them. A logits processor sees every step's raw logits, so
+it can draw, as `ares.sampling.engine` does, and record; `generate` is left to take the one token
+that is not ruled out (`do_sample=False`).
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""From the messages of a request to the tensors that a model reads, one request at a time.
+"""Between messages and tensors: a request as the model reads it, a response's tokens as texts.
 
-One at a time, so that a question the processor refuses fails alone, and its length is known before
-it shares a batch with others.
+One request at a time, so that a question the processor refuses fails alone, and its length is known
+before it shares a batch with others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,8 +17,7 @@ from torch import Tensor
 
 from ares.backends.base import Failure, Request
 from ares.backends.messages import digest, pictures
-from ares.errors import UserError
-from ares.model.processor import placed, reads_pictures, tokenizer_of
+from ares.model.processor import placed, reads_pictures
 from ares.seeds import row_seed
 
 #: What rendering can raise: a template is a program that comes with the model. transformers renders
@@ -26,6 +26,10 @@ TEMPLATE_ERRORS = (
     TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
     ValueError,
 )  # fmt: skip
+#: What a decoder writes for bytes that are no character (yet).
+REPLACEMENT = "\ufffd"
+#: Bytes of the longest character, so tokens after which one is finished or never will be.
+LONGEST = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,56 +56,44 @@ class Prompt:
         return tuple(self.tensors[name].shape) == (1, self.length)
 
 
-class Encoder:
-    """The processor of a model, or the tokenizer of one that reads no pictures.
+def encode(request: Request, processor: Any, context: int) -> Prompt | Failure:
+    """The prompt of a request, or why it can't be asked.
 
-    Raises:
-        UserError: it has no chat template.
+    Args:
+        processor: of the model, or the tokenizer of one that reads no pictures.
+        context: tokens of prompt and response that the model can hold.
     """
-
-    def __init__(self, name: str, processor: Any, context: int) -> None:
-        self.name, self.processor, self.context = name, processor, context
-        self.reads_pictures = reads_pictures(processor)
-        self.tokenizer = tokenizer_of(processor)
-        if not (processor.chat_template or self.tokenizer.chat_template):
-            raise UserError(
-                f"{name}: has no chat template, so it can't be asked; give a chat model, or add "
-                "chat_template.jinja to the folder"
-            )
-
-    def prompt(self, request: Request) -> Prompt | Failure:
-        """The prompt of a request, or why it can't be asked."""
-        shown, limit = pictures(request.messages), request.decoding.max_tokens
-        if shown and not self.reads_pictures:
-            return Failure(f"{self.name} reads no pictures, and the question has some", 0)
-        try:
-            text = self.processor.apply_chat_template(
-                placed(request.messages, self.reads_pictures),
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-        except TEMPLATE_ERRORS as error:  # an order of roles, or a template that is broken
-            return _refusal(error)
-        try:
-            # The template writes the special tokens that a prompt starts with.
-            given = {"text": [text], "add_special_tokens": False, "return_tensors": "pt"}
-            tensors = dict(self.processor(**given, **({"images": shown} if shown else {})))
-        except ValueError as error:  # an aspect ratio
-            return _refusal(error)
-        length = tensors["input_ids"].shape[1]
-        if length + limit > self.context:
-            return Failure(
-                f"the prompt takes {length} tokens, the response up to {limit}, the model's "
-                f"context holds {self.context}: lower max_tokens or the size of pictures",
-                0,
-            )
-        seed = row_seed(request.seed, text, *map(digest, shown))
-        return Prompt(request, tensors, length, seed)
+    shown, limit = pictures(request.messages), request.decoding.max_tokens
+    if shown and not reads_pictures(processor):
+        return Failure("the model reads no pictures, and the question has some", 0)
+    try:
+        text = processor.apply_chat_template(
+            placed(request.messages, reads_pictures(processor)),
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+    except TEMPLATE_ERRORS as error:  # an order of roles, or a template that is broken
+        return _refusal(error)
+    try:
+        # The template writes the special tokens that a prompt starts with.
+        given = {"text": [text], "add_special_tokens": False, "return_tensors": "pt"}
+        tensors = dict(processor(**given, **({"images": shown} if shown else {})))
+    except ValueError as error:  # an aspect ratio
+        return _refusal(error)
+    length = tensors["input_ids"].shape[1]
+    if length + limit > context:
+        return Failure(
+            f"the prompt takes {length} tokens, the response up to {limit}, the model's context "
+            f"holds {context}: lower max_tokens or the size of pictures",
+            0,
+        )
+    seed = row_seed(request.seed, text, *map(digest, shown))
+    return Prompt(request, tensors, length, seed)
 
 
 def _refusal(error: Exception) -> Failure:
-    told = " ".join(str(error).split())[:300]
-    return Failure(f"the model's processor refuses the question: {told}", 0)
+    reason = " ".join(str(error).split())[:300]
+    return Failure(f"the model's processor refuses the question: {reason}", 0)
 
 
 def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, Tensor]:
@@ -117,3 +109,35 @@ def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, Tensor]:
             ]
         batch[name] = torch.cat(rows)
     return batch
+
+
+def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """The texts of the tokens `ids`, special tokens by their names; joined, they are the response.
+
+    A token by itself has no text: a byte-level token may be half a character, and a word-level one
+    does not say whether a space goes before it. Its text is what it adds to the text so far. A
+    token that leaves a character unfinished adds nothing, the one that completes it adds all of it;
+    bytes that never become a character come out as replacement characters.
+    """
+    texts: list[str] = []
+    start, done = 0, 0  # start .. done: what came before; from done on: not yet a character
+    for end in range(1, len(ids) + 1):
+        before, now = _decode(tokenizer, ids[start:done]), _decode(tokenizer, ids[start:end])
+        unfinished = now.endswith(REPLACEMENT) and end < len(ids) and end - done < LONGEST
+        texts.append("" if unfinished else now[len(before) :])
+        if not unfinished:
+            start, done = done, end
+    return texts
+
+
+@lru_cache(maxsize=200_000)
+def text_after(tokenizer: Any, before: int | None, token: int) -> str:
+    """What a token would add to the text after the token `before`; None: at the beginning."""
+    ids = [] if before is None else [before]
+    return _decode(tokenizer, [*ids, token])[len(_decode(tokenizer, ids)) :]
+
+
+def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    return tokenizer.decode(
+        list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+    )

@@ -27,11 +27,11 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from ares.backends.base import Failure, Request, Response
 from ares.backends.drawing import Draw, Record, StopTexts
-from ares.backends.encoding import Encoder, Prompt, collate
-from ares.backends.token_texts import Rivals, token_texts
+from ares.backends.encoding import Prompt, collate, encode, text_after, token_texts
 from ares.backends.weights import weights_of
 from ares.errors import UserError, is_memory
 from ares.model.load import load_policy
+from ares.model.processor import tokenizer_of
 
 #: Parameters up to which a model is small.
 _SMALL = 100_000_000
@@ -68,22 +68,25 @@ class LocalBackend:
         self.name, self.batch, self.revision = str(model), batch, revision
         self.device = _device(device)
         self.dtype = _dtype(dtype, self.device)
-        self.model, processor = load_policy(
+        self.model, self.processor = load_policy(
             model, dtype=self.dtype, device=str(self.device), revision=revision
         )
         if self.device.type == "cpu" and self.model.num_parameters() <= _SMALL:
             torch.set_num_threads(1)
         #: Tokens of prompt and response that the model can hold.
         self.context = int(self.model.config.get_text_config().max_position_embeddings)
-        self.encoder = Encoder(self.name, processor, self.context)
-        self.tokenizer = self.encoder.tokenizer
+        self.tokenizer = tokenizer_of(self.processor)
+        if not (self.processor.chat_template or self.tokenizer.chat_template):
+            raise UserError(
+                f"{model}: has no chat template, so it can't be asked; give a chat model, or add "
+                "chat_template.jinja to the folder"
+            )
         self.ends = _ends(self.model, self.tokenizer)
         self.pad = self.tokenizer.pad_token_id
         if self.pad is None:
             self.pad = self.ends[0]
         settings = self.model.config.to_dict()
         self.barred = [settings[name] for name in _PICTURES if settings.get(name) is not None]
-        self.rivals = Rivals(self.tokenizer, anchor=self.ends[0])
         # Whatever is left unset in a call would come from the config that the model ships with.
         self.model.generation_config = GenerationConfig(
             eos_token_id=self.ends, pad_token_id=self.pad, do_sample=False
@@ -106,13 +109,17 @@ class LocalBackend:
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }
 
+    def prompt(self, request: Request) -> Prompt | Failure:
+        """A request as the model reads it, or why it can't be asked."""
+        return encode(request, self.processor, self.context)
+
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
         """Answer requests a batch at a time; see `ares.backends.base.Backend`."""
         waiting = iter(requests)
         while chunk := list(islice(waiting, _AHEAD * self.batch)):
             groups: dict[Any, list[Prompt]] = defaultdict(list)
             for request in chunk:
-                encoded = self.encoder.prompt(request)
+                encoded = self.prompt(request)
                 if isinstance(encoded, Failure):
                     yield request, encoded
                 else:
@@ -125,28 +132,25 @@ class LocalBackend:
     def _answers(self, prompts: list[Prompt]) -> Iterator[tuple[Request, Response | Failure]]:
         """Answer a batch; where memory is short, in halves."""
         try:
-            answers: list[Response | Failure] = self._batch(prompts)
+            answers = self._batch(prompts)
         except RuntimeError as error:
             if not is_memory(error):
                 raise
             answers = []
-        if answers:
-            yield from zip([prompt.request for prompt in prompts], answers, strict=True)
-            return
-        torch.cuda.empty_cache()  # does nothing without a GPU
-        if len(prompts) == 1:
-            yield (
-                prompts[0].request,
+        if not answers:
+            torch.cuda.empty_cache()  # does nothing without a GPU
+            if half := len(prompts) // 2:
+                yield from self._answers(prompts[:half])
+                yield from self._answers(prompts[half:])
+                return
+            answers = [
                 Failure(
                     f"out of memory with a prompt of {prompts[0].length} tokens alone: lower "
                     "max_tokens or the size of pictures, or take a larger device",
                     1,
-                ),
-            )
-            return
-        half = len(prompts) // 2
-        yield from self._answers(prompts[:half])
-        yield from self._answers(prompts[half:])
+                )
+            ]
+        yield from zip([prompt.request for prompt in prompts], answers, strict=True)
 
     @torch.inference_mode()
     def _batch(self, prompts: list[Prompt]) -> list[Response | Failure]:
@@ -201,20 +205,20 @@ class LocalBackend:
         texts = token_texts(self.tokenizer, ids)
         columns = (record.logprob_BT, record.top_id_BTK, record.top_logprob_BTK)
         logprob_T, top_id_TK, top_logprob_TK = (c[row, : len(ids)].tolist() for c in columns)
-        return [
-            {
-                "token": texts[at],
-                "logprob": logprob_T[at],
-                "top_logprobs": [
-                    {
-                        "token": texts[at] if rival == token else self.rivals.text(rival, at),
-                        "logprob": logprob,
-                    }
-                    for rival, logprob in zip(top_id_TK[at], top_logprob_TK[at], strict=True)
-                ],
-            }
-            for at, token in enumerate(ids)
-        ]
+        records = []
+        for at, (token, rivals) in enumerate(zip(ids, top_id_TK, strict=True)):
+            # A rival reads as it would after any text: an end token stands for that.
+            before = self.ends[0] if at else None
+            named = [
+                texts[at] if rival == token else text_after(self.tokenizer, before, rival)
+                for rival in rivals
+            ]
+            top = [
+                {"token": text, "logprob": logprob}
+                for text, logprob in zip(named, top_logprob_TK[at], strict=True)
+            ]
+            records.append({"token": texts[at], "logprob": logprob_T[at], "top_logprobs": top})
+        return records
 
 
 def _device(name: str | None) -> torch.device:

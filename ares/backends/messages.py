@@ -55,11 +55,6 @@ def as_texts(messages: Messages, picture: str = "", between: str = "\n") -> list
     ]
 
 
-def characters(messages: Messages) -> int:
-    """Characters of all texts."""
-    return sum(len(part["text"]) for part in parts(messages) if part["type"] == "text")
-
-
 def plain(picture: Image.Image) -> Image.Image:
     """The picture as grey levels, RGB or RGBA: what is sent, and what it is known by.
 

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from functools import cached_property
 from itertools import compress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from ares.backends.base import Backend, Failure, Request, Response
 from ares.backends.messages import digest
@@ -45,7 +45,7 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
-        with self._told():
+        with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(
                 self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
@@ -60,14 +60,10 @@ class Store:
         """Make the table in a new file; refuse a file of anything else before it is touched."""
         run = self._database.execute
         run("BEGIN IMMEDIATE")  # of several processes one makes the table
-        ((mark,), (version,), (tables,)) = (
-            run(question).fetchone()
-            for question in (
-                "PRAGMA application_id",
-                "PRAGMA user_version",
-                "SELECT count(*) FROM sqlite_master",
-            )
+        (mark,), (version,) = (
+            run(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
         )
+        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
         if mark == tables == 0:
             run("CREATE TABLE responses (key BLOB PRIMARY KEY, response BLOB NOT NULL)")
             run(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -84,14 +80,15 @@ class Store:
         # A killed process loses nothing; a machine that loses power may lose the last answers.
         run("PRAGMA synchronous = NORMAL")
 
+    def _run(self, statement: str, *values: bytes) -> sqlite3.Cursor:
+        with self._explained(), self._lock:
+            return self._database.execute(statement, values)
+
     def __len__(self) -> int:
-        with self._told(), self._lock:
-            return self._database.execute("SELECT count(*) FROM responses").fetchone()[0]
+        return self._run("SELECT count(*) FROM responses").fetchone()[0]
 
     def __contains__(self, key: bytes) -> bool:
-        with self._told(), self._lock:
-            found = self._database.execute("SELECT 1 FROM responses WHERE key = ?", (key,))
-            return found.fetchone() is not None
+        return self._run("SELECT 1 FROM responses WHERE key = ?", key).fetchone() is not None
 
     def get(self, key: bytes) -> Response | None:
         """The response kept under a key, None if there is none.
@@ -99,10 +96,7 @@ class Store:
         Raises:
             UserError: it is there and can't be read.
         """
-        with self._told(), self._lock:
-            row = self._database.execute(
-                "SELECT response FROM responses WHERE key = ?", (key,)
-            ).fetchone()
+        row = self._run("SELECT response FROM responses WHERE key = ?", key).fetchone()
         if row is None:
             return None
         try:
@@ -114,17 +108,14 @@ class Store:
         """Keep a response; what is kept under the key, which is an earlier one if there is one."""
         # Not `asdict`: it copies every token record.
         blob = zlib.compress(json.dumps(vars(response)).encode(), level=1)
-        with self._told(), self._lock:
-            done = self._database.execute(
-                "INSERT OR IGNORE INTO responses VALUES (?, ?)", (key, blob)
-            )
+        done = self._run("INSERT OR IGNORE INTO responses VALUES (?, ?)", key, blob)
         kept = response if done.rowcount else self.get(key)
         assert kept is not None
         return kept
 
     def close(self) -> None:
         """Write the log back into the file and close it."""
-        with self._told(), self._lock:
+        with self._explained(), self._lock:
             self._database.close()
 
     def __enter__(self) -> Self:
@@ -134,7 +125,7 @@ class Store:
         self.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         """What SQLite says, as a message for the user."""
         try:
             yield
@@ -152,19 +143,15 @@ class Store:
         )
 
 
-class Kept:
+class CachedBackend:
     """A backend with a memory: asks only for what the store lacks."""
 
     def __init__(self, backend: Backend, store: Store) -> None:
         self.backend, self.store = backend, store
 
-    def identity(self) -> dict[str, Any]:
-        """Of the backend behind it."""
-        return self.backend.identity()
-
     @cached_property
     def _identity(self) -> str:
-        return json.dumps(self.identity(), sort_keys=True)
+        return json.dumps(self.backend.identity(), sort_keys=True)
 
     def key(self, request: Request) -> bytes:
         """SHA-256 of everything that decides about the response."""
@@ -178,16 +165,9 @@ class Kept:
         text = json.dumps(asked, sort_keys=True, default=digest)
         return hashlib.sha256(text.encode()).digest()
 
-    def stored(self, request: Request) -> Response:
-        """The response that is kept.
-
-        Raises:
-            UserError: it was never asked, or failed.
-        """
-        response = self.store.get(self.key(request))
-        if response is None:
-            raise UserError(f"{self.store.path}: no answer to {request.id}; ask for it first")
-        return response
+    def stored(self, request: Request) -> Response | None:
+        """The response that is kept; None if the request was never asked, or failed."""
+        return self.store.get(self.key(request))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Response | Failure]]:
         """First what is kept, then the rest as it is answered; each is stored, then yielded.
@@ -202,7 +182,7 @@ class Kept:
             return
         open_places = bytearray()  # 1 for each request that is not kept
         for request in requests:
-            response = self.store.get(self.key(request))
+            response = self.stored(request)
             open_places.append(response is None)
             if response is not None:
                 yield request, response

@@ -20,12 +20,12 @@ def local_folder(model: str) -> Path | None:
     """The folder of a model, found from the current directory or the repository; None on the hub.
 
     Raises:
-        UserError: it looks like a path, and there is no such folder.
+        UserError: there is no such folder, and the name is not of the form that the hub has.
     """
     for folder in (Path(model), paths.ROOT / model):
         if folder.is_dir():
             return folder.absolute()
-    if Path(model).is_absolute() or model.startswith(".") or model.count("/") > 1:
+    if model.startswith((".", "/")) or model.count("/") != 1:
         raise UserError(f"{model}: no such model folder")
     return None
 

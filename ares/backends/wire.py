@@ -14,11 +14,6 @@ import aiohttp
 
 from ares.errors import UserError
 
-#: Statuses that may pass by themselves, besides 500 and above.
-PASSING = frozenset({408, 409, 425, 429})
-REFUSED_KEY = frozenset({401, 403})
-MODEL_OR_ADDRESS = frozenset({404})
-
 #: What common API keys look like, as a server might repeat them.
 _KEYS = re.compile(r"\b(?:sk|hf|gsk|xai|nvapi)[-_][\w*.-]+|(?<=Bearer )\S+|(?<=://)[^\s/@]+(?=@)")
 #: Characters of a key from which on it is looked for in answers; "-" and "EMPTY" are no secrets.

@@ -36,79 +36,71 @@ if TYPE_CHECKING:
 SERVER, JUDGE, OUTPUT = "Server, with --backend server", "Judge", "Output"
 
 
+#: Of the command's own options, those whose help takes more than a line.
+_Limit = Annotated[
+    int | None, option("questions of each, spread over it, variants together", "N", min=1)
+]
+_Runner = Annotated[Literal["vllm", "server", "transformers"], option("what runs it", None, PLACE)]
+_Parallel = Annotated[int | None, option("requests or prompts at a time", "N", PLACE, min=1)]
+_Length = Annotated[int | None, option("of prompt and response (vllm)", "TOKENS", PLACE, min=1)]
+_Wait = Annotated[float, option("before the first retry; then doubled", "S", SERVER, min=0)]
+_Fields = Annotated[
+    Any, option("further fields of every request", "JSON", SERVER, parser=json.loads)
+]
+_PerQuestion = Annotated[
+    int | None,
+    option("responses per question, instead of the benchmark's own", "N", RESPONSES, min=1),
+]
+_Rivals = Annotated[int, option("per token, for `ares analyze`", "K", RESPONSES, min=0)]
+_JudgeKey = Annotated[str, option("as --key-variable", "NAME", JUDGE)]
+_StoreFile = Annotated[
+    Path | None,
+    option("answers, not asked for again; default: in results/benchmarks/", "FILE", OUTPUT),
+]
+_Traces = Annotated[Path | None, option("JSON Lines for `ares analyze`", "FILE", OUTPUT)]
+_Counting = Annotated[bool, flag("--dry-run", "count requests and tokens, ask nothing", OUTPUT)]
+
+
 def benchmark(
     names: Annotated[list[str] | None, Argument(metavar="BENCHMARK", help="see --list")] = None,
     show: Annotated[bool, flag("--list", "print the benchmarks there are")] = False,
-    registry: Annotated[
-        list[Path] | None, option("benchmarks of your own; may be repeated", "FILE")
-    ] = None,
-    limit: Annotated[
-        int | None, option("questions of each, spread over it, variants together", "N", min=1)
-    ] = None,
+    registry: Annotated[list[Path] | None, option("your own; may be repeated", "FILE")] = None,
+    limit: _Limit = None,
     model: Annotated[str, option("folder, name on the hub or on the server", None, PLACE)] = "",
     name: Annotated[str, option("of the model in the tables", None, PLACE)] = "",
-    backend: Annotated[
-        Literal["vllm", "server", "transformers"], option("what runs it", None, PLACE)
-    ] = "vllm",
-    parallel: Annotated[
-        int | None, option("requests or prompts at a time", "N", PLACE, min=1)
-    ] = None,
+    backend: _Runner = "vllm",
+    parallel: _Parallel = None,
     revision: Revision = None,
     tensor_parallel: Annotated[int, option("that share it (vllm)", "GPUS", PLACE, min=1)] = 1,
-    max_model_len: Annotated[
-        int | None, option("of prompt and response (vllm)", "TOKENS", PLACE, min=1)
-    ] = None,
+    max_model_len: _Length = None,
     dtype: Weights = None,
     url: Url = None,
     key_variable: KeyVariable = "OPENAI_API_KEY",
     attempts: Annotated[int, option("per request", "N", SERVER, min=1)] = 6,
-    wait: Annotated[
-        float, option("before the first retry; then doubled", "S", SERVER, min=0)
-    ] = 2.0,
+    wait: _Wait = 2.0,
     timeout: Annotated[float, option("of an attempt", "S", SERVER, min=0)] = 600.0,
-    extra_body: Annotated[
-        Any, option("further fields of every request", "JSON", SERVER, parser=json.loads)
-    ] = "{}",
-    samples: Annotated[
-        int | None,
-        option("responses per question, instead of the benchmark's own", "N", RESPONSES, min=1),
-    ] = None,
+    extra_body: _Fields = "{}",
+    samples: _PerQuestion = None,
     temperature: Temperature = 1.0,
     top_p: TopP = 1.0,
     top_k: TopK = 0,
     max_tokens: Annotated[int, option("of a response", "N", RESPONSES, min=1)] = 16384,
-    top_logprobs: Annotated[
-        int, option("per token, for `ares analyze`", "K", RESPONSES, min=0)
-    ] = 0,
+    top_logprobs: _Rivals = 0,
     seed: Annotated[int, option("of the run", "N", RESPONSES)] = 1,
     judge: Annotated[str, option("that grades what rules can't settle", "MODEL", JUDGE)] = "",
     judge_url: Annotated[str, option("of its server, ends in /v1", "URL", JUDGE)] = "",
-    judge_key_variable: Annotated[
-        str, option("as --key-variable", "NAME", JUDGE)
-    ] = "OPENAI_API_KEY",
-    store: Annotated[
-        Path | None,
-        option(
-            "answers are kept here and not asked for again; default: in results/benchmarks/",
-            "FILE",
-            OUTPUT,
-        ),
-    ] = None,
+    judge_key_variable: _JudgeKey = "OPENAI_API_KEY",
+    store: _StoreFile = None,
     scores_out: Annotated[Path | None, option("one row per metric", "TABLE", OUTPUT)] = None,
     responses_out: Annotated[Path | None, option("one row per response", "TABLE", OUTPUT)] = None,
-    traces_out: Annotated[
-        Path | None, option("JSON Lines for `ares analyze`", "FILE", OUTPUT)
-    ] = None,
+    traces_out: _Traces = None,
     max_failures: Annotated[int, option("more of them are an error", "N", OUTPUT, min=0)] = 0,
-    dry_run: Annotated[
-        bool, flag("--dry-run", "count requests and tokens, ask nothing", OUTPUT)
-    ] = False,
+    dry_run: _Counting = False,
     tokenizer: Annotated[str, option("counts tokens of a dry run", "MODEL", OUTPUT)] = "",
 ) -> None:
     """Test any model on benchmarks: ask, grade, write scores with intervals."""
-    from ares.backends.base import Decoding
-    from ares.backends.choose import open_backend
-    from ares.backends.store import Kept, Store
+    from ares.backends.base import Decoding, open_backend
+    from ares.backends.store import CachedBackend, Store
     from ares.evaluation.registry import REGISTRY, load_registry
     from ares.io import write_table
 
@@ -120,13 +112,8 @@ def benchmark(
     benchmarks = chosen(names or [], known, model)
     from ares.evaluation.evaluate import Plan
 
-    plan = Plan(
-        benchmarks,
-        limit,
-        samples,
-        Decoding(max_tokens, temperature, top_p, top_k, top_logprobs),
-        seed,
-    )
+    decoding = Decoding(max_tokens, temperature, top_p, top_k, top_logprobs)
+    plan = Plan(benchmarks, limit, samples, decoding, seed)
     shown = name or model
     file = Path("results/benchmarks") / f"{shown.strip('/').replace('/', '--')}.sqlite"
     with Store(store or file) as answers:
@@ -145,12 +132,12 @@ def benchmark(
             timeout_s=timeout,
             extra_body=extra_body,
         )
-        asked = Kept(opened, answers)
+        asked = CachedBackend(opened, answers)
         if dry_run:
-            print(plan.told(asked, tokenizer))
+            print(plan.cost(asked, tokenizer))
             return
         judging = judge_of(judge, judge_url, judge_key_variable, answers)
-        responses, scores = plan.carried_out(asked, judging, traces_out)
+        responses, scores = plan.carry_out(asked, judging, traces_out)
     for frame, path in ((responses, responses_out), (scores, scores_out)):
         frame.insert(0, "model", shown)
         if path:
@@ -193,11 +180,7 @@ def countdown(
 
 
 def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Benchmark]:
-    """The benchmarks that the command line names.
-
-    Raises:
-        UserError: none, an unknown one, no model.
-    """
+    """The benchmarks that the command line names; a UserError where it can't be told."""
     from ares.errors import UserError
     from ares.settings import suggestion
 
@@ -212,29 +195,22 @@ def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Be
 
 
 def judge_of(model: str, url: str, key_variable: str, store: Store) -> ModelJudge | None:
-    """The judge that the command line names; its verdicts are kept with the answers.
-
-    Raises:
-        UserError: half of a judge.
-    """
+    """The judge that the command line names; its verdicts are kept with the answers."""
     from ares.answers.judge import ModelJudge
     from ares.backends.server import ServerBackend
-    from ares.backends.store import Kept
+    from ares.backends.store import CachedBackend
     from ares.errors import UserError
 
     if bool(model) != bool(url):
         raise UserError("--judge and --judge-url belong together: give both or neither")
     if not model:
         return None
-    return ModelJudge(Kept(ServerBackend(url, model, key_variable=key_variable), store))
+    server = ServerBackend(url, model, key_variable=key_variable)
+    return ModelJudge(CachedBackend(server, store))
 
 
 def report_failures(responses: pd.DataFrame, allowed: int) -> None:
-    """Print what has no response, and what could not be graded.
-
-    Raises:
-        UserError: more of the former than allowed.
-    """
+    """Print what has no response, which is an error beyond `allowed`, and what was not graded."""
     from ares.errors import UserError
 
     for status, reason in (("ungradable", "note"), ("failed", "failure")):

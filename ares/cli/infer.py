@@ -34,55 +34,53 @@ _RIVALS = 20
 _LIMIT = 8192
 
 
+#: Of the command's own options, those whose help takes more than a line.
+_Pictures = Annotated[
+    list[Path] | None, option("may be repeated; <image> in the question marks its place", "FILE")
+]
+_Length = Annotated[
+    int | None,
+    option(f"of a response; default: {_LIMIT}, or half of a short context", "N", RESPONSES, min=1),
+]
+_Stop = Annotated[list[str] | None, option("ends a response; may be repeated", "TEXT", RESPONSES)]
+_Seed = Annotated[int, option("of the first response; then S + 1, ...", "S", RESPONSES, min=0)]
+_Pixels = Annotated[int | None, option("shrink larger pictures to this many pixels", "N", min=784)]
+_Entropy = Annotated[
+    bool,
+    flag(
+        "--entropy",
+        "every token with its entropy: a colour on a terminal, else a number in a table",
+        SHOWN,
+    ),
+]
+_Window = Annotated[int, option("with --entropy: mean of W tokens (eq. 4)", "W", SHOWN, min=1)]
+_Color = Annotated[Literal["auto", "always", "never"], option("NO_COLOR is heeded", None, SHOWN)]
+_Json = Annotated[bool, flag("--json", "one line per response, for `ares analyze`", SHOWN)]
+_Device = Annotated[
+    str | None, option("cpu, cuda, cuda:1; default: a GPU if there is one", None, PLACE)
+]
+
+
 def infer(
     model: Annotated[str, option("folder, name on the hub, or what the server calls it")],
     question: Annotated[str, option("'-' reads it from standard input", "TEXT")],
-    image: Annotated[
-        list[Path] | None,
-        option("may be repeated; <image> in the question marks its place", "FILE"),
-    ] = None,
+    image: _Pictures = None,
     prompt: Annotated[str | None, option("system prompt", "TEXT|FILE")] = None,
     samples: Samples = 1,
     temperature: Temperature = 1.0,
     top_p: TopP = 1.0,
     top_k: TopK = 0,
-    max_tokens: Annotated[
-        int | None,
-        option(
-            f"of a response; default: {_LIMIT}, or half of a short context", "N", RESPONSES, min=1
-        ),
-    ] = None,
-    stop: Annotated[
-        list[str] | None, option("ends a response; may be repeated", "TEXT", RESPONSES)
-    ] = None,
-    seed: Annotated[
-        int, option("of the first response; then S + 1, ...", "S", RESPONSES, min=0)
-    ] = 0,
-    max_pixels: Annotated[
-        int | None, option("shrink larger pictures to this many pixels", "N", min=784)
-    ] = None,
-    entropy: Annotated[
-        bool,
-        flag(
-            "--entropy",
-            "every token with its entropy: a colour on a terminal, else a number in a table",
-            SHOWN,
-        ),
-    ] = False,
-    window: Annotated[
-        int, option("with --entropy: mean of W tokens (eq. 4)", "W", SHOWN, min=1)
-    ] = 1,
-    color: Annotated[
-        Literal["auto", "always", "never"], option("NO_COLOR is heeded", None, SHOWN)
-    ] = "auto",
-    json: Annotated[
-        bool, flag("--json", "one line per response, for `ares analyze`", SHOWN)
-    ] = False,
+    max_tokens: _Length = None,
+    stop: _Stop = None,
+    seed: _Seed = 0,
+    max_pixels: _Pixels = None,
+    entropy: _Entropy = False,
+    window: _Window = 1,
+    color: _Color = "auto",
+    json: _Json = False,
     url: Url = None,
     key_variable: KeyVariable = "OPENAI_API_KEY",
-    device: Annotated[
-        str | None, option("cpu, cuda, cuda:1; default: a GPU if there is one", None, PLACE)
-    ] = None,
+    device: _Device = None,
     dtype: Weights = None,
     revision: Revision = None,
     batch: Annotated[int, option("responses at a time", "N", PLACE, min=1)] = 8,
@@ -100,11 +98,11 @@ def infer(
         )
     question = (sys.stdin.read() if question == "-" else question).strip()
     messages = _messages(question, [_picture(file, max_pixels) for file in image or ()], prompt)
-    context = 2 * _LIMIT
     if url:
         from ares.backends.server import ServerBackend
 
         backend: Any = ServerBackend(url, model, key_variable=key_variable, parallel=batch)
+        limit = _LIMIT
     else:
         from transformers.utils import logging
 
@@ -112,16 +110,11 @@ def infer(
 
         logging.disable_progress_bar()  # of the weights; it would mix with the answer
         backend = LocalBackend(model, batch=batch, device=device, dtype=dtype, revision=revision)
-        context = backend.context
-    decoding = Decoding(
-        max_tokens=max_tokens or min(_LIMIT, context // 2),
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        # A model in this process gives exact entropies; of a server's an estimate is made.
-        top_logprobs=_RIVALS if json or (entropy and url) else int(entropy),
-        stop=tuple(stop or ()),
-    )
+        limit = min(_LIMIT, backend.context // 2)
+    # A model in this process gives exact entropies; of a server's an estimate is made.
+    rivals = _RIVALS if json or (entropy and url) else int(entropy)
+    drawn = temperature, top_p, top_k, rivals, tuple(stop or ())
+    decoding = Decoding(max_tokens or limit, *drawn)
     name = _name(messages)
     asked = [Request(name, messages, decoding, seed + sample) for sample in range(samples)]
     coloured = colours_wanted(color, sys.stdout)
@@ -221,13 +214,13 @@ def _line(request: Request, sample: int, answer: Response, question: str, model:
 
 
 def _head(answer: Response, sample: int, samples: int, seed: int) -> str:
-    """What stands above a response."""
-    told = [f"{sample + 1} of {samples}", answer.finish]
+    """The line above a response."""
+    shown = [f"{sample + 1} of {samples}", answer.finish]
     if answer.tokens is not None:
-        told.append(f"{answer.tokens} tokens")
+        shown.append(f"{answer.tokens} tokens")
     if answer.entropy:
-        told.append(f"mean entropy {sum(answer.entropy) / len(answer.entropy):.2f} nats")
-    return f"[{', '.join(told)}, seed {seed}]"
+        shown.append(f"mean entropy {sum(answer.entropy) / len(answer.entropy):.2f} nats")
+    return f"[{', '.join(shown)}, seed {seed}]"
 
 
 def _tokens(answer: Response, window: int, in_colour: bool) -> str:
@@ -246,12 +239,10 @@ def _tokens(answer: Response, window: int, in_colour: bool) -> str:
         raise UserError(f"--entropy: {error}; or run the model in this process") from None
     entropy_1T = torch.from_numpy(trace.entropy)[None]
     windows = window_entropy(entropy_1T, torch.ones_like(entropy_1T), window)[0].tolist()
-    told = ""
-    if trace.top_k is not None:
-        told = (
-            f"[entropies at temperature 1, estimated from the {trace.top_k} most probable tokens]\n"
-        )
+    head = ""
+    if (k := trace.top_k) is not None:
+        head = f"[entropies at temperature 1, estimated from the {k} most probable tokens]\n"
     if in_colour:
-        return told + coloured(trace.tokens, windows)
+        return head + coloured(trace.tokens, windows)
     columns = {"entropy": trace.entropy.tolist()} | ({"window": windows} if window > 1 else {})
-    return told + "\n".join(table(trace.tokens, columns))
+    return head + "\n".join(table(trace.tokens, columns))

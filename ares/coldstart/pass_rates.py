@@ -11,9 +11,8 @@ import pandas as pd
 
 from ares.answers.base import UNGRADABLE
 from ares.answers.grader import Grader
-from ares.backends.base import Decoding
-from ares.backends.choose import open_backend
-from ares.backends.store import Kept, Store
+from ares.backends.base import Decoding, open_backend
+from ares.backends.store import CachedBackend, Store
 from ares.config import Scale
 from ares.data.items import Problems
 from ares.evaluation.evaluate import COLUMNS, row
@@ -45,7 +44,7 @@ def measure(
     else:
         decoding = Decoding(part.max_new_tokens, *drawn)
         with Grader() as grader, Store(store) as kept:
-            backend = Kept(open_backend(**backend_options(scale)), kept)
+            backend = CachedBackend(open_backend(**backend_options(scale)), kept)
             answers = answered(
                 problems.items, backend, grader, decoding, part.samples, scale.seed, progress
             )

@@ -20,9 +20,8 @@ import numpy as np
 
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Response
-from ares.backends.budget import Budget
-from ares.backends.server import ServerBackend
-from ares.backends.store import Kept, Store
+from ares.backends.server import Budget, ServerBackend
+from ares.backends.store import CachedBackend, Store
 from ares.config import Scale, Teachers
 from ares.data.items import Item, Problems
 from ares.data.world import problem_of
@@ -202,7 +201,13 @@ def ask(
             decoding = Decoding(longest_trace(scale), temperature, part.top_p)
             backend = replace(teacher, extra_body=manner.extra_body)
             answers = answered(
-                items, Kept(backend, kept), grader, decoding, part.traces, scale.seed, "traces"
+                items,
+                CachedBackend(backend, kept),
+                grader,
+                decoding,
+                part.traces,
+                scale.seed,
+                "traces",
             )
             habit = teacher.model if len(every) == 1 else f"{teacher.model}, {manner.name}"
             yield from teacher_traces(answers, habit, places)

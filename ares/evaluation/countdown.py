@@ -7,14 +7,14 @@ that the way from a data file to a score can be walked with a real model and not
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from ares.data.countdown import Problem, draw_problems
+from ares.data.countdown import draw_problems
 from ares.data.world import gold_of
 from ares.data.world_prompts import messages, picture, system_prompt
 from ares.data.world_settings import World
@@ -50,42 +50,31 @@ def write_countdown(
     ]
     entries = {}
     for presentation in presentations:
-        rows = [_row(level, problem, presentation, world) for level, problem in drawn]
-        name = NAMES[presentation]
-        if presentation == "image":
-            for row, (_, problem) in zip(rows, drawn, strict=True):
+        name, shown = NAMES[presentation], presentation == "image"
+        lines = []
+        for level, problem in drawn:
+            parts = messages(problem, presentation, world.values)[-1]["content"]
+            (question,) = (part["text"] for part in parts if part["type"] == "text")
+            row = {"id": problem.id, "question": question}
+            row |= {"problem": gold_of(problem, world.values), "level": level}
+            if shown:
                 row["picture"] = f"pictures/{problem.id}.png"
                 with atomic_path(folder / row["picture"]) as temporary:
                     picture(problem, seed).save(temporary)
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        write_text(folder / f"{name}.jsonl", lines)
-        entries[name] = _entry(name, presentation, len(rows), world)
+            lines.append(json.dumps(row) + "\n")
+        write_text(folder / f"{name}.jsonl", "".join(lines))
+        columns: dict[str, Any] = {"id": "id", "question": "question", "answer": "problem"}
+        if shown:
+            columns["images"] = "picture"
+        entries[name] = {
+            "path": f"{name}.jsonl",
+            "columns": {**columns, "tags": {"level": "level"}},
+            "answer": "countdown",
+            "prompt": "{question}",
+            "system": system_prompt(world.values),
+            "size": len(lines),
+            "note": "Countdown problems of the small world.",
+        }
     registry = folder / "benchmarks.yaml"
     write_text(registry, yaml.safe_dump({"benchmarks": entries}, sort_keys=False, width=100))
     return registry
-
-
-def _row(level: str, problem: Problem, presentation: str, world: World) -> dict[str, Any]:
-    parts = messages(problem, presentation, world.values)[-1]["content"]
-    (question,) = (part["text"] for part in parts if part["type"] == "text")
-    return {
-        "id": problem.id,
-        "question": question,
-        "problem": gold_of(problem, world.values),
-        "level": level,
-    }
-
-
-def _entry(name: str, presentation: str, size: int, world: World) -> Mapping[str, Any]:
-    columns: dict[str, Any] = {"id": "id", "question": "question", "answer": "problem"}
-    if presentation == "image":
-        columns["images"] = "picture"
-    return {
-        "path": f"{name}.jsonl",
-        "columns": {**columns, "tags": {"level": "level"}},
-        "answer": "countdown",
-        "prompt": "{question}",
-        "system": system_prompt(world.values),
-        "size": size,
-        "note": "Countdown problems of the small world.",
-    }

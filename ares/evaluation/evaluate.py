@@ -23,9 +23,9 @@ import torch
 from ares.answers.grader import Grader
 from ares.answers.judge import ModelJudge
 from ares.backends.base import Decoding, Failure
-from ares.backends.messages import Messages, as_texts, characters, pictures
-from ares.backends.store import Kept
-from ares.backends.weights import local_folder
+from ares.backends.messages import as_texts, parts
+from ares.backends.store import CachedBackend
+from ares.data.items import Item
 from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.evaluation.metrics import scores
@@ -54,32 +54,35 @@ class Plan:
     decoding: Decoding
     seed: int
 
-    def told(self, backend: Kept, tokenizer: str) -> str:
-        """How many requests and tokens an evaluation would take; asks nothing."""
-        counting = _load_tokenizer(tokenizer) if tokenizer else None
-        rows = []
+    def cost(self, backend: CachedBackend, tokenizer: str) -> str:
+        """How many requests and tokens an evaluation would take, in words; asks nothing.
+
+        Args:
+            tokenizer: model whose tokenizer counts the text of prompts; "" for an estimate.
+        """
+        processor, rows = _chat_processor(tokenizer) if tokenizer else None, []
         for benchmark in self.benchmarks:
             samples = self.samples or benchmark.samples
             found = items(benchmark, self.limit)
             requests = requests_of(found, samples, self.decoding, self.seed)
             missing = [backend.key(request) not in backend.store for request in requests]
             prompt = sum(
-                _prompt_tokens(asked.messages, counting) for asked in compress(requests, missing)
+                _prompt_tokens(request.item, processor) for request in compress(requests, missing)
             )
             rows.append((benchmark.name, len(found), samples, sum(missing), prompt))
         columns = ["benchmark", "questions", "samples", "requests", "prompt tokens"]
         table = pd.DataFrame(rows, columns=columns)
         table["response tokens, at most"] = table["requests"] * self.decoding.max_tokens
         kept = int((table["questions"] * table["samples"] - table["requests"]).sum())
-        how = "counted" if tokenizer else "estimated at 4 characters a token"
+        how = "counted" if tokenizer else f"estimated at {CHARACTERS} characters a token"
         return (
             f"{table.to_string(index=False)}\n{table['requests'].sum()} requests to ask, {kept} "
             f"answers are in {backend.store.path}; prompt tokens of text are {how}, of pictures "
             "estimated at one per 28 x 28 pixels"
         )
 
-    def carried_out(
-        self, backend: Kept, judge: ModelJudge | None, traces_out: Path | None
+    def carry_out(
+        self, backend: CachedBackend, judge: ModelJudge | None, traces_out: Path | None
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Ask and grade; the table of responses and that of scores.
 
@@ -96,13 +99,14 @@ class Plan:
             for benchmark in self.benchmarks:
                 found = items(benchmark, self.limit)
                 how = self.decoding, self.samples or benchmark.samples, self.seed
-                rows: list[dict[str, Any]] = []
-                for of_item in _by_item(
-                    answered(found, backend, grader, *how, progress=benchmark.name)
-                ):
-                    for trace in _traces(of_item, benchmark.level):
+                answers = answered(found, backend, grader, *how, progress=benchmark.name)
+                rows = []
+                # The samples of a question follow one another.
+                for _, group in groupby(answers, key=lambda done: done.item.id):
+                    samples = list(group)
+                    rows += map(row, samples)
+                    for trace in _traces(samples, benchmark.level):
                         file.write(json.dumps(trace, ensure_ascii=False) + "\n")
-                    rows += map(row, of_item)
                 tables.append(pd.DataFrame(rows))
                 source = " ".join(found.origins)
                 scored.append(scores(tables[-1], benchmark).assign(source=source))
@@ -129,70 +133,54 @@ def row(done: Answered) -> dict[str, Any]:
     return {**dict(zip(COLUMNS, (*names, *values), strict=True)), **item.tags}
 
 
-def _by_item(answers: Iterator[Answered]) -> Iterator[list[Answered]]:
-    """The samples of one question after another; a question's samples follow one another."""
-    for _, group in groupby(answers, key=lambda done: (done.item.benchmark, done.item.id)):
-        yield list(group)
-
-
-def _traces(samples: list[Answered], level: str | None) -> list[dict[str, Any]]:
+def _traces(samples: list[Answered], level: str | None) -> Iterator[dict[str, Any]]:
     """The responses to one question as lines for `ares analyze`; failures have none.
 
     Args:
         samples: all of the question.
         level: of the benchmark, for questions with few samples.
     """
-    graded = [done for done in samples if done.grade is not None]
+    right = [done.grade.correct for done in samples if done.grade is not None]
     difficulty = level
-    if len(graded) >= ENOUGH:
-        rate = sum(bool(done.grade and done.grade.correct) for done in graded) / len(graded)
-        difficulty = BUCKETS[int(buckets(torch.tensor(rate)))]
-    return [_trace(done, difficulty) for done in graded]
+    if len(right) >= ENOUGH:
+        difficulty = BUCKETS[int(buckets(torch.tensor(sum(right) / len(right))))]
+    for done in samples:
+        item, response, grade = done.item, done.outcome, done.grade
+        if isinstance(response, Failure) or grade is None:
+            continue
+        yield {
+            "id": item.id,
+            "benchmark": item.benchmark,
+            "sample": done.sample,
+            "prompt": as_texts(item.messages[-1:], "[picture]", " ")[0]["content"],
+            "gold": item.question.gold,
+            "extracted": grade.extracted,
+            "status": grade.status,
+            "correct": grade.correct,
+            "difficulty": difficulty,
+            **response.traced(),
+        }
 
 
-def _trace(done: Answered, difficulty: str | None) -> dict[str, Any]:
-    item, response, grade = done.item, done.outcome, done.grade
-    assert not isinstance(response, Failure) and grade is not None
-    return {
-        "id": item.id,
-        "benchmark": item.benchmark,
-        "sample": done.sample,
-        "prompt": as_texts(item.messages[-1:], "[picture]", " ")[0]["content"],
-        "gold": item.question.gold,
-        "extracted": grade.extracted,
-        "status": grade.status,
-        "correct": grade.correct,
-        "difficulty": difficulty,
-        **response.traced(),
-    }
+def _chat_processor(model: str) -> Any:
+    from ares.model.load import load_processor
 
-
-def _load_tokenizer(model: str) -> Any:
-    """The tokenizer of a model folder, or of a model of the hub.
-
-    Raises:
-        UserError: there is none, or it has no chat template.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(local_folder(model) or model)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{model}: no tokenizer ({str(error).splitlines()[0]})") from None
-    if not tokenizer.chat_template:
+    processor = load_processor(model)
+    if not processor.chat_template:
         raise UserError(f"{model}: its tokenizer has no chat template")
-    return tokenizer
+    return processor
 
 
-def _prompt_tokens(messages: Messages, tokenizer: Any) -> int:
-    """Tokens of a prompt, estimated at four characters a token where there is no tokenizer.
+def _prompt_tokens(item: Item, processor: Any) -> int:
+    """Tokens of a prompt, estimated at four characters a token where there is no processor.
 
     Pictures are always estimated, at one token per 28 x 28 pixels, before any resizing.
     """
-    visual = sum(-(-image.width * image.height // PIXELS) for image in pictures(messages))
-    if tokenizer is None:
-        return visual + -(-characters(messages) // CHARACTERS)
-    ids = tokenizer.apply_chat_template(
-        [dict(message) for message in messages], add_generation_prompt=True, return_dict=False
-    )
-    return visual + len(ids)
+    visual = sum(-(-image.width * image.height // PIXELS) for image in item.images)
+    if processor is None:
+        characters = sum(len(part.get("text", "")) for part in parts(item.messages))
+        return visual + -(-characters // CHARACTERS)
+    from ares.model.processor import prompt_text, tokenizer_of
+
+    text = prompt_text(item, processor)
+    return visual + len(tokenizer_of(processor)(text, add_special_tokens=False)["input_ids"])

@@ -43,7 +43,7 @@ def items(benchmark: Benchmark, limit: int | None = None) -> Items:
     if limit is not None and limit < 1:
         raise UserError(f"limit {limit}: give 1 or more")
     readers = [_Reader(benchmark, part) for part in parts(benchmark)]
-    rows = [_Row(reader, *found) for reader in readers for found in reader.index()]
+    rows = [row for reader in readers for row in reader.index()]
     if not rows:
         raise UserError(f"benchmark {benchmark.name}: no rows in {benchmark.source} are kept")
     twice = [name for name, count in Counter(row.id for row in rows).items() if count > 1]
@@ -54,7 +54,7 @@ def items(benchmark: Benchmark, limit: int | None = None) -> Items:
         )
     origins = tuple(reader.part.origin for reader in readers)
     kept = rows if limit is None else _whole_groups(rows, limit)
-    return Items(len(kept), lambda place: _item(*kept[place]), origins)
+    return Items(len(kept), lambda place: kept[place].reader.item(kept[place]), origins)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +76,6 @@ class _Row(NamedTuple):
     group: str
 
 
-def _item(reader: _Reader, place: int, name: str, group: str) -> Item:
-    """Raises ItemError: the row can't be used; names it and says why."""
-    try:
-        return reader.item(place, name, group)
-    except (ValueError, RecursionError) as error:
-        raise ItemError(f"benchmark {reader.benchmark.name}, item {name}: {error}") from None
-
-
 def _whole_groups(rows: Sequence[_Row], limit: int) -> list[_Row]:
     """The rows of some groups: no more than `limit` rows, but at least one group."""
     sizes = Counter(row.group for row in rows)
@@ -103,12 +95,13 @@ class _Reader:
     def __init__(self, benchmark: Benchmark, part: Part) -> None:
         self.benchmark, self.part = benchmark, part
         self.images = _image_columns(benchmark, part)
-        _check_columns(benchmark, part, self.images)
-        self.columns = [name for name in _wanted(benchmark, self.images) if name not in PLACES]
-        self.view = part.table.select_columns(self.columns).with_format("arrow")
+        wanted = _wanted(benchmark, self.images)
+        _check_columns(benchmark, part, wanted)
+        columns = [name for name in wanted if name not in PLACES]
+        self.view = part.table.select_columns(columns).with_format("arrow")
 
-    def index(self) -> list[tuple[int, str, str]]:
-        """Place, id and group of every row that is kept."""
+    def index(self) -> list[_Row]:
+        """The rows that are kept."""
         columns, part = self.benchmark.columns, self.part
         ids = [part.column(name) for name in columns.id]
         groups = part.column(columns.group) if columns.group else None
@@ -117,18 +110,25 @@ class _Reader:
         for place in range(len(part.table)):
             if all(_text(values[place]) in wanted for values, wanted in kept):
                 name = "/".join(_text(values[place]) for values in ids)
-                found.append((place, name, _text(groups[place]) if groups else name))
+                found.append(_Row(self, place, name, _text(groups[place]) if groups else name))
         return found
 
-    def item(self, place: int, name: str, group: str) -> Item:
+    def item(self, kept: _Row) -> Item:
         """The item of a row.
 
         Raises:
-            ValueError: the row can't be used, and why.
+            ItemError: the row can't be used; names it and says why.
         """
+        row = self.view[kept.place : kept.place + 1].to_pylist()[0]
+        row |= {"@row": kept.place, "@split": self.part.split, "@config": self.part.config}
+        try:
+            return self._item(row, kept.id, kept.group)
+        except (ValueError, RecursionError) as error:
+            name = self.benchmark.name
+            raise ItemError(f"benchmark {name}, item {kept.id}: {error}") from None
+
+    def _item(self, row: dict[str, Any], name: str, group: str) -> Item:
         benchmark, columns = self.benchmark, self.benchmark.columns
-        row = self.view[place : place + 1].to_pylist()[0]
-        row |= {"@row": place, "@split": self.part.split, "@config": self.part.config}
         texts = [_stepped(row[column], benchmark.steps.question) for column in columns.question]
         question = "\n\n".join(text for text in texts if text)
         choices, letter = CHOICE_STEPS[benchmark.steps.choices](
@@ -255,21 +255,18 @@ def _image_columns(benchmark: Benchmark, part: Part) -> list[str]:
             found.append(name)
             continue
         form = re.compile(re.escape(name).replace(r"\*", r"(\d+)"))
-        numbered = [
-            (m, column) for column in part.table.column_names if (m := form.fullmatch(column))
-        ]
+        numbered = [(m, it) for it in part.table.column_names if (m := form.fullmatch(it))]
         if not numbered:
-            raise UserError(_missing(benchmark, part, [name]))
-        found += [column for _, column in sorted(numbered, key=lambda it: int(it[0].group(1)))]
+            raise _missing(benchmark, part, [name])
+        found += [column for _, column in sorted(numbered, key=lambda it: int(it[0][1]))]
     return found
 
 
-def _check_columns(benchmark: Benchmark, part: Part, images: Sequence[str]) -> None:
-    there = {*part.table.column_names, *PLACES}
-    absent = [name for name in _wanted(benchmark, images) if name not in there]
+def _check_columns(benchmark: Benchmark, part: Part, wanted: Sequence[str]) -> None:
+    absent = [name for name in wanted if name not in {*part.table.column_names, *PLACES}]
     if absent:
-        raise UserError(_missing(benchmark, part, absent))
-    for name in _wanted(benchmark, images):
+        raise _missing(benchmark, part, absent)
+    for name in wanted:
         if str(getattr(part.table.features.get(name), "dtype", "")).startswith(("date", "time")):
             raise UserError(
                 f"benchmark {benchmark.name}: {part.origin}: texts in column '{name}' look like "
@@ -277,8 +274,8 @@ def _check_columns(benchmark: Benchmark, part: Part, images: Sequence[str]) -> N
             )
 
 
-def _missing(benchmark: Benchmark, part: Part, absent: Sequence[str]) -> str:
-    return (
+def _missing(benchmark: Benchmark, part: Part, absent: Sequence[str]) -> UserError:
+    return UserError(
         f"benchmark {benchmark.name}: {part.origin} has no column {', '.join(map(repr, absent))}; "
         f"it has {', '.join(part.table.column_names)}; correct 'columns' of its registry entry"
     )

@@ -66,29 +66,24 @@ def scores(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
     for metric, score in METRICS[benchmark.metric].items():
         units = score(rows)
         low, high = interval(units["total"].to_numpy(float), units["number"].to_numpy(float))
-        found.append(
-            {
-                "benchmark": benchmark.name,
-                "metric": metric.replace("@k", f"@{shared['samples']}"),
-                "score": 100 * units["total"].sum() / units["number"].sum(),
-                "ci_low": 100 * low,
-                "ci_high": 100 * high,
-                **shared,
-            }
-        )
-    return pd.DataFrame(found)[COLUMNS]
+        share = units["total"].sum() / units["number"].sum()
+        name = metric.replace("@k", f"@{shared['samples']}")
+        found.append((benchmark.name, name, 100 * share, 100 * low, 100 * high, *shared.values()))
+    return pd.DataFrame(found, columns=COLUMNS)
 
 
 def average(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean over items and samples; one row per group: total right, number of responses."""
-    groups = rows.groupby("group", sort=False)["correct"]
-    return pd.DataFrame({"total": groups.sum().astype(float), "number": groups.size()})
+    return _per_group(rows.set_index("group")["correct"])
 
 
 def worst(rows: pd.DataFrame) -> pd.DataFrame:
     """A group counts in a sample if all its variants are right (DynaMath's worst case)."""
-    right = rows.groupby(["group", "sample"], sort=False)["correct"].all()
-    groups = right.groupby("group", sort=False)
+    return _per_group(rows.groupby(["group", "sample"], sort=False)["correct"].all())
+
+
+def _per_group(score: pd.Series) -> pd.DataFrame:
+    groups = score.groupby("group", sort=False)
     return pd.DataFrame({"total": groups.sum().astype(float), "number": groups.size()})
 
 
@@ -131,10 +126,9 @@ def mastery(rows: pd.DataFrame, steps: str) -> pd.DataFrame:
             "2steps_1, 2steps_2, 2steps_multi and so on"
         )
     both = both.astype(bool)
-    both["score"] = np.where(both["all_whole"], both[steps], both["all"] * 0.5).astype(float)
+    score = np.where(both["all_whole"], both[steps], both["all"] * 0.5).astype(float)
     # One row per group: two problems of one number are drawn together, at little cost.
-    groups = both.groupby("group", sort=False)["score"]
-    return pd.DataFrame({"total": groups.sum(), "number": groups.size()})
+    return _per_group(pd.Series(score, index=both.index))
 
 
 #: The metrics of a benchmark by the name of its own, which comes first.

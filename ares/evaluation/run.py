@@ -19,8 +19,8 @@ from tqdm import tqdm
 from ares.answers.base import Grade
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Request, Response
-from ares.backends.budget import BudgetSpent
-from ares.backends.store import Kept
+from ares.backends.server import BudgetSpent
+from ares.backends.store import CachedBackend
 from ares.data.items import Item, Lazy
 from ares.seeds import row_seed
 
@@ -70,7 +70,7 @@ def requests_of(items: Sequence[Item], samples: int, decoding: Decoding, seed: i
 
 def answered(
     items: Sequence[Item],
-    backend: Kept,
+    backend: CachedBackend,
     grader: Grader,
     decoding: Decoding,
     samples: int,
@@ -91,29 +91,14 @@ def answered(
     """
     requests = requests_of(items, samples, decoding, seed)
     failures: dict[str, Failure] = {}
-    unasked: Failure | None = None
-    tokens = 0
-    silent = not progress or not sys.stderr.isatty()
-    bar = tqdm(total=len(requests), desc=progress, unit="req", dynamic_ncols=True, disable=silent)
+    unasked = Failure("the backend returned nothing", 0)
     try:
-        with bar:
-            for request, outcome in backend.generate(requests):
-                if isinstance(outcome, Failure):
-                    failures[request.id] = outcome
-                else:
-                    tokens += outcome.tokens or 0
-                failed = f", {len(failures)} failed" if failures else ""
-                bar.set_postfix_str(f"{tokens:,} tokens{failed}", refresh=False)
-                bar.update()
+        _ask(requests, backend, failures, progress)
     except BudgetSpent as spent:
         unasked = Failure(str(spent), 0)
 
     def outcome_of(asked: Asked) -> Response | Failure:
-        if asked.id in failures:
-            return failures[asked.id]
-        if unasked is not None and backend.key(asked) not in backend.store:
-            return unasked
-        return backend.stored(asked)
+        return failures.get(asked.id) or backend.stored(asked) or unasked
 
     asked, ahead = tee((asked, outcome_of(asked)) for asked in requests)
     # The grader may read ahead, and grades responses only.
@@ -125,3 +110,20 @@ def answered(
     for one, outcome in asked:
         grade = next(grades) if isinstance(outcome, Response) else None
         yield Answered(one.item, one.sample, outcome, grade)
+
+
+def _ask(
+    requests: Sequence[Asked], backend: CachedBackend, failures: dict[str, Failure], progress: str
+) -> None:
+    """Ask for what the store lacks, with a bar on a terminal, and note what fails."""
+    tokens, silent = 0, not progress or not sys.stderr.isatty()
+    options = {"desc": progress, "unit": "req", "dynamic_ncols": True, "disable": silent}
+    with tqdm(total=len(requests), **options) as bar:
+        for request, outcome in backend.generate(requests):
+            if isinstance(outcome, Failure):
+                failures[request.id] = outcome
+            else:
+                tokens += outcome.tokens or 0
+            failed = f", {len(failures)} failed" if failures else ""
+            bar.set_postfix_str(f"{tokens:,} tokens{failed}", refresh=False)
+            bar.update()

@@ -71,28 +71,28 @@ class Part:
             data = self._bytes(data)
         if not isinstance(data, bytes):
             raise ValueError(f"holds {type(value).__name__} where a picture should be")
-        return decoded(data)
+        try:
+            return decode(data, MAX_PIXELS)
+        except TooLarge as error:
+            raise ValueError(f"has a picture that is too large to be trusted ({error})") from None
+        except ValueError as error:
+            raise ValueError(f"has a picture that can't be decoded ({error})") from None
 
     def _bytes(self, name: str) -> bytes:
         """The encoded picture that a row names by its path."""
-        inside = PurePosixPath(name)
+        said, inside = f"names the picture '{name}', which is", PurePosixPath(name)
         if inside.is_absolute() or ".." in inside.parts:
-            raise ValueError(f"names the picture '{name}', which is outside the data set")
+            raise ValueError(f"{said} outside the data set")
         if self.folder is not None and (self.folder / inside).is_file():
             with (self.folder / inside).open("rb") as file:
                 return file.read(MOST_BYTES + 1)
-        if self._zip is not None and name in self._zip.namelist():
-            return self._unzipped(name)
-        place = self.archive or self.folder
-        raise ValueError(f"names the picture '{name}', which is not in {place or 'the data set'}")
-
-    def _unzipped(self, name: str) -> bytes:
-        assert self._zip is not None
+        if self._zip is None or name not in self._zip.namelist():
+            raise ValueError(f"{said} not in {self.archive or self.folder or 'the data set'}")
         try:
             with self._zip.open(name) as file:
                 return file.read(MOST_BYTES + 1)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-            raise ValueError(f"names the picture '{name}', which is damaged ({error})") from None
+            raise ValueError(f"{said} damaged ({error})") from None
 
     @cached_property
     def _zip(self) -> zipfile.ZipFile | None:
@@ -100,20 +100,6 @@ class Part:
             return zipfile.ZipFile(self.archive) if self.archive is not None else None
         except (zipfile.BadZipFile, OSError) as error:
             raise UserError(f"{self.archive}: not a readable zip file ({error})") from None
-
-
-def decoded(data: bytes) -> Image.Image:
-    """An RGB picture, whole in memory (`ares.data.pictures`).
-
-    Raises:
-        ValueError: too large, damaged, or no picture.
-    """
-    try:
-        return decode(data, MAX_PIXELS)
-    except TooLarge as error:
-        raise ValueError(f"has a picture that is too large to be trusted ({error})") from None
-    except ValueError as error:
-        raise ValueError(f"has a picture that can't be decoded ({error})") from None
 
 
 def parts(benchmark: Benchmark) -> list[Part]:
@@ -127,15 +113,13 @@ def parts(benchmark: Benchmark) -> list[Part]:
     if benchmark.hub:
         return [_from_hub(benchmark, config, split) for config, split in wanted]
     path = Path(benchmark.path)
-    if path.is_dir():
-        return [_from_file(benchmark, _file_in(path, c, s, benchmark), c, s) for c, s in wanted]
-    if len(wanted) > 1:
+    if len(wanted) > 1 and not path.is_dir():
         names = ", ".join("/".join(filter(None, pair)) for pair in wanted[:3])
         raise UserError(
             f"benchmark {benchmark.name}: has {len(wanted)} splits; give a folder with a file for "
             f"each ({names}, ...) in place of {path}"
         )
-    return [_from_file(benchmark, path, *wanted[0])]
+    return [_from_file(benchmark, path, config, split) for config, split in wanted]
 
 
 def _from_hub(benchmark: Benchmark, config: str, split: str) -> Part:
@@ -175,26 +159,18 @@ def _commit_of(table: datasets.Dataset) -> str:
     return ""
 
 
-def _file_in(folder: Path, config: str, split: str, benchmark: Benchmark) -> Path:
-    for suffix in BUILDERS:
-        path = folder / config / f"{split}{suffix}"
-        if path.is_file():
-            return path
-    raise UserError(
-        f"benchmark {benchmark.name}: no {Path(config, split)}.parquet, .jsonl, .json or .csv in "
-        f"{folder}"
-    )
-
-
 def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> Part:
     from datasets import Features, Value, load_dataset
     from datasets.exceptions import DatasetsError
 
+    if path.is_dir():
+        there = [path / config / f"{split}{suffix}" for suffix in BUILDERS]
+        path = next(filter(Path.is_file, there), there[0])
     where = f"benchmark {benchmark.name}: {path}"
     if path.suffix not in BUILDERS:
         raise UserError(f"{where}: a benchmark is read from {', '.join(BUILDERS)}")
     if not path.is_file():
-        raise UserError(f"{where}: no such file")
+        raise UserError(f"{where}: no such file, nor one of another kind ({', '.join(BUILDERS)})")
     kind, more = BUILDERS[path.suffix], {}
     try:
         if kind == "csv":

@@ -38,21 +38,18 @@ def after_hashes(value: Any, choices: Sequence[str]) -> str:
     return answer.strip()
 
 
-def unboxed(value: Any, choices: Sequence[str]) -> str:
-    r"""Content of the last \boxed{...}.
+def unboxed(value: Any, choices: Sequence[str], needed: bool = True) -> str:
+    r"""Content of the last \boxed{...}; unless that is needed, the text itself where it has none.
 
     >>> unboxed(r"\boxed{\frac{1}{2}}", ())
     '\\frac{1}{2}'
     """
+    if not needed and r"\boxed{" not in str(value):
+        return str(value)
     content = last_boxed(str(value))
     if content is None:
         raise ValueError(f"has no \\boxed{{...}} in {_short(value)}")
     return content.strip()
-
-
-def unboxed_if_boxed(value: Any, choices: Sequence[str]) -> str:
-    r"""Content of the last \boxed{...} where there is one, else the text itself."""
-    return unboxed(value, choices) if r"\boxed{" in str(value) else str(value)
 
 
 def joined(value: Any, choices: Sequence[str]) -> str:
@@ -61,8 +58,8 @@ def joined(value: Any, choices: Sequence[str]) -> str:
     >>> joined(["$2$", "$-1$"], ()), joined(["$x$ or $y$"], ())
     ('2, -1', '$x$ or $y$')
     """
-    members = value if isinstance(value, list) else literal(value)
-    if not isinstance(members, list) or not members:
+    members = _list(value)
+    if not members:
         raise ValueError(f"is no list of answers: {_short(value)}")
     return ", ".join(re.sub(r"^\$([^$]*)\$$", r"\1", str(member).strip()) for member in members)
 
@@ -102,11 +99,10 @@ def turn_of(value: Any, choices: Sequence[str], last: bool) -> str:
     >>> turn_of([{"from": "human", "value": "?"}, {"from": "gpt", "value": "!"}], (), last=True)
     '!'
     """
-    turns = value if isinstance(value, list) else literal(value)
     users = ("human", "user")
     found = [
         str(turn.get("value", turn.get("content", "")))
-        for turn in turns
+        for turn in _list(value)
         if isinstance(turn, Mapping)
         and turn.get("from", turn.get("role")) != "system"
         and (turn.get("from", turn.get("role")) in users) != last
@@ -116,18 +112,6 @@ def turn_of(value: Any, choices: Sequence[str], last: bool) -> str:
     return found[-1 if last else 0]
 
 
-def either_of_list(value: Any, choices: Sequence[str]) -> str:
-    """The first of several accepted answers, where the answer is a list written as text.
-
-    >>> either_of_list("['1.06', '1.1']", ()), either_of_list("B", ()), either_of_list("[0, 1)", ())
-    ('1.06', 'B', '[0, 1)')
-    """
-    text = str(value)
-    if not re.fullmatch(r"\[['\"].*['\"]\]", text.strip(), re.DOTALL):
-        return text
-    return first(literal(text), choices)
-
-
 def first(value: Any, choices: Sequence[str]) -> str:
     """The first member of a list."""
     if not isinstance(value, list) or not value:
@@ -135,11 +119,21 @@ def first(value: Any, choices: Sequence[str]) -> str:
     return str(value[0])
 
 
+def either_of_list(value: Any, choices: Sequence[str]) -> str:
+    """The first of several accepted answers, where the answer is a list written as text.
+
+    >>> either_of_list("['1.06', '1.1']", ()), either_of_list("B", ()), either_of_list("[0, 1)", ())
+    ('1.06', 'B', '[0, 1)')
+    """
+    listed = re.fullmatch(r"\[['\"].*['\"]\]", str(value).strip(), re.DOTALL)
+    return first(literal(value), choices) if listed else str(value)
+
+
 #: From a value to a text; the choices are those of the row, () where they are not known yet.
 TEXT_STEPS: dict[str, Callable[[Any, Sequence[str]], str]] = {
     "after ####": after_hashes,
     "boxed": unboxed,
-    "boxed if any": unboxed_if_boxed,
+    "boxed if any": partial(unboxed, needed=False),
     "joined list": joined,
     "first of list": first,
     "either of list": either_of_list,
@@ -174,10 +168,7 @@ def python_list(values: Sequence[Any], seed: int) -> Choices:
     >>> python_list(["['$6', '$7']"], 0)
     (['$6', '$7'], '')
     """
-    found = values[0] if isinstance(values[0], list) else literal(values[0])
-    if not isinstance(found, list):
-        raise ValueError(f"choices are no list: {_short(values[0])}")
-    return [str(member) for member in found], ""
+    return [str(member) for member in _list(values[0])], ""
 
 
 def lettered(values: Sequence[Any], seed: int) -> Choices:
@@ -188,20 +179,18 @@ def lettered(values: Sequence[Any], seed: int) -> Choices:
     >>> lettered(["Find x. A triangle has 3 sides."], 0)
     ([], '')
     """
-    text = str(values[0] or "")
-    last, ends = None, []
+    text, markers = str(values[0] or ""), []
     for letter in ascii_uppercase:
         # A marker stands at the beginning, after white space or after a separator.
         marker = re.compile(rf"(?:^|(?<=[\s;,])) *(?:\({letter}\)|{letter}[.:)])")
-        found = marker.search(text, last.end() if last else 0)
+        found = marker.search(text, markers[-1].end() if markers else 0)
         if found is None:
             break
-        ends.append((found.start(), found.end()))
-        last = found
-    stops = [start for start, _ in ends[1:]] + [len(text)]
+        markers.append(found)
+    stops = [*(marker.start() for marker in markers[1:]), len(text)]
     texts = [
-        text[end:stop].strip().rstrip(";,").strip()
-        for (_, end), stop in zip(ends, stops, strict=False)
+        text[marker.end() : stop].strip().rstrip(";,").strip()
+        for marker, stop in zip(markers, stops, strict=False)
     ]
     return (texts, "") if len(texts) > 1 and all(texts) else ([], "")
 
@@ -246,6 +235,14 @@ def literal(text: Any) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError(f"is no list: {_short(text)}") from None
+
+
+def _list(value: Any) -> list[Any]:
+    """A list, or one that is written as text."""
+    found = value if isinstance(value, list) else literal(value)
+    if not isinstance(found, list):
+        raise ValueError(f"is no list: {_short(value)}")
+    return found
 
 
 def _short(value: Any) -> str:

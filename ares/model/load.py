@@ -26,13 +26,13 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.utils import logging
 
+from ares.backends.weights import local_folder
 from ares.config import Scale
 from ares.data.world_settings import World, load_world
 from ares.errors import UserError
 from ares.io import read_json
 from ares.model.processor import TorchvisionFreeProcessor
 from ares.model.tiny import check_processor
-from ares.paths import ROOT
 from ares.settings import checked, shortened
 
 WORLD_FILE = "world.json"
@@ -226,13 +226,11 @@ def model_source(name_or_path: str | Path) -> str:
     Raises:
         UserError: no such folder, or one that `check_folder` refuses.
     """
-    for folder in (Path(name_or_path), ROOT / name_or_path):
-        if folder.is_dir():
-            check_folder(folder)
-            return str(folder)
-    if Path(name_or_path).is_absolute() or str(name_or_path).count("/") != 1:
-        raise UserError(f"{name_or_path}: no such model folder")
-    return str(name_or_path)
+    folder = local_folder(str(name_or_path))
+    if folder is None:
+        return str(name_or_path)
+    check_folder(folder)
+    return str(folder)
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from ares.backends.server import ServerBackend
-from ares.backends.store import Kept, Store
+from ares.backends.store import CachedBackend, Store
 from tests.backends.scenes import questions
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     url, path, number, parallel = sys.argv[1:]
     backend = ServerBackend(url, "stub", parallel=int(parallel), wait_s=0.1)
     with Store(path) as store:
-        for asked, outcome in Kept(backend, store).generate(questions(int(number))):
+        for asked, outcome in CachedBackend(backend, store).generate(questions(int(number))):
             print(asked.id, outcome.text, flush=True)
 
 

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from ares.backends.base import Decoding, Failure, Request
 from ares.backends.drawing import Draw
+from ares.backends.encoding import token_texts
 from ares.backends.local import LocalBackend
-from ares.backends.token_texts import token_texts
 from ares.data.countdown import Problem
 from ares.data.world_prompts import messages, picture
 from ares.errors import UserError
@@ -90,7 +90,7 @@ def chat(chat_folder) -> LocalBackend:
 
 def scored(backend: LocalBackend, request: Request, ids: list[int], temperature: float):
     """The same response read by the reference, `ares.sampling.scoring`."""
-    prompt = backend.encoder.prompt(request)
+    prompt = backend.prompt(request)
     return score(
         backend.model,
         prompt.tensors,
@@ -105,7 +105,7 @@ def scored(backend: LocalBackend, request: Request, ids: list[int], temperature:
 def test_draws_are_those_of_the_sampler_and_numbers_those_of_the_scorer(base, request_) -> None:
     decoding = Decoding(max_tokens=40, temperature=0.7, top_p=0.95, top_logprobs=5)
     asked = Request(request_.id, request_.messages, decoding, request_.seed)
-    prompt = base.encoder.prompt(asked)
+    prompt = base.prompt(asked)
     drawn = sample(
         base.model,
         split_prompts(prompt.tensors, base.model.config),
@@ -140,8 +140,8 @@ def test_a_request_draws_the_same_alone_and_in_any_company(base) -> None:
 
 
 def test_prompts_asked_with_one_seed_draw_their_own_numbers(base) -> None:
-    seeds = {base.encoder.prompt(ask(text, seed=1)).seed for text in ("numbers 3 8", "numbers 8 3")}
-    other = base.encoder.prompt(Request("x", ask_cards().messages, DECODING, 1)).seed
+    seeds = {base.prompt(ask(text, seed=1)).seed for text in ("numbers 3 8", "numbers 8 3")}
+    other = base.prompt(Request("x", ask_cards().messages, DECODING, 1)).seed
     assert len(seeds | {other}) == 3
 
 
@@ -185,7 +185,7 @@ def test_a_barred_token_is_never_drawn_and_still_counts() -> None:
 
 def test_first_tokens_of_a_model_have_its_probabilities(chat) -> None:
     decoding = Decoding(max_tokens=1, temperature=1.5)
-    prompt = chat.encoder.prompt(ask("go", decoding))
+    prompt = chat.prompt(ask("go", decoding))
     with torch.inference_mode():
         probability = (chat.model(**prompt.tensors).logits[0, -1] / 1.5).softmax(-1)
     chat.batch = 500
@@ -201,7 +201,7 @@ def test_first_tokens_of_a_model_have_its_probabilities(chat) -> None:
 
 def test_greedy_is_greedy_whatever_the_generation_config_says(chat) -> None:
     request = ask("go", Decoding(max_tokens=12, temperature=0.0, top_logprobs=1))
-    ids = chat.encoder.prompt(request).tensors["input_ids"]
+    ids = chat.prompt(request).tensors["input_ids"]
     width = ids.shape[1]
     with torch.inference_mode():
         while ids.shape[1] < width + 12 and int(ids[0, -1]) != 1:

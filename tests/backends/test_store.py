@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from ares.backends.base import Decoding, Failure, Request, Response
-from ares.backends.store import Kept, Store
+from ares.backends.store import CachedBackend, Store
 from ares.errors import UserError
 from ares.paths import ROOT
 from tests.backends.scenes import backend_of, outcomes, questions, request
@@ -90,9 +90,9 @@ def test_the_first_answer_stays(store):
 
 
 def test_nothing_is_asked_twice(store):
-    first = outcomes(Kept(Model(), store), questions(10))
+    first = outcomes(CachedBackend(Model(), store), questions(10))
     model = Model()
-    assert outcomes(Kept(model, store), questions(12)) == {
+    assert outcomes(CachedBackend(model, store), questions(12)) == {
         **first,
         "q10": Response("answer to q10", tokens=3),
         "q11": Response("answer to q11", tokens=3),
@@ -101,17 +101,17 @@ def test_nothing_is_asked_twice(store):
 
 
 def test_an_answer_is_in_the_file_before_anyone_sees_it(store):
-    kept = Kept(Model(), store)
+    kept = CachedBackend(Model(), store)
     with Store(store.path) as other:
         for asked, _ in kept.generate(questions(5)):
             assert kept.key(asked) in other
 
 
 def test_failures_are_not_kept(store):
-    failed = outcomes(Kept(Model(failing=["q1"]), store), questions(3))
+    failed = outcomes(CachedBackend(Model(failing=["q1"]), store), questions(3))
     assert failed["q1"] == Failure("oops", 2) and len(store) == 2
     again = Model()
-    assert outcomes(Kept(again, store), questions(3))["q1"].text == "answer to q1"
+    assert outcomes(CachedBackend(again, store), questions(3))["q1"].text == "answer to q1"
     assert again.asked == ["q1"]
 
 
@@ -149,19 +149,19 @@ MESSAGES = with_picture(picture()).messages
          "top_logprobs", "stop", "seed", "messages", "order"],
 )  # fmt: skip
 def test_whatever_decides_makes_another_key(store, other):
-    kept = Kept(Model(), store)
+    kept = CachedBackend(Model(), store)
     assert kept.key(other) != kept.key(with_picture(picture()))
 
 
 def test_another_model_is_another_key_and_an_id_is_not(store):
-    here, there = Kept(Model("m"), store), Kept(Model("n"), store)
+    here, there = CachedBackend(Model("m"), store), CachedBackend(Model("n"), store)
     asked = request("q")
     assert here.key(asked) != there.key(asked)
     assert here.key(asked) == here.key(Request("other", asked.messages, asked.decoding, asked.seed))
 
 
 def test_a_picture_is_known_by_its_pixels(store, tmp_path):
-    kept, shown = Kept(Model(), store), picture()
+    kept, shown = CachedBackend(Model(), store), picture()
     shown.save(tmp_path / "small.png", compress_level=9, dpi=(300, 300))
     shown.quantize(4).save(tmp_path / "palette.png")
     keys = {
@@ -172,17 +172,16 @@ def test_a_picture_is_known_by_its_pixels(store, tmp_path):
 
 def test_keys_stay_from_version_to_version(store):
     """Another key for the same question would throw away what people have paid for."""
-    assert Kept(Model(), store).key(with_picture(picture())).hex() == (
+    assert CachedBackend(Model(), store).key(with_picture(picture())).hex() == (
         "d45059024565926c99d5e72bfae438ed3ea1d5e35c334ccd610ba9e024832d38"
     )
 
 
 def test_what_is_stored_can_be_read_by_request(store):
-    kept = Kept(Model(), store)
+    kept = CachedBackend(Model(), store)
     outcomes(kept, questions(1))
     assert kept.stored(request("q0")) == Response("answer to q0", tokens=3)
-    with pytest.raises(UserError, match="no answer to q1"):
-        kept.stored(request("q1"))
+    assert kept.stored(request("q1")) is None
 
 
 class Made(Sequence[Request]):
@@ -207,9 +206,9 @@ class Made(Sequence[Request]):
 def test_any_mixture_of_kept_and_missing(store, share):
     number, dice = 400, random.Random(share)
     before = [asked for asked in questions(number) if dice.random() < share]
-    outcomes(Kept(Model(), store), before)
+    outcomes(CachedBackend(Model(), store), before)
     model, made = Model(), Made(number)
-    results = Kept(model, store).generate(made)
+    results = CachedBackend(model, store).generate(made)
     seen = [asked.id for asked, outcome in results if outcome.text == f"answer to {asked.id}"]
     assert sorted(seen) == sorted(f"q{i}" for i in range(number))
     assert sorted(model.asked) == sorted(
@@ -221,14 +220,14 @@ def test_any_mixture_of_kept_and_missing(store, share):
 
 def test_the_same_request_twice(store):
     asked = request("q")
-    results = list(Kept(Model(), store).generate([asked, asked, request("q")]))
+    results = list(CachedBackend(Model(), store).generate([asked, asked, request("q")]))
     assert [outcome.text for _, outcome in results] == ["answer to q"] * 3
     assert len(store) == 1
 
 
 def test_closing_early_closes_the_backend_and_keeps_what_was_seen(store):
     model = Model()
-    results = Kept(model, store).generate(questions(100))
+    results = CachedBackend(model, store).generate(questions(100))
     seen = [next(results)[0].id for _ in range(4)]
     results.close()
     gc.collect()
@@ -390,7 +389,9 @@ def test_killed_in_the_middle_only_what_was_under_way_is_asked_again(tmp_path):
             stored, interrupted = kept, interrupted + len(sent - kept)
         before = stub.asked.copy()
         with Store(path) as store:
-            found = outcomes(Kept(backend_of(stub, parallel=parallel), store), questions(number))
+            found = outcomes(
+                CachedBackend(backend_of(stub, parallel=parallel), store), questions(number)
+            )
         assert interrupted and stub.asked - before == dict.fromkeys(everything - stored, 1)
     assert {name: outcome.text for name, outcome in found.items()} == {
         f"q{i}": f"answer to q{i}#1" for i in range(number)
@@ -400,7 +401,7 @@ def test_killed_in_the_middle_only_what_was_under_way_is_asked_again(tmp_path):
 def stored_names(path: Path, stub: Stub, number: int) -> set[str]:
     """The questions that have an answer in the file, as the stub calls them."""
     with Store(path) as store:
-        kept = Kept(backend_of(stub), store)
+        kept = CachedBackend(backend_of(stub), store)
         return {f"{asked.id}#1" for asked in questions(number) if kept.key(asked) in store}
 
 
@@ -412,7 +413,7 @@ def test_several_processes_share_a_file(tmp_path):
         assert {len(lines) for lines in told} == {60}
         with Store(tmp_path / "s") as store:
             assert len(store) == 60
-            assert len(outcomes(Kept(backend_of(stub), store), questions(60))) == 60
+            assert len(outcomes(CachedBackend(backend_of(stub), store), questions(60))) == 60
         assert stub.asked.total() <= 180
 
 
@@ -422,7 +423,7 @@ def test_the_files_hold_no_key(tmp_path, monkeypatch):
         stub.trouble = lambda body, time: (
             status(500, "Bearer sk-very-secret") if time == 1 or name_of(body) == "q3#1" else None
         )
-        found = outcomes(Kept(backend_of(stub), store), questions(5))
+        found = outcomes(CachedBackend(backend_of(stub), store), questions(5))
         assert isinstance(found["q3"], Failure) and len(store) == 4
         rows = store._database.execute("SELECT response FROM responses")
         blobs = [zlib.decompress(blob) for (blob,) in rows]

@@ -11,7 +11,7 @@ import pytest
 from ares.answers.base import Question
 from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Response
-from ares.backends.store import Kept, Store
+from ares.backends.store import CachedBackend, Store
 from ares.data.items import Item
 from ares.evaluation.run import answered
 
@@ -37,7 +37,7 @@ def asked(folder, progress: str) -> int:
     messages = [{"role": "user", "content": "2 + 3"}]
     items = [Item("sums", f"q{i}", messages, question, group=f"q{i}") for i in range(5)]
     with Grader() as grader, Store(folder / "store.sqlite") as store:
-        backend = Kept(Model(), store)
+        backend = CachedBackend(Model(), store)
         return len(list(answered(items, backend, grader, Decoding(50), 1, 1, progress)))
 
 
