@@ -121,8 +121,8 @@ reference: figures  ## make data/reference, figures/reference, the docs of the r
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
 	rm -rf figures/reference && cp -R figures/notebooks figures/reference
 	$(BIN)/ares report --reference
-	$(BIN)/python -m ares.findings.record > docs/reproducibility.md
-	$(BIN)/python -m ares.analysis.paper_vs_code > docs/paper-vs-code.md
+	$(BIN)/python docs/generate.py reproducibility > docs/reproducibility.md
+	$(BIN)/python docs/generate.py paper-vs-code > docs/paper-vs-code.md
 	@echo; echo "made data/reference, figures/reference, pages in docs/ and the outputs in notebooks/"
 
 reference-page: install  ## make docs/findings.html again from data/reference and figures/reference

@@ -144,6 +144,29 @@ def count_inversions(reward_B: Tensor, accuracy_B: Tensor, group_B: Tensor) -> t
     return int((pair_BB & (reward_B[:, None] > reward_B[None, :])).sum()), int(pair_BB.sum())
 
 
+def smallest_inverting_target(bucket: int, weight: float, largest: int = 2000) -> int | None:
+    """Smallest target (HWE tokens) from which the RELEASED form can put a wrong answer first.
+
+    All counts from 0 to three times the target are tried for both answers.
+
+    Args:
+        weight: alpha of both answers.
+        largest: target to try; None is returned where no target up to it inverts a pair.
+    """
+    for target in range(largest + 1):
+        count_B = torch.arange(3 * target + 20)
+        target_B, bucket_B = (torch.full_like(count_B, value) for value in (target, bucket))
+        alpha_B = torch.full(count_B.shape, weight)
+        wrong_B, right_B = (
+            right
+            + released_reward(torch.full_like(count_B, right), count_B, target_B, bucket_B, alpha_B)
+            for right in (0, 1)
+        )
+        if wrong_B.max() > right_B.min():
+            return target
+    return None
+
+
 def huber(x: Tensor, kappa: Tensor) -> Tensor:
     """x^2 / (2 kappa) up to kappa, x - kappa / 2 beyond; 0 for negative x (release)."""
     x = x.clamp(min=0.0)

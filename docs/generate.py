@@ -1,0 +1,105 @@
+"""The pages of docs/ that hold numbers of the reference run, made from docs/templates.
+
+python docs/generate.py reproducibility > docs/reproducibility.md
+python docs/generate.py paper-vs-code > docs/paper-vs-code.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from ares.findings.page import by_kind
+from ares.io import read_json, read_table
+from ares.method.difficulty import BUCKETS
+from ares.method.presets import preset
+from ares.method.reward import smallest_inverting_target
+from ares.paths import DATA, FIGURES, REFERENCE
+
+TEMPLATES = Path(__file__).parent / "templates"
+BASE_CARD = DATA / "base" / "README.md"
+
+
+def reproducibility(folder: Path = REFERENCE) -> str:
+    """The reproducibility record, from the tables and the manifest in a folder."""
+    manifest = read_json(folder / "manifest.json")
+    config, machine = manifest["config"], manifest["machine"]
+    arms, tests = config["aepo"]["arms"].values(), config["evaluation"]
+    findings = read_table(folder / "findings.csv")
+    findings = findings[~findings["id"].str.contains(".", regex=False)]
+    counts = findings[findings["id"].str.startswith("F")]["verdict"].value_counts()
+    seconds = manifest["job_seconds"]
+    packages = ("torch", "transformers", "numpy", "pandas", "matplotlib")
+    base = re.search(r"\| training time \| (\d+) minutes", BASE_CARD.read_text(encoding="utf-8"))
+    if base is None:
+        raise ValueError(f"{BASE_CARD}: no training time")
+    return _template("reproducibility").format(
+        counts=f"Of the paper's {counts.sum()} findings that are judged: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ".",
+        findings="\n".join(
+            f"| {row.id} | {row.verdict} | {row.ours:.0f} {row.unit} | {row.claim} |"
+            for row in findings.itertuples()
+        ),
+        steps=config["aepo"]["steps"],
+        rollouts=config["aepo"]["prompts"] * preset("ares").group_size,
+        commit=manifest["commit"]["hash"][:12],
+        changed=" with uncommitted changes" if manifest["commit"]["changed"] else "",
+        seed=config["seed"],
+        seeds=", ".join(map(str, sorted({seed for arm in arms for seed in arm["seeds"]}))),
+        runs=sum(len(arm["seeds"]) for arm in arms),
+        evaluations=sum(name.startswith("evaluate-") for name in seconds),
+        problems=tests["per_level"],
+        samples=tests["samples"],
+        resamples=f"{config['bootstrap']['resamples']:,}",
+        machine=f"{machine['system']}, {machine['architecture']}, {machine['cores']} cores, "
+        f"Python {machine['python']}",
+        packages=", ".join(f"{name} {manifest['packages'][name]}" for name in packages),
+        minutes=round(sum(seconds.values()) / 60),
+        base=base[1],
+        jobs="\n".join(
+            f"| {kind} | {len(spent)} | {sum(spent) / 60:.1f} |" for kind, spent in by_kind(seconds)
+        ),
+        tables="\n".join(
+            f"| `{path.name}` | {path.stat().st_size:,} "
+            f"| `{hashlib.sha256(path.read_bytes()).hexdigest()}` |"
+            for path in sorted(folder.iterdir())
+        ),
+    )  # fmt: skip
+
+
+def paper_vs_code(numbers: pd.DataFrame | None = None) -> str:
+    """The paper against its released code.
+
+    Args:
+        numbers: the table behind the figure of notebook 06; None: the reference run's. In the
+            template, `{section/name:format}` stands for a number of it, for other panels
+            `{panel/name:format}` or `{panel/name/column:format}`.
+    """
+    if numbers is None:
+        numbers = pd.read_csv(FIGURES / "reference" / "paper_vs_code.csv")
+    least = smallest_inverting_target(BUCKETS.index("hard"), preset("released").entropy_weight)
+    known = {"smallest target": float(least or "nan")}
+    for row in numbers.to_dict("records"):
+        place = row["section"] if row["panel"] == "numbers" else row["panel"]
+        known[f"{place}/{row['name']}"] = row["value"]
+        for column in ("inverted", "pairs"):
+            known[f"{place}/{row['name']}/{column}"] = row[column]
+    return re.sub(
+        r"\{([^{}]+):([^:{}]+)\}",
+        lambda hit: format(known[hit[1]], hit[2]),
+        _template("paper-vs-code"),
+    )
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / f"{name}.md").read_text(encoding="utf-8")
+
+
+PAGES = {"reproducibility": reproducibility, "paper-vs-code": paper_vs_code}
+
+if __name__ == "__main__":
+    print(PAGES[sys.argv[1]](), end="")

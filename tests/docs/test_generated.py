@@ -1,0 +1,48 @@
+"""The generated pages of docs/ say what the reference run's files say."""
+
+import hashlib
+import shutil
+
+import pandas as pd
+import pytest
+
+from ares.method.reward import smallest_inverting_target
+from ares.paths import FIGURES, REFERENCE, ROOT
+from docs.generate import PAGES, paper_vs_code, reproducibility
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_committed_page_is_the_generated_one(name):
+    assert (ROOT / f"docs/{name}.md").read_text(encoding="utf-8") == PAGES[name]()
+
+
+def test_every_published_table_is_listed_with_its_hash():
+    page, files = reproducibility(), sorted(REFERENCE.iterdir())
+    assert len(files) > 10
+    for path in files:
+        assert f"`{path.name}` | " in page
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in page
+
+
+def test_other_numbers_give_other_pages(tmp_path):
+    shutil.copytree(REFERENCE, tmp_path / "other")
+    table = tmp_path / "other/findings.csv"
+    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+    changed = [
+        line.replace(",reproduced,", ",contradicted,") if line.startswith("F2,") else line
+        for line in lines
+    ]
+    table.write_text("".join(changed), "utf-8")
+    page = reproducibility(tmp_path / "other")
+    assert "| F2 | contradicted |" in page
+    assert "11 findings that are judged: 5 partly, 3 contradicted, 2 reproduced" in page
+    numbers = pd.read_csv(FIGURES / "reference/paper_vs_code.csv")
+    numbers.loc[numbers["name"] == "shift of the threshold", "value"] = 0.5
+    assert "moves the threshold by +0.500 nats" in paper_vs_code(numbers)
+    with pytest.raises(KeyError, match="shift of the threshold"):
+        paper_vs_code(numbers.query("name != 'shift of the threshold'"))
+
+
+def test_a_wrong_answer_can_win_on_hard_problems_with_a_large_target_only():
+    assert smallest_inverting_target(2, weight=0.5) == 41
+    assert smallest_inverting_target(0, weight=0.5, largest=60) is None
