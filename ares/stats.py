@@ -2,9 +2,9 @@
 
 Rollouts of one problem, and its two presentations, are not independent; problems are. So problems
 are drawn with replacement, within each level, and a problem brings all its rows. Every statistic
-here is a function of sums over rows: one matrix product gives it for all resamples.
+is a function of sums over rows: one matrix product gives it for all resamples.
 
-Of training runs (`over_seeds`):
+Training runs (`over_seeds`):
 1. All seeds are tested on the same problems, so a resample has one draw of problems for all seeds.
 2. How the seeds differ is measured on all problems. That holds the noise of testing already;
    measured on the drawn problems it would count twice.
@@ -27,6 +27,8 @@ import pandas as pd
 from ares.config import Scale
 from ares.errors import UserError
 
+NAN = float("nan")
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -45,7 +47,7 @@ class Estimate:
 
     @property
     def verdict(self) -> str:
-        """What a claim "this is above zero" is worth: holds, fails (it is below), or undecided.
+        """Of the claim "this is above zero": holds, fails (it is below), or undecided.
 
         >>> [Estimate(*e).verdict for e in ((2, 1, 3), (-2, -3, -1), (1, -1, 3))]
         ['holds', 'fails', 'undecided']
@@ -70,7 +72,7 @@ class Resampler:
         seed: int,
         defined: float = 0.0,
     ) -> None:
-        """Prepare the draws.
+        """Draw the problems.
 
         Args:
             units: the problem of every row.
@@ -87,7 +89,8 @@ class Resampler:
         if problems["unit"].duplicated().any():
             twice = problems.loc[problems["unit"].duplicated(), "unit"].iloc[0]
             raise UserError(f"problem {twice} stands in two strata: give each problem one level")
-        self.coverage, self.defined = coverage, defined
+        self.resamples, self.coverage, self.seed = resamples, coverage, seed
+        self.defined = defined
         self._units = pd.Index(problems["unit"])
         self.draws_RC = np.ones((resamples + 1, len(problems)))
         rng = np.random.default_rng(seed)
@@ -96,10 +99,10 @@ class Resampler:
             self.draws_RC[1:, members] = rng.multinomial(len(members), share, size=resamples)
 
     @classmethod
-    def of(cls, rollouts: pd.DataFrame, config: Scale) -> Resampler:
-        """Resample the problems of a rollout table as a scale says."""
-        drawn, problems = config.bootstrap, rollouts["problem_id"]
-        return cls(problems, rollouts["level"], drawn.resamples, drawn.level, config.seed)
+    def of(cls, table: pd.DataFrame, config: Scale) -> Resampler:
+        """Resample the problems of a table (problem_id, level) as a scale says."""
+        drawn = config.bootstrap
+        return cls(table["problem_id"], table["level"], drawn.resamples, drawn.level, config.seed)
 
     def index(self, units: pd.Series) -> np.ndarray:
         """Number of the problem of every row.
@@ -131,7 +134,7 @@ def interval(draws: np.ndarray, level: float, defined: float = 0.0) -> Estimate:
     """
     known = draws[1:][np.isfinite(draws[1:])]
     if not np.isfinite(draws[0]) or len(known) == 0 or len(known) < defined * len(draws[1:]):
-        return Estimate(float(draws[0]), math.nan, math.nan)
+        return Estimate(float(draws[0]), NAN, NAN)
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(draws[0]), float(low), float(high))
 

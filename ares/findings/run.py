@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from ares.analysis import tables
+from ares.analysis.comparison import Evaluated
 from ares.config import Scale
 from ares.errors import UserError
 from ares.findings.rules import Rules
-from ares.stats import Estimate, Resampler, interval, over_seeds
+from ares.stats import NAN, Estimate, Resampler, interval, over_seeds
 
-NAN = float("nan")
 T = TypeVar("T")
 
 
@@ -79,8 +79,7 @@ class Run:
     def __init__(self, load: Callable[[str], pd.DataFrame], settings: Scale, rules: Rules) -> None:
         self._load = load
         self.settings = settings
-        self.minimum = rules.minimum
-        self.level = rules.level
+        self.rules = rules
         self._kept: dict[Any, Any] = {}
 
     @classmethod
@@ -113,24 +112,28 @@ class Run:
         return self._resampler(self.table("rollouts"))
 
     @cached_property
-    def tests(self) -> Resampler:
-        """The problems of the evaluation."""
-        return self._resampler(self.table("evaluation"))
+    def tested(self) -> Evaluated:
+        """All models on the test problems."""
+        evaluation = self.table("evaluation")
+        return Evaluated(evaluation, self._resampler(evaluation))
 
     def _resampler(self, table: pd.DataFrame) -> Resampler:
-        drawn = self.settings.bootstrap.resamples, self.level, self.settings.seed
-        return Resampler(table["problem_id"], table["level"], *drawn, self.minimum.defined)
+        drawn = self.settings.bootstrap.resamples, self.rules.level, self.settings.seed
+        defined = self.rules.minimum.defined
+        return Resampler(table["problem_id"], table["level"], *drawn, defined)
 
-    def over_problems(self, found: Estimate, compared: pd.DataFrame) -> Measured:
+    def over_problems(self, draws: np.ndarray | Estimate, compared: pd.DataFrame) -> Measured:
         """A number whose interval is over problems.
 
         Args:
+            draws: of a statistic, (R + 1,), or its estimate.
             compared: the rows behind it; has problem_id and level.
         """
+        found = draws if isinstance(draws, Estimate) else self._estimate(draws)
         problems = compared.groupby("level")["problem_id"].nunique()
-        if len(problems) == 0 or problems.min() < self.minimum.problems:
-            fewest = 0 if len(problems) == 0 else int(problems.min())
-            why = f"a level has {fewest} problems, {self.minimum.problems} are needed"
+        fewest, least = int(problems.min()) if len(problems) else 0, self.rules.minimum.problems
+        if fewest < least:
+            why = f"a level has {fewest} problems, {least} are needed"
             return Measured(Estimate(found.value, NAN, NAN), missing=why)
         return Measured(found, missing=_why_undefined(found))
 
@@ -148,18 +151,19 @@ class Run:
             return nothing("no seed that both arms have")
         values_RS = np.stack(list(values.values()), axis=1)
         per_seed = {seed: float(draws[0]) for seed, draws in values.items()}
-        plain = Estimate(float(values_RS[0].mean()), NAN, NAN)
-        if len(values) < self.minimum.seeds:
-            why = f"{len(values)} seed, {self.minimum.seeds} are needed"
-            return Measured(plain, per_seed, len(values), why)
-        draws = over_seeds(
-            values_RS, self.settings.bootstrap.resamples, self.level, self.settings.seed
-        )
-        found = interval(draws, self.level, self.minimum.defined)
+        least = self.rules.minimum.seeds
+        if len(values) < least:
+            plain = Estimate(float(values_RS[0].mean()), NAN, NAN)
+            return Measured(plain, per_seed, len(values), f"{len(values)} seed, {least} are needed")
+        drawn = self.settings.bootstrap.resamples, self.rules.level, self.settings.seed
+        found = self._estimate(over_seeds(values_RS, *drawn))
         checked = Measured(found, missing=_why_undefined(found))
         if compared is not None:
             checked = self.over_problems(found, compared)
         return Measured(checked.found, per_seed, len(values), checked.missing)
+
+    def _estimate(self, draws: np.ndarray) -> Estimate:
+        return interval(draws, self.rules.level, self.rules.minimum.defined)
 
 
 def named(claims: Mapping[str, T], name: str) -> T:

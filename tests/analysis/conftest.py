@@ -32,3 +32,21 @@ def plain():
         return Resampler(table["problem_id"], level, resamples=0, coverage=0.95, seed=0)
 
     return build
+
+
+def evaluation_of(
+    arm: str, seed: int, right: dict[str, int], length: float = 50.0, problems: int = 10
+) -> pd.DataFrame:
+    """A model that answers the first so many of the problems of every level.
+
+    Images have one right answer less and ten tokens more.
+    """
+    rows = [
+        (arm, seed, f"{level}-{i}", level, shown, 1, int(i < number - (shown == "image")))
+        for level, number in right.items()
+        for shown in ("text", "image")
+        for i in range(problems)
+    ]
+    columns = ["arm", "seed", "problem_id", "level", "presentation", "samples", "correct"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(n_tokens=length + 10 * (table["presentation"] == "image"), hwe=1.0)

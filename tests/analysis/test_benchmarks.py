@@ -12,37 +12,25 @@ from ares.analysis import benchmarks, paper_audit
 from ares.config import load_config
 from ares.errors import UserError
 from ares.io import write_table
+from ares.method.difficulty import BUCKETS
 from ares.plotting import as_text
+from tests.analysis.conftest import evaluation_of
 from tests.configs import changed
 
 CONFIG = changed(load_config("smoke"), {"bootstrap": {"resamples": 200, "level": 0.95}, "seed": 1})
 
 
-def model(arm: str, seed: int, right: dict[str, int], length: float) -> pd.DataFrame:
-    """A model that answers the first so many of four problems of every level.
-
-    Pictures have one right answer less and ten tokens more.
-    """
-    rows = [
-        (arm, seed, f"{level}-{i}", level, shown, 1, int(i < number - (shown == "image")))
-        for level, number in right.items()
-        for shown in ("text", "image")
-        for i in range(4)
-    ]
-    columns = ["arm", "seed", "problem_id", "level", "presentation", "samples", "correct"]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.assign(n_tokens=length + 10 * (table["presentation"] == "image"), hwe=1.0)
-
-
-RIGHT = {"easy": 4, "medium": 3, "hard": 2}
 EVALUATION = pd.concat(
     [
-        model("base", 0, {"easy": 3, "medium": 2, "hard": 1}, 20),
-        model("cs-vanilla", 0, {"easy": 3, "medium": 3, "hard": 1}, 30),
-        model("adacs", 0, {"easy": 4, "medium": 3, "hard": 1}, 40),
-        model("grpo", 1, {"easy": 4, "medium": 3, "hard": 1}, 50),
-        model("ares", 1, RIGHT, 40),
-        model("ares", 2, RIGHT, 60),
+        evaluation_of(arm, seed, dict(zip(BUCKETS, right, strict=True)), length, problems=4)
+        for arm, seed, right, length in (
+            ("base", 0, (3, 2, 1), 20),
+            ("cs-vanilla", 0, (3, 3, 1), 30),
+            ("adacs", 0, (4, 3, 1), 40),
+            ("grpo", 1, (4, 3, 1), 50),
+            ("ares", 1, (4, 3, 2), 40),
+            ("ares", 2, (4, 3, 2), 60),
+        )
     ],
     ignore_index=True,
 )
@@ -211,7 +199,7 @@ def test_the_columns_say_which_table_it_is(tmp_path):
     assert benchmarks.measured(tmp_path, "scores", CONFIG).kind == benchmarks.SCORES
     own = str(tmp_path / "scores.parquet")
     assert benchmarks.measured("nowhere", own, CONFIG).arms == ["adacs", "ares"]
-    with pytest.raises(UserError, match=r"other.csv: neither an evaluation \(it lacks arm"):
+    with pytest.raises(UserError, match=r"other\.csv: as a table of scores it lacks benchmark"):
         benchmarks.measured(tmp_path, str(tmp_path / "other.csv"), CONFIG)
     with pytest.raises(UserError, match="no such table"):
         benchmarks.measured(tmp_path, "missing", CONFIG)
@@ -241,16 +229,14 @@ def test_models_of_other_names_are_shown():
 
 
 def test_changes_are_paired_in_an_evaluation_and_bare_for_scores(small, scored):
-    found = benchmarks.change(small, "ares", "adacs", "length")
-    assert (found["value"], found["over"]) == (pytest.approx(10), "runs and problems")
-    assert found["low"] < 10 < found["high"]
-    flipped = benchmarks.change(small, "adacs", "ares", "length")
-    assert (flipped["value"], flipped["low"]) == (pytest.approx(-10), -found["high"])
-    bare = benchmarks.change(scored, "ares", "adacs", "accuracy")
-    assert bare["value"] == pytest.approx(7) and math.isnan(bare["low"])
-    part = benchmarks.change(scored, "ares", "adacs", "accuracy", ["MathVista", "DynaMath-W"])
-    assert math.isnan(part["value"])
-    assert math.isnan(benchmarks.change(scored, "ares", "grpo", "accuracy")["value"])
+    found = small.change("ares", "adacs", "length")
+    assert (found.value, found.over) == (pytest.approx(10), "runs and problems")
+    assert found.low < 10 < found.high
+    bare = scored.change("ares", "adacs", "accuracy")
+    assert bare.value == pytest.approx(7) and math.isnan(bare.low)
+    part = scored.change("ares", "adacs", "accuracy", ["MathVista", "DynaMath-W"])
+    assert math.isnan(part.value)
+    assert math.isnan(scored.change("ares", "grpo", "accuracy").value)
 
 
 def f12_of(**scores: float) -> tuple[str, str, pd.DataFrame]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.analysis import difficulty, length
+from ares.analysis import difficulty
 from ares.stats import Resampler, slope
 
 
@@ -81,7 +81,7 @@ def test_hwe_counts_of_a_preset(make_tokens):
 
 
 def test_slopes_within_prompts_leave_differences_between_prompts_out(table, resampler):
-    found = slope(resampler, length.within_groups(table), "hwe_count", "length")
+    found = slope(resampler, difficulty.within_groups(table), "hwe_count", "length")
     centred = [(-2, -20), (-2, -10), (0, 0), (4, 30), (-2, -10), (-2, -10), (-1, -10), (5, 30)]
     within = sum(x * y for x, y in centred) / sum(x * x for x, _ in centred)
     assert found[0] == pytest.approx(within)
@@ -94,4 +94,4 @@ def test_the_chance_slope_is_what_random_hwe_tokens_give():
     table = table.assign(problem_id=[f"q{i}" for i in range(20000)], level="easy")
     resampler = Resampler(table["problem_id"], table["level"], 0, 0.95, 0)
     expected = np.polyfit(table["hwe_count"], table["length"], 1)[0]
-    assert length.chance_slope(resampler, table)[0] == pytest.approx(expected, rel=0.03)
+    assert difficulty.chance_slope(resampler, table)[0] == pytest.approx(expected, rel=0.03)

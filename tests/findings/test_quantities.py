@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.analysis import difficulty, length
+from ares.analysis import difficulty
 from ares.errors import UserError
 from ares.findings import judge
 from ares.findings.run import QUANTITIES
@@ -42,7 +42,7 @@ def test_the_numbers_are_those_of_the_notebooks(planted, run_of, rules, settings
     table = difficulty.with_difficulty(tables["rollouts"], tables["tokens"])
     level = changed(settings, {"bootstrap.level": rules.level})
     resampler = Resampler.of(tables["rollouts"], level)
-    expected = difficulty.claims(table, resampler) | length.claims(table, resampler)
+    expected = difficulty.claims(table, resampler) | difficulty.length_claims(table, resampler)
     run = run_of(**tables)
     judged = judge(run, rules, ["F4", "F5", "F6", "F10"])
     compared = [p for f in judged for p in f.parts if "statement" in p.part.quantity]

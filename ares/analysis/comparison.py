@@ -1,0 +1,205 @@
+"""Models compared on the test problems: an arm's value, and the difference between two arms.
+
+Choices:
+1. A value is the plain mean of its cells (level and presentation).
+2. The interval of one model is over problems, and says nothing about another run. That of several
+   runs is over problems and runs together.
+3. Arms are compared by seed: run 1 of one with run 1 of the other. With one common seed there is no
+   interval, for nothing shows how runs differ.
+4. The models that training starts from are one each; they are the same for every seed.
+5. Intervals of few runs are widened and may pass what a quantity can be; values are cut off there
+   (0 to 1 for an accuracy), differences are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ares.analysis.training import arms_of
+from ares.errors import UserError
+from ares.method.difficulty import BUCKETS
+from ares.plotting import STARTS
+from ares.stats import NAN, Estimate, Resampler, mean, over_seeds
+
+PROMPT = ["problem_id", "presentation"]
+#: What is compared: the column of the evaluation, and the range of its values.
+QUANTITIES = {
+    "accuracy": ("accuracy", 0.0, 1.0),
+    "length": ("n_tokens", 0.0, np.inf),
+    "hwe": ("hwe", 0.0, np.inf),
+}
+#: The paper's names of the arms in Fig. 6, of the rows of Table 5 and of the models of Table 4.
+FIGURE6 = {
+    "ARES": "ares",
+    "ARES w/o KL": "ares-no-kl",
+    "ARES w/o Entropy": "ares-no-entropy",
+    "DAPO": "dapo",
+    "GRPO": "grpo",
+}
+TABLE5 = {
+    "cold start": "adacs",
+    "cold start + GRPO": "grpo",
+    "cold start + dynamic KL": "ares-no-entropy",
+    "cold start + entropy shaping": "ares-no-kl",
+    "ARES-7B": "ares",
+}
+MODELS = {"ARES-CS-Vanilla": "cs-vanilla", "ARES-CS-7B": "adacs", "ARES-RL-7B": "ares"}
+#: What the figures call these models.
+LABELS = {"base": "base", "cs-vanilla": "CS-Vanilla", "adacs": "CS (AdaCS)", "ares": "RL (ares)"}
+
+
+@dataclass(frozen=True)
+class Compared(Estimate):
+    """An estimate with what its interval is over: 'problems', 'runs and problems' or 'none'."""
+
+    over: str = "none"
+    runs: int = 0
+
+
+class Evaluated:
+    """The evaluations of all models, and how their numbers are resampled.
+
+    Attributes:
+        models: the rows of every model by (arm, seed), with `accuracy` (fraction).
+        arms, cells, levels: what was tested, in the order of the figures. size: in words.
+
+    Raises:
+        UserError: models were tested on different problems.
+    """
+
+    def __init__(self, evaluation: pd.DataFrame, resampler: Resampler) -> None:
+        self.models = models_of(evaluation)
+        self.resampler = resampler
+        self.arms = arms_of(evaluation)
+        tested = set(zip(evaluation["level"], evaluation["presentation"], strict=True))
+        cells = [(level, shown) for level in BUCKETS for shown in ("text", "image")]
+        self.cells = [cell for cell in cells if cell in tested]
+        self.levels = list(dict.fromkeys(level for level, _ in self.cells))
+        counts = evaluation.groupby("level")["problem_id"].nunique().reindex(self.levels)
+        each = ", ".join(f"{number} {level}" for level, number in counts.items())
+        self.size = f"test problems: {each}, {evaluation['samples'].max()} samples each"
+        self._kept: dict[tuple, dict[int, np.ndarray]] = {}
+
+    def draws(
+        self, arm: str, quantity: str, level: str | None = None, presentation: str | None = None
+    ) -> dict[int, np.ndarray]:
+        """The value of every run of an arm, in the sample and in every resample, by seed.
+
+        Args:
+            quantity: accuracy (fraction), length (tokens) or hwe (tokens).
+            level, presentation: None takes the mean over all of them.
+        """
+        key = arm, quantity, level, presentation
+        if key not in self._kept:
+            self._kept[key] = {
+                seed: cell_mean(
+                    self.resampler,
+                    rows[
+                        ((rows["level"] == level) | (level is None))
+                        & ((rows["presentation"] == presentation) | (presentation is None))
+                    ],
+                    QUANTITIES[quantity][0],
+                )
+                for (name, seed), rows in self.models.items()
+                if name == arm
+            }
+        return self._kept[key]
+
+    def paired(
+        self, of: str, against: str, *what: str | None, relative: bool = False
+    ) -> dict[int, np.ndarray]:
+        """The arm `of` minus `against` by common seed; see `draws` for `what`.
+
+        Args:
+            relative: divided by the value of `against`: a fraction.
+        """
+        more, less = self.draws(of, *what), self.draws(against, *what)
+        # The one model that training starts from is compared with every run of an arm.
+        if against in STARTS and less:
+            less = dict.fromkeys(more, *less.values())
+        elif of in STARTS and more:
+            more = dict.fromkeys(less, *more.values())
+        return {
+            seed: (more[seed] - less[seed]) / (less[seed] if relative else 1)
+            for seed in more
+            if seed in less
+        }
+
+    def value(
+        self, arm: str, quantity: str, level: str | None = None, presentation: str | None = None
+    ) -> Compared:
+        """The mean of a quantity for an arm; NaN where it has no run."""
+        draws = self.draws(arm, quantity, level, presentation)
+        if len(draws) < 2:
+            return self._of_one(draws, "problems")
+        found = self._over_runs(draws.values())
+        low, high = np.clip([found.low, found.high], *QUANTITIES[quantity][1:])
+        return Compared(found.value, float(low), float(high), found.over, found.runs)
+
+    def difference(
+        self,
+        of: str,
+        against: str,
+        quantity: str,
+        level: str | None = None,
+        presentation: str | None = None,
+        relative: bool = False,
+    ) -> Compared:
+        """The arm `of` minus `against`, paired by problem and, between runs, by seed."""
+        paired = self.paired(of, against, quantity, level, presentation, relative=relative)
+        if len(paired) > 1:
+            return self._over_runs(paired.values())
+        starts = of in STARTS and against in STARTS
+        return self._of_one(paired, "problems" if starts else "none")
+
+    def _of_one(self, draws: dict[int, np.ndarray], over: str) -> Compared:
+        if not draws:
+            return Compared(NAN, NAN, NAN)
+        (only,) = draws.values()
+        if over == "none":
+            return Compared(float(only[0]), NAN, NAN, over, 1)
+        return Compared(**vars(self.resampler.estimate(only)), over=over, runs=1)
+
+    def _over_runs(self, draws: Iterable[np.ndarray]) -> Compared:
+        values_RS = np.stack(list(draws), axis=1)
+        drawn = self.resampler
+        mean_R = over_seeds(values_RS, drawn.resamples, drawn.coverage, drawn.seed)
+        found = vars(drawn.estimate(mean_R))
+        return Compared(**found, over="runs and problems", runs=values_RS.shape[1])
+
+
+def cell_mean(resampler: Resampler, table: pd.DataFrame, column: str) -> np.ndarray:
+    """Mean of the means of every level and presentation, (R + 1,); NaN for an empty table.
+
+    Args:
+        table: one model's rows.
+    """
+    cells = [
+        mean(resampler, rows, column)
+        for _, rows in table.groupby(["level", "presentation"], sort=True)
+    ]
+    return np.mean(cells, axis=0) if cells else np.full(len(resampler.draws_RC), np.nan)
+
+
+def models_of(evaluation: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
+    """The evaluation of every model by (arm, seed), with `accuracy` (fraction).
+
+    Raises:
+        UserError: models were tested on different problems, so that they can't be compared.
+    """
+    table = evaluation.assign(accuracy=evaluation["correct"] / evaluation["samples"])
+    models = {(str(arm), int(seed)): rows for (arm, seed), rows in table.groupby(["arm", "seed"])}
+    prompts: list[tuple] = []
+    for (arm, seed), rows in models.items():
+        here = sorted(rows[PROMPT].itertuples(index=False, name=None))
+        prompts = prompts or here
+        if here != prompts:
+            raise UserError(
+                f"evaluation: {arm}, seed {seed} was tested on other problems than the rest; "
+                "evaluate all models again"
+            )
+    return models
