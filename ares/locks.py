@@ -7,6 +7,7 @@ cleaned up after a kill; the file stays, and names who had it last. Light: the S
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shlex
 import signal
@@ -23,6 +24,9 @@ from ares.errors import UserError
 
 #: What a file system without flock answers.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+#: Seconds for which a lock is tried at least. A look at it by `owner` is over long before, and so is
+#: the moment between taking a lock and writing one's name into it.
+_LEAST_WAIT_S = 1.0
 #: Seconds that a job may take to end by itself after SIGTERM.
 GRACE_S = 10.0
 #: Locks that this process holds until it ends.
@@ -46,7 +50,7 @@ def take(path: str | Path, busy: str) -> None:
 
 @contextmanager
 def held(path: str | Path, busy: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock meanwhile, after waiting for it for at most `wait_s`; see `take`."""
+    """Hold a lock meanwhile, after waiting for it for about `wait_s`; see `take`."""
     lock = _acquired(path, busy, wait_s)
     try:
         yield
@@ -59,10 +63,10 @@ def _acquired(path: str | Path, busy: str, wait_s: float) -> FileLock:
     command = " ".join(shlex.join(sys.orig_argv).split())[:200]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=wait_s, poll_interval=0.1)
+        lock.acquire(timeout=max(wait_s, _LEAST_WAIT_S), poll_interval=0.1)
         path.write_text(f"process {os.getpid()} on {socket.gethostname()} ({command})")
     except Timeout:
-        raise UserError(busy.format(owner=owner(path) or "another process")) from None
+        raise UserError(busy.format(owner=_last_owner(path))) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise UserError(
@@ -73,13 +77,19 @@ def _acquired(path: str | Path, busy: str, wait_s: float) -> FileLock:
 
 
 def owner(path: str | Path) -> str | None:
-    """Who holds a lock now, None if nobody does."""
+    """Who holds a lock now, None if nobody does. Looking never keeps anybody else from looking."""
     try:
-        if _is_free(FileLock(path), 0.0):
-            return None
-        return Path(path).read_text(encoding="utf-8", errors="replace") or "another process"
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _last_owner(path)
     except OSError:  # no such file or folder, or none that we may open
-        return None
+        pass
+    return None
+
+
+def _last_owner(path: str | Path) -> str:
+    return Path(path).read_text(encoding="utf-8", errors="replace") or "another process"
 
 
 def _is_free(lock: FileLock, wait_s: float) -> bool:
