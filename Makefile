@@ -70,7 +70,7 @@ test-slow: install  ## the tests that take long
 	$(BIN)/pytest -m slow --timeout 3600
 
 test-crashes: install  ## kill the workflow 30 times in all stages, fill its disk, run eight at once
-	$(BIN)/pytest -s -m crashes tests/crashes
+	$(BIN)/pytest -s -m crashes tests/robustness
 
 TWICE = $(BIN)/python tests/workflow/two_clones.py $(SCALE) --here $(CORES)
 
@@ -99,7 +99,7 @@ test-clean:  ## the two commands on bare Debian roots: Python 3.11 and 3.12 (as 
 	$(PYTHON) tests/clean/machine.py --python "$(PYTHON312)"
 
 test-fuzz: install  ## at least 20,000 spoiled configs, tables, models, pictures, traces and answers
-	ARES_FUZZ=long ARES_FUZZ_LEAST=20000 $(BIN)/pytest --timeout 7200 tests/fuzz
+	ARES_FUZZ=long ARES_FUZZ_LEAST=20000 $(BIN)/pytest -m "not crashes" --timeout 7200 tests/robustness
 
 test-vllm: install .venv-vllm/installed  ## the evaluation with the real vLLM, on a CPU
 	.venv-vllm/bin/pytest --confcutdir tests/vllm -m slow --timeout 1800 tests/vllm

@@ -24,8 +24,8 @@ from ares.errors import UserError
 
 #: What a file system without flock answers.
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-#: Seconds for which a lock is tried at least. A look at it by `owner` is over long before, and so is
-#: the moment between taking a lock and writing one's name into it.
+#: Seconds for which a lock is tried at least: longer than `owner` looks at it, and than a holder
+#: takes to write its name into it.
 _LEAST_WAIT_S = 1.0
 #: Seconds that a job may take to end by itself after SIGTERM.
 GRACE_S = 10.0

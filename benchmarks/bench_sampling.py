@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ares.data.countdown import draw_problems
-from ares.data.world_prompts import messages
+from ares.data.world import messages
 from ares.data.world_settings import load_world
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL

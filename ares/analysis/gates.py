@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 import typer
 
-from ares.data.verify import steps_right
-from ares.data.world import draw_table, world_problems
-from ares.data.world_prompts import PRESENTATIONS
+from ares.data.responses import steps_right
+from ares.data.world import PRESENTATIONS, draw_table, world_problems
 from ares.data.world_settings import World
 from ares.io import read_json
 from ares.model.load import WORLD_FILE, load_policy

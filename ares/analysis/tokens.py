@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from ares.data.items import Problems
-from ares.data.parse import decision_starts, label_tokens
+from ares.data.responses import decision_starts, label_tokens
 from ares.data.world_settings import Language
 from ares.errors import UserError
 from ares.method.lexicon import Lexicon, normalize_token

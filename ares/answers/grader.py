@@ -31,7 +31,7 @@ from ares.answers.judge import ModelJudge
 from ares.answers.text import words
 from ares.answers.worker import AlgebraWorker, NoReply
 from ares.boxed import last_boxed
-from ares.data.verify import verify
+from ares.data.responses import verify
 from ares.data.world import problem_of
 
 #: Answers that a judge gets at once.

@@ -24,12 +24,11 @@ def ask(
     import pandas as pd
 
     from ares.config import load_config
-    from ares.data.cards import check_shape, read_picture
     from ares.data.countdown import Problem, check_problem
     from ares.data.items import Problems
+    from ares.data.pictures import check_shape, read_picture
     from ares.data.world import countdown_item
     from ares.data.world_settings import load_world
-    from ares.errors import UserError
     from ares.model.load import load
     from ares.sampling.rollouts import roll_out, sampling_of
 
@@ -38,9 +37,7 @@ def ask(
     check_problem(problem, load_world(settings.world))
     shown = None
     if picture is not None:
-        if not picture.is_file():
-            raise UserError(f"{picture}: no such picture")
-        shown = read_picture(picture.read_bytes(), str(picture))
+        shown = read_picture(picture)
         check_shape(shown, str(picture))
     presentation = "image" if image or shown else "text"
     model, processor, world = load(settings)

@@ -169,12 +169,9 @@ def _text_or_file(given: str) -> str:
 def _picture(file: Path, most: int | None) -> Image.Image:
     from PIL import Image
 
-    from ares.data.cards import read_picture
-    from ares.errors import UserError
+    from ares.data.pictures import read_picture
 
-    if not file.is_file():
-        raise UserError(f"--image {file}: no such picture")
-    picture = read_picture(file.read_bytes(), str(file))
+    picture = read_picture(file)
     if most is None or picture.width * picture.height <= most:
         return picture
     scale = (most / (picture.width * picture.height)) ** 0.5

@@ -9,23 +9,11 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ares.data.pictures import TooLarge, decode
-from ares.errors import UserError
-
 #: Edge of a card in pixels: 2 x 2 patches of 14, which Qwen2.5-VL merges into one visual token.
 CARD = 28
-#: Largest picture that is read, in pixels.
-LARGEST = 4096 * 4096
-#: Most that a picture may be longer than it is wide (`smart_resize` of transformers).
-NARROWEST = 200
-FACES = (
-    "DejaVuSans.ttf",
-    "DejaVuSans-Bold.ttf",
-    "DejaVuSerif.ttf",
-    "DejaVuSerif-Bold.ttf",
-    "DejaVuSansMono.ttf",
-    "DejaVuSansMono-Bold.ttf",
-)
+FACES = [
+    f"DejaVu{face}{bold}.ttf" for face in ("Sans", "Serif", "SansMono") for bold in ("", "-Bold")
+]
 
 
 @lru_cache(maxsize=128)
@@ -56,31 +44,3 @@ def draw_cards(numbers: tuple[int, ...], seed: int) -> Image.Image:
     for index, number in enumerate(numbers):
         row.paste(draw_card(number, rng), (CARD * index, 0))
     return row
-
-
-def read_picture(data: bytes, where: str) -> Image.Image:
-    """Decode a picture to RGB; see `ares.data.pictures` for formats and what is done to them.
-
-    Raises:
-        UserError: it is no picture, is damaged, or has more than `LARGEST` pixels.
-    """
-    try:
-        return decode(data, LARGEST)
-    except TooLarge as error:
-        raise UserError(f"{where}: {error}, so make the picture smaller") from None
-    except ValueError as error:
-        raise UserError(f"{where}: not a readable picture ({error})") from None
-
-
-def check_shape(picture: Image.Image, where: str) -> None:
-    """Refuse a picture that a Qwen2.5-VL does not take.
-
-    Raises:
-        UserError: it is more than `NARROWEST` times as long as it is wide.
-    """
-    short, long = sorted(picture.size)
-    if long > NARROWEST * short:
-        raise UserError(
-            f"{where}: {picture.width} x {picture.height} pixels; a Qwen2.5-VL takes pictures at "
-            f"most {NARROWEST} times as long as they are wide, so cut it"
-        )

@@ -7,7 +7,6 @@ to a presentation, so that a permutation never moves a problem from one split to
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, compress, product
@@ -74,18 +73,16 @@ def check_problem(problem: Problem, world: World) -> None:
     Raises:
         UserError: a number or the target is out of range, or no steps reach the target.
     """
-    low, high = world.numbers
-    for number in problem.numbers:
-        if not low <= number <= high:
+    stated = [("number", number, "numbers", world.numbers) for number in problem.numbers]
+    for what, value, key, (low, high) in (
+        *stated,
+        ("target", problem.target, "values", world.values),
+    ):
+        if not low <= value <= high:
             raise UserError(
-                f"problem {problem.id}: the number {number} is outside {low} to {high}; "
-                "change it, or the range 'numbers' in the world file"
+                f"problem {problem.id}: the {what} {value} is outside {low} to {high}; "
+                f"change it, or the range '{key}' in the world file"
             )
-    if not world.values[0] <= problem.target <= world.values[1]:
-        raise UserError(
-            f"problem {problem.id}: the target {problem.target} is outside "
-            f"{world.values[0]} to {world.values[1]}; change it, or 'values' in the world file"
-        )
     if len(problem.numbers) < 2:
         raise UserError(f"problem {problem.id}: give at least two numbers")
     if problem.target not in reachable(tuple(sorted(problem.numbers)), world.values):
@@ -114,27 +111,21 @@ def reachable(numbers: tuple[int, ...], values: tuple[int, int]) -> frozenset[in
     if len(numbers) == 1:
         return frozenset(numbers)
     targets: set[int] = set()
-    for own, others in _halves(numbers):
-        for one, other in product(reachable(own, values), reachable(others, values)):
-            a, b = max(one, other), min(one, other)
-            targets.update((a + b, a - b, a * b))
+    first, *rest = numbers
+    for dealt in product((True, False), repeat=len(rest)):
+        one = first, *compress(rest, dealt)
+        other = tuple(n for n, taken in zip(rest, dealt, strict=True) if not taken)
+        if other:
+            for pair in product(reachable(one, values), reachable(other, values)):
+                a, b = max(pair), min(pair)
+                targets.update((a + b, a - b, a * b))
     return frozenset(value for value in targets if values[0] <= value <= values[1])
 
 
-def _halves(numbers: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Every way to deal the numbers into two parts, both in their order; the first is in one."""
-    first, *rest = numbers
-    for dealt in product((True, False), repeat=len(rest)):
-        others = tuple(n for n, own in zip(rest, dealt, strict=True) if not own)
-        if others:
-            yield (first, *compress(rest, dealt)), others
-
-
 def guess_chances(numbers: tuple[int, ...], world: World) -> np.ndarray:
-    """How likely the teachers' intuition is to reach each target of the world at its first guess.
+    """The chance in [0, 1] that the teachers' intuition reaches a target at its first guess.
 
-    Returns:
-        One chance in [0, 1] per target in the range of values, in its order.
+    One per target in the range of values, in its order.
     """
     temperatures = world.teacher.intuition_early, world.teacher.intuition_last
     return _chances(tuple(sorted(numbers)), world.values, temperatures)
@@ -181,15 +172,12 @@ def random_problem(
 
 
 def draw_problems(
-    level: str, split: str, count: int, world: World, rng: np.random.Generator, few: bool = False
+    level: str, split: str, count: int, world: World, rng: np.random.Generator
 ) -> list[Problem]:
-    """`count` different problems of one level and split.
-
-    Args:
-        few: whether fewer will do where there are no more; then nearly all are drawn.
+    """`count` different problems of one level and split; nearly all where there are fewer.
 
     Raises:
-        UserError: the world has no such level or split, or not that many problems there.
+        UserError: the world has no such level or split.
     """
     if level not in world.levels:
         raise UserError(f"unknown level '{level}'; this world has {', '.join(world.levels)}")
@@ -204,9 +192,4 @@ def draw_problems(
             barren = 0
         else:
             barren += 1
-    if len(found) < count and not few:
-        raise UserError(
-            f"level '{level}' has only about {len(found)} problems in the {split} split, "
-            f"{count} were asked for; ask for fewer or widen 'numbers' in the world file"
-        )
     return list(found.values())

@@ -1,7 +1,6 @@
-"""A problem as it is put to a model and graded, whatever it came from: one concept for all.
+"""A problem as it is put to a model and graded, of a benchmark, training data or the small world.
 
-Problems of benchmarks, of training data and of the small world are items. A step of the pipeline
-works on `Problems`: a table that names them, and the items that its rows stand for.
+A step of the pipeline works on `Problems`: a table that names them, and the items of its rows.
 """
 
 from __future__ import annotations
@@ -50,10 +49,7 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class Lazy(Sequence[T]):
-    """A sequence whose members are made, or read from their data set, when they are asked for.
-
-    made: the member at a place, which is from 0 to `number` less 1.
-    """
+    """A sequence of `number` members, each `made` from its place when it is asked for."""
 
     number: int
     made: Callable[[int], T]
@@ -65,7 +61,7 @@ class Lazy(Sequence[T]):
     def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
+    def __getitem__(self, index):
         places = range(len(self))[index]
         return self.made(places) if isinstance(places, int) else [*map(self.made, places)]
 
@@ -93,11 +89,7 @@ class Problems:
         )
 
     def shard(self, shard: int, shards: int) -> Problems:
-        """Every `shards`-th, from `shard`: each shard has a share of every source.
-
-        Raises:
-            UserError: there is no such shard.
-        """
+        """Every `shards`-th, from `shard` (UserError: no such shard): a share of every source."""
         check_shard(shard, shards)
         return self.some(range(shard, len(self), shards))
 
@@ -108,9 +100,7 @@ class Problems:
 
 
 def source_of(table: pd.DataFrame) -> str:
-    """The column that tells problems of the same name apart.
-
-    In the small world, where every problem is shown in words and as a picture, it is the
-    presentation; elsewhere the data set.
+    """The column that tells problems of the same name apart: the presentation in the small world,
+    where every problem is shown in words and as a picture; elsewhere the data set.
     """
     return "presentation" if "presentation" in table else "source"

@@ -13,13 +13,20 @@ from __future__ import annotations
 import struct
 import warnings
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from ares.errors import UserError
+
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 #: Encoded pictures of more bytes are not looked at: 256 MiB.
 MOST_BYTES = 2**28
+#: Largest picture that a command reads, in pixels.
+LARGEST = 4096 * 4096
+#: Most that a picture may be longer than it is wide (`smart_resize` of transformers).
+NARROWEST = 200
 
 #: What Pillow raises for a damaged file; the later ones are those of its TIFF reader.
 _DAMAGE = (
@@ -48,21 +55,19 @@ def decode(data: bytes, most: int) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damage that Pillow can live with
             picture: Image.Image = Image.open(BytesIO(data), formats=FORMATS)
+            size = f"{picture.width} x {picture.height} pixels"
             if picture.width * picture.height > most:
-                raise TooLarge(
-                    f"{picture.width} x {picture.height} pixels, and at most {most} are read"
-                )
+                raise TooLarge(f"{size}, and at most {most} are read")
             picture.load()
             return opaque(ImageOps.exif_transpose(picture))
     except TooLarge:
         raise
     except Image.DecompressionBombError as error:
         raise TooLarge(str(error)) from None
+    except Image.UnidentifiedImageError:
+        raise ValueError(f"its bytes are none of {', '.join(FORMATS)}") from None
     except _DAMAGE as error:
-        told = str(error) or type(error).__name__
-        if "cannot identify image file" in told:
-            told = f"its bytes are none of {', '.join(FORMATS)}"
-        raise ValueError(told) from None
+        raise ValueError(str(error) or type(error).__name__) from None
 
 
 def opaque(picture: Image.Image) -> Image.Image:
@@ -76,3 +81,33 @@ def opaque(picture: Image.Image) -> Image.Image:
     page = Image.new("RGB", picture.size, "white")
     page.paste(picture, mask=picture.getchannel("A"))
     return page
+
+
+def read_picture(file: Path) -> Image.Image:
+    """The picture in a file that a command was given, see `decode`.
+
+    Raises:
+        UserError: there is none, or it is damaged or has more than `LARGEST` pixels.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: no such picture")
+    try:
+        return decode(file.read_bytes(), LARGEST)
+    except TooLarge as error:
+        raise UserError(f"{file}: {error}, so make the picture smaller") from None
+    except ValueError as error:
+        raise UserError(f"{file}: not a readable picture ({error})") from None
+
+
+def check_shape(picture: Image.Image, where: str) -> None:
+    """Refuse a picture that a Qwen2.5-VL does not take.
+
+    Raises:
+        UserError: it is more than `NARROWEST` times as long as it is wide.
+    """
+    short, long = sorted(picture.size)
+    if long > NARROWEST * short:
+        raise UserError(
+            f"{where}: {picture.width} x {picture.height} pixels; a Qwen2.5-VL takes pictures at "
+            f"most {NARROWEST} times as long as they are wide, so cut it"
+        )

@@ -35,15 +35,14 @@ PICTURES = {"only": lambda n: n > 0, "none": lambda n: n == 0, "both": lambda n:
 
 
 def choose_problems(scale: Scale, use: str) -> pd.DataFrame:
-    """The problems of a use, one row each; tells how many there are.
+    """The problems of a use, one row each; prints how many there are.
 
     Args:
         use: "cold-start" (pass rates and traces) or "aepo" (prompts), and in the small world
             "validation", "evaluation" or "rollouts".
 
     Returns:
-        In the small world the columns of `draw_table`; else source, row, problem_id, prompt_tokens,
-        pictures.
+        The columns of `draw_table` in the small world, else those of `choose`.
 
     Raises:
         UserError: a data set that is not registered or can't be read, or none of its problems can
@@ -60,21 +59,15 @@ def choose_problems(scale: Scale, use: str) -> pd.DataFrame:
     }[use]
     shown = scale.problems.levels, scale.problems.presentations
     table = draw_table(load_world(scale.world), split, *shown, section.per_level, scale.seed)
-    for level, own in table.groupby("level", sort=False):
-        found = own["problem_id"].nunique()
-        less = (
-            f", {section.per_level} were asked for; taking all" if found < section.per_level else ""
-        )
-        print(f"level '{level}': {found} {split} problems{less}")
+    for level, number in table.groupby("level", sort=False)["problem_id"].nunique().items():
+        wanted = section.per_level
+        less = f", {wanted} were asked for; taking all" if number < wanted else ""
+        print(f"level '{level}': {number} {split} problems{less}")
     return table
 
 
 def read_problems(scale: Scale, path: str | Path) -> Problems:
-    """The problems of a table of `choose_problems`.
-
-    Raises:
-        UserError: as `read_form` and `problems_of`.
-    """
+    """The problems of a file of `choose_problems`; UserError as `read_form` and `problems_of`."""
     table = read_form(path, "problems", data=scale.of_data_sets)
     return problems_of(scale, table, str(path))
 
@@ -136,25 +129,23 @@ def data_set_problems(table: pd.DataFrame, sources: dict[str, Benchmark]) -> Pro
 
 
 def _of_data_sets(scale: Scale, use: str) -> pd.DataFrame:
-    if use == "cold-start":
-        # It says how many of each; AEPO takes them all.
-        part, pictures, wanted = scale.cold_start, "both", dict(scale.cold_start.data)
-    else:
-        part, pictures = scale.aepo, scale.aepo.pictures
-        wanted = dict.fromkeys(part.data)
-    sources = data_sets(scale.training_data, list(wanted))
-    if use == "cold-start":
+    starts_cold = use == "cold-start"
+    part = scale.cold_start if starts_cold else scale.aepo
+    pictures = "both" if starts_cold else scale.aepo.pictures
+    sources = data_sets(scale.training_data, list(part.data))
+    if starts_cold:
         check_traces(scale, sources)
     processor, tables = load_processor(scale.model), []
     for name, entry in sources.items():
-        longest = part.max_prompt_tokens
+        number = scale.cold_start.data[name] if starts_cold else None  # AEPO takes all
         table, left_out = choose(
-            items(entry), name, wanted[name], processor, longest, pictures, scale.seed, name
+            *(items(entry), name, number, processor, part.max_prompt_tokens, pictures, scale.seed),
+            progress=name,
         )
-        told = "; ".join(f"{number} left out: {why}" for why, number in left_out.items())
-        print(f"{name}: {len(table)} problems{'; ' + told if told else ''}")
+        reasons = "; ".join(f"{count} left out: {why}" for why, count in left_out.items())
+        print(f"{name}: {len(table)} problems{'; ' + reasons if reasons else ''}")
         if table.empty:
-            raise UserError(f"data set '{name}': not one problem can be used ({told})")
+            raise UserError(f"data set '{name}': not one problem can be used ({reasons})")
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 

@@ -1,34 +1,83 @@
-"""The small world as a data set: its problems as items, drawn by level, presentation and split."""
+"""The small world as a data set: what a model is asked, and problems as items and tables."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from ares.answers.base import Question
+from ares.data.cards import draw_cards
 from ares.data.countdown import Problem, draw_problems
 from ares.data.items import Item, Lazy, Problems
-from ares.data.world_prompts import VALUES, messages, picture
 from ares.data.world_settings import World
 from ares.errors import UserError
 
+PRESENTATIONS = ("text", "image")
+#: Range of the values in the shipped world (`config/world.yaml`).
+VALUES = (1, 50)
 _GOLD = re.compile(
     r"numbers((?: \d{1,6}){2,12}) target (\d{1,6})(?: values (\d{1,6}) to (\d{1,6}))?"
 )
 
 
+def system_prompt(values: tuple[int, int] = VALUES) -> str:
+    """What a model is told about the task; `values` is the range that the verifier holds it to.
+
+    The small world's own models never read it (see `ares.model.tiny`).
+    """
+    return (
+        "Combine all the numbers, each once, with + - x to reach the target. Think inside "
+        "<think> </think>, then give the steps in order, separated by commas, as in "
+        "\\boxed{ 3 + 4 = 7 , 7 x 2 = 14 }. No intermediate value may leave the range "
+        f"{values[0]} to {values[1]}."
+    )
+
+
+def messages(
+    problem: Problem, presentation: str, values: tuple[int, int] = VALUES
+) -> list[dict[str, Any]]:
+    """Chat messages for a problem, as text or as a picture with a text question.
+
+    Args:
+        values: of the world that grades the answer, `World.values`.
+    """
+    if presentation == "text":
+        parts = [{"type": "text", "text": _stated(problem)}]
+    elif presentation == "image":
+        parts = [{"type": "image"}, {"type": "text", "text": f"cards target {problem.target}"}]
+    else:
+        raise UserError(f"unknown presentation '{presentation}'; known: {', '.join(PRESENTATIONS)}")
+    return [
+        {"role": "system", "content": [{"type": "text", "text": system_prompt(values)}]},
+        {"role": "user", "content": parts},
+    ]
+
+
+def picture(problem: Problem, seed: int) -> Image.Image:
+    """The cards of a problem, in its order of numbers; the look is fixed by problem and seed."""
+    shown = " ".join(map(str, problem.numbers))
+    digest = hashlib.sha256(f"{seed}:{shown}={problem.target}".encode()).digest()
+    return draw_cards(problem.numbers, int.from_bytes(digest[:8], "big"))
+
+
 def gold_of(problem: Problem, values: tuple[int, int] = VALUES) -> str:
-    """A problem as the gold answer of type `countdown`; it tells values unlike the shipped ones.
+    """A problem as the gold answer of type `countdown`; it names values unlike the shipped ones.
 
     >>> gold_of(Problem((3, 8, 5), 19)), gold_of(Problem((3, 8), 24), (1, 60))
     ('numbers 3 8 5 target 19', 'numbers 3 8 target 24 values 1 to 60')
     """
-    text = f"numbers {' '.join(map(str, problem.numbers))} target {problem.target}"
+    text = _stated(problem)
     return text if values == VALUES else f"{text} values {values[0]} to {values[1]}"
+
+
+def _stated(problem: Problem) -> str:
+    return f"numbers {' '.join(map(str, problem.numbers))} target {problem.target}"
 
 
 def problem_of(gold: str) -> tuple[Problem, tuple[int, int]] | None:
@@ -74,17 +123,13 @@ def draw_table(
     presentations: Sequence[str],
     per_level: int,
     seed: int,
-    few: bool = True,
 ) -> pd.DataFrame:
-    """`per_level` problems of every level, each in every presentation.
-
-    Args:
-        few: whether fewer will do where there are no more.
+    """`per_level` problems of every level, or all there are, each in every presentation.
 
     Columns: problem_id, level, k, numbers (list), target, presentation, split.
 
     Raises:
-        UserError: the world has no such level or split, or not that many problems there.
+        UserError: the world has no such level or split.
     """
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
@@ -98,7 +143,7 @@ def draw_table(
             "split": split,
         }
         for level in levels
-        for problem in draw_problems(level, split, per_level, world, rng, few)
+        for problem in draw_problems(level, split, per_level, world, rng)
         for presentation in presentations
     )
 
@@ -114,18 +159,19 @@ def world_problems(table: pd.DataFrame, world: World, look: int, where: str = ""
         UserError: a problem that this world can't state: it is of another one.
     """
     (low, high), (least, most) = world.numbers, world.values
-    found = [
-        (Problem(tuple(map(int, row.numbers)), int(row.target)), row.presentation)
-        for row in table.itertuples()
-    ]
-    for (problem, _), level in zip(found, table["level"] if len(table) else (), strict=True):
-        numbers, target = problem.numbers, problem.target
-        stated = low <= min(numbers) and max(numbers) <= high and least <= target <= most
-        if not stated or world.levels.get(level) != len(numbers):
+    shown = []
+    for row in table.itertuples():
+        problem = Problem(tuple(map(int, row.numbers)), int(row.target))
+        stated = all(low <= number <= high for number in problem.numbers)
+        expected = world.levels.get(row.level) == len(problem.numbers)
+        if not (stated and expected and least <= problem.target <= most):
             raise UserError(
-                f"{where}: problem {problem.id}, level {level}: is none of this world; "
+                f"{where}: problem {problem.id}, level {row.level}: is none of this world; "
                 "give the config that the table was made with, or make it again"
             )
-    items = Lazy(len(found), lambda at: countdown_item(*found[at], look, world.values))
+        shown.append((problem, row.presentation))
     columns = ["problem_id", "level", "k", "presentation", "numbers", "target"]
-    return Problems(table[columns].reset_index(drop=True), items)
+    return Problems(
+        table[columns].reset_index(drop=True),
+        Lazy(len(shown), lambda at: countdown_item(*shown[at], look, world.values)),
+    )

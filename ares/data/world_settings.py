@@ -19,10 +19,6 @@ _Exponent = Annotated[float, Field(ge=0, le=100)]
 _Words = Several[Annotated[str, StringConstraints(pattern="^[a-z]+$")]]
 
 
-def _of_every_level(bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    return {**dict.fromkeys(_LEVELS, (0.0, 1.0)), **bounds}
-
-
 class Language(Settings):
     """How words are drawn; the exponents are Zipf's."""
 
@@ -41,10 +37,14 @@ class Language(Settings):
 
     @model_validator(mode="after")
     def _one_slot_per_word(self) -> Self:
-        words = [*self.fillers, *(word for slot in self.markers.values() for word in slot)]
+        words = self.all_words()
         if len(words) != len(set(words)):
             raise ValueError("a word stands in two slots; each word needs one slot")
         return self
+
+    def all_words(self) -> list[str]:
+        """All words by slot, in the order of the world file."""
+        return [*self.fillers, *(word for slot in self.markers.values() for word in slot)]
 
     def words(self, slot: str) -> tuple[str, ...]:
         """The words of a slot, most frequent first."""
@@ -56,10 +56,8 @@ class Language(Settings):
 
     def slot_of(self) -> dict[str, str]:
         """Word -> slot. Every word belongs to one slot, so a sampled word names its slot."""
-        table: dict[str, str] = dict.fromkeys(self.fillers, "filler")
-        for slot, words in self.markers.items():
-            table.update(dict.fromkeys(words, slot))
-        return table
+        slots = {"filler": self.fillers, **self.markers}
+        return {word: slot for slot, words in slots.items() for word in words}
 
 
 class Teacher(Settings):
@@ -93,7 +91,9 @@ class World(Settings):
     levels: Annotated[dict[str, Annotated[int, Field(ge=2, le=8)]], one_per(*_LEVELS)]
     """How many numbers a problem of a level has"""
     guess_chance: Annotated[
-        dict[str, tuple[Share, Share]], AfterValidator(_of_every_level), one_per(*_LEVELS)
+        dict[str, tuple[Share, Share]],
+        AfterValidator(lambda bounds: {**dict.fromkeys(_LEVELS, (0.0, 1.0)), **bounds}),
+        one_per(*_LEVELS),
     ] = Field({}, validate_default=True)
     """Problems of a level: those that a guess of intuition solves with such a chance, least and
     most; any where a level is not named"""

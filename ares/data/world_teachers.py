@@ -11,17 +11,95 @@ the paper starts from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ares.data.countdown import Problem, Step, moves
-from ares.data.language import Speaker, Trace
-from ares.data.world_settings import HABITS, Teacher, World
+from ares.data.world_settings import HABITS, Language, Teacher, World
 
 Move = tuple[Step, tuple[int, ...]]
+Path = tuple[Step, ...]
 #: Most comparisons of one candidate of the restart search, all at its last step.
 LAST_COMPARISONS = 2
+
+
+def zipf(count: int, exponent: float) -> np.ndarray:
+    """Probabilities of `count` ranks, proportional to rank ** -exponent.
+
+    >>> zipf(2, 1.0).round(3).tolist()
+    [0.667, 0.333]
+    """
+    weights = np.arange(1, count + 1, dtype=float) ** -exponent
+    return weights / weights.sum()
+
+
+@dataclass
+class Trace:
+    """A response as words, with what opens a decision: '', 'pair' or 'operation' per word."""
+
+    words: list[str] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+class Speaker:
+    """Writes one trace: sentences around steps, words drawn from a language.
+
+    It knows nothing about searching; the teachers decide what is said.
+    """
+
+    def __init__(self, language: Language, rng: np.random.Generator):
+        self.language, self.rng, self.trace = language, rng, Trace()
+        self.say("<think>")
+
+    def say(self, text: str, decision: str = "") -> None:
+        """Words as they stand, separated by spaces, each of which opens the decision."""
+        for word in text.split():
+            self.trace.words.append(word)
+            self.trace.decisions.append(decision)
+
+    def word(self, slot: str) -> None:
+        """One word of a slot, drawn from its distribution."""
+        words = self.language.words(slot)
+        chances = zipf(len(words), self.language.exponent(slot))
+        self.say(words[self.rng.choice(len(words), p=chances)])
+
+    def filler(self) -> None:
+        """A place for a filler, filled at the rate of the language."""
+        if self.rng.random() < self.language.filler_rate:
+            self.word("filler")
+
+    def open(self, slot: str) -> None:
+        """Begin a sentence: perhaps a filler, then a word of a slot."""
+        self.filler()
+        self.word(slot)
+
+    def step(self, step: Step, decides: bool) -> None:
+        """A step `a op b = c`; with `decides`, a opens the choice of a pair, op of an operation."""
+        self.say(str(step.a), "pair" if decides else "")
+        self.say(step.op, "operation" if decides else "")
+        self.say(f"{step.b} = {step.c}")
+
+    def steps(self, steps: Path, stated: Path) -> None:
+        """Steps separated by commas; those not stated before are decided here."""
+        for index, step in enumerate(steps):
+            if index:
+                self.say(",")
+            self.step(step, decides=step not in stated)
+
+    def left(self, numbers: tuple[int, ...]) -> None:
+        """End a sentence with the numbers that are left."""
+        self.say(f"left {' '.join(map(str, numbers))} .")
+
+    def answer(self, steps: Path, stated: Path = ()) -> None:
+        """End the thought and box the steps."""
+        self.say("</think> \\boxed{")
+        self.steps(steps, stated)
+        self.say("}" if steps else "none }")
 
 
 def intuition_order(
@@ -44,23 +122,27 @@ class _Search:
     world: World
     speaker: Speaker
     rng: np.random.Generator
-    budget: int
-    tried: tuple[Step, ...] = ()  # the last path that was compared with the target
+    budget: int = 0
+    tried: Path = ()  # the last path that was compared with the target
 
-    def visit(self, numbers: tuple[int, ...], path: tuple[Step, ...]) -> tuple[Step, ...] | None:
+    def visit(self, numbers: tuple[int, ...], path: Path = ()) -> Path | None:
         """Search depth-first below `numbers`; the steps that reach the target, or None."""
-        for index, (step, left) in enumerate(self._ordered(numbers)):
+        for index, (step, left) in enumerate(self.ordered(numbers)):
             if self.budget == 0:
                 return None
             if len(left) == 1:
                 found = self._compare(step, path, first=index == 0)
             else:
-                found = self._descend(step, left, numbers, path, first=index == 0)
+                if index:
+                    self.speaker.open("back")
+                    self.speaker.left(numbers)
+                self._go(step, left, path)
+                found = self.visit(left, (*path, step))
             if found is not None:
                 return found
         return None
 
-    def restart(self) -> tuple[Step, ...] | None:
+    def restart(self) -> Path | None:
         """Try candidates, each from the start; the steps that reach the target, or None."""
         found = self.candidate()
         while found is None and self.budget > 0:
@@ -70,11 +152,10 @@ class _Search:
 
     def wait(self) -> None:
         """Give up a candidate. The numbers are not stated again: they stand in the problem."""
-        self.speaker.filler()
-        self.speaker.word("back")
+        self.speaker.open("back")
         self.speaker.say(".")
 
-    def candidate(self, avoid: Step | None = None) -> tuple[Step, ...] | None:
+    def candidate(self, avoid: Step | None = None) -> Path | None:
         """Steps by intuition, the last one compared with the target; those that reach it, or None.
 
         Args:
@@ -82,26 +163,37 @@ class _Search:
         """
         numbers, path = self.problem.numbers, ()
         while len(numbers) > 2:
-            options = self._ordered(numbers)
+            options = self.ordered(numbers)
             if not options:  # a dead end: no step from here stays in range
                 return None
             step, numbers = options[0]
-            self._step(step, numbers, path)
+            self._go(step, numbers, path)
             path = (*path, step)
-        last = [step for step, _ in self._ordered(numbers) if step != avoid]
+        last = [step for step, _ in self.ordered(numbers) if step != avoid]
         for index, step in enumerate(last[: min(LAST_COMPARISONS, self.budget)]):
             found = self._compare(step, path, first=index == 0)
             if found is not None:
                 return found
         return None
 
-    def _ordered(self, numbers: tuple[int, ...]) -> list[Move]:
+    def guess(self) -> Path:
+        """Steps by intuition alone, neither said nor compared with the target."""
+        numbers, path = self.problem.numbers, ()
+        while len(numbers) > 1:
+            options = self.ordered(numbers)
+            if not options:
+                return ()
+            step, numbers = options[0]
+            path = (*path, step)
+        return path
+
+    def ordered(self, numbers: tuple[int, ...]) -> list[Move]:
+        """The moves from here, in the order of intuition."""
         options = moves(numbers, self.world.values)
         return intuition_order(options, self.problem.target, self.world.teacher, self.rng)
 
-    def _compare(self, step: Step, path: tuple[Step, ...], first: bool) -> tuple[Step, ...] | None:
-        self.speaker.filler()
-        self.speaker.word(("next" if path else "plan") if first else "contrast")
+    def _compare(self, step: Step, path: Path, first: bool) -> Path | None:
+        self.speaker.open(("next" if path else "plan") if first else "contrast")
         self.speaker.step(step, decides=True)
         self.budget -= 1
         self.tried = (*path, step)
@@ -113,108 +205,63 @@ class _Search:
         self.speaker.say(".")
         return self.tried if hit else None
 
-    def _descend(
-        self,
-        step: Step,
-        left: tuple[int, ...],
-        numbers: tuple[int, ...],
-        path: tuple[Step, ...],
-        first: bool,
-    ) -> tuple[Step, ...] | None:
-        if not first:
-            self.speaker.filler()
-            self.speaker.word("back")
-            self.speaker.left(numbers)
-            self.speaker.say(".")
-        self._step(step, left, path)
-        return self.visit(left, (*path, step))
-
-    def _step(self, step: Step, left: tuple[int, ...], path: tuple[Step, ...]) -> None:
-        self.speaker.filler()
-        self.speaker.word("next" if path else "plan")
+    def _go(self, step: Step, left: tuple[int, ...], path: Path) -> None:
+        self.speaker.open("next" if path else "plan")
         self.speaker.step(step, decides=True)
         self.speaker.filler()
         self.speaker.left(left)
-        self.speaker.say(".")
 
+    def check_again(self, steps: Path) -> None:
+        """State what reached the target again."""
+        self.speaker.open("check")
+        self.speaker.steps(steps, stated=steps)
+        self.speaker.say(f"vs {self.problem.target} yes .")
 
-def _guess(problem: Problem, world: World, rng: np.random.Generator) -> tuple[Step, ...]:
-    """Steps by intuition alone, never compared with the target."""
-    numbers = problem.numbers
-    path: tuple[Step, ...] = ()
-    while len(numbers) > 1:
-        options = intuition_order(moves(numbers, world.values), problem.target, world.teacher, rng)
-        if not options:  # a dead end: no step from here stays in range
-            return ()
-        step, numbers = options[0]
-        path = (*path, step)
-    return path
-
-
-def _direct(problem: Problem, world: World, rng: np.random.Generator) -> Trace:
-    speaker = Speaker(world.language, rng)
-    speaker.say("<think>")
-    speaker.filler()
-    speaker.word("guess")
-    speaker.answer(_guess(problem, world, rng), stated=set())
-    return speaker.trace
-
-
-def _searching(habit: str, problem: Problem, world: World, rng: np.random.Generator) -> Trace:
-    teacher = world.teacher
-    gives_up = habit == "give_up"
-    budget = _between(teacher.give_up_comparisons if gives_up else teacher.search_comparisons, rng)
-    speaker = Speaker(world.language, rng)
-    speaker.say("<think>")
-    search = _Search(problem, world, speaker, rng, budget)
-    # Without exploration nothing is drawn for it: such a world says what it always said.
-    restarts = teacher.exploration > 0 and rng.random() < teacher.exploration
-    found = search.restart() if restarts else search.visit(problem.numbers, ())
-    if found and habit == "overcheck":
-        if restarts:
-            found = _go_on(search, found)
-        else:
-            _check_again(speaker, problem, found, _between(teacher.checks, rng))
-    speaker.word("guess" if gives_up and not found else "conclude")
-    steps = found or (search.tried if gives_up else ())
-    speaker.answer(steps, stated=set(steps))
-    return speaker.trace
-
-
-def _between(bounds: tuple[int, int], rng: np.random.Generator) -> int:
-    return int(rng.integers(bounds[0], bounds[1] + 1))
-
-
-def _check_again(speaker: Speaker, problem: Problem, steps: tuple[Step, ...], times: int) -> None:
-    for _ in range(times):
-        speaker.filler()
-        speaker.word("check")
-        for index, step in enumerate(steps):
-            if index:
-                speaker.say(",")
-            speaker.step(step, decides=False)
-        speaker.say(f"vs {problem.target} yes .")
-
-
-def _go_on(search: _Search, found: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Look for another way after success; the answer, which may now be a wrong one."""
-    teacher, rng, answer = search.world.teacher, search.rng, found
-    for _ in range(_between(teacher.further_attempts, rng)):
-        search.budget = LAST_COMPARISONS
-        search.wait()
-        another = search.candidate(avoid=found[-1])
-        if another is not None or rng.random() < teacher.drop:
-            answer = search.tried
-    return answer
+    def go_on(self, found: Path) -> Path:
+        """Look for another way after success; the answer, which may now be a wrong one."""
+        teacher, answer = self.world.teacher, found
+        for _ in range(_between(teacher.further_attempts, self.rng)):
+            self.budget = LAST_COMPARISONS
+            self.wait()
+            another = self.candidate(avoid=found[-1])
+            if another is not None or self.rng.random() < teacher.drop:
+                answer = self.tried
+        return answer
 
 
 def respond(problem: Problem, habit: str, world: World, rng: np.random.Generator) -> Trace:
     """One response of a teacher to a problem, with one of the four habits."""
-    if habit == "direct":
-        return _direct(problem, world, rng)
     if habit not in HABITS:
         raise ValueError(f"unknown habit '{habit}'; known are {', '.join(HABITS)}")
-    return _searching(habit, problem, world, rng)
+    speaker = Speaker(world.language, rng)
+    search = _Search(problem, world, speaker, rng)
+    if habit == "direct":
+        speaker.open("guess")
+        speaker.answer(search.guess())
+    else:
+        _search(search, habit)
+    return speaker.trace
+
+
+def _search(search: _Search, habit: str) -> None:
+    teacher, rng, gives_up = search.world.teacher, search.rng, habit == "give_up"
+    bounds = teacher.give_up_comparisons if gives_up else teacher.search_comparisons
+    search.budget = _between(bounds, rng)
+    # Without exploration nothing is drawn for it: such a world says what it always said.
+    restarts = teacher.exploration > 0 and rng.random() < teacher.exploration
+    found = search.restart() if restarts else search.visit(search.problem.numbers)
+    if found and habit == "overcheck" and restarts:
+        found = search.go_on(found)
+    elif found and habit == "overcheck":
+        for _ in range(_between(teacher.checks, rng)):
+            search.check_again(found)
+    search.speaker.word("guess" if gives_up and not found else "conclude")
+    steps = found or (search.tried if gives_up else ())
+    search.speaker.answer(steps, stated=steps)
+
+
+def _between(bounds: tuple[int, int], rng: np.random.Generator) -> int:
+    return int(rng.integers(bounds[0], bounds[1] + 1))
 
 
 def draw_habit(world: World, rng: np.random.Generator) -> str:

@@ -15,8 +15,7 @@ import numpy as np
 import yaml
 
 from ares.data.countdown import draw_problems
-from ares.data.world import gold_of
-from ares.data.world_prompts import messages, picture, system_prompt
+from ares.data.world import gold_of, messages, picture, system_prompt
 from ares.data.world_settings import World
 from ares.io import atomic_path, write_text
 
@@ -46,7 +45,7 @@ def write_countdown(
     drawn = [
         (level, problem)
         for level in levels
-        for problem in draw_problems(level, split, per_level, world, rng, few=True)
+        for problem in draw_problems(level, split, per_level, world, rng)
     ]
     entries = {}
     for presentation in presentations:

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ares.data.verify import steps_right
-from ares.data.world import draw_table, world_problems
-from ares.data.world_prompts import PRESENTATIONS
+from ares.data.responses import steps_right
+from ares.data.world import PRESENTATIONS, draw_table, world_problems
 from ares.data.world_settings import World
 from ares.io import whole_folder, write_json, write_table, write_text
 from ares.manifest import git
@@ -52,14 +51,8 @@ def evaluate(folder: Path, world: World, config: Base, device: str) -> pd.DataFr
     settings, seed = config.evaluation, config.seed
     shown, number = (list(world.levels), PRESENTATIONS), settings.per_level
     problems = world_problems(draw_table(world, "test", *shown, number, seed), world, seed)
-    sampling = Sampling(
-        settings.samples,
-        1.0,
-        1.0,
-        settings.max_new_tokens,
-        settings.batch_prompts,
-        seed=seed,
-    )
+    lengths = settings.max_new_tokens, settings.batch_prompts
+    sampling = Sampling(settings.samples, 1.0, 1.0, *lengths, seed=seed)
     rollouts = roll_out(model, processor, problems, sampling, progress="base: evaluation")
     rows = [
         _cell(level, presentation, group)
@@ -114,7 +107,7 @@ not follow difficulty.
 | made with | |
 |---|---|
 | command | `{command}` (world: {config.world}) |
-| commit | {_commit()} |
+| commit | {git("rev-parse", "--short=12", "HEAD") or "not a git checkout"} |
 | versions | Python {platform.python_version()}, torch {torch.__version__.split("+")[0]} |
 | machine | {_machine(trainer.device)} |
 | training time | {seconds / 60:.0f} minutes of wall time |
@@ -146,7 +139,3 @@ def _machine(device: str) -> str:
     if device == "cpu":
         return f"{platform.machine()}, one CPU thread"
     return f"{platform.machine()}, {torch.cuda.get_device_name(device)}"
-
-
-def _commit() -> str:
-    return git("rev-parse", "--short=12", "HEAD") or "not a git checkout"

@@ -1,11 +1,11 @@
-"""The corpus of the base model: an endless, seekable stream of teachers' answers.
+"""The corpora of the base model: teachers' answers, and single cards; endless, chunk by chunk.
 
-Batch n depends on the seed and n alone, so training resumes exactly where it stopped.
+A chunk depends on the seed and its index alone, so training resumes exactly where it stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ares.data.cards import draw_card
 from ares.data.countdown import Problem, random_problem
-from ares.data.world_prompts import VALUES, messages, picture
+from ares.data.world import VALUES, messages, picture
 from ares.data.world_settings import World
 from ares.data.world_teachers import draw_habit, respond
 from ares.model.processor import TorchvisionFreeProcessor
@@ -65,12 +66,10 @@ def collate(
         )
         for e in examples
     ]
+    answers = [f"{e.response} {tokenizer.eos_token}" for e in examples]
     images = [picture(e.problem, seed) for e in examples if e.presentation == "image"]
     batch = processor(
-        text=[
-            p + e.response + " " + tokenizer.eos_token
-            for p, e in zip(prompts, examples, strict=True)
-        ],
+        text=[prompt + answer for prompt, answer in zip(prompts, answers, strict=True)],
         images=images or None,
         padding=True,
         padding_side="right",
@@ -97,46 +96,24 @@ def positions(batch: dict[str, Tensor], image_token_id: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a chunk lies in a stream: its index, and the step of its first batch."""
-
-    chunk: int
-    step: int
-
-
-BEGINNING = Place(0, 0)
-
-
-class Stream:
-    """Batches of about `batch_tokens` tokens, made of examples of similar length.
+class Corpus(Dataset):
+    """Chunk by chunk, batches of about `batch_tokens` tokens, made of examples of similar length.
 
     A chunk of examples is sorted by length and cut into batches, which are then shuffled: little
     padding, and still small batches, which learn more per minute on a CPU than large ones. Large
     batches need large chunks.
     """
 
-    CHUNK = 96
+    world: World
+    processor: TorchvisionFreeProcessor
+    seed: int
+    image_share: float
+    max_response: int
+    batch_tokens: int
+    examples: int
 
-    def __init__(
-        self,
-        world: World,
-        processor: TorchvisionFreeProcessor,
-        seed: int,
-        image_share: float,
-        max_response: int,
-        batch_tokens: int,
-        examples: int = CHUNK,
-    ):
-        self.examples = examples
-        self.world, self.processor, self.seed = world, processor, seed
-        self.image_share, self.max_response, self.batch_tokens = (
-            image_share,
-            max_response,
-            batch_tokens,
-        )
-
-    def chunk(self, index: int) -> list[dict[str, Tensor]]:
-        """The batches of chunk `index`."""
+    def __getitem__(self, index: int) -> list[dict[str, Tensor]]:
+        """The batches of a chunk."""
         rng = np.random.default_rng([self.seed, index])
         examples = [
             draw_example(self.world, self.image_share, self.max_response, rng)
@@ -160,53 +137,42 @@ class Stream:
         del batch["attention_mask"]
         return batch
 
-    def batches(
-        self, steps: int, start: Place = BEGINNING, workers: int = 0
-    ) -> Iterator[tuple[int, dict[str, Tensor], Place]]:
-        """Yield (step, batch, place of its chunk) up to `steps` steps; chunks are walked in order.
 
-        Args:
-            start: the chunk to begin with.
-            workers: processes that make chunks ahead.
-        """
-        step = start.step
-        for index, chunk in zip(count(start.chunk), ahead(self.chunk, count(start.chunk), workers)):
-            place = Place(index, step)
-            for batch in chunk:
-                if step == steps:
-                    return
-                yield step, batch, place
-                step += 1
+@dataclass(frozen=True)
+class Cards(Dataset):
+    """Chunk by chunk, one batch of single cards and their numbers, counted from the smallest."""
 
+    world: World
+    processor: TorchvisionFreeProcessor
+    seed: int
+    cards: int
 
-class _Lookup(Dataset):
-    """A function of an index, as a data set."""
-
-    def __init__(self, make: Callable[[int], Any]):
-        self.make = make
-
-    def __getitem__(self, index: int) -> Any:
-        return self.make(index)
+    def __getitem__(self, index: int) -> list[dict[str, Tensor]]:
+        """The batch of a chunk: pixel_values, image_grid_thw, label_B."""
+        rng, (low, high) = np.random.default_rng([self.seed, index]), self.world.numbers
+        numbers = rng.integers(low, high + 1, size=self.cards)
+        pictures = [draw_card(int(number), rng) for number in numbers]
+        inputs = self.processor.image_processor(pictures, return_tensors="pt")
+        batch = {name: torch.as_tensor(inputs[name]) for name in ("pixel_values", "image_grid_thw")}
+        return [{**batch, "label_B": torch.from_numpy(numbers - low)}]
 
 
-def ahead(make: Callable[[int], Any], indices: Iterable[int], workers: int) -> Iterator[Any]:
-    """Yield make(i) for every i of `indices`, in their order, made ahead in other processes.
+def ahead(chunks: Dataset, first: int, workers: int) -> Iterator[Any]:
+    """Yield the chunks from the first, without an end, made ahead in other processes.
 
-    A GPU trains on a batch in less time than one core takes to think of it. Who makes a batch, and
+    A GPU trains on a batch in less time than one core takes to think of it. Who makes a chunk, and
     when, changes nothing.
 
     Args:
-        make: a function of the index alone.
-        indices: may be endless.
-        workers: processes that work ahead, one result each; 0 makes every value when it is asked
-            for. Results travel through shared memory (/dev/shm).
+        workers: processes that work ahead, one chunk each; 0 makes every chunk when it is asked
+            for. Chunks travel through shared memory (/dev/shm).
     """
     if workers == 0:
-        yield from map(make, indices)
+        yield from map(chunks.__getitem__, count(first))
         return
     yield from DataLoader(
-        _Lookup(make),
-        sampler=indices,
+        chunks,
+        sampler=count(first),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=1,

@@ -36,7 +36,8 @@ from ares.model.tiny import check_processor
 from ares.settings import checked, shortened
 
 WORLD_FILE = "world.json"
-_INDEX = "model.safetensors.index.json"
+#: Code of a model is never run; one on the hub is read at its newest commit.
+_SAFE: dict[str, Any] = {"trust_remote_code": False, "revision": "main"}
 #: Keys of a config that say how many layers there are.
 _DEPTHS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "depth")
 #: Number types of plain weights. transformers casts others as if they were numbers of these.
@@ -65,10 +66,10 @@ def load_policy(
         UserError: no such folder or hub name, a folder without config or weights, damaged or
             missing weights, a model that does not answer in text, a processor that lacks a package.
     """
-    source, pinned = model_source(name_or_path), _pinned(revision)
+    source, options = model_source(name_or_path), {**_SAFE, "revision": revision or "main"}
     with _readable(name_or_path):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **pinned)
-        if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        config = AutoConfig.from_pretrained(source, **options)
+        if _sees(config):
             kind: Any = AutoModelForImageTextToText
         elif type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
             kind = AutoModelForCausalLM
@@ -77,8 +78,11 @@ def load_policy(
                 f"{name_or_path}: a {config.model_type} model neither answers in text nor reads "
                 "pictures and answers; give a chat model"
             )
-        model = _whole(kind, source, name_or_path, dtype=dtype, **pinned)
-        processor = _processor(config, source, pinned)
+        model, found = kind.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
+        )
+        processor = _processor(config, source, options)
+    _check_weights(model, found["missing_keys"], name_or_path)
     if isinstance(processor, TorchvisionFreeProcessor):
         _check_vocabulary(model, processor, name_or_path)
     return model.to(device).eval(), processor
@@ -98,10 +102,10 @@ def load(scale: Scale, model: str = "", device: str = "") -> tuple[Any, Any, Wor
     torch.set_num_threads(1)
     logging.disable_progress_bar()  # of the weights; the commands show their own
     name, world = model or scale.model, load_world(scale.world)
-    model_world(name, world)
+    own = model_world(name, world)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     policy, processor = load_policy(name, device=device)
-    if of_small_world(name):
+    if own:
         check_processor(processor, world, name)
     return policy, processor, world
 
@@ -114,40 +118,64 @@ def load_processor(name_or_path: str | Path) -> Any:
     """
     source = model_source(name_or_path)
     with _readable(name_or_path):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        return _processor(config, source, {})
+        return _processor(AutoConfig.from_pretrained(source, **_SAFE), source, _SAFE)
 
 
-def _processor(config: Any, source: str, pinned: dict[str, Any]) -> Any:
-    if config.model_type != "qwen2_5_vl" and type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        return AutoProcessor.from_pretrained(source, trust_remote_code=False, **pinned)
-    tokenizer = AutoTokenizer.from_pretrained(
-        source, padding_side="left", trust_remote_code=False, **pinned
-    )
-    if config.model_type == "qwen2_5_vl":
-        return TorchvisionFreeProcessor(
-            Qwen2VLImageProcessorPil.from_pretrained(source, **pinned),
-            tokenizer,
-            chat_template=tokenizer.chat_template,
+def model_world(name_or_path: str | Path, world: World) -> bool:
+    """Check that a model of the small world was trained on `world`; False for any other model.
+
+    Raises:
+        UserError: the model folder has a world file, and it is of another world.
+    """
+    file = Path(model_source(name_or_path)) / WORLD_FILE
+    if not file.is_file():
+        return False
+    own = checked(World, read_json(file), str(file)).dump()
+    differing = [key for key, value in world.dump().items() if own[key] != value]
+    if differing:
+        raise UserError(
+            f"{name_or_path}: trained on another world ({', '.join(differing)} differ); "
+            "restore the world file or train a base of your own with `make base`"
         )
+    return True
+
+
+def model_source(name_or_path: str | Path) -> str:
+    """A local folder if there is one, else the name as the hub knows it.
+
+    Raises:
+        UserError: no such folder, or one without a config and plain weights.
+    """
+    folder = local_folder(str(name_or_path))
+    if folder is None:
+        return str(name_or_path)
+    _check_folder(folder)
+    return str(folder)
+
+
+def _sees(config: Any) -> bool:
+    return type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+
+def _processor(config: Any, source: str, options: dict[str, Any]) -> Any:
+    if config.model_type != "qwen2_5_vl" and _sees(config):
+        return AutoProcessor.from_pretrained(source, **options)
+    tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", **options)
+    if config.model_type == "qwen2_5_vl":
+        images = Qwen2VLImageProcessorPil.from_pretrained(source, revision=options["revision"])
+        template = tokenizer.chat_template
+        return TorchvisionFreeProcessor(images, tokenizer, chat_template=template)
     if tokenizer.pad_token is None:  # of a Llama; what pads is masked everywhere
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def _whole(kind: Any, source: str, name: str | Path, **options: Any) -> Any:
-    """The model, if every weight of it is in the files."""
-    model, found = kind.from_pretrained(
-        source,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-        **options,
-    )
-    if missing := sorted(found["missing_keys"]):
+def _check_weights(model: Any, missing: set[str], name: str | Path) -> None:
+    """Refuse a model of which some weights are not in the files, or no numbers."""
+    if missing:
         raise UserError(
-            f"{name}: {len(missing)} weights are missing, {missing[0]} among them; copy the whole "
-            "model folder, or export the checkpoint again"
+            f"{name}: {len(missing)} weights are missing, {min(missing)} among them; copy the "
+            "whole model folder, or export the checkpoint again"
         )
     for key, weight in model.named_parameters():
         # NaN is the least and the greatest of whatever it stands among; no copy is made.
@@ -155,33 +183,20 @@ def _whole(kind: Any, source: str, name: str | Path, **options: Any) -> Any:
             narrow = weight.dtype == torch.float16
             hint = "; float16 may be too narrow for it: try bfloat16" if narrow else ""
             raise UserError(f"{name}: {key} holds values that are not finite{hint}")
-    return model
 
 
 def _check_vocabulary(model: Any, processor: Any, name: str | Path) -> None:
-    """Refuse a tokenizer of another model, as far as it can be told.
-
-    Raises:
-        UserError: it has tokens that the model does not have, or another token for pictures.
-    """
-    tokenizer, config = processor.tokenizer, model.config
+    """Refuse a tokenizer of another model, as far as it can be told."""
     rows = model.get_input_embeddings().num_embeddings
-    highest = max(tokenizer.get_vocab().values())
-    if highest >= rows:
+    highest = max(processor.tokenizer.get_vocab().values())
+    picture = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
+    expected = model.config.image_token_id
+    if highest >= rows or picture != expected:
         raise UserError(
-            f"{name}: the tokenizer has a token {highest} and the model {rows} rows; the files are "
-            "of different models, so copy the whole folder again"
+            f"{name}: the tokenizer has tokens up to {highest} and {picture} for pictures, the "
+            f"model {rows} rows and {expected}; the files are of different models, so copy the "
+            "whole folder again"
         )
-    picture = tokenizer.convert_tokens_to_ids(processor.image_token)
-    if picture != config.image_token_id:
-        raise UserError(
-            f"{name}: {processor.image_token} is token {picture} of the tokenizer and "
-            f"{config.image_token_id} in config.json; the files are of different models"
-        )
-
-
-def _pinned(revision: str | None) -> dict[str, Any]:
-    return {} if revision is None else {"revision": revision}
 
 
 @contextmanager
@@ -194,80 +209,35 @@ def _readable(name: str | Path) -> Iterator[None]:
     # What transformers raises for a damaged file is whatever it met first, from KeyError to
     # ZeroDivisionError, and tokenizers raises a bare Exception: no shorter list is complete.
     except Exception as error:
-        raise UserError(f"{name}: can't be loaded as a model ({_first_line(error)})") from error
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(f"{name}: can't be loaded as a model ({shortened(reason, 300)})") from error
 
 
-def model_world(path: str | Path, world: World) -> None:
-    """Check that a small-world checkpoint was trained on `world`; other models pass.
-
-    Raises:
-        UserError: the checkpoint has a world of its own and it is another one.
-    """
-    if not of_small_world(path):
-        return
-    file = Path(model_source(path)) / WORLD_FILE
-    own = checked(World, read_json(file), str(file)).dump()
-    differing = [key for key, value in world.dump().items() if own[key] != value]
-    if differing:
-        raise UserError(
-            f"{path}: trained on another world ({', '.join(differing)} differ); "
-            "restore the world file or train a base of your own with `make base`"
-        )
-
-
-def of_small_world(path: str | Path) -> bool:
-    """Whether a model folder says which world it was trained on."""
-    return (Path(model_source(path)) / WORLD_FILE).is_file()
-
-
-def model_source(name_or_path: str | Path) -> str:
-    """A local folder if there is one, else the name as the hub knows it.
-
-    Raises:
-        UserError: no such folder, or one that `check_folder` refuses.
-    """
-    folder = local_folder(str(name_or_path))
-    if folder is None:
-        return str(name_or_path)
-    check_folder(folder)
-    return str(folder)
-
-
-def _first_line(error: Exception) -> str:
-    told = str(error).strip().partition("\n")[0]
-    return shortened(told, 300) if told else type(error).__name__
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder without a config and plain weights.
-
-    Raises:
-        UserError: no config or weights, a config that is no object, an index that names files
-            elsewhere, damaged weights, fewer weights than layers, or weights in integers
-            without a quantization config.
-    """
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder without a config and plain weights, before anything of it is loaded."""
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no config.json; this is not a model folder")
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(f"{folder}: no *.safetensors; the weights of the model are missing")
     config = _object(folder / "config.json")
-    if (folder / _INDEX).is_file():
-        _check_index(folder / _INDEX)
-    weights = {file: _number_types(file) for file in files}
-    number, layers = sum(map(len, weights.values())), _layers(config)
-    if layers > number:
+    index = folder / "model.safetensors.index.json"
+    parts = _object(index).get("weight_map") if index.is_file() else {}
+    for part in map(str, parts.values()) if isinstance(parts, dict) else ("",):
+        if folder / part not in files:
+            raise UserError(f"{index}: names the file '{part}', which is not in the folder")
+    types = [number_type for file in files for number_type in number_types(file)]
+    if _layers(config) > len(types):
         raise UserError(
-            f"{folder}: config.json says {layers} layers, and the folder holds {number} weights; "
-            "copy the whole folder again"
+            f"{folder}: config.json says {_layers(config)} layers, and the folder holds "
+            f"{len(types)} weights; copy the whole folder again"
         )
-    for file, types in weights.items():
-        strange = set(types) - _PLAIN
-        if strange and "quantization_config" not in config:
-            raise UserError(
-                f"{file}: weights of type {', '.join(sorted(strange))} and no quantization_config "
-                "in config.json; give weights in floating point"
-            )
+    strange = sorted(set(types) - _PLAIN)
+    if strange and "quantization_config" not in config:
+        raise UserError(
+            f"{folder}: weights of type {', '.join(strange)} and no quantization_config in "
+            "config.json; give weights in floating point"
+        )
 
 
 def _object(file: Path) -> dict[str, Any]:
@@ -288,16 +258,12 @@ def _layers(config: Any) -> int:
     return max([0, *own, *map(_layers, config.values())])
 
 
-def _check_index(file: Path) -> None:
-    parts = _object(file).get("weight_map")
-    names = set(map(str, parts.values())) if isinstance(parts, dict) else {""}
-    for name in sorted(names):
-        if Path(name).name != name or not (file.parent / name).is_file():
-            raise UserError(f"{file}: names the file '{name}', which is not in the folder")
+def number_types(file: Path) -> list[str]:
+    """The number type of every weight in a file of safetensors, such as F16.
 
-
-def _number_types(file: Path) -> list[str]:
-    """The number type of every weight in a file."""
+    Raises:
+        UserError: it is damaged.
+    """
     try:
         with safe_open(file, "pt") as weights:
             return [str(weights.get_slice(name).get_dtype()) for name in weights.keys()]  # noqa: SIM118

@@ -15,17 +15,14 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoConfig
 
 from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
-from ares.model.load import WORLD_FILE, load_policy, model_source
+from ares.model.load import WORLD_FILE, load_policy, model_source, number_types
 from ares.model.processor import TorchvisionFreeProcessor, reads_pictures, tokenizer_of
 
-#: The class of a Qwen2.5-VL's processor in transformers, and so in every folder on the hub.
-STOCK_PROCESSOR = "Qwen2_5_VLProcessor"
 #: Files of a model that are no weights.
 SIDE_FILES = ("*.json", "*.txt", "*.jinja", "*.model")
 #: What our trainer writes last into a checkpoint: its files and their sizes.
@@ -39,14 +36,12 @@ def save_plain(trainer: Any, start: str | Path, folder: str | Path) -> None:
 
     Everything but the weights (config, tokenizer, processor, chat template, the world of a small
     model) is copied from the start, byte for byte: what samples from the trained model reads the
-    same prompts in the same way. A folder that is there is replaced.
-
-    Every process must call this: the weights of a sharded model are gathered.
+    same prompts in the same way. Every process must call this: sharded weights are gathered.
 
     Args:
         trainer: of transformers or TRL.
         start: folder, or name on the hub, of the model that training started from.
-        folder: where it goes.
+        folder: where it goes; one that is there is replaced.
     """
     accelerator, folder = trainer.accelerator, Path(folder)
     weights = accelerator.get_state_dict(trainer.model_wrapped)
@@ -98,22 +93,23 @@ def save_processor(processor: Any, folder: Path) -> None:
     # One of the two may hold a template that the other lacks; they are read as one.
     tokenizer.chat_template = processor.chat_template or tokenizer.chat_template
     tokenizer.save_pretrained(folder)
-    _rename_tokenizer(folder, {"processor_class": STOCK_PROCESSOR})
+    # The class of a Qwen2.5-VL's processor in transformers, and so in every folder on the hub.
+    stock = {"processor_class": "Qwen2_5_VLProcessor"}
+    _rename_tokenizer(folder, stock)
     processor.image_processor.save_pretrained(folder)
-    pictures = read_json(folder / "preprocessor_config.json")
-    write_json(
-        folder / "preprocessor_config.json", {**pictures, "processor_class": STOCK_PROCESSOR}
-    )
+    file = folder / "preprocessor_config.json"
+    write_json(file, {**read_json(file), **stock})
 
 
-def _rename_tokenizer(folder: Path, more: dict[str, Any]) -> None:
+def _rename_tokenizer(folder: Path, more: dict[str, str]) -> None:
     """Give a tokenizer of no class of its own the name that old and new transformers know."""
-    settings = {**read_json(folder / "tokenizer_config.json"), **more}
+    file = folder / "tokenizer_config.json"
+    settings = {**read_json(file), **more}
     if settings["tokenizer_class"] == "TokenizersBackend":
         settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     for how_it_was_loaded in ("is_local", "local_files_only"):
         settings.pop(how_it_was_loaded, None)
-    write_json(folder / "tokenizer_config.json", settings)
+    write_json(file, settings)
 
 
 def export(
@@ -135,7 +131,8 @@ def export(
             are missing, not finite, or too large for float16; or a folder that is there.
     """
     source = checkpoint_folder(checkpoint)
-    number_type = dtype or _kept(source)
+    types = {kind for file in source.glob("*.safetensors") for kind in number_types(file)}
+    number_type = dtype or ("float16" if types == {"F16"} else "bfloat16")
     if number_type not in DTYPES:
         raise UserError(f"number type '{dtype}': give {', '.join(DTYPES)}")
     with whole_folder(folder) as made:
@@ -161,52 +158,41 @@ def checkpoint_folder(checkpoint: str | Path) -> Path:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such checkpoint folder")
     if (folder / MARKER).is_file():
-        _check_sizes(folder, read_json(folder / MARKER)["files"])
-    if list(folder.glob("*.safetensors")) and (folder / "config.json").is_file():
-        return folder
-    sharded = sorted(folder.glob("**/.metadata"))
-    if sharded:
-        raise UserError(
-            f"{folder}: weights sharded by FSDP, whose layout is a pickle; if it is yours, run "
-            f"`accelerate merge-weights {sharded[0].parent} FOLDER`, copy config.json and the "
-            "tokenizer and processor files to FOLDER and export that (and train with "
+        for name, size in read_json(folder / MARKER)["files"].items():
+            file = folder / name
+            if not file.is_file() or file.stat().st_size != size:
+                raise UserError(f"{file}: missing or cut off, so the checkpoint is not whole")
+    if not (list(folder.glob("*.safetensors")) and (folder / "config.json").is_file()):
+        raise UserError(f"{folder}: {_what_it_is(folder)}")
+    return folder
+
+
+def _what_it_is(folder: Path) -> str:
+    """What a folder is that is no checkpoint as a whole model, and what to do with it."""
+    merged = "copy config.json and the tokenizer and processor files to FOLDER and export that"
+    numbers = [path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")]
+    newest = max((int(number) for number in numbers if number.isdigit()), default=None)
+    if sharded := sorted(folder.glob("**/.metadata")):
+        return (
+            "weights sharded by FSDP, whose layout is a pickle; if it is yours, run `accelerate "
+            f"merge-weights {sharded[0].parent} FOLDER`, {merged} (and train with "
             "fsdp_state_dict_type FULL_STATE_DICT, as config/accelerate/fsdp.yaml does)"
         )
     if (folder / "zero_to_fp32.py").is_file():
-        raise UserError(
-            f"{folder}: weights sharded by DeepSpeed, as pickles; if it is yours, run "
-            f"`python {folder}/zero_to_fp32.py --safe_serialization {folder} FOLDER`, copy "
-            "config.json and the tokenizer and processor files to FOLDER and export that"
+        return (
+            "weights sharded by DeepSpeed, as pickles; if it is yours, run "
+            f"`python {folder}/zero_to_fp32.py --safe_serialization {folder} FOLDER`, {merged}"
         )
     if (folder / "adapter_config.json").is_file():
-        raise UserError(
-            f"{folder}: an adapter, not a model; merge it into its base first (peft's "
-            "merge_and_unload), and save that"
+        return (
+            "an adapter, not a model; merge it into its base first (peft's merge_and_unload), and "
+            "save that"
         )
-    steps = [path for path in folder.glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
-    if steps:
-        newest = max(steps, key=lambda path: int(path.name.split("-")[1]))
-        raise UserError(f"{folder}: holds several checkpoints; name one, the newest is {newest}")
+    if newest is not None:
+        return f"holds several checkpoints; name one, the newest is {folder}/checkpoint-{newest}"
     if list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
-        raise UserError(
-            f"{folder}: weights as pickles, which are never loaded here; save the model with "
-            "save_pretrained of transformers 5, which writes safetensors"
+        return (
+            "weights as pickles, which are never loaded here; save the model with save_pretrained "
+            "of transformers 5, which writes safetensors"
         )
-    raise UserError(f"{folder}: no config.json with *.safetensors, so no checkpoint of a model")
-
-
-def _check_sizes(folder: Path, sizes: dict[str, int]) -> None:
-    """Refuse a checkpoint of ours that is not whole: its marker names every file and its size."""
-    for name, size in sizes.items():
-        file = folder / name
-        if not file.is_file() or file.stat().st_size != size:
-            raise UserError(f"{file}: missing or cut off, so the checkpoint is not whole")
-
-
-def _kept(source: Path) -> str:
-    """float16 for a checkpoint that is all float16, else bfloat16."""
-    found = set()
-    for file in source.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as handle:
-            found |= {handle.get_slice(name).get_dtype() for name in handle.keys()}  # noqa: SIM118
-    return "float16" if found == {"F16"} else "bfloat16"
+    return "no config.json with *.safetensors, so no checkpoint of a model"

@@ -17,7 +17,6 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from ares.data.cards import CARD
-from ares.data.vocabulary import vocabulary
 from ares.data.world_settings import World
 from ares.errors import UserError
 from ares.model.base_settings import Size
@@ -27,6 +26,10 @@ PAD, END, START = "<|endoftext|>", "<|im_end|>", "<|im_start|>"
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 UNKNOWN = "<|unknown|>"
 SPECIAL = (PAD, START, END, *VISION, UNKNOWN)
+#: Words of the answers and of the prompts, and signs, in the order of their token ids.
+FRAME = ("<think>", "</think>", "\\boxed{")
+WORDS = ("user", "assistant", "numbers", "cards", "target", "left", "vs", "yes", "no", "none")
+SIGNS = ("+", "-", "x", "=", ",", ".", "}")
 
 # The system message is for models that know no Countdown; this one has learned nothing else, so
 # its template leaves it out, and callers send the same messages to every model.
@@ -40,6 +43,12 @@ CHAT_TEMPLATE = (
     "{{ ' <|im_end|> ' }}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|> assistant ' }}{%- endif -%}"
 )
+
+
+def vocabulary(world: World) -> list[str]:
+    """Every ordinary word, in the order of the token ids: the same for the same world file."""
+    numbers = [str(value) for value in range(world.values[0], world.values[1] + 1)]
+    return [*FRAME, *WORDS, *SIGNS, *world.language.all_words(), *numbers]
 
 
 def build_tokenizer(world: World) -> PreTrainedTokenizerFast:

@@ -16,8 +16,7 @@ from transformers import LogitsProcessor
 from ares.answers.grader import Grader
 from ares.data.countdown import Problem
 from ares.data.items import Item, Problems
-from ares.data.parse import candidates
-from ares.data.verify import verify
+from ares.data.responses import candidates, verify
 from ares.data.world import problem_of
 from ares.data.world_settings import Language, World
 from ares.sampling.prompts import pad_prompts

@@ -14,7 +14,7 @@ from ares.backends.drawing import Draw
 from ares.backends.encoding import token_texts
 from ares.backends.local import LocalBackend
 from ares.data.countdown import Problem
-from ares.data.world_prompts import messages, picture
+from ares.data.world import messages, picture
 from ares.errors import UserError
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL

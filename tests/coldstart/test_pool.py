@@ -14,7 +14,7 @@ from ares.coldstart.pool import pool
 from ares.coldstart.teachers import Trace, habits, teacher_traces
 from ares.data.countdown import Problem
 from ares.data.items import Item, Problems
-from ares.data.verify import verify
+from ares.data.responses import verify
 from ares.data.world import countdown_item, draw_table, world_problems
 from ares.data.world_settings import HABITS, load_world
 from ares.evaluation.run import Answered

@@ -13,8 +13,7 @@ from ares.backends.base import Decoding, Request
 from ares.backends.chat_format import request_body
 from ares.coldstart.teachers import Manner, teacher_server
 from ares.data.countdown import Problem
-from ares.data.world import countdown_item
-from ares.data.world_prompts import picture
+from ares.data.world import countdown_item, picture
 from ares.errors import UserError
 from tests.backends.stub import Answer, Stub, status
 from tests.coldstart.scenes import asked, taught

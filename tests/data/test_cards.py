@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from ares.data.cards import CARD, draw_card, draw_cards, read_picture
+from ares.data.cards import CARD, draw_card, draw_cards
 from ares.data.countdown import Problem
-from ares.data.world_prompts import messages, picture
+from ares.data.world import messages, picture
 from ares.errors import UserError
 
 
@@ -44,29 +41,3 @@ def test_messages_of_both_presentations() -> None:
     assert "8" not in shown[1]["text"]
     with pytest.raises(UserError, match="unknown presentation 'sound'"):
         messages(Problem((3, 8), 11), "sound")
-
-
-def _bytes(picture_: Image.Image, kind: str) -> bytes:
-    out = io.BytesIO()
-    picture_.save(out, kind)
-    return out.getvalue()
-
-
-def test_pictures_of_any_mode_are_read_as_rgb() -> None:
-    for mode, kind in (("CMYK", "JPEG"), ("L", "PNG"), ("RGBA", "PNG"), ("P", "GIF")):
-        assert read_picture(_bytes(Image.new(mode, (1, 1)), kind), "x").mode == "RGB"
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"no picture at all", "not a readable picture"),
-        (b"", "not a readable picture"),
-        (_bytes(draw_cards((3, 8), 0), "PNG")[:60], "not a readable picture"),
-        (_bytes(Image.new("1", (20_000, 2_000)), "PNG"), "make the picture smaller"),
-    ],
-)
-def test_what_is_no_picture_is_refused_by_name(data: bytes, message: str) -> None:
-    with pytest.raises(UserError, match=message) as error:
-        read_picture(data, "cards.png")
-    assert "cards.png" in str(error.value)

@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 
 from ares.data.countdown import Problem, random_problem
-from ares.data.language import Speaker, zipf
-from ares.data.parse import candidates, decision_starts, label_tokens
-from ares.data.verify import steps_right, verify
-from ares.data.vocabulary import vocabulary
+from ares.data.responses import candidates, decision_starts, label_tokens, steps_right, verify
 from ares.data.world_settings import HABITS, load_world
-from ares.data.world_teachers import draw_habit, respond
+from ares.data.world_teachers import Speaker, draw_habit, respond, zipf
+from ares.model.tiny import vocabulary
 from ares.paths import CONFIG
 from tests.configs import changed
 

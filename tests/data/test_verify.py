@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ares.data.countdown import Problem
-from ares.data.verify import steps_right, verify
+from ares.data.responses import steps_right, verify
 
 PROBLEM = Problem((3, 8, 5), 19)
 

@@ -7,7 +7,7 @@ import pytest
 from ares.config import load_config
 from ares.data.countdown import Problem
 from ares.data.problems import choose_problems
-from ares.data.world_prompts import messages, picture
+from ares.data.world import messages, picture
 from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.evaluation.countdown import write_countdown

@@ -24,7 +24,7 @@ from transformers import (
 
 from ares.cli import main
 from ares.data.countdown import Problem
-from ares.data.world_prompts import messages, picture
+from ares.data.world import messages, picture
 from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
 from ares.model.load import load_policy

@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from ares.data.countdown import Problem
-from ares.data.vocabulary import vocabulary
-from ares.data.world_prompts import messages, picture
+from ares.data.world import messages, picture
 from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.io import write_json
 from ares.model.load import WORLD_FILE, load_policy, model_world
-from ares.model.tiny import Size, build_model, build_processor
+from ares.model.tiny import Size, build_model, build_processor, vocabulary
 
 WORLD = load_world()
 

@@ -16,9 +16,8 @@ import pandas as pd
 import yaml
 
 from ares.data.countdown import draw_problems
-from ares.data.verify import verify
-from ares.data.world import gold_of
-from ares.data.world_prompts import picture
+from ares.data.responses import verify
+from ares.data.world import gold_of, picture
 from ares.data.world_settings import HABITS, load_world
 from ares.data.world_teachers import respond
 from ares.evaluation.countdown import write_countdown

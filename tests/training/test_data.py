@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from ares.answers.grader import Grader
 from ares.data.countdown import Problem
 from ares.data.items import Problems
-from ares.data.world import countdown_item, problem_of
-from ares.data.world_prompts import picture
+from ares.data.world import countdown_item, picture, problem_of
 from ares.errors import UserError
 from ares.model.load import load_policy
 from ares.sampling.rollouts import encode

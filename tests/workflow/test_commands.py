@@ -171,7 +171,7 @@ def test_rollouts_of_another_model_are_refused(place, capsys) -> None:
 
 def test_ask_as_text_as_cards_and_with_a_picture_of_ones_own(place, tmp_path, capsys) -> None:
     from ares.data.countdown import Problem
-    from ares.data.world_prompts import picture
+    from ares.data.world import picture
 
     picture(Problem((3, 8), 24), 5).save(tmp_path / "cards.png")
     ask = ["ask", "3", "8", "--target", "24", "--config", str(place / "try.yaml"), "--samples", "2"]

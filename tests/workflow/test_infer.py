@@ -13,7 +13,7 @@ from ares.backends.local import LocalBackend
 from ares.cli import main
 from ares.cli.infer import _tokens
 from ares.data.countdown import Problem
-from ares.data.world_prompts import picture
+from ares.data.world import picture
 from ares.errors import UserError
 from ares.paths import BASE_MODEL
 from ares.terminal import coloured, colours_wanted, legend, printable, table
@@ -190,7 +190,7 @@ def test_a_failure_is_told_and_the_others_are_printed(capsys, monkeypatch) -> No
         (("--top-p", "0"), "top_p 0.0: it lies in (0, 1]"),
         (("--temperature", "nan"), "'--temperature'"),
         (("--window", "4"), "--window goes with --entropy"),
-        (("--image", "none.png"), "--image none.png: no such picture"),
+        (("--image", "none.png"), "none.png: no such picture"),
         (("--question", ""), "--question is empty"),
         (("--question", "what is <image 2>?", "--image", "CARDS"), "<image 2>"),
         (("--url", "http://127.0.0.1:9/v1", "--dtype", "float16"), "are the server's to choose"),

@@ -251,7 +251,7 @@ def test_rules_depend_on_the_code_behind_their_scripts(inputs):
         ("problems", "ares/data/countdown.py"),
         ("rollout_shard", "ares/sampling/engine.py"),
         ("tokens", "ares/method/lexicon.json"),
-        ("causal_shard", "ares/data/verify.py"),
+        ("causal_shard", "ares/data/responses.py"),
         ("sft", "ares/training/sft.py"),
         ("train", "ares/training/trainer.py"),
         ("train", "ares/method/kl.py"),

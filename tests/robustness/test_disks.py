@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ares.paths import ROOT
-from tests.crashes.disks import on_small_disk
+from tests.robustness.disks import on_small_disk
 
 #: Writes every kind of file, fills the disk, writes all again, and once more when it is read-only.
 DRIVER = """

@@ -10,9 +10,9 @@ import subprocess
 
 import pytest
 
-from tests.crashes.conftest import MANY
-from tests.crashes.disks import on_small_disk
-from tests.crashes.harness import SCALE, hashes, notes, start, temporaries
+from tests.robustness.conftest import MANY
+from tests.robustness.disks import on_small_disk
+from tests.robustness.harness import SCALE, hashes, notes, start, temporaries
 from tests.workflow.test_reruns import command_line, environment, planned
 
 pytestmark = [pytest.mark.crashes, pytest.mark.timeout(6 * 3600)]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.crashes.disks import on_small_disk
-from tests.crashes.harness import finished, start, temporaries
+from tests.robustness.disks import on_small_disk
+from tests.robustness.harness import finished, start, temporaries
 from tests.workflow.test_reruns import (
     CONFIG,
     command_line,

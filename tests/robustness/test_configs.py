@@ -20,8 +20,7 @@ from ares.errors import UserError
 from ares.evaluation.registry import load_registry
 from ares.findings import load_rules
 from ares.model.base_settings import load_base_config
-from tests.fuzz.cases import cases, within
-from tests.fuzz.mutations import outcome, spoiled_bytes, spoiled_value
+from tests.robustness.spoil import cases, outcome, spoiled_bytes, spoiled_value, within
 
 
 def read(name: str) -> Any:

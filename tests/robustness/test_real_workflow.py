@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crashes.harness import (
+from tests.robustness.harness import (
     RELEASE,
     SCALE,
     Note,

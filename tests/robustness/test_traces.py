@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ares.cli import main
 from ares.errors import UserError
 from ares.traces.read import read_traces
-from tests.fuzz.cases import cases
+from tests.robustness.spoil import cases
 
 TOKENS = [" wait", " so", "."]
 #: Of every token: alternatives and their log-probabilities, the sampled one first.

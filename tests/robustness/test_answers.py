@@ -18,11 +18,10 @@ from ares.answers.base import RIGHT, STATUSES, UNGRADABLE, WRONG, Question
 from ares.answers.grader import Grader
 from ares.boxed import last_boxed
 from ares.data.countdown import Problem
-from ares.data.parse import decision_starts
-from ares.data.verify import steps_right, verify
-from ares.data.world_prompts import VALUES
+from ares.data.responses import decision_starts, steps_right, verify
+from ares.data.world import VALUES
 from ares.data.world_settings import load_world
-from tests.fuzz.cases import cases
+from tests.robustness.spoil import cases
 
 #: Seconds for one comparison of hostile expressions by algebra, and what a case may take around
 #: it on a busy machine (the worker may have to start again).

@@ -20,8 +20,7 @@ from ares.forms import DATA_FORMS, FORMS, Column, Form
 from ares.io import read_json, read_table, write_json, write_table
 from ares.tables import check_shard, read_form
 from ares.versions import numbered
-from tests.fuzz.cases import cases, within
-from tests.fuzz.mutations import STRANGE, outcome, spoiled_bytes, spoiled_value
+from tests.robustness.spoil import STRANGE, cases, outcome, spoiled_bytes, spoiled_value, within
 from tests.steps import script
 
 ROWS = 12

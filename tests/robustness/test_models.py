@@ -1,0 +1,397 @@
+"""Spoiled and hostile model folders and training states: refused in one line, and nothing is run.
+
+A folder that is not refused is the very model that was saved.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from transformers import Trainer, TrainingArguments
+
+from ares import paths
+from ares.backends.base import Decoding, Failure, Request
+from ares.backends.local import LocalBackend
+from ares.cli import main
+from ares.config import load_config
+from ares.errors import UserError
+from ares.estimate.model_shapes import load_shape
+from ares.model.base_training import _restore
+from ares.model.load import load, load_policy
+from ares.model.save import export
+from ares.training import checkpoints
+from ares.training.checkpoints import MARKER, Resumable, is_complete, last_complete, mark_complete
+from tests.configs import changed
+from tests.robustness.spoil import cases, outcome, spoiled_bytes, spoiled_value
+from tests.robustness.traps import Trap
+
+JSON = (
+    *("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json"),
+    *("processor_config.json", "world.json"),
+)
+MANIFEST = json.loads((paths.REFERENCE / "manifest.json").read_text("utf-8"))
+CONFIG = json.loads((paths.BASE_MODEL / "config.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def weights(model_folder) -> dict[str, torch.Tensor]:
+    return load_file(model_folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def parameters(model_folder) -> dict[str, torch.Tensor]:
+    return dict(load_policy(model_folder)[0].named_parameters())
+
+
+@pytest.fixture
+def folder(model_folder, tmp_path) -> Path:
+    return Path(shutil.copytree(model_folder, tmp_path / "model"))
+
+
+@pytest.fixture(scope="module")
+def spoilt(model_folder, tmp_path_factory) -> Path:
+    """A copy of a model that every case spoils and mends."""
+    return Path(shutil.copytree(model_folder, tmp_path_factory.mktemp("models") / "copy"))
+
+
+def policy(folder: Path):
+    """The model as the commands load it."""
+    return load(changed(load_config("smoke"), {"model": str(folder)}))
+
+
+def same(model, parameters) -> None:
+    """The weights are those that were saved; bfloat16 rounds them."""
+    found = dict(model.named_parameters())
+    assert found.keys() == parameters.keys()
+    for name, value in found.items():
+        assert torch.allclose(value, parameters[name], rtol=1e-2, atol=1e-3), name
+
+
+def refused_or_same(folder: Path, parameters) -> None:
+    found = outcome(lambda: policy(folder), folder)
+    if found is not None:
+        same(found[0], parameters)
+
+
+@cases(quick=2, long=150, seconds=20, mib=512)
+@given(st.data())
+def test_spoiled_texts_of_a_model_folder(model_folder, spoilt, parameters, data):
+    name = data.draw(st.sampled_from(JSON))
+    whole = (model_folder / name).read_bytes()
+    values = spoiled_value(json.loads(whole)).map(lambda value: json.dumps(value).encode())
+    try:
+        (spoilt / name).write_bytes(data.draw(values | spoiled_bytes(whole)))
+        refused_or_same(spoilt, parameters)
+    finally:
+        (spoilt / name).write_bytes(whole)
+
+
+@cases(quick=2, long=150, seconds=20, mib=512)
+@given(st.data())
+def test_spoiled_weights(model_folder, spoilt, parameters, weights, data):
+    file = spoilt / "model.safetensors"
+    whole = (model_folder / file.name).read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    act = data.draw(st.sampled_from(["header", "cut", "long", "tensor", "dtype", "shape", "name"]))
+    if act == "header":
+        file.write_bytes(data.draw(spoiled_bytes(whole[:header])) + whole[header:])
+    elif act == "cut":
+        file.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    elif act == "long":
+        size = data.draw(st.sampled_from([0, 1, header, 2**31, 2**63, 2**64 - 1]))
+        file.write_bytes(size.to_bytes(8, "little") + whole[8:])
+    else:
+        save_file(spoil(dict(weights), act, data), file)
+    try:
+        refused_or_same(spoilt, parameters)
+    finally:
+        file.write_bytes(whole)
+
+
+def spoil(weights: dict, act: str, data) -> dict:
+    """Weights of which one is gone, renamed, of another type or another shape."""
+    name = data.draw(st.sampled_from(sorted(weights)))
+    weight = weights.pop(name)
+    if act == "dtype":
+        kinds = [torch.float64, torch.float32, torch.bfloat16, torch.int8, torch.int64, torch.bool]
+        weights[name] = weight.to(data.draw(st.sampled_from(kinds)))
+    elif act == "shape":
+        weights[name] = torch.cat([weight, weight]) if data.draw(st.booleans()) else weight[:1]
+    elif act == "name":
+        weights[name + "x"] = weight
+    return weights
+
+
+# ---------------------------------------------------------------------- one by one
+
+
+def rewrite(file: Path, **changes) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def int8(folder: Path, weights: dict) -> None:
+    first = sorted(weights)[0]
+    save_file(weights | {first: weights[first].to(torch.int8)}, folder / "model.safetensors")
+
+
+def not_finite(folder: Path, weights: dict) -> None:
+    spoiled = weights[sorted(weights)[0]].clone()
+    spoiled.view(-1)[3] = float("nan")
+    save_file(weights | {sorted(weights)[0]: spoiled}, folder / "model.safetensors")
+
+
+def other_shape(folder: Path, weights: dict) -> None:
+    first = sorted(weights)[0]
+    save_file(weights | {first: weights[first][:1].clone()}, folder / "model.safetensors")
+
+
+def index_elsewhere(folder: Path, weights: dict) -> None:
+    shutil.copy(folder / "model.safetensors", folder.parent / "other.safetensors")
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": "../other.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def many_layers(folder: Path, weights: dict) -> None:
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    rewrite(folder / "config.json", text_config=text | {"num_hidden_layers": 10**9})
+
+
+def other_architecture(folder: Path, weights: dict) -> None:
+    rewrite(folder / "config.json", model_type="llama", architectures=["LlamaForCausalLM"])
+
+
+def more_tokens(folder: Path, weights: dict) -> None:
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    model["vocab"]["zzz"] = 5000
+    rewrite(folder / "tokenizer.json", model=model)
+
+
+def other_words(folder: Path, weights: dict) -> None:
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    model["vocab"] |= {"3": model["vocab"]["4"], "4": model["vocab"]["3"]}
+    rewrite(folder / "tokenizer.json", model=model)
+
+
+def other_scaling(folder: Path, weights: dict) -> None:
+    images = json.loads((folder / "processor_config.json").read_text())["image_processor"]
+    rewrite(folder / "processor_config.json", image_processor=images | {"image_mean": [0.0] * 3})
+
+
+def other_picture_token(folder: Path, weights: dict) -> None:
+    token = json.loads((folder / "config.json").read_text())["image_token_id"]
+    rewrite(folder / "config.json", image_token_id=token + 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (int8, "type I8 and no quantization_config"),
+        (not_finite, "not finite"),
+        (other_shape, "can't be loaded as a model"),
+        (index_elsewhere, r"names the file '\.\./other\.safetensors'"),
+        (many_layers, "says 1000000000 layers"),
+        (other_architecture, "can't be loaded as a model"),
+        (more_tokens, "files are of different models"),
+        (other_words, "its tokenizer is not that of the world"),
+        (other_scaling, "its image processor is not that of the world"),
+        (other_picture_token, "files are of different models"),
+    ],
+)
+def test_model_folders_that_are_refused(folder, weights, change, message):
+    change(folder, weights)
+    with pytest.raises(UserError, match=message):
+        policy(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_weights_of_another_floating_type_are_the_same_model(folder, weights, parameters, kind):
+    save_file({k: v.to(kind) for k, v in weights.items()}, folder / "model.safetensors")
+    same(load_policy(folder)[0], parameters)
+
+
+# ---------------------------------------------------------------------- pickles and code
+
+
+def trap(file: Path, sprung: Path, as_torch: bool = False) -> None:
+    """Write a trap as a pickle, or as torch writes one."""
+    if as_torch:
+        torch.save({"weight": Trap(sprung)}, file)
+    else:
+        file.write_bytes(pickle.dumps(Trap(sprung)))
+
+
+def test_the_trap_works(tmp_path):
+    pickle.loads(pickle.dumps(Trap(tmp_path / "sprung")))
+    assert (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "adapter_model.bin", "part.bin"])
+@pytest.mark.parametrize("as_torch", [False, True])
+def test_weights_as_a_pickle_are_not_loaded(folder, sprung, name, as_torch):
+    (folder / "model.safetensors").unlink()
+    trap(folder / name, sprung, as_torch)
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": name}}
+    for part in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
+        (folder / part).write_text(json.dumps(index))
+    with pytest.raises(UserError, match=str(folder)):
+        load_policy(folder)
+
+
+def test_pickles_beside_good_weights_are_left_alone_and_not_exported(folder, sprung, tmp_path):
+    for name in ("pytorch_model.bin", "optimizer.pt", "rng_state.pth", "training_args.bin"):
+        trap(folder / name, sprung)
+    load_policy(folder)
+    export(folder, tmp_path / "out")
+    suffixes = {file.suffix for file in (tmp_path / "out").iterdir()}
+    assert suffixes <= {".json", ".jinja", ".safetensors"}
+
+
+CODE = "from pathlib import Path\nPath({!r}).touch()\nclass Config: pass\nclass Model: pass\n"
+
+
+@pytest.mark.parametrize("kind", ["qwen2_5_vl", "a-new-kind"])
+def test_code_of_a_model_folder_is_not_run(folder, sprung, monkeypatch, tmp_path, kind):
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    (folder / "own.py").write_text(CODE.format(str(sprung)))
+    classes = ("AutoModel", "AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoProcessor")
+    code = dict.fromkeys((*classes, "AutoImageProcessor"), "own.Model")
+    code |= {"AutoConfig": "own.Config", "AutoTokenizer": ["own.Model", "own.Model"]}
+    for name in ("config.json", "tokenizer_config.json", "processor_config.json"):
+        rewrite(folder / name, auto_map=code)
+    rewrite(folder / "config.json", model_type=kind)
+    if kind == "qwen2_5_vl":
+        load_policy(folder)  # known without that code
+    else:
+        with pytest.raises(UserError):
+            load_policy(folder)
+
+
+TEMPLATES = [
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ messages.__class__.__init__.__globals__ }}",
+    "{% for c in [].__class__.__base__.__subclasses__() %}{{ c }}{% endfor %}",
+    "{{ cycler.__init__.__globals__.os.popen('touch SPRUNG') }}",
+    "{{ self.__init__.__globals__.__builtins__.__import__('os').system('touch SPRUNG') }}",
+    "{{ raise_exception.__globals__['os'].system('touch SPRUNG') }}",
+    "{% include '/etc/passwd' %}",
+    "{% for i in range(10 ** 9) %}x{% endfor %}",
+    "{{ messages.append(1) }}",
+    "{{ 1 / 0 }}",
+    "{{ messages[99] + 'x' }}",
+]
+
+
+def test_a_chat_template_reaches_nothing(folder, sprung):
+    """transformers renders templates in a sandbox; what it refuses is a failure of the request."""
+    for file in folder.glob("*.jinja"):
+        file.unlink()
+    request = Request("q", [{"role": "user", "content": "3"}], Decoding(max_tokens=1))
+    for template in TEMPLATES:
+        (folder / "chat_template.jinja").write_text(template.replace("SPRUNG", str(sprung)))
+        ((_, found),) = LocalBackend(folder, device="cpu").generate([request])
+        if not isinstance(found, Failure):  # some only render to nothing
+            assert found.prompt_tokens is not None and found.prompt_tokens < 50, template
+
+
+# ---------------------------------------------------------------------- states of a training
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+@pytest.mark.parametrize("as_torch", [False, True])
+def test_training_states_are_read_as_numbers_only(tmp_path, sprung, name, as_torch):
+    """What transformers' trainer reads when a run goes on; ours leave that to it."""
+    state = tmp_path / "states" / "checkpoint-2"
+    state.mkdir(parents=True)
+    arguments = TrainingArguments(output_dir=str(tmp_path / "states"), use_cpu=True)
+    trainer = Trainer(torch.nn.Linear(2, 2), arguments)
+    trainer.create_optimizer_and_scheduler(num_training_steps=4)
+    torch.save(trainer.optimizer.state_dict(), state / "optimizer.pt")
+    torch.save(trainer.lr_scheduler.state_dict(), state / "scheduler.pt")
+    trap(state / name, sprung, as_torch)
+    with pytest.raises(UserError, match="was not loaded"), checkpoints.alone(tmp_path / "states"):
+        trainer._load_optimizer_and_scheduler(str(state))
+        trainer._load_rng_state(str(state))
+
+
+def test_weights_of_a_training_state_are_no_pickle(folder, tmp_path, sprung):
+    model, processor = load_policy(folder)
+    arguments = TrainingArguments(output_dir=str(tmp_path / "states"), use_cpu=True)
+    trainer = type("Ours", (Resumable,), {})(model, arguments, processing_class=processor)
+    (folder / "model.safetensors").unlink()
+    trap(folder / "pytorch_model.bin", sprung, as_torch=True)
+    with pytest.raises(OSError, match="safetensors"):
+        trainer._load_from_checkpoint(str(folder))
+
+
+@cases(quick=20, long=700)
+@given(st.data())
+def test_spoiled_markers(spoilt, data):
+    state = spoilt.parent / "checkpoint-2"
+    state.mkdir(exist_ok=True)
+    (state / "weights").write_bytes(b"abc")
+    mark_complete(state)
+    whole = (state / MARKER).read_bytes()
+    values = spoiled_value(json.loads(whole)).map(lambda value: json.dumps(value).encode())
+    spoiled = data.draw(values | spoiled_bytes(whole))
+    (state / MARKER).write_bytes(spoiled)
+    if outcome(lambda: is_complete(state), state):  # then it names nothing that is not there
+        sizes = json.loads(spoiled)["files"]
+        assert set(sizes) <= {"weights", "."} or all((state / name).exists() for name in sizes)
+
+
+@cases(quick=20, long=700)
+@given(st.data())
+def test_spoiled_configs_of_models_in_the_calculator(spoilt, data):
+    model = spoilt.parent / "shape"
+    model.mkdir(exist_ok=True)
+    (model / "config.json").write_text(json.dumps(data.draw(spoiled_value(CONFIG))))
+    found = outcome(lambda: load_shape(str(model)), model)
+    if found is not None:
+        assert found.parameters > 0 and math.isfinite(found.parameters)
+
+
+@cases(quick=15, long=500)
+@given(st.data())
+def test_spoiled_manifests(spoilt, data):
+    from ares.cli.runs import summary
+
+    folder = spoilt.parent
+    (folder / "manifest.json").write_text(json.dumps(data.draw(spoiled_value(MANIFEST))))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(paths, "RESULTS", folder.parent)
+        patched.setattr(paths, "ROOT", folder.parent)
+        patched.setattr("ares.config.load_config", lambda scale: SimpleNamespace(scale=folder.name))
+        outcome(lambda: summary("smoke"), folder)
+
+
+def test_a_damaged_marker_removes_no_state(tmp_path):
+    state = tmp_path / "checkpoint-2"
+    state.mkdir()
+    (state / MARKER).write_text("[]")
+    with pytest.raises(UserError, match=r"checkpoint-2/complete\.json: damaged; remove"):
+        last_complete(tmp_path)
+    assert state.is_dir()
+
+
+def test_a_damaged_state_of_base_training(tmp_path):
+    (tmp_path / "state.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(UserError, match=r"state\.safetensors: damaged .* training starts again"):
+        _restore(tmp_path / "state.safetensors", None, None)  # type: ignore[arg-type]
+
+
+def test_the_config_of_a_model_in_the_form_of_the_hub(tmp_path, capsys):
+    flat = {**CONFIG["text_config"], **CONFIG, "model_type": "qwen2_5_vl"}
+    del flat["text_config"]
+    (tmp_path / "config.json").write_text(json.dumps(flat))
+    assert main(["estimate", "--model-shape", str(tmp_path), "--config", "paper-7b"]) == 2
+    assert "text_config in its config.json: Field required" in capsys.readouterr().err
