@@ -29,7 +29,7 @@ def estimate(
 
     Calculated, not measured: see docs/estimate.md.
     """
-    from ares.estimate.report import inputs_of, report
+    from ares.estimate import inputs_of, report
 
     given = {"gpus": gpus, "gpu_memory": gpu_memory}
     print(report(*inputs_of(config, model_shape, gpu, given, change or [])))

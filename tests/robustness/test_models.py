@@ -25,10 +25,10 @@ from ares.backends.local import LocalBackend
 from ares.cli import main
 from ares.config import load_config
 from ares.errors import UserError
-from ares.estimate.model_shapes import load_shape
 from ares.model.base_training import _restore
 from ares.model.load import load, load_policy
 from ares.model.save import export
+from ares.shapes import load_shape
 from ares.training import checkpoints
 from ares.training.checkpoints import MARKER, Resumable, is_complete, last_complete, mark_complete
 from tests.configs import changed

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ares.errors import UserError
+from ares.io import read_json
+from ares.paths import resolve
+from ares.settings import read_yaml
 
-#: Stored configs of the models that the paper starts from: files in `shapes/`.
-STORED = ("3b", "7b")
+#: Sizes of the models that the paper starts from, and their names on the hub.
+STORED = Path(__file__).with_name("shapes.yaml")
 _HUB = {"Qwen/Qwen2.5-VL-3B-Instruct": "3b", "Qwen/Qwen2.5-VL-7B-Instruct": "7b"}
-_FOLDER = Path(__file__).parent / "shapes"
 
 Size = Annotated[int, Field(ge=1)]
 
@@ -37,7 +39,6 @@ class TextShape(_FromConfig):
     kv_heads: Size = Field(alias="num_key_value_heads")
     intermediate: Size = Field(alias="intermediate_size")
     vocabulary: Size = Field(alias="vocab_size")
-    tied: bool = Field(alias="tie_word_embeddings")
 
     @property
     def head_size(self) -> int:
@@ -56,11 +57,17 @@ class TextShape(_FromConfig):
         biases = self.head_size * (self.heads + 2 * self.kv_heads)
         return self.layer_matrices + biases + 2 * self.hidden
 
-    @property
-    def parameters(self) -> int:
-        """All, the embedding once where it is tied to the output."""
-        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
-        return embeddings + self.layers * self.layer_parameters + self.hidden
+    def layer_activation_bytes(self, size: int) -> int:
+        """Bytes per token that the backward pass of one layer keeps, `size` bytes per value.
+
+        Each of the two norms keeps its input in float32, its normalised output and one float32;
+        attention its input, queries, keys, values, output and a float32 per head; the MLP its
+        input, gate, activated gate, up projection and their product.
+        """
+        norms = 2 * (4 * self.hidden + size * self.hidden + 4)
+        wide = 2 * (self.heads + self.kv_heads) * self.head_size
+        mlp = self.hidden + 4 * self.intermediate
+        return norms + size * (self.hidden + wide + mlp) + 4 * self.heads
 
 
 class VisionShape(_FromConfig):
@@ -76,22 +83,13 @@ class VisionShape(_FromConfig):
     temporal: Size = Field(alias="temporal_patch_size")
     merge: Size = Field(alias="spatial_merge_size")
     window: Size = Field(alias="window_size")
+    #: Blocks whose attention sees the whole picture.
     full: list[int] = Field(alias="fullatt_block_indexes")
-
-    @property
-    def full_layers(self) -> int:
-        """Blocks whose attention sees the whole picture."""
-        return len(self.full)
 
     @property
     def layer_matrices(self) -> int:
         """Weights of one block that multiply patches: 4 h h + 3 h i."""
         return 4 * self.hidden**2 + 3 * self.hidden * self.intermediate
-
-    @property
-    def layer_parameters(self) -> int:
-        """With biases (3 h + h of attention, 2 i + h of the MLP) and two norms."""
-        return self.layer_matrices + 4 * self.hidden + 2 * self.intermediate + 3 * self.hidden
 
     @property
     def merger_matrices(self) -> int:
@@ -100,38 +98,42 @@ class VisionShape(_FromConfig):
         return wide * wide + wide * self.out
 
     @property
-    def patch_matrix(self) -> int:
-        """Weights that turn pixels into patches."""
-        return self.channels * self.temporal * self.patch**2 * self.hidden
+    def pixels(self) -> int:
+        """Values of a patch."""
+        return self.channels * self.temporal * self.patch**2
 
     @property
     def parameters(self) -> int:
-        """All."""
-        wide = self.hidden * self.merge**2
-        merger = self.merger_matrices + wide + self.out + self.hidden
-        return self.patch_matrix + self.layers * self.layer_parameters + merger
+        """All: with biases (3 h + h of attention, 2 i + h of the MLP) and two norms a block."""
+        layer = self.layer_matrices + 7 * self.hidden + 2 * self.intermediate
+        merger = self.merger_matrices + self.hidden * self.merge**2 + self.out + self.hidden
+        return self.pixels * self.hidden + self.layers * layer + merger
 
 
 class ModelShape(_FromConfig):
     """A Qwen2.5-VL."""
 
     name: str
+    #: Whether the embedding is also the output layer.
+    tied: bool = Field(alias="tie_word_embeddings")
     text: TextShape = Field(alias="text_config")
     vision: VisionShape = Field(alias="vision_config")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _tied(cls, config: Any) -> Any:
-        """Whether input and output share a matrix stands beside the language model's sizes."""
-        text, tied = config.get("text_config"), config.get("tie_word_embeddings")
-        if isinstance(text, Mapping):
-            config = {**config, "text_config": {**text, "tie_word_embeddings": tied}}
-        return config
+    @property
+    def embeddings(self) -> int:
+        """Weights of the embedding and the output layer."""
+        return self.text.vocabulary * self.text.hidden * (1 if self.tied else 2)
+
+    @property
+    def language_parameters(self) -> int:
+        """All but the vision tower."""
+        text = self.text
+        return self.embeddings + text.layers * text.layer_parameters + text.hidden
 
     @property
     def parameters(self) -> int:
         """All, exactly."""
-        return self.text.parameters + self.vision.parameters
+        return self.language_parameters + self.vision.parameters
 
     def kv_bytes(self, bytes_per_value: int) -> int:
         """Bytes of the KV cache per token: 2 layers k d values."""
@@ -147,8 +149,7 @@ class ModelShape(_FromConfig):
                 computed too, 0.5 for FlashAttention.
         """
         text = self.text
-        tokens = sum(lengths)
-        matrices = 2 * tokens * text.layers * text.layer_matrices
+        matrices = 2 * sum(lengths) * text.layers * text.layer_matrices
         # Scores and weighted values: 2 x 2 n d FLOPs per pair of tokens.
         pairs = sum(length * length for length in lengths)
         return matrices + 4 * text.layers * text.heads * text.head_size * pairs * causal
@@ -165,39 +166,55 @@ class ModelShape(_FromConfig):
     def vision_flops(self, patches: float) -> float:
         """FLOPs of one forward pass of the vision tower over one picture of `patches` patches."""
         vision = self.vision
-        matrices = 2 * patches * (vision.patch_matrix + vision.layers * vision.layer_matrices)
-        merger = 2 * patches / vision.merge**2 * vision.merger_matrices
+        weights = vision.pixels * vision.hidden + vision.layers * vision.layer_matrices
+        merger = vision.merger_matrices / vision.merge**2
         # A window of 112 pixels is 8 x 8 patches; a smaller picture is one window.
         window = min(patches, (vision.window // vision.patch) ** 2)
-        seen = vision.full_layers * patches + (vision.layers - vision.full_layers) * window
-        return matrices + merger + 4 * vision.hidden * patches * seen
+        seen = len(vision.full) * patches + (vision.layers - len(vision.full)) * window
+        return 2 * patches * (weights + merger + 2 * vision.hidden * seen)
 
-    def layer_activation_bytes(self, size: int) -> int:
-        """Bytes per token that the backward pass of one layer keeps, `size` bytes per value.
+    def activation_bytes(self, size: int, checkpointing: bool) -> int:
+        """Bytes per token that the language model keeps for its backward pass, without the logits.
 
-        Each of the two norms keeps its input in float32, its normalised output and one float32;
-        attention its input, queries, keys, values, output and a float32 per head; the MLP its
-        input, gate, activated gate, up projection and their product.
+        With checkpointing that is the input of every layer. Kept once: the last norm, the input of
+        the output layer, angles and the token's number.
         """
         text = self.text
-        norms = 2 * (4 * text.hidden + size * text.hidden + 4)
-        wide = text.heads * text.head_size
-        attention = size * (text.hidden + 2 * wide + 2 * text.kv_heads * text.head_size)
-        mlp = size * (text.hidden + 4 * text.intermediate)
-        return norms + attention + 4 * text.heads + mlp
+        layer = size * text.hidden if checkpointing else text.layer_activation_bytes(size)
+        once = (4 + 2 * size) * text.hidden + 2 * size * text.head_size + 12
+        return text.layers * layer + once
 
-    def shared_activation_bytes(self, size: int) -> int:
-        """Bytes per token that are kept once: last norm, input of the output layer, angles, id."""
-        text = self.text
-        return (4 + size) * text.hidden + 4 + size * text.hidden + 2 * size * text.head_size + 8
+    def vision_bytes(self, size: int, checkpointing: bool) -> int:
+        """The same per patch of the vision tower.
+
+        A block keeps what a layer keeps, and queries, keys and values twice (before and after the
+        rotation), and its output before and after heads are joined. Kept once: pixels, the merger's
+        norm, inputs of its two layers and of its activation, angles and window indices.
+        """
+        vision = self.vision
+        norm = 4 * vision.hidden + size * vision.hidden + 4
+        block = 2 * norm + size * (9 * vision.hidden + 4 * vision.intermediate) + 4 * vision.heads
+        once = size * (vision.pixels + 3 * vision.hidden) + norm
+        once += 8 * vision.hidden // vision.heads + 4
+        return vision.layers * (size * vision.hidden if checkpointing else block) + once
 
 
-def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
-    """The shape in a transformers config, as plain JSON.
+def load_shape(name: str) -> ModelShape:
+    """The shape of "3b", "7b", of these models' names on the hub, or of a model folder.
 
     Raises:
-        UserError: it is no Qwen2.5-VL, or lacks a size.
+        UserError: another name, or a folder without the config of a Qwen2.5-VL.
+
+    >>> f"{load_shape('3b').parameters:,} {load_shape('7b').parameters:,}"
+    '3,754,622,976 8,292,166,656'
     """
+    stored, file = read_yaml(STORED), resolve(name) / "config.json"
+    config: Any = stored.get(_HUB.get(name, name))
+    if config is None and not file.is_file():
+        raise UserError(
+            f"{name}: no stored shape and no model folder; known: {', '.join([*stored, *_HUB])}"
+        )
+    config = config or read_json(file)
     kind = config.get("model_type") if isinstance(config, Mapping) else None
     if kind != "qwen2_5_vl":
         raise UserError(
@@ -212,26 +229,3 @@ def shape_of(config: Mapping[str, Any], name: str) -> ModelShape:
             f"{name}: {place} in its config.json: {first['msg']}; give 3b, 7b, or a folder that "
             "`ares export` wrote"
         ) from None
-
-
-def load_shape(name: str) -> ModelShape:
-    """The shape of "3b", "7b", of these models' names on the hub, or of a model folder.
-
-    Raises:
-        UserError: another name, or a folder without the config of a Qwen2.5-VL.
-
-    >>> f"{load_shape('3b').parameters:,} {load_shape('7b').parameters:,}"
-    '3,754,622,976 8,292,166,656'
-    """
-    from ares.io import read_json
-    from ares.paths import resolve
-
-    stored = _HUB.get(name, name)
-    if stored in STORED:
-        return shape_of(read_json(_FOLDER / f"{stored}.json"), name)
-    folder = resolve(name)
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"{name}: no stored shape and no model folder; known: {', '.join([*STORED, *_HUB])}"
-        )
-    return shape_of(read_json(folder / "config.json"), name)
