@@ -23,6 +23,7 @@ from ares.data.world_settings import load_world
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
 from ares.sampling.engine import sample
+from ares.sampling.prompts import split_prompts
 
 
 def main() -> None:
@@ -97,7 +98,7 @@ def with_ares(model, processor, inputs, options, seed: int) -> list[int]:
     n_rows = len(inputs["input_ids"]) * options.samples
     samples = sample(
         model,
-        inputs,
+        split_prompts(inputs, model.config),
         max_new_tokens=options.tokens,
         eos_token_ids=[processor.tokenizer.eos_token_id],
         pad_token_id=processor.tokenizer.pad_token_id,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Response
 from ares.backends.server import Budget, ServerBackend
 from ares.backends.store import CachedBackend, Store
-from ares.config import Scale, Teachers
+from ares.config import Scale
 from ares.data.items import Item, Problems
 from ares.data.world import problem_of
 from ares.data.world_settings import HABITS, World, load_world
@@ -152,11 +152,7 @@ class Manner:
 
     @property
     def name(self) -> str:
-        """What tells its traces from those of other manners.
-
-        >>> Manner("low", 0.7).name
-        'effort low, temperature 0.7'
-        """
+        """What tells its traces from those of other manners."""
         given = (("effort", self.effort), ("temperature", self.temperature))
         return ", ".join(f"{name} {value}" for name, value in given if value is not None)
 
@@ -167,21 +163,8 @@ class Manner:
         >>> Manner("low").extra_body
         {'reasoning_effort': 'low', 'temperature': None, 'top_p': None}
         """
-        fields: dict[str, Any] = {} if self.effort is None else {"reasoning_effort": self.effort}
-        return (
-            fields
-            if self.temperature is not None
-            else {**fields, "temperature": None, "top_p": None}
-        )
-
-
-def manners(teachers: Teachers) -> list[Manner]:
-    """Every combination of effort and temperature that teachers are asked in."""
-    return [
-        Manner(effort, temperature)
-        for effort in teachers.efforts or (None,)
-        for temperature in teachers.temperatures or (None,)
-    ]
+        effort = {} if self.effort is None else {"reasoning_effort": self.effort}
+        return effort | ({"temperature": None, "top_p": None} if self.temperature is None else {})
 
 
 def ask(
@@ -194,7 +177,7 @@ def ask(
 ) -> Iterator[Trace]:
     """What a teacher answers to some items in every manner, graded; `places` are theirs."""
     part = scale.cold_start.teachers
-    every = manners(part)
+    every = list(starmap(Manner, product(part.efforts or (None,), part.temperatures or (None,))))
     with closing(Store(store)) as kept:
         for manner in every:
             temperature = 1.0 if manner.temperature is None else manner.temperature

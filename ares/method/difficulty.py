@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ares.errors import UserError
-
 BUCKETS = ("easy", "medium", "hard")
 EASY, MEDIUM, HARD = range(3)
 
@@ -38,21 +36,11 @@ def group_means(values_B: Tensor, group_B: Tensor) -> tuple[Tensor, Tensor]:
 def buckets(pass_rate: Tensor, easy_from: float = 3 / 4, medium_from: float = 3 / 8) -> Tensor:
     """Bucket codes 0 easy, 1 medium, 2 hard of pass rates in [0, 1] (eq. 10).
 
-    Raises:
-        UserError: a pass rate outside [0, 1] or NaN, bounds in the wrong order.
-
     >>> buckets(torch.tensor([6, 5, 3, 2]) / 8).tolist()
     [0, 1, 1, 2]
     """
-    if not 0.0 <= medium_from <= easy_from <= 1.0:
-        raise UserError(
-            f"bounds easy {easy_from}, medium {medium_from}: expected 0 <= medium <= easy <= 1"
-        )
-    if not ((pass_rate >= 0) & (pass_rate <= 1)).all():
-        raise UserError("pass rates: expected fractions between 0 and 1 (correct is 0 or 1)")
-    return torch.where(
-        pass_rate >= easy_from, EASY, torch.where(pass_rate >= medium_from, MEDIUM, HARD)
-    )
+    easy_or_not = torch.where(pass_rate >= medium_from, MEDIUM, HARD)
+    return torch.where(pass_rate >= easy_from, EASY, easy_or_not)
 
 
 @dataclass(frozen=True)
@@ -111,21 +99,16 @@ class EmaTargets:
 
         A bucket that was never seen and is empty has the target NaN, which nothing looks at.
         """
-        return torch.tensor(
-            [
-                own if past is None else past
-                for past, own in zip(self.value_D, sums.mean_D.tolist(), strict=True)
-            ],
-            dtype=torch.float64,
-        )
+        pairs = zip(self.value_D, sums.mean_D.tolist(), strict=True)
+        known_D = [mean if past is None else past for past, mean in pairs]
+        return torch.tensor(known_D, dtype=torch.float64)
 
     def update(self, sums: BucketSums) -> None:
         """Take in this step's (reduced) sums; empty buckets keep their value."""
         for index, mean in sums.present():
             past = self.value_D[index]
-            self.value_D[index] = (
-                mean if past is None else self.decay * past + (1 - self.decay) * mean
-            )
+            first = past is None
+            self.value_D[index] = mean if first else self.decay * past + (1 - self.decay) * mean
 
 
 @dataclass
@@ -146,7 +129,6 @@ class ReleasedTargets:
         for index, mean in sums.present():
             target = float(round(mean))  # half to even, as Python and the release round
             error = target - mean if index == HARD else mean - target
+            moved = self.alpha_D[index] + self.rate * error
             self.target_D[index] = target
-            self.alpha_D[index] = min(
-                max(self.alpha_D[index] + self.rate * error, 0.0), self.alpha_max
-            )
+            self.alpha_D[index] = min(max(moved, 0.0), self.alpha_max)

@@ -1,12 +1,10 @@
-"""The KL budget (eq. 1, eq. 27): estimate, token weights (eq. 1) and two controllers.
+"""The KL budget: estimate, token weights (eq. 1) and two controllers of the coefficients (eq. 27).
 
 Deviations and choices:
 1. The paper gives no values for rho, beta_d, delta_d and the gain a. Ours stand in presets.yaml.
 2. The window controller is fed with sums and counts, reduced over processes by the caller, so all
    processes hold the same coefficients. The release does not.
 3. A bucket without non-window tokens in a step keeps its coefficient.
-4. The release looks an unknown bucket up as medium, and never updates from it; so does
-   `ReleasedController`.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ares.errors import UserError
 from ares.method.difficulty import EASY, HARD, MEDIUM, BucketSums
 from ares.method.surrogate import LARGEST_LOG_RATIO
 from ares.method.tensors import masked
@@ -33,12 +30,12 @@ def kl_estimate(logprob: Tensor, ref_logprob: Tensor) -> Tensor:
     >>> round(float(kl_estimate(p, q)), 4)  # 0.5 - 1 + ln 2
     0.1931
     """
-    # Twice the difference, not one with a name: that is the order in which TRL adds gradients up.
-    return _log_ratio(logprob, ref_logprob).exp() - _log_ratio(logprob, ref_logprob) - 1
 
+    # Computed twice, not once under a name: that is the order in which TRL adds gradients up.
+    def log_ratio() -> Tensor:
+        return (ref_logprob - logprob).clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
 
-def _log_ratio(logprob: Tensor, ref_logprob: Tensor) -> Tensor:
-    return (ref_logprob - logprob).clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
+    return log_ratio().exp() - log_ratio() - 1
 
 
 def token_weights(beta_B: Tensor, hwe_BT: Tensor, rho: float) -> Tensor:
@@ -55,64 +52,61 @@ def token_weights(beta_B: Tensor, hwe_BT: Tensor, rho: float) -> Tensor:
     return beta_B[:, None] * torch.where(hwe_BT.bool(), rho, 1.0)
 
 
-def non_window_sums(kl_BT: Tensor, mask_BT: Tensor, hwe_BT: Tensor, bucket_B: Tensor) -> BucketSums:
-    """Per-bucket sums of the KL (nats) over response tokens OUTSIDE windows, for eq. 27."""
-    outside_BT = mask_BT.bool() & ~hwe_BT.bool()
-    kl_BT = masked(kl_BT.detach(), outside_BT, "kl_BT")
+def kl_sums(kl_BT: Tensor, tokens_BT: Tensor, bucket_B: Tensor) -> BucketSums:
+    """Per-bucket sums of the KL (nats) over some tokens; eq. 27 takes those OUTSIDE windows.
+
+    Raises:
+        UserError: the KL of one of these tokens is NaN or infinite.
+    """
+    kl_BT = masked(kl_BT.detach(), tokens_BT, "kl_BT")
     bucket_BT = bucket_B[:, None].expand(kl_BT.shape)
-    return BucketSums.of(kl_BT[outside_BT], bucket_BT[outside_BT])
+    return BucketSums.of(kl_BT[tokens_BT], bucket_BT[tokens_BT]).cpu()
 
 
 @dataclass
-class WindowController:
-    """kappa_d <- clip(kappa_d (1 + a (KL_d / delta_d - 1)), min, max) on non-window tokens (eq.
-    27).
+class Controller:
+    """Coefficients of the three buckets, beta_D; a bucket code of none is looked up as medium."""
+
+    beta_D: list[float]
+
+    def beta(self, bucket_B: Tensor) -> Tensor:
+        """Coefficient of each rollout, (B,) float32."""
+        known_B = (bucket_B >= EASY) & (bucket_B <= HARD)
+        return torch.tensor(self.beta_D, device=bucket_B.device)[bucket_B.where(known_B, MEDIUM)]
+
+
+@dataclass
+class WindowController(Controller):
+    """kappa_d <- clip(kappa_d (1 + a (KL_d / delta_d - 1)), min, max) outside windows (eq. 27).
 
     Attributes:
-        budget: delta_d, the KL per non-window token that is aimed at, in nats.
+        beta_D: the paper's kappa_d.
+        budget: delta_d, the KL per non-window token that is aimed at, in nats, above 0.
         gain: a in [0, 1]; above 1 a step without any KL would turn kappa negative.
         minimum, maximum: bounds of kappa.
-        kappa_D: the three coefficients.
     """
 
     budget: float
     gain: float
     minimum: float
     maximum: float
-    kappa_D: list[float]
-
-    def __post_init__(self) -> None:
-        if not (self.budget > 0 and 0 <= self.gain <= 1 and 0 < self.minimum <= self.maximum):
-            raise UserError(
-                f"KL controller budget={self.budget}, gain={self.gain}, "
-                f"bounds [{self.minimum}, {self.maximum}]: expected budget > 0, 0 <= gain <= 1, "
-                "0 < minimum <= maximum"
-            )
 
     def update(self, sums: BucketSums) -> None:
-        """One step of eq. 27 from the (reduced) sums of `non_window_sums`."""
+        """One step of eq. 27 from the (reduced) sums over non-window tokens."""
         for index, mean in sums.present():
-            moved = self.kappa_D[index] * (1 + self.gain * (mean / self.budget - 1))
-            self.kappa_D[index] = min(max(moved, self.minimum), self.maximum)
-
-    @property
-    def coefficients(self) -> list[float]:
-        """The three coefficients."""
-        return self.kappa_D
-
-    def beta(self, bucket_B: Tensor) -> Tensor:
-        """Coefficient of each rollout, (B,) float32."""
-        return torch.tensor(self.kappa_D, device=bucket_B.device)[bucket_B]
+            moved = self.beta_D[index] * (1 + self.gain * (mean / self.budget - 1))
+            self.beta_D[index] = min(max(moved, self.minimum), self.maximum)
 
 
 @dataclass
-class ReleasedController:
+class ReleasedController(Controller):
     """The release's beta per bucket: log-space steps on a smoothed error, every 100th call.
 
-    Attributes are the release's constants, then its state: coefficients, smoothed KL (nats, None
-    until seen), smoothed relative error, number of calls.
+    Attributes are the release's constants, then its state: smoothed KL (nats, None until seen),
+    smoothed relative error, number of calls. An unknown bucket is never updated from.
     """
 
+    beta_D: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
     target: float = 0.01
     decay: float = 0.97
     rate: float = 0.05
@@ -121,7 +115,6 @@ class ReleasedController:
     dead_zone: float = 0.02
     minimum: float = 1e-4
     maximum: float = 100.0
-    beta_D: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
     kl_D: list[float | None] = field(default_factory=lambda: [None, None, None])
     error_D: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     calls: int = 0
@@ -129,29 +122,16 @@ class ReleasedController:
     def update(self, kl_B: Tensor, bucket_B: Tensor) -> None:
         """Take in one micro-batch: mean KL of each sequence (nats) and its bucket code."""
         self.calls += 1
-        sums = BucketSums.of(kl_B, bucket_B)
-        for index, mean in sums.present():
-            self._update_bucket(index, mean)
+        for index, mean in BucketSums.of(kl_B, bucket_B).present():
+            past = self.kl_D[index]
+            smooth = (1 - self.decay) * mean + self.decay * (mean if past is None else past)
+            self.kl_D[index] = smooth
+            error = smooth / max(self.target, 1e-8) - 1
+            if abs(error) >= self.dead_zone and self.calls % self.interval == 0:
+                self._move(index, error)
 
-    def _update_bucket(self, index: int, mean: float) -> None:
-        seen = self.kl_D[index]
-        past = mean if seen is None else seen
-        smooth = (1 - self.decay) * mean + self.decay * past
-        self.kl_D[index] = smooth
-        error = smooth / max(self.target, 1e-8) - 1
-        if abs(error) < self.dead_zone or self.calls % self.interval:
-            return
+    def _move(self, index: int, error: float) -> None:
         self.error_D[index] = (1 - self.decay) * error + self.decay * self.error_D[index]
         step = self.rate * min(max(self.error_D[index], -self.clip), self.clip)
         beta = min(max(self.beta_D[index], self.minimum), self.maximum)
         self.beta_D[index] = min(max(math.exp(math.log(beta) + step), self.minimum), self.maximum)
-
-    @property
-    def coefficients(self) -> list[float]:
-        """The three coefficients."""
-        return self.beta_D
-
-    def beta(self, bucket_B: Tensor) -> Tensor:
-        """Coefficient of each rollout, (B,) float32; an unknown bucket has that of medium."""
-        known_B = (bucket_B >= EASY) & (bucket_B <= HARD)
-        return torch.tensor(self.beta_D, device=bucket_B.device)[bucket_B.where(known_B, MEDIUM)]

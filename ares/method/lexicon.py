@@ -10,6 +10,7 @@ Deviations and choices:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,28 +96,21 @@ def load_lexicon(path: str | Path | None = None) -> Lexicon:
     path = _OWN_LIST if path is None else Path(path)
     try:
         text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            categories = TypeAdapter(dict[str, tuple[str, ...]]).validate_json(text)
+        else:
+            lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
+            categories = {"user": tuple(filter(None, lines))}
+    except ValidationError as error:
+        what = error.errors()[0]["msg"]
+        raise UserError(f'{path}: expected {{"category": ["word", ...], ...}}: {what}') from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: can't read the lexicon ({error})") from None
-    if path.suffix == ".json":
-        try:
-            categories = TypeAdapter(dict[str, list[str]]).validate_json(text)
-        except ValidationError as error:
-            raise UserError(
-                f'{path}: expected {{"category": ["word", ...], ...}}: {error.errors()[0]["msg"]}'
-            ) from None
-    else:
-        lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
-        categories = {"user": [word for word in lines if word]}
-    seen: dict[str, str] = {}
-    for category, words in categories.items():
-        for word in map(normalize_token, words):
-            if not word:
-                raise UserError(f"{path}: an empty word in {category!r}: delete it")
-            if word in seen:
-                raise UserError(
-                    f"{path}: {word!r} stands in {seen[word]!r} and in {category!r}: keep one"
-                )
-            seen[word] = category
-    if not seen:
-        raise UserError(f"{path}: no words: a lexicon holds at least one")
-    return Lexicon({category: tuple(words) for category, words in categories.items()})
+    times = Counter(normalize_token(word) for words in categories.values() for word in words)
+    repeated = sorted(word for word, count in times.items() if count > 1)
+    if not times or "" in times or repeated:
+        raise UserError(
+            f"{path}: a lexicon needs words, none of them empty, and each of them once; "
+            f"repeated: {', '.join(map(repr, repeated)) or 'none'}"
+        )
+    return Lexicon(categories)

@@ -69,9 +69,8 @@ def released_reward(
     kappa_B, tau_B = _by_bucket(_KAPPA, bucket_B), _by_bucket(_TAU, bucket_B)
 
     def penalty(excess_B: Tensor, share: float = 1.0) -> Tensor:
-        return -torch.minimum(
-            cap_B, share * huber(excess_B, kappa_B) / (margin_B + kappa_B) * cap_B
-        )
+        relative_B = share * huber(excess_B, kappa_B) / (margin_B + kappa_B)
+        return -torch.minimum(cap_B, relative_B * cap_B)
 
     hard_right_B = torch.where(
         delta_B >= -margin_B,
@@ -101,16 +100,10 @@ def ares_reward(
     so a right answer scores at least 1 - weight / 2. A wrong one has f <= 3/4 and scores at most
     3/8 weight. The difference is at least 1 - 7/8 weight, and that is at least 1/8 since weight
     <= 1. Counts, targets and buckets do not appear in the bound: the rollouts need not even share
-    a group. With weight 0 the reward is exactly 0, f being finite. Partial credit of more than
-    1/8 is outside the proof.
+    a group. Partial credit of more than 1/8 is outside the proof.
 
     Raises:
         UserError: a weight outside [0, 1].
-
-    >>> one = torch.tensor([1.0])
-    >>> easy = torch.tensor([0])
-    >>> float(ares_reward(one, 30 * one, 10 * one, easy, 0.5)) < 0  # right but too long
-    True
     """
     if not 0.0 <= weight <= 1.0:
         raise UserError(

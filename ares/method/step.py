@@ -77,16 +77,21 @@ class Method:
     """The settings of a preset and the state that goes from step to step."""
 
     def __init__(self, settings: MethodSettings) -> None:
-        self.settings = settings
+        s = self.settings = settings
         # The release's average starts slowly; everything else starts fast (see `thresholds`).
-        self.threshold = thresholds.ThresholdEMA(
-            settings.threshold_decay, fast_start=not settings.threshold_late
-        )
-        self.targets: EmaTargets | ReleasedTargets = EmaTargets(settings.target_decay)
-        if settings.entropy_reward == "released":
-            self.targets = ReleasedTargets(alpha_D=[settings.entropy_weight] * 3)
-        self.controller = _controller(settings)
-        self._outside = BucketSums.none()
+        self.threshold = thresholds.ThresholdEMA(s.threshold_decay, fast_start=not s.threshold_late)
+        self.targets: EmaTargets | ReleasedTargets = EmaTargets(s.target_decay)
+        if s.entropy_reward == "released":
+            self.targets = ReleasedTargets(alpha_D=[s.entropy_weight] * 3)
+        self.controller: kl.WindowController | kl.ReleasedController | None = None
+        start, bounds = [s.kl_beta] * 3, {"minimum": s.kl_minimum, "maximum": s.kl_maximum}
+        if s.kl == "window":
+            self.controller = kl.WindowController(start, s.kl_budget, s.kl_gain, **bounds)
+        elif s.kl == "bucket":
+            self.controller = kl.ReleasedController(
+                start, target=s.kl_budget, rate=s.kl_gain, **bounds
+            )
+        self._kl = BucketSums.none(), BucketSums.none()  # inside and outside windows
 
     def shape(self, batch: Rollouts) -> Shaped:
         """Windows, threshold, HWE counts, buckets, reward, filter and advantages of one batch.
@@ -96,25 +101,28 @@ class Method:
         Raises:
             UserError: inputs without meaning (NaN, shapes, a group of one, a missing trigger mask).
         """
-        s = self.settings
-        accuracy_B = batch.accuracy_B
-        if not ((accuracy_B >= 0) & (accuracy_B <= 1)).all():
+        s, mask_BT, group_B = self.settings, batch.mask_BT, batch.group_B
+        if not ((batch.accuracy_B >= 0) & (batch.accuracy_B <= 1)).all():
             raise UserError("accuracies: expected fractions between 0 (wrong) and 1 (right)")
-        window_BT = windows.window_entropy(
-            batch.entropy_BT, batch.mask_BT, s.window, s.window_start
-        )
+        if s.trigger != "none" and batch.trigger_BT is None:
+            raise UserError(f"trigger={s.trigger!r} needs the mask of lexicon tokens")
+        window_BT = windows.window_entropy(batch.entropy_BT, mask_BT, s.window, s.window_start)
         threshold = self._threshold(batch)
         hwe_BT = windows.hwe_mask(window_BT, threshold)
         if s.trigger != "none":
-            if batch.trigger_BT is None:
-                raise UserError(f"trigger={s.trigger!r} needs the mask of lexicon tokens")
             hwe_BT = hwe_BT & batch.trigger_BT.bool()
         count_B = windows.count_hwe(hwe_BT)
-        pass_rate_G, _ = group_means(accuracy_B, batch.group_B)
-        pass_rate_B = pass_rate_G[batch.group_B]
+        pass_rate_B = group_means(batch.accuracy_B, group_B)[0][group_B]
         bucket_B = buckets(pass_rate_B, s.easy_from, s.medium_from)
         target_B, bonus_B, multiplier_B = self._reward(batch, count_B, bucket_B)
-        score_B = accuracy_B.double() + bonus_B
+        score_B = batch.accuracy_B.double() + bonus_B
+        if s.advantage == "length":
+            advantage_B = advantages.length_normalised(score_B, group_B, mask_BT.sum(1))
+        else:
+            advantage_B = advantages.group_normalised(score_B, group_B)
+        psi_BT = None
+        if s.psi:
+            psi_BT = advantages.psi_bonus(window_BT, hwe_BT, mask_BT, threshold, multiplier_B)
         return Shaped(
             threshold=threshold,
             window_BT=window_BT,
@@ -126,9 +134,7 @@ class Method:
             entropy_reward_B=bonus_B,
             score_B=score_B,
             keep_B=self._keep(batch, score_B),
-            advantage_BT=self._advantage(
-                batch, score_B, window_BT, hwe_BT, threshold, multiplier_B
-            ),
+            advantage_BT=advantages.token_advantages(advantage_B, mask_BT, psi_BT),
         )
 
     @property
@@ -141,33 +147,40 @@ class Method:
     def kl_weight(self, bucket_B: Tensor, hwe_BT: Tensor) -> Tensor:
         """Weight of each token's KL in the loss, (B, T): coefficient x beta_{i,t} (eq. 1)."""
         s = self.settings
-        if s.kl == "none":
-            return torch.zeros(hwe_BT.shape, device=hwe_BT.device)
         if self.controller is None:
-            return torch.full(hwe_BT.shape, s.kl_coefficient * s.kl_beta, device=hwe_BT.device)
+            fixed = 0.0 if s.kl == "none" else s.kl_coefficient * s.kl_beta
+            return torch.full(hwe_BT.shape, fixed, device=hwe_BT.device)
         beta_B = s.kl_coefficient * self.controller.beta(bucket_B)
         return kl.token_weights(beta_B, hwe_BT, s.kl_rho)
 
     def observe_kl(self, kl_BT: Tensor, mask_BT: Tensor, hwe_BT: Tensor, bucket_B: Tensor) -> None:
-        """Show the per-token KL (nats) of a micro-batch.
+        """Take in the per-token KL (nats) of a micro-batch.
 
-        The window controller only collects it until `end_step`, so a step is the same in any number
-        of micro-batches. The release's controller moves at once, by its own process alone.
+        It is only collected until `end_step`, so a step is the same in any number of micro-batches.
+        The release's controller moves at once, and each process moves its own.
         """
-        if isinstance(self.controller, kl.WindowController):
-            self._outside += kl.non_window_sums(kl_BT, mask_BT, hwe_BT, bucket_B).cpu()
-        elif isinstance(self.controller, kl.ReleasedController):
-            kl_BT = torch.where(mask_BT.bool(), kl_BT.detach(), 0.0)
+        mask_BT, hwe_BT = mask_BT.bool(), hwe_BT.bool()
+        inside, outside = self._kl
+        inside += kl.kl_sums(kl_BT, mask_BT & hwe_BT, bucket_B)
+        outside += kl.kl_sums(kl_BT, mask_BT & ~hwe_BT, bucket_B)
+        self._kl = inside, outside
+        if isinstance(self.controller, kl.ReleasedController):
+            kl_BT = torch.where(mask_BT, kl_BT.detach(), 0.0)
             self.controller.update(kl_BT.sum(1) / mask_BT.sum(1).clamp(min=1), bucket_B)
 
-    def end_step(self, reduce: Callable[[BucketSums], BucketSums] = lambda sums: sums) -> None:
+    def end_step(
+        self, reduce: Callable[[BucketSums], BucketSums] = lambda sums: sums
+    ) -> tuple[BucketSums, BucketSums]:
         """Move the window controller (eq. 27) after an optimizer step.
 
-        `reduce` adds the sums up over processes; every process has to call this.
+        `reduce` adds the sums up over processes; every process has to call this. Returns the KL of
+        the step inside and outside windows.
         """
+        inside, outside = (reduce(sums) for sums in self._kl)
+        self._kl = BucketSums.none(), BucketSums.none()
         if isinstance(self.controller, kl.WindowController):
-            self.controller.update(reduce(self._outside))
-            self._outside = BucketSums.none()
+            self.controller.update(outside)
+        return inside, outside
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that goes from step to step, as plain numbers and lists."""
@@ -200,10 +213,8 @@ class Method:
         ranked = (window_BT, batch.mask_BT, s.threshold_quantile)
         if s.threshold == "group":
             return thresholds.group_quantile(*ranked, batch.group_B)
-        statistic = {
-            "batch": thresholds.batch_quantile,
-            "median": thresholds.median_rollout_quantile,
-        }[s.threshold]
+        whole_batch = s.threshold == "batch"
+        statistic = thresholds.batch_quantile if whole_batch else thresholds.median_rollout_quantile
         before = self.threshold.value
         after = self.threshold.update(statistic(*ranked))
         return before if s.threshold_late else after
@@ -216,19 +227,16 @@ class Method:
         if isinstance(self.targets, ReleasedTargets):
             return self._released_reward(self.targets, batch, count_B, bucket_B)
         sums = BucketSums.of(count_B, bucket_B)
-        target_D = self.targets.current(sums)
-        target_B = target_D.to(count_B.device)[bucket_B]
+        target_D = self.targets.current(sums).to(count_B.device)
         self.targets.update(sums)
-        multiplier_D = s.entropy_weight * reward.main_text_multiplier(
-            sums, target_D.to(count_B.device)
-        )
+        target_B = target_D[bucket_B]
+        multiplier_D = s.entropy_weight * reward.main_text_multiplier(sums, target_D)
         rollout = (batch.accuracy_B, count_B, target_B, bucket_B)
+        bonus_B = torch.zeros_like(target_B)
         if s.entropy_reward == "main_text":
             bonus_B = reward.main_text_reward(*rollout, multiplier_D)
         elif s.entropy_reward == "ares":
             bonus_B = reward.ares_reward(*rollout, s.entropy_weight)
-        else:
-            bonus_B = torch.zeros_like(target_B)
         return target_B, bonus_B, multiplier_D[bucket_B]
 
     def _released_reward(
@@ -255,39 +263,3 @@ class Method:
             return torch.ones_like(score_B, dtype=torch.bool)
         value_B = score_B if s.filter == "reward_first" else batch.accuracy_B.double()
         return advantages.informative_groups(value_B, batch.group_B, s.filter_low, s.filter_high)
-
-    def _advantage(
-        self,
-        batch: Rollouts,
-        score_B: Tensor,
-        window_BT: Tensor,
-        hwe_BT: Tensor,
-        threshold: Tensor | float,
-        multiplier_B: Tensor,
-    ) -> Tensor:
-        s = self.settings
-        if s.advantage == "length":
-            length_B = batch.mask_BT.sum(1)
-            advantage_B = advantages.length_normalised(score_B, batch.group_B, length_B)
-        else:
-            advantage_B = advantages.group_normalised(score_B, batch.group_B)
-        psi_BT = None
-        if s.psi:
-            psi_BT = advantages.psi_bonus(window_BT, hwe_BT, batch.mask_BT, threshold, multiplier_B)
-        return advantages.token_advantages(advantage_B, batch.mask_BT, psi_BT)
-
-
-def _controller(s: MethodSettings) -> kl.WindowController | kl.ReleasedController | None:
-    if s.kl == "window":
-        return kl.WindowController(
-            s.kl_budget, s.kl_gain, s.kl_minimum, s.kl_maximum, [s.kl_beta] * 3
-        )
-    if s.kl == "bucket":
-        return kl.ReleasedController(
-            target=s.kl_budget,
-            rate=s.kl_gain,
-            minimum=s.kl_minimum,
-            maximum=s.kl_maximum,
-            beta_D=[s.kl_beta] * 3,
-        )
-    return None

@@ -53,7 +53,10 @@ def rollout_quantiles(
     count_B = (~values_BT.isnan()).sum(1)
     if values_BT.shape[1] == 0:
         return torch.full(values_BT.shape[:1], empty, dtype=torch.float64)
-    ranked_BT = _sort_rows(values_BT)
+    # In ascending order, NaN last; on a CPU numpy sorts some 20 times faster than torch.
+    on_cpu = values_BT.device.type == "cpu"
+    sorted_BT = np.sort(values_BT.detach(), axis=1) if on_cpu else values_BT.sort(1).values
+    ranked_BT = torch.as_tensor(sorted_BT)
     position_B = (count_B.clamp(min=1) - 1).double() * q
     low_B = position_B.floor()
     pair_B2 = torch.stack([low_B, position_B.ceil()], dim=1).long()
@@ -136,13 +139,6 @@ class ThresholdEMA:
             weight = max(weight, 1.0 / self.steps)
         self.value = (1.0 - weight) * self.value + weight * batch_threshold
         return self.value
-
-
-def _sort_rows(values_BT: Tensor) -> Tensor:
-    """Rows in ascending order, NaN last; on a CPU numpy sorts some 20 times faster than torch."""
-    if values_BT.device.type != "cpu":
-        return values_BT.sort(dim=1).values
-    return torch.from_numpy(np.sort(values_BT.detach().numpy(), axis=1))
 
 
 def _defined(value: float, what: str) -> float:

@@ -16,16 +16,13 @@ branch from t. The released code has no branching. What is ours:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ares.errors import UserError
 from ares.method.tensors import pad_rows
 from ares.method.windows import hwe_mask, window_entropy
 from ares.sampling.engine import Sample, sample
@@ -59,19 +56,10 @@ class Group:
     branch_at: list[int]
 
 
-class Generate(Protocol):
-    """What draws the rollouts: `engine_sampler`, or any other back-end.
-
-    Takes prompts (a branch comes as a prompt followed by its prefix), one length limit in tokens
-    per prompt and one seed per response; every prompt gets len(seeds) / len(prompts) responses,
-    side by side. A back-end with one limit per call may use the largest: what exceeds a prompt's
-    own limit is cut off. One that returns token ids only (vLLM) fills in log-probabilities and
-    entropies with `ares.sampling.scoring.score`.
-    """
-
-    def __call__(
-        self, prompts: list[Prompt], max_new_tokens: list[int], seeds: list[int]
-    ) -> list[Sample]: ...
+#: What draws the rollouts: `engine_sampler`. It takes prompts (a branch comes as a prompt followed
+#: by its prefix), one length limit in tokens per prompt, and one seed per response; every prompt
+#: gets len(seeds) / len(prompts) responses, side by side.
+Generate = Callable[[list[Prompt], list[int], list[int]], list[Sample]]
 
 
 def branch_points(window_RT: Tensor, threshold: float, window: int, count: int) -> list[Branch]:
@@ -88,15 +76,10 @@ def branch_points(window_RT: Tensor, threshold: float, window: int, count: int) 
         window: tokens per window.
         count: branches wanted.
 
-    Raises:
-        UserError: the threshold is NaN.
-
     >>> W = torch.tensor([[9.0, 1.0, 3.0, 2.0, torch.nan], [0.0, 2.5, 0.0, torch.nan, torch.nan]])
     >>> branch_points(W, threshold=1.0, window=1, count=3)
     [Branch(root=0, position=2), Branch(root=1, position=1), Branch(root=0, position=3)]
     """
-    if math.isnan(threshold):
-        raise UserError("threshold: NaN; give a number of nats, or inf to branch nowhere")
     candidate_RT = hwe_mask(window_RT, threshold)
     candidate_RT[:, :1] = False
     ranked = []
@@ -143,17 +126,7 @@ def sample_groups(
     Returns:
         One group per prompt, with exactly `group_size` rollouts: roots, further roots where there
         were too few points to branch at, then branches, the best point first.
-
-    Raises:
-        UserError: counts that do not fit, a NaN threshold, or what the sampler and the window
-            entropy raise.
     """
-    if not 1 <= roots <= group_size:
-        raise UserError(f"{roots} roots in groups of {group_size}: give 1 to {group_size} roots")
-    if len(seeds) != len(prompts) * group_size:
-        raise UserError(
-            f"{len(seeds)} seeds for {len(prompts)} groups of {group_size}: give one per rollout"
-        )
     chunks = [seeds[at : at + group_size] for at in range(0, len(seeds), group_size)]
     first = [seed for chunk in chunks for seed in chunk[:roots]]
     drawn = _drawn(generate, list(prompts), [max_new_tokens] * len(prompts), first)
@@ -249,15 +222,10 @@ def _plan(
 def _drawn(
     generate: Generate, prompts: list[Prompt], limits: list[int], seeds: list[int]
 ) -> list[Sample]:
-    """The responses, cut to the limit of their prompt."""
+    """The responses, cut to the limit of their prompt: the sampler has one limit per call."""
     if not seeds:
         return []
     responses, copies = generate(prompts, limits, seeds), len(seeds) // len(prompts)
-    if len(responses) != len(seeds):
-        raise UserError(
-            f"the sampler returned {len(responses)} responses for {len(seeds)} seeds: it must "
-            "return one per seed"
-        )
     return [_cut(response, limits[row // copies]) for row, response in enumerate(responses)]
 
 

@@ -29,7 +29,7 @@ from transformers import PreTrainedModel
 
 from ares.errors import UserError
 from ares.method.entropy import distribution
-from ares.sampling.prompts import Prompt, pad_prompts, placeholders, split_prompts
+from ares.sampling.prompts import Prompt, pad_prompts, placeholders
 from ares.sampling.slots import KVCache, Slots
 
 
@@ -50,7 +50,7 @@ class Sample:
 
 def sample(
     model: PreTrainedModel,
-    inputs: Mapping | Sequence[Prompt],
+    prompts: Sequence[Prompt],
     *,
     max_new_tokens: int,
     eos_token_ids: Sequence[int],
@@ -64,7 +64,6 @@ def sample(
 
     Args:
         model: on one device; put into eval mode meanwhile.
-        inputs: a processor's batch (see `prompts.split_prompts`) or a list of prompts.
         max_new_tokens: tokens after which a response is cut.
         eos_token_ids: ids that end a response.
         pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
@@ -77,12 +76,9 @@ def sample(
         The responses, those to one prompt side by side.
 
     Raises:
-        UserError: impossible arguments, a prompt that leaves no room in the model's context, a
-            model kind that is not supported, or logits that are not finite.
+        UserError: a prompt that leaves no room in the model's context, a model kind that is not
+            supported, or logits that are not finite.
     """
-    prompts = split_prompts(inputs, model.config) if isinstance(inputs, Mapping) else list(inputs)
-    _check_options(max_new_tokens, temperature, top_p, samples_per_prompt)
-    _check_seeds(seeds, len(prompts) * samples_per_prompt)
     _check_model(model)
     if not prompts:
         return []
@@ -103,13 +99,9 @@ def sample(
                 break
             logits_BV = _feed(model, slots, step)
         slots.retire(list(range(slots.n)), max_new_tokens)  # what is still active is cut
-    return [_sample(slots.done[row], ends) for row in range(len(seeds))]
-
-
-def _sample(per_token: Sequence[Tensor], ends: frozenset[int]) -> Sample:
     # A tensor made in inference mode can't enter a loss; a copy made outside it can.
-    tokens, logprobs, entropies = (tensor.cpu().clone() for tensor in per_token)
-    return Sample(tokens, logprobs, entropies, finished=int(tokens[-1]) in ends)
+    responses = ([part.cpu().clone() for part in slots.done[row]] for row in range(len(seeds)))
+    return [Sample(*parts, finished=int(parts[0][-1]) in ends) for parts in responses]
 
 
 def draw(prob_BV: Tensor, top_p: float, uniform_B: Tensor) -> Tensor:
@@ -214,26 +206,6 @@ def evaluating(model: PreTrainedModel) -> Iterator[None]:
         model.train(training)
 
 
-def _check_options(
-    max_new_tokens: int, temperature: float, top_p: float, samples_per_prompt: int
-) -> None:
-    if max_new_tokens < 1:
-        raise UserError(f"max_new_tokens is {max_new_tokens}: at least 1 is needed")
-    if samples_per_prompt < 1:
-        raise UserError(f"samples_per_prompt is {samples_per_prompt}: at least 1 is needed")
-    if not temperature > 0:
-        raise UserError(f"temperature is {temperature}: it must be positive")
-    if not 0 < top_p <= 1:
-        raise UserError(f"top_p is {top_p}: it must lie in (0, 1]")
-
-
-def _check_seeds(seeds: Sequence[int], n_rows: int) -> None:
-    if len(seeds) != n_rows:
-        raise UserError(f"{len(seeds)} seeds for {n_rows} responses: give one seed per response")
-    if any(seed < 0 for seed in seeds):
-        raise UserError("a seed is negative: seeds are integers from 0 on")
-
-
 def _check_model(model: PreTrainedModel) -> None:
     config = model.config.get_text_config()
     if config._attn_implementation not in ("sdpa", "eager"):
@@ -241,11 +213,11 @@ def _check_model(model: PreTrainedModel) -> None:
             f"the sampler needs attn_implementation sdpa or eager, not "
             f"{config._attn_implementation}: load the model with attn_implementation='sdpa'"
         )
-    told = config.to_dict()
-    kinds = set(told.get("layer_types") or ())
-    if kinds - {"full_attention"} or (told.get("sliding_window") and not kinds):
+    values = config.to_dict()
+    kinds = set(values.get("layer_types") or ())
+    if kinds - {"full_attention"} or (values.get("sliding_window") and not kinds):
         raise UserError("the sampler does full attention only, and this model has other layers")
-    if (told.get("rope_parameters") or {}).get("rope_type") in ("dynamic", "longrope"):
+    if (values.get("rope_parameters") or {}).get("rope_type") in ("dynamic", "longrope"):
         raise UserError("the sampler needs rotary angles that do not depend on the length so far")
 
 

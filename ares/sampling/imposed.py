@@ -30,15 +30,13 @@ class Imposed(LogitsProcessor):
     """
 
     def __init__(self, tokenizer, language: Language, comparisons: int, prompt_length: int):
-        def ids(*words: str) -> list[int]:
-            return tokenizer.convert_tokens_to_ids(list(words))
-
-        self.comparisons, self.start = comparisons, prompt_length
-        ends = [*language.markers["conclude"], *language.markers["guess"]]
-        self.ends = ids(*ends, "</think>", tokenizer.eos_token)
-        self.stops = torch.tensor(ids("<think>", "."))
-        self.vs = ids("vs")[0]
-        self.answer = ids(language.markers["conclude" if comparisons else "guess"][0])[0]
+        self.comparisons, self.start, ids = comparisons, prompt_length, tokenizer.get_vocab()
+        conclude, guess = language.markers["conclude"], language.markers["guess"]
+        words = [*conclude, *guess, "</think>", tokenizer.eos_token]
+        self.ends = [ids[word] for word in words]
+        self.stops = torch.tensor([ids["<think>"], ids["."]])
+        self.vs = ids["vs"]
+        self.answer = ids[conclude[0] if comparisons else guess[0]]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Bar the words that end a thought, or leave nothing else, per row."""

@@ -5,7 +5,7 @@ This is the reference the sampler is checked against: no cache, no slots, right 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from ares.errors import UserError
 from ares.method.entropy import distribution
 from ares.sampling.engine import check_finite, check_room, evaluating
-from ares.sampling.prompts import Prompt, pad_prompts, placeholders, split_prompts
+from ares.sampling.prompts import Prompt, pad_prompts, placeholders
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Score:
 
 def score(
     model: PreTrainedModel,
-    inputs: Mapping | Sequence[Prompt],
+    prompts: Sequence[Prompt],
     responses: Sequence[Sequence[int] | Tensor],
     *,
     pad_token_id: int,
@@ -50,7 +50,6 @@ def score(
 
     Args:
         model: put into eval mode meanwhile.
-        inputs: a processor's batch (see `prompts.split_prompts`) or a list of prompts.
         responses: token ids, `samples_per_prompt` responses to every prompt, side by side; each
             must hold a token. The end token counts as a token.
         pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
@@ -61,20 +60,13 @@ def score(
         batch_size: responses per forward pass; lower it when memory is short.
 
     Raises:
-        UserError: counts that do not fit, an empty or too long response, logits that are not
-            finite.
+        UserError: an empty or too long response, one with a picture placeholder, logits that are
+            not finite.
     """
-    prompts = split_prompts(inputs, model.config) if isinstance(inputs, Mapping) else list(inputs)
-    if len(responses) != len(prompts) * samples_per_prompt:
-        raise UserError(
-            f"{len(responses)} responses for {len(prompts)} prompts with {samples_per_prompt} "
-            "samples each: give every prompt its responses, side by side"
-        )
-    if any(len(response) == 0 for response in responses):
-        raise UserError("a response is empty: there is no token to score")
     barred = placeholders(model.config)
-    if any(token in response for token in barred for response in responses):
-        raise UserError("a response holds a picture placeholder: no picture belongs to it")
+    for response in responses:
+        if len(response) == 0 or any(token in response for token in barred):
+            raise UserError("a response is empty, or holds a placeholder without its picture")
     sequences = [
         prompts[row // samples_per_prompt].followed_by(response)
         for row, response in enumerate(responses)
@@ -85,26 +77,25 @@ def score(
     scores: dict[int, Score] = {}
     for start in range(0, len(by_length), batch_size):
         rows = by_length[start : start + batch_size]
-        lengths = [len(responses[row]) for row in rows]
-        batch = [sequences[row] for row in rows]
-        scored = _score_batch(
-            model, batch, lengths, pad_token_id, temperature, top_k, token_classes
-        )
+        batch = [(sequences[row], len(responses[row])) for row in rows]
+        scored = _score_batch(model, batch, pad_token_id, temperature, top_k, token_classes)
         scores.update(zip(rows, scored, strict=True))
     return [scores[row] for row in range(len(sequences))]
 
 
 def _score_batch(
     model: PreTrainedModel,
-    sequences: list[Prompt],
-    lengths: list[int],
+    responses: list[tuple[Prompt, int]],
     pad_token_id: int,
     temperature: float,
     top_k: int,
     token_classes: Sequence[int] | Tensor | None,
 ) -> list[Score]:
-    """Score one batch; N below is the number of response tokens in it, without padding."""
-    device = model.device
+    """Score one batch of sequences with the lengths of the responses at their ends.
+
+    N below is the number of response tokens, without padding.
+    """
+    (sequences, lengths), device = zip(*responses, strict=True), model.device
     batch = pad_prompts(
         sequences, model.config, side="right", pad_token_id=pad_token_id, device=device
     )
@@ -124,21 +115,12 @@ def _score_batch(
         if top_k:
             columns[3], columns[2] = logprob_NV.topk(top_k, dim=-1)
         if token_classes is not None:
-            columns[4] = _class_mass(prob_NV, torch.as_tensor(token_classes, device=device))
+            class_V = torch.as_tensor(token_classes, device=device).long()
+            mass = prob_NV.new_zeros(len(prob_NV), int(class_V.max()) + 1)
+            columns[4] = mass.index_add_(1, class_V, prob_NV)
     # Copies made outside inference mode may enter a loss.
     split = [
         [None] * len(lengths) if column is None else column.cpu().clone().split(lengths)
         for column in columns
     ]
     return [Score(*tensors) for tensors in zip(*split, strict=True)]
-
-
-def _class_mass(prob_NV: Tensor, class_V: Tensor) -> Tensor:
-    """Sum probabilities within token classes, (N, n_classes)."""
-    if class_V.shape != prob_NV.shape[1:]:
-        raise UserError(
-            f"token_classes has {len(class_V)} entries, the vocabulary {prob_NV.shape[1]}: "
-            "give every token its class"
-        )
-    mass = prob_NV.new_zeros(prob_NV.shape[0], int(class_V.max()) + 1)
-    return mass.index_add_(1, class_V.long(), prob_NV)

@@ -13,7 +13,7 @@ from ares.paths import resolve
 from ares.steps import options
 from ares.tables import read_form
 from ares.training.checkpoints import alone
-from ares.training.run import Arm, Run
+from ares.training.run import Run
 
 
 def main() -> None:
@@ -23,9 +23,8 @@ def main() -> None:
     )
     scale, state = load_config(given.config), resolve(given.state)
     prompts = read_form(given.prompts, "problems", data=scale.of_data_sets)
-    arm = Arm.of(scale, given.arm)
     with Grader() as grader:
-        training = Run(scale, arm, int(given.seed), prompts, given.start, state, grader)
+        training = Run(scale, given.arm, int(given.seed), prompts, given.start, state, grader)
         processes = training.trainer.accelerator
         with alone(state, processes.is_main_process):
             training.train()
@@ -33,7 +32,7 @@ def main() -> None:
             if processes.is_main_process:
                 for name, table in training.tables().items():
                     write_table(Path(given.tables_out) / f"{name}.parquet", table)
-                shutil.rmtree(state)  # everything is written: the states have had their day
+                shutil.rmtree(state)  # everything is written, so no run needs the states any more
     processes.wait_for_everyone()
     processes.end_training()  # a process that leaves its group behind may abort at exit
 

@@ -19,6 +19,28 @@ from ares.method.presets import MethodSettings
 _LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
 
 
+def common_arguments(folder: str | Path, seed: int, save_every: int) -> dict[str, Any]:
+    """Arguments that AEPO and fine-tuning share: a log of every step, resumable states, a device.
+
+    Args:
+        folder: where resumable states go.
+        save_every: optimizer steps between them.
+    """
+    on_gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(folder),
+        "seed": seed,
+        "save_steps": save_every,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "use_cpu": not on_gpu,
+        "dataloader_pin_memory": on_gpu,
+        # TRL's default costs a CPU twice the time; on GPUs the launcher's mixed_precision decides.
+        "bf16": False,
+    }
+
+
 def grpo_config(
     settings: MethodSettings,
     aepo: Aepo,
@@ -30,10 +52,8 @@ def grpo_config(
     """TRL's arguments for a preset.
 
     Args:
-        settings: of the method.
         aepo: sizes and rates of the run; its prompts are those of all processes together.
         output_dir: where checkpoints go.
-        seed: of the run.
         processes: that train together.
         changes: arguments of GRPOConfig that override ours, for instance use_vllm=True.
 
@@ -41,26 +61,17 @@ def grpo_config(
         UserError: a group of one rollout, or a batch that can't be split as asked.
     """
     group, parts = settings.group_size, processes * aepo.updates * aepo.micro_batches
+    rollouts, updates = aepo.prompts * group, aepo.steps * aepo.updates
     if group < 2:
         raise UserError(f"group_size={group}: a group needs at least 2 rollouts to be compared")
-    if aepo.prompts % processes:
+    if aepo.prompts % processes or rollouts % parts:
         raise UserError(
-            f"{aepo.prompts} prompts on {processes} processes: groups stay whole on a process, "
-            "so aepo.prompts must be a multiple of the processes"
+            f"{rollouts} rollouts a batch ({aepo.prompts} prompts x {group}) can't be split into "
+            f"{parts} equal parts (processes x updates x micro_batches) with whole groups on each "
+            f"of {processes} processes: change aepo.prompts or aepo.updates"
         )
-    rollouts = aepo.prompts * group
-    if rollouts % parts:
-        raise UserError(
-            f"{rollouts} rollouts a batch ({aepo.prompts} prompts x {group}) can't be split "
-            f"into {parts} equal parts (processes x updates x micro_batches): change aepo.prompts "
-            "or aepo.updates"
-        )
-    on_gpu = torch.cuda.is_available()
-    updates = aepo.steps * aepo.updates
     arguments: dict[str, Any] = {
-        "output_dir": str(output_dir),
-        "seed": seed,
-        "data_seed": seed,
+        **common_arguments(output_dir, seed, save_every=aepo.checkpoint_every * aepo.updates),
         # --- the preset
         "num_generations": group,
         "temperature": settings.temperature,
@@ -84,23 +95,12 @@ def grpo_config(
         "warmup_steps": round(aepo.warmup * updates),
         "weight_decay": aepo.weight_decay,
         "max_grad_norm": aepo.max_grad_norm,
-        # --- states that can be resumed: only where a batch of rollouts has been used up
-        "save_strategy": "steps",
-        "save_steps": aepo.checkpoint_every * aepo.updates,
-        "save_total_limit": 2,
         # --- the rest
         "shuffle_dataset": False,  # the data come in the order in which they are used
-        "logging_steps": 1,
         # With pictures in some prompts only, TRL's log of them is a collective that processes
         # without any would leave out.
         "log_multimodal": False,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": not on_gpu,
-        # TRL's defaults, bfloat16 and activation checkpointing, cost a CPU twice the time.
-        "bf16": False,
-        "activation_checkpointing": False,
-        "dataloader_pin_memory": on_gpu,
+        "activation_checkpointing": False,  # it would cost a CPU a fifth of the time
     }
     return GRPOConfig(**{**arguments, **changes})
 

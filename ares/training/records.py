@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ares.method.advantages import group_centred
 from ares.method.difficulty import BUCKETS, BucketSums
-from ares.method.step import Method, Rollouts, Shaped
+from ares.method.step import Rollouts, Shaped
 
 _ALL = "all"
 _COLUMNS = ("step", "metric", "bucket", "value")
@@ -115,12 +115,9 @@ def note_drawn(
     bounds: tuple[float, float],
 ) -> None:
     """What was drawn first, when dynamic sampling had not chosen yet."""
-    for metric, values_B in (
-        ("accuracy", accuracy_B),
-        ("length", length_B),
-        ("finished", finished_B),
-    ):
-        records.add(metric, float(values_B.mean()))
+    records.add("accuracy", float(accuracy_B.mean()))
+    records.add("length", float(length_B.mean()))
+    records.add("finished", float(finished_B.mean()))
     rate_G = accuracy_B.reshape(-1, group_size).mean(1)
     useful_G = (rate_G > bounds[0]) & (rate_G < bounds[1])
     records.add("groups_dropped", float((~useful_G).sum()))
@@ -168,15 +165,7 @@ def note_variance(
 
     kl_B: ln policy / reference summed over each response, nats.
     """
-    for name, reward_B in (
-        ("advantage_variance", score_B),
-        ("advantage_variance_kl_in_reward", score_B - coefficient * kl_B),
-    ):
-        records.add(name, float(group_centred(reward_B, group_B).square().mean()))
-
-
-def note_kappa(records: Records, method: Method) -> None:
-    """The KL coefficients of the controller, if there is one."""
-    if method.controller is not None:
-        for bucket, value in zip(BUCKETS, method.controller.coefficients, strict=True):
-            records.add("kappa", value, bucket)
+    shaped = {"": score_B, "_kl_in_reward": score_B - coefficient * kl_B}
+    for where, reward_B in shaped.items():
+        centred_B = group_centred(reward_B, group_B)
+        records.add(f"advantage_variance{where}", float(centred_B.square().mean()))

@@ -74,10 +74,10 @@ class Grader:
             UserError: the verifier gave something else (None, NaN, a number outside), or not one
                 for each completion.
         """
-        if self.known is not None:
-            self.last, self.known = self.known, None
-        else:
-            self.last = list(self.verifier(completions=completions, **columns))
+        known, self.known = self.known, None
+        if known is None:
+            known = list(self.verifier(completions=completions, **columns))
+        self.last = known
         if len(self.last) != len(completions):
             raise UserError(
                 f"the verifier gave {len(self.last)} verdicts for {len(completions)} completions: "
@@ -138,22 +138,13 @@ def refill(
 def draw_groups(
     trainer: AEPOTrainer, inputs: list[dict[str, Any]]
 ) -> tuple[list[RolloutGroup], list[RolloutGroup], int]:
-    """Draw a group to every G rows: groups as drawn first, after `refill`, and how many are new.
-
-    Raises:
-        UserError: the rows are not whole groups.
-    """
+    """Draw a group to every G rows: groups as drawn first, after `refill`, and how many are new."""
     size, accelerator = trainer.num_generations, trainer.accelerator
-    if len(inputs) % size:
-        raise UserError(
-            f"{len(inputs)} rollouts on a process with groups of {size}: groups must stay whole; "
-            "make per_device_train_batch_size x steps_per_generation a multiple"
-        )
-    sampled = 0
+    process, fresh, sampled = accelerator.process_index, trainer.fresh, 0
 
     def sample(rows: list[dict[str, Any]]) -> list[RolloutGroup]:
         nonlocal sampled
-        key = trainer.args.seed, trainer.state.global_step, accelerator.process_index, sampled
+        key = trainer.args.seed, trainer.state.global_step, process, sampled
         sampled += len(rows)
         if trainer.sampler is None:
             groups = _groups_of_trl(trainer, rows)
@@ -163,15 +154,13 @@ def draw_groups(
         return groups
 
     first = sample(inputs[::size])
-    fresh = trainer.fresh
     if not trainer.refill_rounds or fresh is None:
         return first, first, 0
-    process, count_of_processes = accelerator.process_index, accelerator.num_processes
     groups, refilled = refill(
         first,
         (trainer.settings.filter_low, trainer.settings.filter_high),
         trainer.refill_rounds,
-        draw=lambda count: sample(fresh.take(count, process, count_of_processes)),
+        draw=lambda count: sample(fresh.take(count, process, accelerator.num_processes)),
         most=lambda count: int(everywhere(accelerator, [count]).max()),
     )
     return first, groups, refilled
@@ -294,18 +283,17 @@ def with_images(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 def tree_rows(groups: Sequence[RolloutGroup], texts: Sequence[str], first: int) -> list[dict]:
     """The trees of some groups, a row per rollout; `first` numbers the first prompt."""
-    rows, spelled = [], iter(texts)
-    for index, group in enumerate(groups):
-        for rollout, ids in enumerate(group.completions):
-            rows.append(
-                {
-                    "prompt_index": first + index,
-                    "rollout": rollout,
-                    "parent": group.parents[rollout],
-                    "branch_at": group.branch_at[rollout],
-                    "n_tokens": len(ids),
-                    "correct": group.accuracy[rollout] == 1,
-                    "text": next(spelled),
-                }
-            )
-    return rows
+    spelled = iter(texts)
+    return [
+        {
+            "prompt_index": number,
+            "rollout": rollout,
+            "parent": group.parents[rollout],
+            "branch_at": group.branch_at[rollout],
+            "n_tokens": len(ids),
+            "correct": group.accuracy[rollout] == 1,
+            "text": next(spelled),
+        }
+        for number, group in enumerate(groups, first)
+        for rollout, ids in enumerate(group.completions)
+    ]

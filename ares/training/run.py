@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,28 +36,6 @@ _VALIDATION = ["step", "level", "presentation", "responses", "accuracy", "n_toke
 _TREES = ["step", "prompt_index", "rollout", "parent", "branch_at", "n_tokens", "correct", "text"]
 
 
-@dataclass(frozen=True)
-class Arm:
-    """A run as the scale names it."""
-
-    name: str
-    preset: str
-    start: str
-    seeds: tuple[int, ...]
-
-    @classmethod
-    def of(cls, scale: Scale, name: str) -> Arm:
-        """The arm under a name.
-
-        Raises:
-            UserError: the scale has no such arm.
-        """
-        arms = scale.aepo.arms
-        if name not in arms:
-            raise UserError(f"no arm {name!r} in aepo.arms; there are {', '.join(arms)}")
-        return cls(name, arms[name].preset or name, arms[name].start, arms[name].seeds)
-
-
 def vllm_arguments(aepo: Aepo) -> dict[str, Any]:
     """What of GRPOConfig says how rollouts are drawn, where vLLM does.
 
@@ -88,22 +66,21 @@ class Run:
 
     Args:
         scale: sizes and material.
-        arm: which preset.
-        seed: of the run.
+        arm: its name among those of the scale.
         prompts: table of `choose_problems`.
         start: model that training starts from; its copy on disk is the reference policy.
         state: folder for resumable states.
         grader: entered, and left when the run is over.
 
     Raises:
-        UserError: an unknown preset, a model of another world, no prompts, data that have changed,
-            sizes that do not fit, prompts with and without pictures for a sharded model.
+        UserError: an unknown arm or preset, a model of another world, no prompts, data that have
+            changed, sizes that do not fit, prompts of both kinds for a sharded model.
     """
 
     def __init__(
         self,
         scale: Scale,
-        arm: Arm,
+        arm: str,
         seed: int,
         prompts: pd.DataFrame,
         start: str | Path,
@@ -112,25 +89,24 @@ class Run:
     ) -> None:
         aepo = scale.aepo
         self.arm, self.seed, self.start = arm, seed, start
+        if arm not in aepo.arms:
+            raise UserError(f"no arm {arm!r} in aepo.arms; there are {', '.join(aepo.arms)}")
         given = {"group_size": aepo.rollouts, "temperature": aepo.temperature, "top_p": aepo.top_p}
         given = {name: value for name, value in given.items() if value is not None}
-        settings = replace(preset(arm.preset), **given)
+        settings = replace(preset(aepo.arms[arm].preset or arm), **given)
         # Before a model is put on a device: this gives every process its own.
         processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
         model, processor, _ = load(scale, str(start), device="cpu")
         problems, pictures = problems_of(scale, prompts, "the prompts"), reads_pictures(processor)
         count = aepo.steps * aepo.prompts
         verifier = Verifier(grader)
+        changes: dict[str, Any] = {}
         more: dict[str, Any] = {}
         if scale.of_data_sets:
             changes = {"activation_checkpointing": checkpointing(), **vllm_arguments(aepo)}
         else:
-            changes = {}
             roots = min(aepo.branch_roots, settings.group_size)
-            more = {
-                "tokens_per_pass": aepo.tokens_per_pass,
-                "sampler": EngineSampler(roots),
-            }
+            more = {"tokens_per_pass": aepo.tokens_per_pass, "sampler": EngineSampler(roots)}
         self.trainer = AEPOTrainer(
             model,
             settings,
@@ -154,7 +130,7 @@ class Run:
             self.validation = Validation(self.trainer, scale)
             self.trainer.add_callback(self.validation)
         self.trainer.remove_callback(PrinterCallback)  # it prints every metric of every update
-        self.trainer.add_callback(Progress(self.trainer, f"{arm.name}, seed {seed}"))
+        self.trainer.add_callback(Progress(self.trainer, f"{arm}, seed {seed}"))
 
     def train(self) -> None:
         """Train to the end, from the newest whole checkpoint where there is one."""
@@ -179,7 +155,7 @@ class Run:
                 "trees": pd.DataFrame(self.trainer.trees, columns=_TREES),
             }
         for table in tables.values():
-            table.insert(0, "arm", self.arm.name)
+            table.insert(0, "arm", self.arm)
             table.insert(1, "seed", self.seed)
         return tables
 

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 import torch
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from datasets import Dataset
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTConfig, SFTTrainer
@@ -30,6 +31,7 @@ from ares.io import write_table
 from ares.model.load import load_policy
 from ares.model.processor import placed, prompt_text, reads_pictures
 from ares.model.save import save_plain
+from ares.training.arguments import common_arguments
 from ares.training.checkpoints import Resumable, alone, train_or_resume
 
 
@@ -75,10 +77,12 @@ def fine_tune(
         if processes.is_main_process:
             table, curation = losses(trainer), selection["curation"].iloc[0]
             write_table(losses_to, table.assign(curation=curation))
-            shutil.rmtree(state)  # everything is written: the states have had their day
+            shutil.rmtree(state)  # everything is written, so no run needs the states any more
             first, last = table["loss"].iloc[0], table["loss"].iloc[-1]
-            told = f"loss {first:.3f} to {last:.3f} nats per token"
-            print(f"{curation}: {len(selection)} examples, {len(table)} steps, {told}")
+            print(
+                f"{curation}: {len(selection)} examples, {len(table)} steps, loss {first:.3f} to "
+                f"{last:.3f} nats per token"
+            )
     processes.wait_for_everyone()
     trainer.accelerator.end_training()  # a process that leaves its group behind may abort at exit
 
@@ -147,10 +151,7 @@ def training_set(
         whole = processor.apply_chat_template(messages, tokenize=False)
         parts = (prompt, whole.removeprefix(prompt))
         begun, rest = (processor(part, add_special_tokens=False)["input_ids"] for part in parts)
-        return {
-            "input_ids": begun + rest,
-            "labels": [-100] * len(begun) + rest,
-        }
+        return {"input_ids": begun + rest, "labels": [-100] * len(begun) + rest}
 
     def rendered(rows: dict[str, list]) -> dict[str, list]:
         examples = [shown(row) for row in rows["row"]]
@@ -168,17 +169,14 @@ def build_trainer(
     seed: int,
     state: str | Path,
     processes: int = 1,
-    **changes: Any,
 ) -> ResumableSFTTrainer:
     """The trainer of a cold start.
 
     Args:
         problems: of the rows of the selection.
         selection: columns text, n_tokens; of data sets also prompt_tokens and pictures (count).
-        seed: of the order.
         state: folder for resumable states.
         processes: that train together.
-        changes: arguments of SFTConfig that override ours.
 
     Raises:
         UserError: the batch can't be split evenly over processes and passes.
@@ -193,16 +191,28 @@ def build_trainer(
     if reads_pictures(processor):
         model.model.visual.requires_grad_(not settings.freeze_vision)
     lengths = selection["n_tokens"] + selection.get("prompt_tokens", 0)
-    if processes > 1:
-        kinds = selection["pictures"].gt(0).tolist()
-        order = training_order(lengths.tolist(), block, settings.epochs, seed, kinds)
-    else:
-        order = training_order(lengths.tolist(), settings.batch, settings.epochs, seed)
+    kinds = selection["pictures"].gt(0).tolist() if processes > 1 else None
+    together = block if processes > 1 else settings.batch
+    order = training_order(lengths.tolist(), together, settings.epochs, seed, kinds)
     texts = selection["text"].tolist()
     return ResumableSFTTrainer(
         model=model,
         args=SFTConfig(
-            **{**_arguments(settings, seed, state, micro_batch, settings.batch // block), **changes}
+            **common_arguments(state, seed, settings.checkpoint_every),
+            num_train_epochs=1,  # the order holds all epochs
+            train_sampling_strategy="sequential",
+            per_device_train_batch_size=micro_batch,
+            gradient_accumulation_steps=settings.batch // block,
+            learning_rate=settings.lr,
+            lr_scheduler_type=settings.schedule,
+            warmup_steps=settings.warmup,  # below 1: a share of the steps
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            max_length=None,  # the pool holds only what fits
+            completion_only_loss=True,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            remove_unused_columns=False,
+            activation_checkpointing=checkpointing(),
         ),
         train_dataset=training_set(problems, texts, order, processor),
         processing_class=processor,
@@ -215,44 +225,9 @@ def losses(trainer: ResumableSFTTrainer) -> pd.DataFrame:
     return steps.rename(columns={"learning_rate": "lr"})[["step", "loss", "lr", "grad_norm"]]
 
 
-def _arguments(
-    settings: FineTuning, seed: int, state: str | Path, micro_batch: int, passes: int
-) -> dict[str, Any]:
-    on_gpu = torch.cuda.is_available()
-    return {
-        "output_dir": str(state),
-        "num_train_epochs": 1,  # the order holds all epochs
-        "train_sampling_strategy": "sequential",
-        "per_device_train_batch_size": micro_batch,
-        "gradient_accumulation_steps": passes,
-        "learning_rate": settings.lr,
-        "lr_scheduler_type": settings.schedule,
-        "warmup_steps": settings.warmup,  # below 1: a share of the steps
-        "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_grad_norm,
-        "max_length": None,  # the pool holds only what fits
-        "completion_only_loss": True,
-        "dataset_kwargs": {"skip_prepare_dataset": True},
-        "remove_unused_columns": False,
-        "seed": seed,
-        "save_strategy": "steps",
-        "save_steps": settings.checkpoint_every,
-        "save_total_limit": 2,
-        "logging_steps": 1,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": not on_gpu,
-        "bf16": False,  # the launcher's mixed_precision decides
-        "activation_checkpointing": checkpointing(),
-        "dataloader_pin_memory": on_gpu,
-    }
-
-
 def checkpointing() -> bool:
     """Whether activations are computed again in the backward pass by transformers.
 
     On GPUs, where responses are long; FSDP has an option of its own, in its accelerate config.
     """
-    from accelerate.utils import parse_flag_from_env
-
     return torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_FSDP")

@@ -39,7 +39,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from ares.errors import UserError
 from ares.io import read_json, write_json
-from ares.method.difficulty import BucketSums
+from ares.method.difficulty import BUCKETS
 from ares.method.lexicon import load_lexicon, token_match
 from ares.method.presets import MethodSettings
 from ares.method.step import Method, Rollouts
@@ -51,7 +51,6 @@ from ares.training.records import (
     Records,
     mean_threshold,
     note_drawn,
-    note_kappa,
     note_shaped,
     note_variance,
 )
@@ -128,7 +127,6 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         #: `logprob_BT` and `entropy_BT` of that batch; empty before, None at other times.
         self._scored: dict[str, Tensor] | None = None
         self._trigger_V: Tensor | None = None
-        self._kl_window = self._kl_outside = BucketSums.none()
         self._check()
 
     def _check(self) -> None:
@@ -329,22 +327,16 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         return loss_of(self, model, inputs)
 
     def observe_kl(self, kl_BT: Tensor, mask_BT: Tensor, inputs: dict[str, Any]) -> None:
-        """Show the KL of a forward pass to controller and records; move both after an update."""
-        hwe_BT, bucket_B = inputs["hwe_mask"], inputs["bucket"]
-        self.method.observe_kl(kl_BT, mask_BT, hwe_BT, bucket_B)
-        bucket_BT = bucket_B[:, None].expand(kl_BT.shape)
-        inside_BT, outside_BT = mask_BT & hwe_BT, mask_BT & ~hwe_BT
-        self._kl_window += BucketSums.of(kl_BT[inside_BT], bucket_BT[inside_BT]).cpu()
-        self._kl_outside += BucketSums.of(kl_BT[outside_BT], bucket_BT[outside_BT]).cpu()
+        """Show the KL of a forward pass to the method; after an update, write down what it did."""
+        self.method.observe_kl(kl_BT, mask_BT, inputs["hwe_mask"], inputs["bucket"])
         if self.accelerator.sync_gradients:
-            reduced = partial(processes.reduced, self.accelerator)
-            self.method.end_step(reduced)
-            window, outside = reduced(self._kl_window), reduced(self._kl_outside)
+            window, outside = self.method.end_step(partial(processes.reduced, self.accelerator))
             self.records.add_buckets("kl_window", window)
             self.records.add_buckets("kl_outside", outside)
             self.records.add_buckets("kl", window + outside)
-            note_kappa(self.records, self.method)
-            self._kl_window = self._kl_outside = BucketSums.none()
+            if self.method.controller is not None:
+                for bucket, kappa in zip(BUCKETS, self.method.controller.beta_D, strict=True):
+                    self.records.add("kappa", kappa, bucket)
 
     def training_step(self, *arguments: Any, **named: Any) -> Tensor:
         with self.records.clock("update"):
@@ -365,13 +357,12 @@ class AEPOTrainer(Resumable, GRPOTrainer):
 
     def state_dict(self) -> dict[str, Any]:
         """What goes from batch to batch beside model, optimizer and data; JSON-ready."""
+        threshold = None if math.isinf(self.branch_threshold) else self.branch_threshold
         return {
             "settings": asdict(self.settings),
             "method": self.method.state_dict(),
             "fresh": None if self.fresh is None else self.fresh.position,
-            "branch_threshold": None
-            if math.isinf(self.branch_threshold)
-            else self.branch_threshold,
+            "branch_threshold": threshold,
             "records": self.records.state_dict(),
             "trees": self.trees,
             "measurements": self.measurements,
@@ -396,8 +387,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         threshold = state["branch_threshold"]
         self.branch_threshold = math.inf if threshold is None else threshold
         self.records.load_state_dict(state["records"])
-        self.trees = state["trees"]
-        self.measurements = state["measurements"]
+        self.trees, self.measurements = state["trees"], state["measurements"]
 
     def write_state(self, folder: Path) -> None:
         """Add `state_dict` to a checkpoint."""
@@ -409,9 +399,8 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         Raises:
             UserError: it is damaged, or was written with other settings.
         """
-        state = read_json(folder / _STATE)
         try:
-            self.load_state_dict(state)
+            self.load_state_dict(read_json(folder / _STATE))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"{folder / _STATE}: damaged ({error!r}); remove {folder}, then training goes on "

@@ -93,7 +93,7 @@ def scored(backend: LocalBackend, request: Request, ids: list[int], temperature:
     prompt = backend.prompt(request)
     return score(
         backend.model,
-        prompt.tensors,
+        split_prompts(prompt.tensors, backend.model.config),
         [ids],
         pad_token_id=backend.pad,
         temperature=temperature,

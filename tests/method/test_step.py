@@ -11,7 +11,7 @@ import torch
 
 from ares.errors import UserError
 from ares.method.difficulty import BucketSums
-from ares.method.kl import non_window_sums
+from ares.method.kl import kl_sums
 from ares.method.presets import PRESETS
 from ares.method.step import Method, Rollouts, Shaped
 
@@ -111,9 +111,8 @@ def test_kl_statistics_add_up_over_processes():
     kl_BT = torch.rand(48, 40, generator=torch.Generator().manual_seed(3))
 
     def sums(part: slice) -> BucketSums:
-        return non_window_sums(
-            kl_BT[part], batch.mask_BT[part], shaped.hwe_BT[part], shaped.bucket_B[part]
-        )
+        outside_BT = batch.mask_BT[part] & ~shaped.hwe_BT[part]
+        return kl_sums(kl_BT[part], outside_BT, shaped.bucket_B[part])
 
     whole, halves = sums(slice(None)), sums(slice(0, 17)) + sums(slice(17, None))
     assert torch.equal(whole.sums_3D[0], halves.sums_3D[0])
@@ -123,9 +122,10 @@ def test_kl_statistics_add_up_over_processes():
     first = slice(0, 17)
     two.observe_kl(kl_BT[first], batch.mask_BT[first], shaped.hwe_BT[first], shaped.bucket_B[first])
     one.end_step()
-    two.end_step(lambda mine: mine + sums(slice(17, None)))
-    assert one.controller.kappa_D == pytest.approx(two.controller.kappa_D)
-    assert one.controller.kappa_D != PRESETS["ares"].kl_beta
+    others = iter([BucketSums.none(), sums(slice(17, None))])  # inside windows, and outside
+    two.end_step(lambda mine: mine + next(others))
+    assert one.controller.beta_D == pytest.approx(two.controller.beta_D)
+    assert one.controller.beta_D != PRESETS["ares"].kl_beta
 
 
 def test_kl_weights_of_every_kind():

@@ -25,7 +25,7 @@ from ares.model.load import load_policy, load_processor
 from ares.paths import ROOT
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.records import Records
-from ares.training.run import Arm, Run
+from ares.training.run import Run
 
 
 def prompts_of(scale: Scale, names: list[str], pictures: str = "both") -> pd.DataFrame:
@@ -125,7 +125,7 @@ def test_a_row_has_what_trainer_and_reward_need(scale):
 
 
 def run_of(config, prompts, folder: Path, grader, arm: str = "ares") -> Run:
-    return Run(config, Arm.of(config, arm), 1, prompts, "data/base", folder, grader)
+    return Run(config, arm, 1, prompts, "data/base", folder, grader)
 
 
 def test_settings_and_arguments_are_those_of_the_config(scale, tmp_path, grader):

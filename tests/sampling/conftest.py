@@ -10,6 +10,7 @@ from PIL import Image
 from ares.data.cards import draw_cards
 from ares.data.world_settings import load_world
 from ares.model.tiny import Size, build_model, build_processor
+from ares.sampling.prompts import split_prompts
 
 TEXT = ["numbers", "numbers 3 , 4 target 12", "cards 2 , 9 , 17 target 25 left 3 vs 4", "yes no"]
 # Rows of cards. Two rows make the rotary positions fall behind the token count, one does not.
@@ -72,3 +73,9 @@ def _picture(rows):
 def inputs(request, batch_of):
     """Prompts of mixed lengths: all text, or some with pictures of 1 to 6 cards."""
     return batch_of([None] * 4 if request.param == "text" else CARDS)
+
+
+@pytest.fixture
+def prompts(policy, inputs):
+    """The same, each prompt by itself."""
+    return split_prompts(inputs, policy[0].config)

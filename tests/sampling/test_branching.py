@@ -7,10 +7,9 @@ import math
 import pytest
 import torch
 
-from ares.errors import UserError
 from ares.sampling.branching import Branch, branch_points, engine_sampler, sample_groups
 from ares.sampling.engine import Sample, sample
-from ares.sampling.prompts import Prompt, split_prompts
+from ares.sampling.prompts import Prompt
 from ares.sampling.scoring import score
 
 NAN = math.nan
@@ -49,16 +48,6 @@ def test_a_window_at_the_threshold_is_a_candidate_and_an_undefined_one_never():
     assert points([[NAN, 1.0, NAN, -5.0]], threshold=-math.inf) == [(0, 1), (0, 3)]
     assert points([[5.0, 5.0, 5.0]], threshold=math.inf) == []
     assert points([[5.0]], threshold=-math.inf) == []
-
-
-def test_a_threshold_that_is_nan_is_refused():
-    with pytest.raises(UserError, match="threshold: NaN"):
-        branch_points(torch.ones(1, 3), NAN, 2, 1)
-
-
-@pytest.fixture
-def prompts(policy, inputs):
-    return split_prompts(inputs, policy[0].config)
 
 
 @pytest.fixture
@@ -161,12 +150,6 @@ def test_without_candidates_the_group_is_plain_sampling(policy, prompts, groups_
     assert tokens(groups_of(prompts, roots=6)) == tokens(groups)
 
 
-def test_rollouts_of_one_token_have_nowhere_to_branch(prompts, groups_of):
-    for group in groups_of(prompts, max_new_tokens=1, window=1, threshold=-math.inf):
-        assert group.parent == [-1] * 6
-        assert [len(s.token_ids) for s in group.samples] == [1] * 6
-
-
 def test_no_branch_leaves_after_the_end(policy, prompts, groups_of, ids):
     ends = [*ids["eos_token_ids"], *range(20, 60)]
     groups = groups_of(
@@ -233,32 +216,6 @@ def test_windows_start_at_the_token_or_after_it(start, position):
     )  # fmt: skip
     # "at": [4.5, 0, 2, 2.5]; "after": [0, 2, 2.5]; both without the first token.
     assert group.branch_at == [0, position]
-
-
-def test_a_back_end_that_loses_responses_is_refused():
-    with pytest.raises(UserError, match="1 responses for 2 seeds"):
-        sample_groups(
-            [Prompt(torch.tensor([1]))], lambda *_: [fake([1], [1.0])], group_size=2, roots=2,
-            seeds=[1, 2], max_new_tokens=2, threshold=0.0, window=1,
-        )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"roots": 0}, "0 roots in groups of 6"),
-        ({"roots": 7}, "7 roots in groups of 6"),
-        ({"seeds": [1, 2]}, "2 seeds for 4 groups of 6"),
-        ({"threshold": NAN}, "threshold: NaN"),
-        ({"window": 0}, "window=0"),
-        ({"window_start": "before"}, "start='before'"),
-        ({"max_new_tokens": 0}, "max_new_tokens is 0"),
-    ],
-)
-def test_impossible_arguments_are_named(prompts, groups_of, changed, message):
-    with pytest.raises(UserError, match=message) as raised:
-        groups_of(prompts, **changed)
-    assert "\n" not in str(raised.value)
 
 
 def test_no_prompts_no_groups(groups_of):

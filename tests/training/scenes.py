@@ -27,7 +27,7 @@ from ares.seeds import row_seed
 from ares.training.arguments import grpo_config
 from ares.training.data import prompt_dataset, text_of
 from ares.training.rollouts import RolloutGroup
-from ares.training.run import Arm, Run
+from ares.training.run import Run
 from ares.training.trainer import AEPOTrainer
 from tests.configs import changed
 
@@ -213,7 +213,7 @@ def run_of(arm: str, folder: str | Path, state: str | Path, **changes: Any) -> R
     """A run of the small config that is graded by `half_useless`."""
     config = small_config(**changes)
     prompts = choose_problems(config, "aepo")
-    made = Run(config, Arm.of(config, arm), 1, prompts, folder, state, Grader())
+    made = Run(config, arm, 1, prompts, folder, state, Grader())
     made.trainer.grader.verifier = half_useless
     made.trainer.remove_callback(PrinterCallback)
     return made

@@ -13,7 +13,6 @@ from ares.errors import UserError
 from ares.training.arguments import grpo_config
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.rollouts import EngineSampler, RolloutGroup
-from ares.training.run import Arm
 
 # ---------------------------------------------------------------------- rewards
 
@@ -78,7 +77,7 @@ def test_a_batch_in_which_every_group_is_dropped(scenes, lively_folder, tmp_path
     assert (values["groups_dropped", "all"] == 2).all()
     logged = [value for entry in made.state.log_history for value in entry.values()]
     assert not any(isinstance(value, float) and math.isnan(value) for value in logged)
-    assert made.method.controller is None or set(made.method.controller.kappa_D) == {
+    assert made.method.controller is None or set(made.method.controller.beta_D) == {
         made.settings.kl_beta
     }
 
@@ -127,8 +126,7 @@ def short_groups(trainer, rows, key):
     ("group", "sizes", "processes", "message"),
     [
         (1, {}, 1, "group_size=1: a group needs at least 2"),
-        (4, {"prompts": 3}, 2, "3 prompts on 2 processes: groups stay whole"),
-        (4, {"updates": 3}, 1, r"8 rollouts a batch \(2 prompts x 4\) can't be split into 3"),
+        (4, {"prompts": 3}, 2, "whole groups on each of 2 processes"),
         (4, {"updates": 2, "micro_batches": 8}, 1, "can't be split into 16 equal parts"),
     ],
 )
@@ -173,23 +171,14 @@ def test_a_sharded_model_can_not_be_sampled_from_here(scenes, lively_folder, tmp
     made._check()
 
 
-def test_groups_stay_whole_on_a_process(scenes, lively_folder, tmp_path):
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("ares"), sampler=scenes.FixedSampler()
-    )
-    row = scenes.dataset(1)[0]
-    with pytest.raises(UserError, match="6 rollouts on a process with groups of 4"):
-        made._draw([row] * 6)
-
-
 def test_no_prompts(scenes):
     with pytest.raises(UserError, match=r"no prompts to train on: raise aepo\.per_level"):
         prompt_dataset(scenes.problems().some([]), 4, seed=0)
 
 
-def test_an_unknown_arm(scenes):
+def test_an_unknown_arm(scenes, tmp_path):
     with pytest.raises(UserError, match=r"no arm 'aers' in aepo\.arms; there are grpo, dapo"):
-        Arm.of(scenes.small_config(), "aers")
+        scenes.run_of("aers", "data/base", tmp_path)
 
 
 # ---------------------------------------------------------------------- states of others

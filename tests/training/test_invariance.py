@@ -86,7 +86,7 @@ def test_micro_batches_do_not_matter(scenes, lively_folder, tmp_path, name, upda
     torch.testing.assert_close(scenes.parameters(one), scenes.parameters(other), rtol=0, atol=1e-5)
     assert same_state(scenes, one, other)
     if one.method.controller is not None:
-        assert one.method.controller.kappa_D != [one.settings.kl_beta] * 3
+        assert one.method.controller.beta_D != [one.settings.kl_beta] * 3
 
 
 def test_the_controller_moves_once_per_optimizer_step(scenes, lively_folder, tmp_path, monkeypatch):
@@ -95,7 +95,7 @@ def test_the_controller_moves_once_per_optimizer_step(scenes, lively_folder, tmp
     moves = []
     end_step = Method.end_step
     monkeypatch.setattr(
-        Method, "end_step", lambda self, *args: (moves.append(1), end_step(self, *args))
+        Method, "end_step", lambda self, *args: (moves.append(1), end_step(self, *args))[1]
     )
     train(
         scenes, lively_folder, tmp_path, "ares", schedule={"updates": 2, "micro_batches": 2}

@@ -98,7 +98,7 @@ def test_the_loss_is_that_of_the_preset(scenes, lively_folder, tmp_path, monkeyp
     weight_BT = None
     if method.kl != "none":
         if made.method.controller is not None:  # one coefficient per bucket, all different
-            made.method.controller.coefficients[:] = [0.5, 0.25, 0.125]
+            made.method.controller.beta_D[:] = [0.5, 0.25, 0.125]
         beta_B1 = 0.5 * torch.tensor([0.5, 0.25, 0.125, 0.125])[:, None]
         weight_BT = {
             "fixed": torch.full((4, 4), 0.5 * 0.04),
@@ -159,8 +159,8 @@ def test_rollouts_without_news_are_out_of_the_loss(scenes, lively_folder, tmp_pa
     kl_BT = kl_estimate(OLD + LOG_RATIO, REFERENCE)
     easy = float(kl_BT[0, 1:3].double().mean())
     moved = 0.01 * (1 + 0.1 * (easy / 0.02 - 1))
-    assert made.method.controller.kappa_D[0] == pytest.approx(moved, rel=1e-5)
-    assert made.method.controller.kappa_D[1] == 0.01  # no rollout of that bucket was kept
+    assert made.method.controller.beta_D[0] == pytest.approx(moved, rel=1e-5)
+    assert made.method.controller.beta_D[1] == 0.01  # no rollout of that bucket was kept
 
 
 def test_an_update_divides_by_its_share_of_the_tokens(scenes, lively_folder, tmp_path, monkeypatch):

@@ -10,13 +10,10 @@ import torch
 
 from ares.errors import UserError
 from ares.method.difficulty import BucketSums
-from ares.method.kl import ReleasedController, WindowController
-from ares.method.presets import preset
-from ares.method.step import Method, Rollouts, Shaped
+from ares.method.step import Rollouts, Shaped
 from ares.training.records import (
     Records,
     mean_threshold,
-    note_kappa,
     note_shaped,
     note_variance,
 )
@@ -192,15 +189,3 @@ def test_the_kl_in_the_reward_adds_variance_as_proposition_1_says():
     c, (s, k) = 0.5, (score_B - score_B.mean(), kl_B - kl_B.mean())
     assert plain == pytest.approx(0.25)
     assert inside - plain == pytest.approx(float((c**2 * k**2 - 2 * c * s * k).mean()), abs=1e-7)
-
-
-def test_coefficients_are_noted_where_there_is_a_controller():
-    for name, controller in (("ares", WindowController), ("released", ReleasedController)):
-        method, records = Method(preset(name)), Records()
-        assert isinstance(method.controller, controller)
-        note_kappa(records, method)
-        first = preset(name).kl_beta
-        assert records.current() == {f"kappa/{b}": first for b in ("easy", "medium", "hard")}
-    records = Records()
-    note_kappa(records, Method(preset("grpo")))
-    assert records.current() == {}
