@@ -172,12 +172,15 @@ def random_problem(
 
 
 def draw_problems(
-    level: str, split: str, count: int, world: World, rng: np.random.Generator
+    level: str, split: str, count: int, world: World, rng: np.random.Generator, few: bool = True
 ) -> list[Problem]:
-    """`count` different problems of one level and split; nearly all where there are fewer.
+    """`count` different problems of one level and split.
+
+    Args:
+        few: whether fewer will do where there are no more; then nearly all are drawn.
 
     Raises:
-        UserError: the world has no such level or split.
+        UserError: the world has no such level or split, or not that many problems there.
     """
     if level not in world.levels:
         raise UserError(f"unknown level '{level}'; this world has {', '.join(world.levels)}")
@@ -192,4 +195,9 @@ def draw_problems(
             barren = 0
         else:
             barren += 1
+    if len(found) < count and not few:
+        raise UserError(
+            f"level '{level}' has only about {len(found)} problems in the {split} split, "
+            f"{count} were asked for; ask for fewer or widen 'numbers' in the world file"
+        )
     return list(found.values())

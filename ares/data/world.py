@@ -123,13 +123,11 @@ def draw_table(
     presentations: Sequence[str],
     per_level: int,
     seed: int,
+    few: bool = True,
 ) -> pd.DataFrame:
-    """`per_level` problems of every level, or all there are, each in every presentation.
+    """`per_level` problems of every level, each in every presentation; see `draw_problems`.
 
     Columns: problem_id, level, k, numbers (list), target, presentation, split.
-
-    Raises:
-        UserError: the world has no such level or split.
     """
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
@@ -143,7 +141,7 @@ def draw_table(
             "split": split,
         }
         for level in levels
-        for problem in draw_problems(level, split, per_level, world, rng)
+        for problem in draw_problems(level, split, per_level, world, rng, few)
         for presentation in presentations
     )
 

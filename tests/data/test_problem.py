@@ -102,6 +102,8 @@ def test_a_small_world_gives_all_its_problems_where_more_are_asked_for() -> None
     small = changed(WORLD, {"numbers": [2, 4], "values": [1, 10]})
     drawn = draw_problems("easy", "test", 50, small, np.random.default_rng(0))
     assert 0 < len(drawn) < 50 and len({problem.id for problem in drawn}) == len(drawn)
+    with pytest.raises(UserError, match="has only about"):
+        draw_problems("easy", "test", 50, small, np.random.default_rng(0), few=False)
 
 
 def test_unknown_level_and_split_are_named() -> None:
