@@ -19,8 +19,6 @@ import torch
 from ares.analysis import tables
 from ares.method.difficulty import BUCKETS, buckets
 from ares.method.presets import PRESETS, MethodSettings
-from ares.method.thresholds import batch_quantile
-from ares.method.windows import count_hwe, hwe_mask, window_entropy
 from ares.stats import Estimate, Resampler, mean, ratio, slope
 
 
@@ -50,10 +48,10 @@ def with_difficulty(
 
 def hwe_counts(tokens: pd.DataFrame, settings: MethodSettings) -> np.ndarray:
     """N_HE of every rollout, in the order of the token table; one threshold for all (App. H)."""
-    entropy_BT, mask_BT = tables.pad(tokens, "entropy")
-    window_BT = window_entropy(entropy_BT, mask_BT, settings.window, settings.window_start)
-    threshold = batch_quantile(window_BT, mask_BT, settings.threshold_quantile)
-    return count_hwe(hwe_mask(window_BT, threshold)).numpy()
+    responses = tables.Tokens.of_table(tokens)
+    window_N = responses.windows(settings.window, settings.window_start)
+    threshold = tables.window_threshold(window_N, settings.threshold_quantile)
+    return responses.reduced((window_N >= threshold).astype(np.int64))
 
 
 def split(table: pd.DataFrame, at: str = "mean") -> pd.Series:

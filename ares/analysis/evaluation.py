@@ -6,8 +6,8 @@ Choices:
 2. One entropy threshold counts the HWE tokens of all models: the base model's, over all complete
    windows of its evaluation. Each model's own would select a fixed share of its tokens, and a
    model that turned certain everywhere would seem as uncertain as before.
-3. Responses are reduced batch by batch; only where the threshold is not known yet, the window
-   entropies are kept (four bytes per token).
+3. Responses are reduced batch by batch; only where the threshold is not known yet, the windows
+   are kept (eight bytes per token).
 
 How many prompts share a batch changes the results by rounding alone. Sums of other shapes differ
 in the last bits, and rarely one flips a draw: one response of some thousands, when it was measured.
@@ -15,19 +15,15 @@ in the last bits, and rarely one flips a draw: one response of some thousands, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
+from ares.analysis.tables import Tokens, window_threshold
 from ares.data.items import Problems
 from ares.errors import UserError
-from ares.method.tensors import pad_rows
-from ares.method.thresholds import batch_quantile
-from ares.method.windows import count_hwe, hwe_mask, window_entropy
 from ares.sampling.rollouts import Sampling, roll_out
 
 #: The window w and the quantile of the threshold: the main text's, and those of preset `ares`.
@@ -77,17 +73,17 @@ def evaluate(
     if base is not None:
         _check_prompts(base, problems)
     parts: list[pd.DataFrame] = []
-    kept: list[Tensor] = []
+    kept: list[tuple[Tokens, np.ndarray]] = []
     hwe: list[np.ndarray] = []
     for rollouts in _batches(model, processor, problems, sampling, progress):
         parts.append(_summary(rollouts))
-        window_BT = _windows(rollouts["entropy"])
-        if threshold is None:
-            kept.append(window_BT)
-        else:
-            hwe.append(_hwe_per_problem(window_BT, threshold, sampling.samples))
-    threshold = _threshold(kept) if threshold is None else threshold
-    hwe += [_hwe_per_problem(window_BT, threshold, sampling.samples) for window_BT in kept]
+        tokens = Tokens.of_responses(rollouts["entropy"].to_list())
+        kept.append((tokens, tokens.windows(WINDOW)))
+        if threshold is not None:
+            hwe.append(_hwe_per_problem(*kept.pop(), threshold, sampling.samples))
+    if threshold is None:
+        threshold = window_threshold(np.concatenate([window_N for _, window_N in kept]), QUANTILE)
+    hwe += [_hwe_per_problem(*of_batch, threshold, sampling.samples) for of_batch in kept]
     table = pd.concat(parts, ignore_index=True)
     return table.assign(hwe=np.concatenate(hwe), hwe_threshold=threshold)
 
@@ -133,19 +129,9 @@ def _summary(rollouts: pd.DataFrame) -> pd.DataFrame:
     return table[[*first, *table.columns.drop(first)]]
 
 
-def _windows(entropies: pd.Series) -> Tensor:
-    """Window entropies of some responses, (B, T) nats; NaN where a window is incomplete."""
-    entropy_BT, mask_BT = pad_rows(list(entropies))
-    return window_entropy(entropy_BT, mask_BT, WINDOW)
-
-
-def _threshold(windows: Sequence[Tensor]) -> float:
-    """The quantile over all complete windows (App. H, with windows), nats."""
-    window_N = torch.cat([window_BT[~window_BT.isnan()] for window_BT in windows])
-    return batch_quantile(window_N[None], torch.ones(1, len(window_N)), QUANTILE)
-
-
-def _hwe_per_problem(window_BT: Tensor, threshold: float, samples: int) -> np.ndarray:
+def _hwe_per_problem(
+    tokens: Tokens, window_N: np.ndarray, threshold: float, samples: int
+) -> np.ndarray:
     """Mean HWE tokens per response of every problem."""
-    hwe_B = count_hwe(hwe_mask(window_BT, threshold))
-    return hwe_B.reshape(-1, samples).double().mean(1).numpy()
+    hwe_R = tokens.reduced((window_N >= threshold).astype(np.int64))
+    return hwe_R.reshape(-1, samples).mean(1)

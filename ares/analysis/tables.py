@@ -1,4 +1,4 @@
-"""The tables as the notebooks read them: tokens joined with their problems, and padded to tensors.
+"""The tables as the notebooks read them, and what is computed from the entropies of any tokens.
 
 The full tables of a run and the compact ones of the repository are read by the same code: lists
 per rollout (token ids, entropies) are never looked at, the token table holds them.
@@ -6,6 +6,8 @@ per rollout (token ids, entropies) are never looked at, the token table holds th
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ares.errors import UserError
+from ares.method.thresholds import batch_quantile
 from ares.method.windows import window_entropy
 from ares.paths import resolve
 from ares.tables import read_form
@@ -78,14 +81,88 @@ def pad(tokens: pd.DataFrame, column: str | np.ndarray) -> tuple[Tensor, Tensor]
     return torch.from_numpy(values_BT), torch.from_numpy(mask_BT)
 
 
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The tokens of R responses, one after another: what tables of tokens, rollouts and files of
+    traces have in common. N is the number of all tokens.
+
+    entropy_N: nats. length_R: tokens of every response; 0 is allowed.
+    """
+
+    entropy_N: np.ndarray
+    length_R: np.ndarray
+
+    @classmethod
+    def of_table(cls, tokens: pd.DataFrame, column: str | np.ndarray = "entropy") -> Tokens:
+        """The column (its name or its values) of a table in which positions count from 0."""
+        values = tokens[column].to_numpy() if isinstance(column, str) else np.asarray(column)
+        starts = np.flatnonzero(tokens["position"].to_numpy() == 0)
+        return cls(values, np.diff(starts, append=len(values)))
+
+    @classmethod
+    def of_responses(cls, entropies: Sequence[np.ndarray]) -> Tokens:
+        """At least one response, an array each."""
+        return cls(np.concatenate(entropies), np.array([len(entropy) for entropy in entropies]))
+
+    @property
+    def start_R(self) -> np.ndarray:
+        """Where every response starts."""
+        return np.cumsum(self.length_R) - self.length_R
+
+    @property
+    def position_N(self) -> np.ndarray:
+        """The position of every token in its response, from 0."""
+        return np.arange(len(self.entropy_N)) - np.repeat(self.start_R, self.length_R)
+
+    def rows(self) -> Iterator[Tensor]:
+        """The entropies of every response that has a token, (1, T) each."""
+        for start, length in zip(self.start_R, self.length_R, strict=True):
+            if length:
+                yield torch.from_numpy(self.entropy_N[start : start + length].copy())[None]
+
+    def windows(self, window: int, start: str = "at", incomplete: str = "undefined") -> np.ndarray:
+        """Window entropy of every token (eq. 4), (N,) nats.
+
+        All responses are one row, with masked tokens between them, so that memory does not depend
+        on how lengths differ; the values are those of the responses by themselves, to the last bit.
+
+        Args:
+            start, incomplete: see `ares.method.windows.window_entropy`; not "running_mean".
+        """
+        gap = 1 if incomplete == "undefined" else window
+        responses = len(self.length_R)
+        place = np.arange(len(self.entropy_N))
+        place += gap * np.repeat(np.arange(responses), self.length_R)
+        shape = 1, len(self.entropy_N) + gap * responses
+        values, mask = np.zeros(shape, self.entropy_N.dtype), np.zeros(shape, bool)
+        values[0, place], mask[0, place] = self.entropy_N, True
+        values_1M, mask_1M = torch.from_numpy(values), torch.from_numpy(mask)
+        return window_entropy(values_1M, mask_1M, window, start, incomplete)[0, place].numpy()
+
+    def reduced(self, values_N: np.ndarray, how: np.ufunc = np.add, empty: float = 0) -> np.ndarray:
+        """The values of every response reduced to one, (R,); `empty` where it has no token."""
+        found_R = np.full(len(self.length_R), empty, values_N.dtype)
+        filled_R = self.length_R > 0
+        if filled_R.any():
+            found_R[filled_R] = how.reduceat(values_N, self.start_R[filled_R])
+        return found_R
+
+
+def window_threshold(window_N: np.ndarray, quantile: float) -> float:
+    """The quantile of all complete windows (App. H, with windows), nats.
+
+    Raises:
+        UserError: no window is complete.
+    """
+    values_1N = torch.from_numpy(window_N)[None]
+    return batch_quantile(values_1N, torch.ones_like(values_1N), quantile)
+
+
 def windows(
     tokens: pd.DataFrame,
     window: int,
     column: str | np.ndarray = "entropy",
     incomplete: str = "undefined",
 ) -> np.ndarray:
-    """Window entropy of every token (eq. 4), nats, in the order of the table; see
-    `ares.method.windows.window_entropy`.
-    """
-    values_BT, mask_BT = pad(tokens, column)
-    return window_entropy(values_BT, mask_BT, window, incomplete=incomplete)[mask_BT].numpy()
+    """`Tokens.windows` of a table."""
+    return Tokens.of_table(tokens, column).windows(window, incomplete=incomplete)

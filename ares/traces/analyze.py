@@ -14,9 +14,8 @@ from ares.io import temporary_folder, write_text
 from ares.method.lexicon import Lexicon
 from ares.traces.figures import draw_difficulty, draw_words
 from ares.traces.measure import Definition, Measured, measure
-from ares.traces.page import page
+from ares.traces.page import chosen, packed, page
 from ares.traces.read import read_traces
-from ares.traces.sample import PageSample
 from ares.traces.spelling import clean
 from ares.traces.spool import Spool
 
@@ -52,49 +51,36 @@ def analyze(
         UserError: the file can't be read, or there is nothing to measure.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sample = PageSample(page_traces)
     with temporary_folder(folder / "spool") as scratch:
-        measured = measure(_read(path, scratch, lexicon, sample), how, folder)
-    rows = pd.read_parquet(folder / "traces.parquet", columns=SUMMED)
-    about = list(_numbers(path, how, measured, rows))
-    yield from about
-    yield from _figures(measured, how, rows, folder)
-    if page_traces:
-        yield _page(path, folder, how, sample, lexicon, about)
+        spool = _read(path, scratch / "traces.parquet", bool(page_traces))
+        measured = measure(spool, how, lexicon, folder)
+        rows = pd.read_parquet(folder / "traces.parquet", columns=SUMMED)
+        about = list(_numbers(path, how, measured, rows))
+        yield from about
+        yield from _figures(measured, how, rows, folder)
+        if page_traces:
+            shown = spool.rows(chosen(rows, page_traces))
+            facts = {
+                "file": "standard input" if str(path) == "-" else clean(Path(path).name),
+                "total": len(rows),
+                "window": how.window,
+                "percentile": how.percentile,
+            }
+            told = [HOW_TO_READ, "The whole file, as `ares analyze` measured it:", *about]
+            write_text(folder / "index.html", page(shown, lexicon, facts, told))
+            yield f"page: {folder / 'index.html'} ({len(shown):,} of {len(rows):,} traces)"
     yield f"tables: {folder / 'tokens.parquet'}, {folder / 'traces.csv'}"
 
 
-def _page(
-    path: str | Path,
-    folder: Path,
-    how: Definition,
-    sample: PageSample,
-    lexicon: Lexicon,
-    about: list[str],
-) -> str:
-    """Write the page; say where it is, and how much of the file it shows."""
-    shown, total = sample.chosen(), sum(sample.seen.values())
-    facts = {
-        "file": "standard input" if str(path) == "-" else clean(Path(path).name),
-        "total": total,
-        "window": how.window,
-        "percentile": how.percentile,
-    }
-    explained = [HOW_TO_READ, "The whole file, as `ares analyze` measured it:", *about]
-    write_text(folder / "index.html", page(shown, sample.words, lexicon, facts, explained))
-    return f"page: {folder / 'index.html'} ({len(shown):,} of {total:,} traces)"
-
-
-def _read(path: str | Path, scratch: Path, lexicon: Lexicon, sample: PageSample) -> Spool:
-    """All traces to the spool, some to the page."""
+def _read(path: str | Path, scratch: Path, paged: bool) -> Spool:
+    """All traces to the spool."""
     # A line is thousands of small objects: without this the collector would look through all
     # loaded modules again and again, which takes longer than reading.
     gc.freeze()
     try:
-        with Spool(scratch, lexicon) as spool:
+        with Spool(scratch) as spool:
             for trace in read_traces(path, progress="reading"):
-                sample.add(spool.traces, trace)
-                spool.add(trace)
+                spool.add(trace, packed(trace) if paged else "")
     finally:
         gc.unfreeze()
     if not spool.traces:

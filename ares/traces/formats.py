@@ -15,7 +15,7 @@ Functions here raise `Malformed`, which knows nothing of files; the reader adds 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ HOW_TO_ASK = (
     "(legacy completions)"
 )
 
-#: Token and log-probability; whether that is a number is checked when the entropy is taken.
+#: Token and log-probability. Their types are checked when the entropy is computed, all at once.
 Alternative = tuple[str, Any]
 
 
@@ -37,16 +37,16 @@ class Raw:
     """One response as the file has it.
 
     alternatives: of every token, the sampled one among them once; None without log-probabilities.
-    top_k: the fewest alternatives that were listed for a token, sampled ones that had to be added
-        not counted; None without log-probabilities.
+    top_k: the fewest alternatives listed for a token, not counting sampled ones that were added;
+        None without log-probabilities.
     entropy: of every token over the whole vocabulary, if the file has it.
     number: of the choice within its line, if there are several.
     """
 
     tokens: list[str]
-    token_bytes: list[Any] | None = None
     alternatives: list[list[Alternative]] | None = None
     top_k: int | None = None
+    token_bytes: list[Any] | None = None
     entropy: Any = None
     text: str | None = None
     finish: str = ""
@@ -69,9 +69,9 @@ def responses(line: Any) -> Iterator[Raw]:
     if several is None:
         yield _response(line)
         return
-    parts = _list(line[several], several)
-    if not parts:
-        raise Malformed(f"{several}: empty, there is no response")
+    parts = line[several]
+    if not isinstance(parts, list) or not parts:
+        raise Malformed(f"{several}: empty or no list, so there is no response")
     for number, part in enumerate(parts):
         if not isinstance(part, Mapping):
             raise Malformed(f"{several}[{number}]: not an object")
@@ -82,15 +82,15 @@ def responses(line: Any) -> Iterator[Raw]:
 
 def _response(part: Mapping[str, Any], of_vllm: bool = False) -> Raw:
     logprobs, entropy = part.get("logprobs"), part.get("entropy")
+    within = logprobs if isinstance(logprobs, Mapping) else {}
     if of_vllm:
-        raw = _vllm_output(part)
-    elif isinstance(logprobs, Mapping) and logprobs.get("content") is not None:
-        raw = _chat(_list(logprobs["content"], "logprobs.content"))
-    elif isinstance(logprobs, Mapping) and "tokens" in logprobs:
-        sampled = _list(logprobs.get("token_logprobs"), "logprobs.token_logprobs")
-        raw = _parallel(logprobs, sampled, "logprobs.")
+        raw = _read("an output of vLLM", _vllm_output, part)
+    elif within.get("content") is not None:
+        raw = _read("a chat completion", _chat, within)
+    elif "tokens" in within:
+        raw = _read("a legacy completion", _lists, within)
     elif "tokens" in part:
-        raw = _parallel(part, part.get("token_logprobs"), "")
+        raw = _read("lists of tokens and top_logprobs", _lists, part)
     elif entropy is not None:
         raise Malformed(
             "entropy without tokens: add the list `tokens` (`ares benchmark` writes tokens with "
@@ -103,16 +103,17 @@ def _response(part: Mapping[str, Any], of_vllm: bool = False) -> Raw:
             f"no known format (keys: {', '.join(map(str, list(part)[:8])) or 'none'}): expected "
             "choices, outputs, logprobs or tokens; docs/traces.md shows them"
         )
+    if not {*map(type, raw.tokens)} <= {str}:
+        raise Malformed("tokens: not a list of texts")
     if entropy is None and raw.alternatives is None:
         raise Malformed(f"top_logprobs: missing, and there is no `entropy`: {HOW_TO_ASK}")
-    if not raw.top_k:
-        if entropy is None and raw.tokens:
+    if not raw.top_k and raw.tokens:
+        if entropy is None:
             raise Malformed(
-                "a token without top_logprobs: its own log-probability says nothing of its "
+                "a token without top_logprobs: its own log-probability says nothing about its "
                 f"entropy; {HOW_TO_ASK}"
             )
-        raw.alternatives = None if raw.tokens else raw.alternatives
-        raw.top_k = None
+        raw.alternatives = raw.top_k = None
     message = part.get("message")
     text = message.get("content") if isinstance(message, Mapping) else part.get("text")
     raw.text = text if isinstance(text, str) else None
@@ -122,102 +123,89 @@ def _response(part: Mapping[str, Any], of_vllm: bool = False) -> Raw:
     return raw
 
 
-def _chat(records: Sequence[Any]) -> Raw:
-    """Token records of the OpenAI chat format."""
-    tokens, token_bytes, alternatives, fewest = [], [], [], None
-    for place, record in enumerate(records):
-        if not isinstance(record, Mapping) or not isinstance(record.get("token"), str):
-            raise Malformed(f"logprobs.content[{place}]: no text under `token`")
-        tokens.append(record["token"])
-        token_bytes.append(record.get("bytes"))
-        listed = _pairs(record.get("top_logprobs") or [], place)
-        fewest = len(listed) if fewest is None else min(fewest, len(listed))
-        alternatives.append(with_sampled(listed, record["token"], record.get("logprob")))
-    return Raw(tokens, token_bytes, alternatives, fewest)
-
-
-def _parallel(lists: Mapping[str, Any], sampled: Any, within: str) -> Raw:
-    """Parallel lists: those of a legacy completion, or of the line itself.
-
-    Args:
-        sampled: log-probability of every token; None where they are left out.
-        within: what stands before the names of the lists in a message.
-    """
-    name = f"{within}top_logprobs"
-    tokens = _texts(lists["tokens"], f"{within}tokens")
-    if lists.get("top_logprobs") is None:
-        return Raw(tokens)
-    tops = _list(lists["top_logprobs"], name)
-    sampled = [None] * len(tokens) if sampled is None else _list(sampled, "token_logprobs")
-    if not len(tokens) == len(tops) == len(sampled):
-        raise Malformed(
-            f"{len(tokens)} tokens, {len(tops)} {name} and {len(sampled)} token_logprobs: give "
-            "one of each per token"
+def _read(name: str, reader: Callable[[Mapping[str, Any]], Raw], part: Mapping[str, Any]) -> Raw:
+    """Read a response; the readers take the format for granted, and what breaks them breaks it."""
+    try:
+        return reader(part)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        why = {KeyError: f"no {error}", ValueError: "lists of different lengths"}.get(
+            type(error), error
         )
-    alternatives, fewest = [], None
-    for place, (token, top, logprob) in enumerate(zip(tokens, tops, sampled, strict=True)):
-        if top is None:
-            raise Malformed(
-                f"token {place} has no log-probabilities (null), as the first token of a prompt: "
-                "ask without echo, or leave the prompt out"
-            )
-        listed = _listed(top, place, name)
-        fewest = len(listed) if fewest is None else min(fewest, len(listed))
-        alternatives.append(with_sampled(listed, token, logprob))
-    return Raw(tokens, None, alternatives, fewest)
+        raise Malformed(
+            f"not as {name} should be ({why}); docs/traces.md shows the format"
+        ) from None
 
 
-def _listed(top: Any, place: int, name: str) -> list[Alternative]:
+def _chat(logprobs: Mapping[str, Any]) -> Raw:
+    """Token records of the OpenAI chat format."""
+    records = logprobs["content"]
+    listed = [_pairs(record.get("top_logprobs") or []) for record in records]
+    tokens, sampled = [record["token"] for record in records], [r.get("logprob") for r in records]
+    return _raw(tokens, listed, sampled, [record.get("bytes") for record in records])
+
+
+def _lists(lists: Mapping[str, Any]) -> Raw:
+    """Parallel lists: those of a legacy completion, or of the line itself."""
+    tokens, tops = list(lists["tokens"]), lists.get("top_logprobs")
+    if tops is None:
+        return Raw(tokens)
+    sampled = lists.get("token_logprobs") or [None] * len(tokens)
+    if None in tops:
+        raise Malformed(
+            f"token {tops.index(None)} has no log-probabilities (null), as the first token of a "
+            "prompt: ask without echo, or leave the prompt out"
+        )
+    return _raw(tokens, list(map(_pairs, tops)), sampled)
+
+
+def _vllm_output(output: Mapping[str, Any]) -> Raw:
+    """A CompletionOutput of vLLM; alternatives are keyed by token id, so nothing is ambiguous."""
+    if output.get("logprobs") is None:
+        raise Malformed("outputs.logprobs: missing: sample with SamplingParams(logprobs=20)")
+    tokens, alternatives, sizes = [], [], []
+    for number, listed in zip(output["token_ids"], output["logprobs"], strict=True):
+        names = {
+            key: entry["decoded_token"] if entry.get("decoded_token") is not None else f"<{key}>"
+            for key, entry in listed.items()
+        }
+        tokens.append(names[str(number)])
+        alternatives.append([(names[key], entry["logprob"]) for key, entry in listed.items()])
+        # The sampled token is listed beside the k most probable ones: its rank tells if it is one.
+        rank = listed[str(number)].get("rank")
+        sizes.append(len(listed) - (rank is not None and rank > len(listed)))
+    return Raw(tokens, alternatives, min(sizes, default=None))
+
+
+def _raw(
+    tokens: list[str],
+    listed: list[list[Alternative]],
+    sampled: Sequence[Any],
+    token_bytes: list[Any] | None = None,
+) -> Raw:
+    """Raises ValueError: the lists differ in length."""
+    each = zip(listed, tokens, sampled, strict=True)
+    alternatives = [with_sampled(*of_token) for of_token in each]
+    return Raw(tokens, alternatives, min(map(len, listed), default=None), token_bytes)
+
+
+def _pairs(top: Any) -> list[Alternative]:
     """{token: logprob}, or a list of {"token", "logprob"}, of pairs or of bare numbers."""
     if isinstance(top, Mapping):
-        return [(str(token), logprob) for token, logprob in top.items()]
+        return list(top.items())
     found: list[Alternative] = []
-    for entry in _list(top, f"{name}[{place}]"):
+    for entry in top:
         if isinstance(entry, Mapping):
-            found += _pairs([entry], place)
-        elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) == 2:
-            name_or_id = entry[0]
-            found.append((str(name_or_id) if type(name_or_id) is int else name_or_id, entry[1]))
+            found.append((entry["token"], entry["logprob"]))
+        elif isinstance(entry, list):
+            name, value = entry
+            found.append((str(name) if type(name) is int else name, value))
         else:
             found.append(("", entry))
     return found
 
 
-def _vllm_output(output: Mapping[str, Any]) -> Raw:
-    """A CompletionOutput of vLLM; alternatives are keyed by token id, so nothing is ambiguous."""
-    ids = _list(output.get("token_ids"), "outputs.token_ids")
-    logprobs = output.get("logprobs")
-    if logprobs is None:
-        raise Malformed("outputs.logprobs: missing: sample with SamplingParams(logprobs=20)")
-    positions = _list(logprobs, "outputs.logprobs")
-    if len(ids) != len(positions):
-        raise Malformed(f"{len(ids)} token_ids and {len(positions)} logprobs: one per token")
-    tokens, alternatives, fewest = [], [], None
-    for place, (number, listed) in enumerate(zip(ids, positions, strict=True)):
-        if not isinstance(listed, Mapping) or str(number) not in listed:
-            raise Malformed(f"outputs.logprobs[{place}]: token {number} is not among its entries")
-        if not all(isinstance(entry, Mapping) for entry in listed.values()):
-            raise Malformed(f"outputs.logprobs[{place}]: an entry that is not an object")
-        entries = {
-            key: (_decoded(entry, key), entry.get("logprob"), entry.get("rank"))
-            for key, entry in listed.items()
-        }
-        tokens.append(entries[str(number)][0])
-        alternatives.append([(token, logprob) for token, logprob, _ in entries.values()])
-        # The sampled token is listed beside the k most probable ones: its rank tells if it is one.
-        rank = entries[str(number)][2]
-        size = len(entries) - (isinstance(rank, int) and rank > len(entries))
-        fewest = size if fewest is None else min(fewest, size)
-    return Raw(tokens, None, alternatives, fewest)
-
-
-def _decoded(entry: Mapping[str, Any], key: str) -> str:
-    text = entry.get("decoded_token")
-    return text if isinstance(text, str) else f"<{key}>"
-
-
 def with_sampled(listed: list[Alternative], token: str, logprob: Any) -> list[Alternative]:
-    """The alternatives with the sampled token among them once; what they are is checked later.
+    """The alternatives with the sampled token among them once.
 
     Text that could not be decoded (U+FFFD) stands for many tokens: there the log-probability
     decides whether the sampled one is listed.
@@ -230,32 +218,9 @@ def with_sampled(listed: list[Alternative], token: str, logprob: Any) -> list[Al
     [('�', -0.1), ('�', -3.0)]
     """
     if logprob is None or any(
-        name == token and ("\ufffd" not in token or value == logprob) for name, value in listed
+        (name == token and ("\ufffd" not in token or value == logprob))
+        or (name == "" and value == logprob)  # bare numbers: the same value is the same token
+        for name, value in listed
     ):
         return listed
-    if any(name == "" and value == logprob for name, value in listed):
-        return listed  # bare numbers: the same value is the same token
     return [*listed, (token, logprob)]
-
-
-def _list(value: Any, name: str) -> Sequence[Any]:
-    if not isinstance(value, list):
-        raise Malformed(f"{name}: {'missing' if value is None else 'not a list'}")
-    return value
-
-
-def _texts(value: Any, name: str) -> list[str]:
-    tokens = list(_list(value, name))
-    if not {*map(type, tokens)} <= {str}:
-        raise Malformed(f"{name}: not a list of texts")
-    return tokens
-
-
-def _pairs(entries: Any, place: int) -> list[Alternative]:
-    """Records of the OpenAI format as pairs."""
-    try:
-        return [(entry["token"], entry["logprob"]) for entry in entries]
-    except (TypeError, KeyError):
-        raise Malformed(
-            f"top_logprobs of token {place}: not a list of {{token, logprob}}"
-        ) from None

@@ -18,35 +18,54 @@ windows, and the lexicon is asked about the sampled token, not the most probable
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
+from ares.analysis.tables import Tokens
 from ares.errors import UserError
 from ares.io import atomic_path
-from ares.method.lexicon import normalize_token
+from ares.method.lexicon import Lexicon, normalize_token
 from ares.method.thresholds import rollout_quantiles
 from ares.method.windows import hwe_mask, window_entropy
 from ares.traces.quantile import exact_quantile
-from ares.traces.spool import Piece, PieceWriter, Spool
+from ares.traces.spool import FACTS, Spool, flat, tokens_of
 from ares.versions import numbered
 
-#: Columns of the table of traces, in their order.
-TRACE_COLUMNS = (
-    *("trace", "id", "problem", "benchmark", "difficulty", "correct", "finish", "n_tokens"),
-    *("entropy", "hwe", "hwe_validated", "max_window", "top_k", "unlisted"),
+Threshold = Literal["batch", "main-text", "app-h", "released"]
+THRESHOLDS = get_args(Threshold)
+_WORD = pa.dictionary(pa.int32(), pa.string())
+#: Columns of the two tables, in their order.
+TOKENS = pa.schema(
+    [
+        ("trace", pa.int32()),
+        ("position", pa.int32()),
+        ("token", _WORD),
+        *((name, pa.float32()) for name in ("entropy", "unlisted", "window")),
+        ("hwe", pa.bool_()),
+        ("lexicon", _WORD),
+    ]
 )
-#: Entropies hardly ever repeat: a dictionary of them would take half the time.
-TOKENS_KEPT = {
-    "compression": "zstd",
-    "use_dictionary": ["trace", "position", "token", "lexicon"],
-}
-THRESHOLDS = ("batch", "main-text", "app-h", "released")
+TRACES = pa.schema(
+    [
+        ("trace", pa.int64()),
+        *[field for field in FACTS if field.name != "top_k"],
+        ("n_tokens", pa.int64()),
+        ("entropy", pa.float64()),
+        ("hwe", pa.int64()),
+        ("hwe_validated", pa.int64()),
+        ("max_window", pa.float32()),
+        ("top_k", pa.int64()),
+        ("unlisted", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -58,16 +77,11 @@ class Definition:
 
     window: int = 4
     percentile: float = 95.0
-    threshold: str = "batch"
+    threshold: Threshold = "batch"
 
-    @property
-    def start(self) -> str:
-        """Where a window starts, as `ares.method.windows` calls it."""
-        return "after" if self.threshold == "released" else "at"
-
-    def windows(self, piece: Piece) -> np.ndarray:
-        """Window entropy of every token of a piece, nats, NaN where incomplete."""
-        return piece.windows(self.window, self.start)
+    def windows(self, tokens: Tokens) -> np.ndarray:
+        """Window entropy of every token, nats, NaN where incomplete."""
+        return tokens.windows(self.window, "after" if self.threshold == "released" else "at")
 
     def selected(self, entropy: np.ndarray, window: np.ndarray, theta: float) -> np.ndarray:
         """Which tokens are HWE tokens."""
@@ -95,103 +109,112 @@ def threshold(spool: Spool, how: Definition) -> float:
         UserError: no trace is as long as the window.
     """
     q = how.percentile / 100
-    if how.threshold in ("batch", "app-h"):
-        return exact_quantile(
-            lambda: token_entropies(spool) if how.threshold == "app-h" else _windows(spool, how), q
-        )
+    if how.threshold == "app-h":
+        return token_threshold(spool, q)
+    if how.threshold == "batch":
+        return exact_quantile(lambda: map(how.windows, spool.entropies("threshold")), q)
     quantiles = array("d")
-    for piece in spool.pieces(["position", "entropy"], progress="threshold"):
-        for entropy_1T in piece.rows():
-            values_1T, mask_1T = entropy_1T, torch.ones_like(entropy_1T, dtype=torch.bool)
+    for tokens in spool.entropies("threshold"):
+        for values_1T in tokens.rows():
+            mask_1T = torch.ones_like(values_1T, dtype=torch.bool)
             if how.threshold == "released":
-                values_1T = window_entropy(
-                    entropy_1T, mask_1T, how.window, how.start, incomplete="running_mean"
-                )
+                values_1T = window_entropy(values_1T, mask_1T, how.window, "after", "running_mean")
             quantiles.append(float(rollout_quantiles(values_1T, mask_1T, q)))
     if not quantiles:
         raise UserError("no value to rank: no trace has a token")
     return float(np.median(quantiles) if how.threshold == "released" else np.mean(quantiles))
 
 
-def token_entropies(spool: Spool) -> Iterator[np.ndarray]:
-    """The entropies of all tokens, in chunks."""
-    for piece in spool.pieces(["entropy"], progress="percentile"):
-        yield piece.column("entropy")
+def token_threshold(spool: Spool, q: float) -> float:
+    """The q-quantile of the entropies of all tokens, in nats."""
+    return exact_quantile(lambda: (t.entropy_N for t in spool.entropies("percentile")), q)
 
 
-def _windows(spool: Spool, how: Definition) -> Iterator[np.ndarray]:
-    """All complete windows, in chunks."""
-    for piece in spool.pieces(["position", "entropy"], progress="threshold"):
-        window = how.windows(piece)
-        yield window[~np.isnan(window)]
-
-
-def measure(spool: Spool, how: Definition, folder: Path) -> Measured:
+def measure(spool: Spool, how: Definition, lexicon: Lexicon, folder: Path) -> Measured:
     """Mark the HWE tokens, count them, and write the tables of tokens and traces.
 
     Args:
         spool: closed.
-        folder: receives tokens.parquet (trace, position, token, entropy, unlisted, window, hwe,
-            lexicon), traces.parquet and traces.csv (`TRACE_COLUMNS`).
+        lexicon: says which tokens are reasoning triggers.
+        folder: receives tokens.parquet (`TOKENS`), traces.parquet and traces.csv (`TRACES`).
 
     Raises:
         UserError: no trace is as long as the window.
     """
     theta = threshold(spool, how)
-    token_theta = exact_quantile(lambda: token_entropies(spool), how.percentile / 100)
-    words = Words(spool.lexicon.category_of)
+    token_theta = token_threshold(spool, how.percentile / 100)
+    words = Words(lexicon.category_of)
+    first = 0
     with (
         atomic_path(folder / "tokens.parquet") as tokens_out,
         atomic_path(folder / "traces.parquet") as traces_out,
         atomic_path(folder / "traces.csv") as csv_out,
-        PieceWriter(tokens_out, **TOKENS_KEPT) as tokens,
-        PieceWriter(traces_out, compression="zstd", compression_level=9) as traces,
+        # Entropies hardly ever repeat: a dictionary of them would take half the time.
+        _writer(
+            tokens_out, TOKENS, use_dictionary=["trace", "position", "token", "lexicon"]
+        ) as tokens,
+        _writer(traces_out, TRACES, compression_level=9) as traces,
         csv_out.open("w", encoding="utf-8", newline="") as csv,
     ):
-        for piece, facts in zip(spool.pieces(progress="marking"), spool.facts(), strict=True):
-            entropy, window = piece.column("entropy"), how.windows(piece)
-            hwe = how.selected(entropy, window, theta)
-            table = piece.table.add_column(5, "window", pa.array(window))
-            tokens.write(numbered(table.add_column(6, "hwe", pa.array(hwe))))
-            rows = of_traces(piece, facts, traces.rows, window, hwe)
-            rows.to_csv(
-                csv, index=False, header=not traces.rows, float_format="%.6g", lineterminator="\n"
+        for piece in spool.pieces([*FACTS.names, "tokens", "entropy", "unlisted"], "marking"):
+            table, rows = _tables(piece, first, how, theta, lexicon)
+            tokens.write_table(table, row_group_size=max(1, len(table)))
+            traces.write_table(
+                pa.Table.from_pandas(rows, TRACES, preserve_index=False), row_group_size=len(rows)
             )
-            traces.write(numbered(pa.Table.from_pandas(rows, preserve_index=False)))
-            words.add(piece, hwe, entropy >= token_theta)
+            rows.to_csv(
+                csv, index=False, header=not first, float_format="%.6g", lineterminator="\n"
+            )
+            words.add(table, token_theta)
+            first += len(piece)
     return Measured(theta, token_theta, words.table())
 
 
-def of_traces(
-    piece: Piece, facts: pa.Table, first: int, window: np.ndarray, hwe: np.ndarray
-) -> pd.DataFrame:
-    """One row per trace of a piece: `TRACE_COLUMNS`.
+def _writer(path: Path, schema: pa.Schema, **options: Any) -> pq.ParquetWriter:
+    schema = numbered(schema.empty_table()).schema
+    return pq.ParquetWriter(path, schema, compression="zstd", **options)
+
+
+def _tables(
+    piece: pa.Table, first: int, how: Definition, theta: float, lexicon: Lexicon
+) -> tuple[pa.Table, pd.DataFrame]:
+    """The rows of a piece in both tables: `TOKENS` and `TRACES`.
 
     Args:
         first: number of the piece's first trace.
     """
-    starts, traces = piece.starts, len(facts)
-    place = piece.column("trace")[starts] - first  # traces without a token have no place
-
-    def summed(values: np.ndarray) -> np.ndarray:
-        sums = np.zeros(traces, values.dtype)
-        sums[place] = np.add.reduceat(values, starts)
-        return sums
-
-    tokens = summed(np.ones(len(hwe), np.int64))
-    highest = np.full(traces, np.nan, np.float32)
-    highest[place] = np.fmax.reduceat(window, starts)
-    rows = facts.to_pandas().astype({"correct": "boolean", "top_k": "Int64"})
+    tokens, number_R = tokens_of(piece), np.arange(first, first + len(piece))
+    words, unlisted = flat(piece, "tokens").dictionary_encode(), flat(piece, "unlisted").to_numpy()
+    window = how.windows(tokens)
+    hwe = how.selected(tokens.entropy_N, window, theta)
+    # Every spelling is looked up once.
+    known = [lexicon.category_of.get(normalize_token(w), "") for w in words.dictionary.to_pylist()]
+    categories = pa.array(known, pa.string()).dictionary_encode()
+    category = categories.indices.take(words.indices)
+    trigger = np.array([name != "" for name in known], bool)[words.indices.to_numpy()]
+    columns = [
+        np.repeat(number_R, tokens.length_R),
+        tokens.position_N,
+        words,
+        tokens.entropy_N,
+        unlisted,
+        window,
+        hwe,
+        pa.DictionaryArray.from_arrays(category, categories.dictionary),
+    ]
+    arrays = [pa.array(c).cast(field.type) for c, field in zip(columns, TOKENS, strict=True)]
+    facts = piece.select(FACTS.names).to_pandas().astype({"correct": "boolean", "top_k": "Int64"})
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, the mean of no token
-        return rows.assign(
-            trace=np.arange(first, first + traces),
-            n_tokens=tokens,
-            entropy=summed(piece.column("entropy").astype(np.float64)) / tokens,
-            hwe=summed(hwe.astype(np.int64)),
-            hwe_validated=summed((hwe & piece.triggers).astype(np.int64)),
-            max_window=highest,
-            unlisted=summed(piece.column("unlisted").astype(np.float64)) / tokens,
-        )[list(TRACE_COLUMNS)]
+        rows = facts.assign(
+            trace=number_R,
+            n_tokens=tokens.length_R,
+            entropy=tokens.reduced(tokens.entropy_N.astype(np.float64)) / tokens.length_R,
+            hwe=tokens.reduced(hwe.astype(np.int64)),
+            hwe_validated=tokens.reduced((hwe & trigger).astype(np.int64)),
+            max_window=tokens.reduced(window, np.fmax, empty=np.nan),
+            unlisted=tokens.reduced(unlisted.astype(np.float64)) / tokens.length_R,
+        )
+    return pa.Table.from_arrays(arrays, schema=TOKENS), rows[TRACES.names]
 
 
 class Words:
@@ -202,11 +225,13 @@ class Words:
         # A row per spelling: a vocabulary is small against the tokens.
         self._sums = pd.DataFrame(columns=["count", "high", "hwe", "entropy"], dtype=float)
 
-    def add(self, piece: Piece, hwe: np.ndarray, high: np.ndarray) -> None:
-        """Count the tokens of a piece."""
-        entropy = piece.column("entropy").astype(float)
-        counted = pd.DataFrame({"count": 1.0, "high": high, "hwe": hwe, "entropy": entropy})
-        sums = counted.groupby(piece.table["token"].to_pandas(), observed=True).sum()
+    def add(self, tokens: pa.Table, theta: float) -> None:
+        """Count some tokens (`TOKENS`); theta: from which on a token's own entropy is high."""
+        counted = tokens.select(["token", "hwe", "entropy"]).to_pandas()
+        counted = counted.assign(
+            count=1.0, high=counted["entropy"] >= theta, entropy=counted["entropy"].astype(float)
+        )
+        sums = counted.groupby("token", observed=True)[list(self._sums)].sum()
         sums.index = sums.index.astype(object)
         self._sums = self._sums.add(sums, fill_value=0.0)
 

@@ -29,23 +29,10 @@
   }));
   for (const trace of traces) {
     trace.mean = trace.entropy.reduce((sum, value) => sum + value, 0) / (trace.entropy.length || 1);
-    trace.choices = choicesOf(trace.choices);
   }
   const total = traces.reduce((sum, trace) => sum + trace.entropy.length, 0);
   const state = { window: data.window, percentile: data.percentile, theta: NaN, current: 0, pinned: -1 };
   let spans = [];
-
-  // Of every alternative: tokens since the one before, word, -100 ln p.
-  function choicesOf(packed) {
-    const found = new Map();
-    let place = 0;
-    for (let i = 0; i < packed.length; i += 3) {
-      place += packed[i];
-      if (!found.has(place)) found.set(place, []);
-      found.get(place).push([packed[i + 1], Math.exp(-packed[i + 2] / 100)]);
-    }
-    return found;
-  }
 
   // W_t = mean(H_t .. H_{t+w-1}), eq. 4, undefined (NaN) where the response ends before. Terms are
   // added in the order in which ares.method.windows adds them, so that the sums are the same.
@@ -314,7 +301,7 @@
     const says = [marked(trace, t) ? "HWE token" : "", category ? `reasoning trigger: ${category}` : ""];
     const parts = [make("span", "token", quoted(data.words[trace.tokens[t]])), numbers];
     if (says.some(Boolean)) parts.push(make("div", "says", says.filter(Boolean).join(", ")));
-    if (trace.choices.has(t)) parts.push(choiceList(trace.choices.get(t), trace.tokens[t]));
+    if (trace.choices[t]) parts.push(choiceList(trace.choices[t], trace.tokens[t]));
     card.replaceChildren(...parts);
     card.hidden = false;
     document.body.classList.add("reading");

@@ -16,10 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
 from ares.method.lexicon import Lexicon, normalize_token
-from ares.traces.sample import Packed
+from ares.traces.read import Trace
 
 #: Steps of the colour map; the script has the same number.
 LEVELS = 24
@@ -30,11 +32,59 @@ COLOURS = {
 }
 #: Of text on a colour: the first that can be read (contrast 4.5), and one of these always can.
 _INK = ("#16181d", "#ffffff", "#000000")
+#: Tokens on a page, as more make it slow to open, and tokens of one trace.
+PAGE_TOKENS, TRACE_TOKENS = 400_000, 50_000
+#: Characters of a prompt, and of names and answers.
+PROMPT_CHARACTERS, NAME_CHARACTERS = 20_000, 2_000
+#: Alternatives shown for a token, the least log-probability of one that is shown, and the entropy
+#: (nats) from which on there is a choice to show.
+ALTERNATIVES, FAINTEST, CHOICE = 5, -6.0, 0.02
+
+
+def packed(trace: Trace) -> str:
+    """What only the page shows of a trace, as JSON.
+
+    The choices have the place of a token as key, and as value word and probability of its
+    alternatives.
+    """
+    choices = {
+        place: [
+            (word, round(np.exp(min(logprob, 0.0)), 4))
+            for word, logprob in trace.alternatives(place)[:ALTERNATIVES]
+            if logprob >= FAINTEST
+        ]
+        for place in np.flatnonzero(trace.entropy[:TRACE_TOKENS] >= CHOICE).tolist()
+        if trace.listed
+    }
+    said = {name: getattr(trace, name)[:NAME_CHARACTERS] for name in ("answer", "gold")}
+    return json.dumps({**said, "prompt": trace.prompt[:PROMPT_CHARACTERS], "choices": choices})
+
+
+def chosen(rows: pd.DataFrame, wanted: int) -> np.ndarray:
+    """Numbers of the traces that a page shows: the same share of every difficulty and verdict,
+    evenly spaced in each; at most `wanted`, of at most `PAGE_TOKENS` tokens, or one trace.
+
+    Args:
+        rows: difficulty, correct and n_tokens of every trace.
+    """
+    kind = 3 * pd.factorize(rows["difficulty"])[0] + pd.factorize(rows["correct"])[0]
+    # The smallest kinds first: what they leave of their share goes to the others.
+    kinds = sorted((np.flatnonzero(kind == one) for one in np.unique(kind)), key=len)
+    length = rows["n_tokens"].clip(upper=TRACE_TOKENS).to_numpy()
+    number = wanted
+    while True:
+        found: list[int] = []
+        for left, places in zip(range(len(kinds), 0, -1), kinds, strict=True):
+            share = min(len(places), -(-(number - len(found)) // left))
+            found += places[np.arange(share) * len(places) // max(share, 1)].tolist()
+        size = int(length[found].sum())
+        if size <= PAGE_TOKENS or len(found) <= 1:
+            return np.sort(found)
+        number = max(1, min(len(found) - 1, len(found) * PAGE_TOKENS // size))
 
 
 def page(
-    shown: Sequence[Packed],
-    words: Mapping[str, int],
+    shown: Sequence[Mapping[str, Any]],
     lexicon: Lexicon,
     facts: Mapping[str, Any],
     about: Sequence[str],
@@ -42,8 +92,7 @@ def page(
     """The page.
 
     Args:
-        shown: at least one trace.
-        words: number of every token of the traces, and of listed alternatives.
+        shown: at least one trace, as `ares.traces.spool.Spool.rows` gives it.
         lexicon: marks reasoning triggers.
         facts: file (name), total (traces in the file), window, percentile.
         about: paragraphs that say what is shown and how it was measured.
@@ -56,7 +105,7 @@ def page(
         "STYLE_HASH": policy_hash(style),
         "SCRIPT": script,
         "SCRIPT_HASH": policy_hash(script),
-        "DATA": embedded(_data(shown, words, lexicon) | dict(facts) | {"about": list(about)}),
+        "DATA": embedded({**_data(shown, lexicon), **facts, "about": about}),
     }
     template = (folder / "page.html").read_text(encoding="utf-8")
     # One pass, so that a trace that looks like a placeholder stays what it is.
@@ -117,31 +166,36 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def _data(shown: Sequence[Packed], words: Mapping[str, int], lexicon: Lexicon) -> dict[str, Any]:
+def _data(shown: Sequence[Mapping[str, Any]], lexicon: Lexicon) -> dict[str, Any]:
     """Words, their categories, and the traces by numbers of words."""
-    spelling = list(words)
-    number: dict[int, int] = {}  # of the words that are used
+    words: dict[str, int] = {}
 
-    def renumbered(word: int) -> int:
-        return number.setdefault(word, len(number))
+    def number(word: str) -> int:
+        return words.setdefault(word, len(words))
 
     traces = []
-    for packed in shown:
-        choices = packed.choices.tolist()
-        choices[1::3] = map(renumbered, choices[1::3])
+    for row in shown:
+        said = json.loads(row["page"])
+        entropy = np.array(row["entropy"][:TRACE_TOKENS], float)
+        choices = {
+            place: [(number(word), probability) for word, probability in listed]
+            for place, listed in said["choices"].items()
+        }
         traces.append(
             {
-                **packed.said,
-                "tokens": [renumbered(word) for word in packed.tokens],
-                "entropy": packed.entropy.tolist(),
+                **said,
+                **{name: row[name][:NAME_CHARACTERS] for name in ("id", "benchmark", "finish")},
+                **{name: row[name] for name in ("difficulty", "correct")},
+                "cut_from": len(row["tokens"]) if len(row["tokens"]) > TRACE_TOKENS else 0,
+                "tokens": list(map(number, row["tokens"][:TRACE_TOKENS])),
+                "entropy": np.rint(1000 * entropy).astype(int).tolist(),  # thousandths of a nat
                 "choices": choices,
             }
         )
     categories = list(lexicon.categories)
-    used = [spelling[word] for word in number]
-    found = [lexicon.category_of.get(normalize_token(word)) for word in used]
+    found = [lexicon.category_of.get(normalize_token(word)) for word in words]
     return {
-        "words": used,
+        "words": list(words),
         "categories": categories,
         "category": [-1 if name is None else categories.index(name) for name in found],
         "traces": traces,

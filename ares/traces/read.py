@@ -9,7 +9,9 @@ much probability it concerns.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import os
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from ares.errors import UserError
 from ares.method.difficulty import BUCKETS
@@ -42,7 +45,7 @@ class Trace:
 
     id: names it; with the number of the sample or choice where there are several.
     problem: what several traces of one question share (benchmark and id).
-    tokens: as they read.
+    tokens: T of them, as they read.
     entropy: (T,) float32, nats.
     unlisted: (T,) float32, the probability of all that is not listed; 0 where entropy is exact.
     top_k: fewest alternatives listed for a token; None: the entropy is exact (the file gives it).
@@ -83,17 +86,13 @@ def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:
         UserError: the file can't be read, or a line is not a trace: names file, line and remedy.
     """
     for number, line in _lines(path, progress):
-        where = f"{path}, line {number}"
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: {_not_json(line, number, error)}") from None
-        try:
-            yield from traces_of(value, number)
+            yield from traces_of(_parsed(line, number), number)
         except Malformed as error:
-            raise UserError(f"{where}: {str(error)[:_LONGEST_MESSAGE]}") from None
+            told = str(error)[:_LONGEST_MESSAGE]
+            raise UserError(f"{path}, line {number}: {told}") from None
         except RecursionError:
-            raise UserError(f"{where}: lists within lists, too many of them") from None
+            raise UserError(f"{path}, line {number}: too many lists within lists") from None
 
 
 def traces_of(line: Any, number: int = 1) -> Iterator[Trace]:
@@ -108,40 +107,38 @@ def traces_of(line: Any, number: int = 1) -> Iterator[Trace]:
 
 def _lines(path: str | Path, progress: str) -> Iterator[tuple[int, bytes]]:
     """Number and content of every line that is not blank."""
-    from tqdm import tqdm
-
-    with _opened(path) as (file, raw, size):
-        bar = tqdm(
-            desc=progress, total=size, unit="B", unit_scale=True, disable=not progress, leave=False
-        )
-        with bar:
-            for number in range(1, sys.maxsize):
-                try:
-                    line = file.readline(LONGEST_LINE + 1)
-                except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                    raise UserError(
-                        f"{path}, line {number}: the compressed file is damaged or cut off "
-                        f"({error}); fetch it again"
-                    ) from None
-                if len(line) > LONGEST_LINE:
-                    raise UserError(
-                        f"{path}, line {number}: longer than {LONGEST_LINE >> 20} MiB; a line is "
-                        "one response, so split it, or list fewer alternatives"
-                    )
-                if not line:
-                    return
-                if size is not None:
-                    bar.update(raw.tell() - bar.n)
-                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if line.strip():
-                    yield number, line
+    with _opened(path) as (file, raw):
+        size = os.fstat(raw.fileno()).st_size if raw else None
+        how = {"unit": "B", "unit_scale": True, "disable": not progress, "leave": False}
+        bar = tqdm(desc=progress, total=size, **how)
+        for number in itertools.count(1):
+            try:
+                line = file.readline(LONGEST_LINE + 1)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise UserError(
+                    f"{path}, line {number}: the compressed file is damaged or cut off ({error}); "
+                    "fetch it again"
+                ) from None
+            if len(line) > LONGEST_LINE:
+                raise UserError(
+                    f"{path}, line {number}: longer than {LONGEST_LINE >> 20} MiB; a line is one "
+                    "response, so split it, or list fewer alternatives"
+                )
+            if raw:
+                bar.update(raw.tell() - bar.n)
+            if not line:
+                bar.close()
+                return
+            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if line.strip():
+                yield number, line
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], IO[bytes], int | None]]:
-    """The lines' stream, the stream whose position tells progress, and its size in bytes."""
+def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], IO[bytes] | None]]:
+    """The stream of lines, and the file whose position tells how much has been read."""
     if str(path) == "-":
-        yield sys.stdin.buffer, sys.stdin.buffer, None
+        yield sys.stdin.buffer, None
         return
     path = Path(path)
     try:
@@ -149,46 +146,48 @@ def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], IO[bytes], int | None
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
     with raw:
-        size = path.stat().st_size
-        if path.suffix == ".gz":
-            with gzip.open(raw) as unpacked:
-                yield cast("IO[bytes]", unpacked), raw, size
-        else:
-            yield raw, raw, size
+        if path.suffix != ".gz":
+            yield raw, raw
+            return
+        with gzip.open(raw) as unpacked:
+            yield cast("IO[bytes]", unpacked), raw
 
 
-def _not_json(line: bytes, number: int, error: Exception) -> str:
-    if not line.endswith(b"\n") and number > 1:
-        return f"not valid JSON ({error}); the file ends within this line: was it cut off?"
-    if line.strip() in (b"{", b"["):
-        return "JSON over several lines; one object per line is wanted: `jq -c . FILE` makes that"
-    return f"not valid JSON ({error}); every line holds one JSON object"
+def _parsed(line: bytes, number: int) -> Any:
+    """Raises Malformed: it is no JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        why = f"not valid JSON ({error}); every line holds one JSON object"
+        if not line.endswith(b"\n") and number > 1:
+            why = f"not valid JSON ({error}); the file ends within this line: was it cut off?"
+        elif line.strip() in (b"{", b"["):
+            why = "JSON over several lines; `jq -c . FILE` makes it one object per line"
+        raise Malformed(why) from None
 
 
 def _trace(raw: Raw, line: Mapping[str, Any], number: int) -> Trace:
-    tokens = spelled(raw.tokens, raw.text, _known_bytes(raw))
+    # Only those texts of a line are read that are texts; others are as good as missing.
+    said = {key: clean(value) for key, value in line.items() if isinstance(value, str)}
+    problem = next((line[key] for key in _NAMES if line.get(key) is not None), f"line {number}")
+    if not isinstance(problem, str | int | float):
+        raise Malformed("id: neither a text nor a number")
+    problem = clean(str(problem)) or f"line {number}"
+    parts = [part for part in (line.get("sample"), raw.number) if isinstance(part, int)]
     entropy, unlisted = _entropy(raw)
-    benchmark = _text(line, "benchmark")
-    problem = _problem(line)
-    name = clean(problem) or f"line {number}"
-    for part in (line.get("sample"), raw.number):
-        if isinstance(part, int):
-            name += f"#{part}"
     return Trace(
-        id=name,
-        problem=f"{benchmark}/{clean(problem) or f'line {number}'}",
-        tokens=tokens,
+        id="#".join(map(str, (problem, *parts))),
+        problem=f"{said.get('benchmark', '')}/{problem}",
+        tokens=spelled(raw.tokens, raw.text, _known_bytes(raw)),
         entropy=entropy,
         unlisted=unlisted,
         top_k=None if raw.entropy is not None else raw.top_k,
         listed=raw.alternatives,
-        correct=_correct(line.get("correct")),
-        difficulty=_difficulty(line.get("difficulty")),
-        benchmark=benchmark,
-        prompt=_text(line, "prompt"),
-        answer=_text(line, "extracted") or _text(line, "answer"),
-        gold=_text(line, "gold"),
+        correct=_among(line, "correct", {None: None, True: True, False: False}),
+        difficulty=_among(line, "difficulty", {None: "", "": "", **{b: b for b in BUCKETS}}),
+        answer=said.get("extracted") or said.get("answer", ""),
         finish=clean(raw.finish),
+        **{name: said.get(name, "") for name in ("benchmark", "prompt", "gold")},
     )
 
 
@@ -198,19 +197,19 @@ _LONGEST_MESSAGE = 500
 _NAMES = ("id", "custom_id", "request_id")
 
 
-def _problem(line: Mapping[str, Any]) -> str:
-    for key in _NAMES:
-        value = line.get(key)
-        if isinstance(value, str | int | float):
-            return str(value)
-        if value is not None:
-            raise Malformed(f"{key}: neither a text nor a number")
-    return ""
+def _among(line: Mapping[str, Any], key: str, meanings: Mapping[Any, Any]) -> Any:
+    """What a value of the line means; 0 and 1 are false and true."""
+    value = line.get(key)
+    if isinstance(value, list | dict) or value not in meanings:
+        expected = ", ".join(json.dumps(known) for known in meanings if known != "")
+        raise Malformed(f"{key}: {value!r}; expected one of {expected}")
+    return meanings[value]
 
 
 def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray]:
     """Entropy and unlisted probability of every token."""
     length, given = len(raw.tokens), None
+    zeros = np.zeros(length, np.float32)
     if raw.entropy is not None:
         given = _numbers(raw.entropy, "entropy")
         if given.shape != (length,):
@@ -220,22 +219,23 @@ def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray]:
             at = int(wrong.argmax())
             raise Malformed(f"entropy of token {at} is {given[at]}: give nats, from 0 to {_MOST:g}")
         given = given.clip(0.0).astype(np.float32)
-    zeros = np.zeros(length, np.float32)
     if raw.alternatives is None or not length:
         return (zeros if given is None else given), zeros
     logprobs = _padded(raw.alternatives)
     if given is not None:
         return given, zeros
+    listed = np.exp(logprobs).sum(1)
     try:
         found = topk_entropy(torch.from_numpy(logprobs)[None], torch.ones(1, length))[0]
     except UserError:
-        at = int((np.exp(logprobs).sum(1) >= 1.01).argmax())
+        at = int((listed >= 1.01).argmax())
         raise Malformed(
             f"token {at}: its probabilities add up to more than 1: are these logits?"
         ) from None
-    entropy = found.clamp(min=0.0).numpy().astype(np.float32)
-    unlisted = np.clip(1.0 - np.exp(logprobs).sum(1), 0.0, 1.0).astype(np.float32)
-    return entropy, unlisted
+    return (
+        found.clamp(min=0.0).numpy().astype(np.float32),
+        np.clip(1.0 - listed, 0.0, 1.0).astype(np.float32),
+    )
 
 
 def _padded(alternatives: list[list[Alternative]]) -> np.ndarray:
@@ -244,8 +244,8 @@ def _padded(alternatives: list[list[Alternative]]) -> np.ndarray:
         raise Malformed("top_logprobs: a token that is not a text")
     counts = np.array([len(listed) for listed in alternatives])
     values = _numbers([value for listed in alternatives for _, value in listed], "log-probability")
-    if not (np.isfinite(values) & (values <= _ROUNDING)).all():
-        wrong = ~(np.isfinite(values) & (values <= _ROUNDING))
+    wrong = ~(np.isfinite(values) & (values <= _ROUNDING))
+    if wrong.any():
         token = int(np.searchsorted(np.cumsum(counts), wrong.argmax(), side="right"))
         raise Malformed(
             f"a log-probability of token {token} is {values[wrong.argmax()]}: give finite ones, 0 "
@@ -271,24 +271,3 @@ def _known_bytes(raw: Raw) -> list[bytes] | None:
         return [bytes(known) for known in raw.token_bytes or [] if isinstance(known, list)]
     except (TypeError, ValueError):
         return None
-
-
-def _text(line: Mapping[str, Any], key: str) -> str:
-    value = line.get(key)
-    return clean(value) if isinstance(value, str) else ""
-
-
-def _correct(value: Any) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    if value in (0, 1):
-        return bool(value)
-    raise Malformed(f"correct: {value!r}; expected true, false or null")
-
-
-def _difficulty(value: Any) -> str:
-    if value is None or value == "":
-        return ""
-    if value not in BUCKETS:
-        raise Malformed(f"difficulty: {value!r}; expected {', '.join(BUCKETS)} or null")
-    return value

@@ -47,27 +47,18 @@ def spelled(
     ['Ġ', 'x']
     """
     whole = "".join(tokens)
-    if whole == text:
-        return _cleaned(tokens, whole)
-    if text is not None and not any(token[:1].isspace() for token in tokens):
-        parted = _spaced(tokens, text)
-        if parted is not None:
-            return [clean(token) for token in parted]
-    if token_bytes is not None and len(token_bytes) == len(tokens):
-        return decoded(token_bytes)
-    # Most texts have none of these signs, and one look at the whole is faster than at every token.
-    if ("Ġ" in whole or "Ċ" in whole) and any(token[:1] in ("Ġ", "Ċ") for token in tokens):
-        return decoded(_from_letters(token) for token in tokens)
-    if "▁" in whole and any(token[:1] == "▁" for token in tokens):
-        return decoded(_from_pieces(token) for token in tokens)
-    return _cleaned(tokens, whole)
-
-
-def _cleaned(tokens: Sequence[str], whole: str) -> list[str]:
-    """The tokens without lone surrogates; `whole` is all of them."""
-    if _SURROGATES.search(whole) is None:
-        return list(tokens)
-    return [clean(token) for token in tokens]
+    if whole != text:
+        spaced = None if text is None else _spaced(tokens, text)
+        if spaced is not None:
+            tokens = spaced
+        elif token_bytes is not None and len(token_bytes) == len(tokens):
+            return decoded(token_bytes)
+        # Most texts have no such sign, and one look at the whole is faster than at every token.
+        elif ("Ġ" in whole or "Ċ" in whole) and any(token[:1] in ("Ġ", "Ċ") for token in tokens):
+            return decoded(map(_from_letters, tokens))
+        elif "▁" in whole and any(token[:1] == "▁" for token in tokens):
+            return decoded(map(_from_pieces, tokens))
+    return list(map(clean, tokens)) if _SURROGATES.search(whole) else list(tokens)
 
 
 def _spaced(tokens: Sequence[str], text: str) -> list[str] | None:
@@ -76,10 +67,11 @@ def _spaced(tokens: Sequence[str], text: str) -> list[str] | None:
     For tokenizers whose decoder adds the spaces. Tokens that are not in the text (the end token)
     stay as they are.
     """
+    if any(token[:1].isspace() for token in tokens):
+        return None
     found, place = [], 0
     for token in tokens:
-        gap = _SPACE.match(text, place)
-        after = gap.end() if gap else place
+        after = _SPACE.match(text, place).end()
         if token and text.startswith(token, after):
             found.append(text[place:after] + token)
             place = after + len(token)
@@ -104,10 +96,12 @@ def decoded(pieces: Iterable[bytes]) -> list[str]:
 
 @cache
 def _letter_bytes() -> dict[str, int]:
-    """Letter -> byte of byte-level BPE."""
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    return {letter: byte for byte, letter in bytes_to_unicode().items()}
+    """Letter -> byte of byte-level BPE: printable bytes stand for themselves (GPT-2)."""
+    themselves = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in themselves]
+    return {chr(byte): byte for byte in themselves} | {
+        chr(256 + number): byte for number, byte in enumerate(others)
+    }
 
 
 def _from_letters(token: str) -> bytes:

@@ -306,7 +306,7 @@ def test_the_whole_command(path, line):
         # Alternatives that are no objects were left out without a word.
         (
             {"outputs": [{"token_ids": [1], "logprobs": [{"1": {"logprob": -1.0}, "2": None}]}]},
-            "an entry that is not an object",
+            "not as an output of vLLM should be",
         ),
         ({"id": deep(900), "tokens": [], "entropy": []}, "id: neither a text nor a number"),
         ({"tokens": ["a"], "top_logprobs": [[[[["a"]], -1.0]]]}, "a token that is not a text"),

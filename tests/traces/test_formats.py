@@ -14,6 +14,7 @@ import pytest
 from ares.errors import UserError
 from ares.traces import read
 from ares.traces.read import read_traces
+from tests.traces.conftest import written
 
 HALF, QUARTER, EIGHTH = math.log(0.5), math.log(0.25), math.log(0.125)
 #: " Wait" with .5, .25 and a rest of .25; "," with .5, .25 and, sampled, .125, and a rest of .125.
@@ -94,32 +95,19 @@ FORMATS = {
 }
 
 
-def written(tmp_path, *lines):
-    path = tmp_path / "traces.jsonl"
-    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
-    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    return path
-
-
 def read_one(tmp_path, line):
     (trace,) = read_traces(written(tmp_path, line))
     return trace
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_tokens_and_entropies(tmp_path, name):
-    trace = read_one(tmp_path, FORMATS[name])
-    assert trace.tokens == [" Wait", ","]
-    assert trace.entropy.dtype == np.float32
-    assert trace.entropy == pytest.approx(ENTROPY, abs=1e-6)
-    assert trace.unlisted == pytest.approx(UNLISTED, abs=1e-6)
-    assert trace.top_k == 2
-
-
-def test_one_file_may_mix_formats(tmp_path):
+def test_every_format_gives_the_same_tokens_and_entropies_and_one_file_may_mix_them(tmp_path):
     traces = list(read_traces(written(tmp_path, *FORMATS.values())))
-    assert len(traces) == len(FORMATS)
-    assert all(trace.entropy == pytest.approx(ENTROPY, abs=1e-6) for trace in traces)
+    for name, trace in zip(FORMATS, traces, strict=True):
+        assert trace.tokens == [" Wait", ","], name
+        assert trace.entropy.dtype == np.float32
+        assert trace.entropy == pytest.approx(ENTROPY, abs=1e-6), name
+        assert trace.unlisted == pytest.approx(UNLISTED, abs=1e-6), name
+        assert trace.top_k == 2, name
 
 
 def test_what_the_line_says_beside_the_tokens(tmp_path):
@@ -158,26 +146,19 @@ def test_a_response_without_tokens_is_a_trace(tmp_path):
 
 
 def test_the_sampled_token_is_counted_once(tmp_path):
-    listed = record("a", QUARTER, b=HALF, a=QUARTER)
-    added = record("a", QUARTER, b=HALF)
-    first, second = (
-        read_one(tmp_path, {"logprobs": {"content": [one]}}) for one in (listed, added)
-    )
+    listed, added = record("a", QUARTER, b=HALF, a=QUARTER), record("a", QUARTER, b=HALF)
+    first, second = (read_one(tmp_path, {"logprobs": {"content": [r]}}) for r in (listed, added))
     assert first.entropy.tolist() == second.entropy.tolist()
     assert (first.top_k, second.top_k) == (2, 1)
-
-
-def test_what_could_not_be_decoded_is_told_apart_by_its_probability(tmp_path):
     # Two tokens that are no text by themselves: both read U+FFFD, the sampled one is not listed.
-    one = record("\ufffd", EIGHTH, **{"\ufffd": HALF})
-    trace = read_one(tmp_path, {"logprobs": {"content": [one]}})
+    same = record("\ufffd", EIGHTH, **{"\ufffd": HALF})
+    trace = read_one(tmp_path, {"logprobs": {"content": [same]}})
     assert trace.alternatives(0) == [("\ufffd", HALF), ("\ufffd", EIGHTH)]
 
 
 def test_a_servers_minus_9999_is_probability_zero(tmp_path):
     one = record("a", 0.0, a=0.0, b=-9999.0)
-    trace = read_one(tmp_path, {"logprobs": {"content": [one]}})
-    assert trace.entropy.tolist() == [0.0]
+    assert read_one(tmp_path, {"logprobs": {"content": [one]}}).entropy.tolist() == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -197,12 +178,9 @@ def test_tokens_read_as_text(tmp_path, tokens, text, expected):
 
 
 def test_bytes_of_the_server_put_split_characters_together(tmp_path):
-    content = [
-        record("\\xf0\\x9f", HALF, a=HALF) | {"bytes": [0xF0, 0x9F]},
-        record("\\x98\\x80", HALF, a=HALF) | {"bytes": [0x98, 0x80]},
-    ]
-    trace = read_one(tmp_path, {"logprobs": {"content": content}})
-    assert trace.tokens == ["<0xF0><0x9F>", "😀"]
+    parts = {"\\xf0\\x9f": [0xF0, 0x9F], "\\x98\\x80": [0x98, 0x80]}
+    content = [record(name, HALF, a=HALF) | {"bytes": known} for name, known in parts.items()]
+    assert read_one(tmp_path, {"logprobs": {"content": content}}).tokens == ["<0xF0><0x9F>", "😀"]
 
 
 def test_compressed_and_standard_input_are_read_alike(tmp_path, monkeypatch):
@@ -226,6 +204,10 @@ def changed(**parts) -> dict:
     return {"logprobs": {"content": [CONTENT[0] | parts]}}
 
 
+def listed(logprob) -> dict:
+    return changed(top_logprobs=[{"token": "a", "logprob": logprob}])
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -234,34 +216,32 @@ def changed(**parts) -> dict:
         ({"question": "5"}, "no known format .keys: question"),
         ([1], "not a JSON object"),
         ("{", "jq -c"),
-        ("nonsense", "not valid JSON"),
-        ("[" * 100_000, "not valid JSON"),
-        ('{"entropy": [' + "1" * 5000 + '], "tokens": ["a"]}', "not valid JSON"),
+        *((text, "not valid JSON") for text in (
+            "nonsense", "[" * 100_000, '{"entropy": [' + "1" * 5000 + '], "tokens": ["a"]}')),
         ({"choices": []}, "choices: empty"),
-        (changed(top_logprobs=[]), "says nothing of its entropy"),
-        (changed(top_logprobs=[{"token": "a", "logprob": float("nan")}]), "token 0 is nan"),
-        (changed(top_logprobs=[{"token": "a", "logprob": float("-inf")}]), "probability 0 out"),
-        (changed(top_logprobs=[{"token": "a", "logprob": 0.5}]), "token 0 is 0.5"),
-        (changed(top_logprobs=[{"token": "a", "logprob": "-1"}]), "not a list of numbers"),
-        (changed(top_logprobs=[{"token": "a", "logprob": None}]), "not a list of numbers"),
-        (changed(top_logprobs=[{"token": "a", "logprob": -0.1}]), "more than 1: are these logits"),
-        (changed(token=7), "no text under `token`"),
-        (changed(top_logprobs=7), "top_logprobs of token 0: not a list"),
-        (changed(top_logprobs=[{"logprob": -1}]), "top_logprobs of token 0: not a list"),
+        (changed(top_logprobs=[]), "says nothing about its entropy"),
+        (listed(float("nan")), "token 0 is nan"),
+        (listed(float("-inf")), "probability 0 out"),
+        (listed(0.5), "token 0 is 0.5"),
+        *((listed(value), "not a list of numbers") for value in ("-1", None, True)),
+        (listed(-0.1), "more than 1: are these logits"),
+        (changed(token=7), "not a list of texts"),
+        (changed(top_logprobs=7), "chat completion"),
+        (changed(top_logprobs=[{"logprob": -1}]), "no 'token'"),
         (changed(top_logprobs=[{"token": ["a"], "logprob": -1.0}]), "not a text"),
         ({"tokens": ["a"], "entropy": [0.5, 0.5]}, "1 tokens and 2 entropies"),
-        ({"tokens": ["a"], "entropy": [-0.5]}, "entropy of token 0 is -0.5"),
-        ({"tokens": ["a"], "entropy": [float("nan")]}, "entropy of token 0 is nan"),
+        *(({"tokens": ["a"], "entropy": [value]}, "entropy of token 0 is")
+          for value in (-0.5, float("nan"), 1e300, 33.0)),
         ({"tokens": ["a"], "entropy": [10**400]}, "beyond all bounds"),
         ({"entropy": [0.5]}, "entropy without tokens"),
-        ({"tokens": ["a", "b"], "top_logprobs": [{"a": -1}]}, "2 tokens, 1 top_logprobs"),
+        ({"tokens": ["a", "b"], "top_logprobs": [{"a": -1}]}, "lists of different lengths"),
         ({"tokens": ["a"], "top_logprobs": [None]}, "without echo"),
         ({"tokens": ["a"]}, "top_logprobs: missing"),
         ({"tokens": [1], "entropy": [1]}, "tokens: not a list of texts"),
         ({"outputs": [{"token_ids": [1], "logprobs": None}]}, r"SamplingParams\(logprobs=20\)"),
-        ({"outputs": [{"token_ids": [1], "logprobs": [{}]}]}, "token 1 is not among"),
-        (FORMATS["ours"] | {"difficulty": "tough"}, "expected easy, medium, hard or null"),
-        (FORMATS["ours"] | {"correct": "yes"}, "expected true, false or null"),
+        ({"outputs": [{"token_ids": [1], "logprobs": [{}]}]}, "an output of vLLM"),
+        (FORMATS["ours"] | {"difficulty": "tough"}, "difficulty: .* \"medium\""),
+        (FORMATS["ours"] | {"correct": "yes"}, "correct: .* true, false"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_file_line_and_remedy(tmp_path, line, message):

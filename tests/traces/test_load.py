@@ -17,10 +17,10 @@ SCRIPT = """
 import json, re, sys, time
 from pathlib import Path
 from ares.method.lexicon import load_lexicon
-from ares.traces import figures, sample, spool
+from ares.traces import figures, page, spool
 from ares.traces.analyze import analyze
 from ares.traces.measure import Definition
-figures.UNITS, sample.PAGE_TOKENS, spool.PIECE = 50, 2_000, 2**14
+figures.UNITS, page.PAGE_TOKENS, spool.PIECE = 50, 2_000, 2**14
 found = []
 for name in ("few", "many"):
     began = time.process_time()

@@ -24,11 +24,11 @@ from tests.traces.conftest import made_up
 
 def measured(tmp_path, path, how=Definition(), lexicon=None):  # noqa: B008 - frozen
     """What `measure` returns, and the tables of tokens and of traces."""
-    with Spool(tmp_path, lexicon or load_lexicon()) as spool:
+    with Spool(tmp_path / "spool") as spool:
         for trace in read_traces(path):
-            spool.add(trace)
+            spool.add(trace, "")
     out = tmp_path / "out"
-    found = measure(spool, how, out)
+    found = measure(spool, how, lexicon or load_lexicon(), out)
     return found, pd.read_parquet(out / "tokens.parquet"), pd.read_parquet(out / "traces.parquet")
 
 
@@ -36,7 +36,8 @@ def expected(lines, how):
     """Threshold, marks and windows by `ares.method`."""
     entropy_BT, mask_BT = pad_rows([line["entropy"] for line in lines if line["entropy"]])
     q = how.percentile / 100
-    window_BT = window_entropy(entropy_BT, mask_BT, how.window, how.start)
+    start = "after" if how.threshold == "released" else "at"
+    window_BT = window_entropy(entropy_BT, mask_BT, how.window, start)
     values_BT = window_BT
     if how.threshold == "batch":
         theta = batch_quantile(window_BT, mask_BT, q)
