@@ -1,4 +1,4 @@
-"""The repository: what a visitor is promised at its top level, and how it is installed."""
+"""The repository: how it is installed, and that its lists of packages agree."""
 
 import re
 import shutil
@@ -22,46 +22,24 @@ LOCK = (paths.ROOT / "requirements.lock").read_text(encoding="utf-8")
 LOCKED = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", LOCK, re.MULTILINE))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("notebooks", "ares", "figures", "data", "tests", "config", "workflow", "benchmarks"),
-        *("environment.yml", "Snakefile", "README.md", "Makefile", "pyproject.toml"),
-        *("requirements.lock", "LICENSE", "CITATION.cff", ".ci/run", "figures/README.md"),
-    ],
-)
-def test_the_top_level_is_as_promised(name):
-    assert (paths.ROOT / name).exists()
+def test_ci_runs_make_test():
+    assert (paths.ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()[-1] == "exec make test"
 
 
-def test_ci_runs_make_test_and_nothing_else():
-    lines = (paths.ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
-    commands = [line for line in lines if line and not line.startswith("#")]
-    assert commands == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "exec make test"]
-
-
-def test_the_lock_has_no_cuda_and_no_torchvision():
-    forbidden = re.compile(r"^(nvidia|cuda|triton|torchvision|torchaudio|vllm)", re.IGNORECASE)
-    assert [name for name in LOCKED if forbidden.match(name)] == []
-    assert LOCKED["torch"] == "2.13.0"
-
-
-def test_the_lock_holds_pins_and_no_place_to_fetch_from():
+def test_the_lock_holds_pins_alone_and_no_package_for_a_gpu():
     for line in LOCK.splitlines():
         assert re.match(r"(#|$|[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*\s+# via )", line), line
     assert "://" not in LOCK
+    gpu = re.compile(r"^(nvidia|cuda|triton|torchvision|torchaudio|vllm)", re.IGNORECASE)
+    assert [name for name in LOCKED if gpu.match(name)] == []
 
 
-def test_the_lock_says_how_it_is_made():
-    assert re.search(r"^# +make lock$", LOCK, re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    "requirement", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
-)
-def test_the_lock_satisfies_the_project(requirement):
-    wanted = Requirement(requirement)
-    assert Version(LOCKED[canonicalize_name(wanted.name)]) in wanted.specifier
+def test_the_lock_satisfies_the_project():
+    extras = {**PROJECT["optional-dependencies"], "gpu": []}
+    for requirement in sum(extras.values(), PROJECT["dependencies"]):
+        wanted = Requirement(requirement)
+        if wanted.name != "ares":
+            assert Version(LOCKED[canonicalize_name(wanted.name)]) in wanted.specifier, requirement
 
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.11.2", "3.12.0"])
@@ -70,45 +48,24 @@ def test_the_lock_installs_on_the_oldest_patch_releases(python):
     assert [name for name, range_ in wanted.items() if python not in SpecifierSet(range_)] == []
 
 
-@pytest.mark.parametrize("package", ["torch==2.13.0", "transformers==5.23.0", "trl>=1.16,<1.17"])
-def test_the_packages_whose_internals_we_use_are_pinned(package):
-    assert package in PROJECT["dependencies"]
-
-
 def test_conda_installs_the_same_lock():
     environment = yaml.safe_load((paths.ROOT / "environment.yml").read_text(encoding="utf-8"))
-    assert environment["dependencies"] == [
-        f"python{PROJECT['requires-python']}",
-        "pip",
-        {"pip": ["-r requirements.lock", "-e ."]},
-    ]
+    python, _, pip = environment["dependencies"]
+    assert python == f"python{PROJECT['requires-python']}"
+    assert pip == {"pip": ["-r requirements.lock", "-e ."]}
 
 
-def test_the_citation_names_this_version_and_the_paper():
+def test_the_citation_names_this_version():
     citation = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == ares.__version__
-    assert citation["title"] == "ARES compendium"
-    assert citation["references"][0]["identifiers"][0]["value"] == "arXiv:2510.08457"
-
-
-def make(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        ["make", *arguments], cwd=paths.ROOT, capture_output=True, text=True, timeout=60
-    )
-
-
-def test_make_help_lists_the_two_commands():
-    listed = make("help").stdout
-    assert re.search(r"^ +figures +make every figure", listed, re.MULTILINE)
-    assert re.search(r"^ +test +everything that CI checks", listed, re.MULTILINE)
 
 
 def test_an_unsuitable_python_is_refused_with_a_remedy(tmp_path):
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(paths.ROOT / name, tmp_path)
-    done = make("-C", str(tmp_path), "install", "PYTHON=false")
-    assert done.returncode != 0
-    assert "ares needs Python 3.11 or 3.12, and 'false' is not one" in done.stderr
+    command = ["make", "-C", str(tmp_path), "install", "PYTHON=false"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "ares needs Python 3.11 or 3.12" in done.stderr
     assert not (tmp_path / ".venv").exists()
 
 
