@@ -13,7 +13,7 @@ from ares.errors import UserError
 from ares.io import temporary_folder, write_text
 from ares.method.lexicon import Lexicon
 from ares.traces.figures import draw_difficulty, draw_words
-from ares.traces.measure import Definition, Measured, measure
+from ares.traces.measure import Definition, measure
 from ares.traces.page import chosen, packed, page
 from ares.traces.read import read_traces
 from ares.traces.spelling import clean
@@ -53,11 +53,11 @@ def analyze(
     folder.mkdir(parents=True, exist_ok=True)
     with temporary_folder(folder / "spool") as scratch:
         spool = _read(path, scratch / "traces.parquet", bool(page_traces))
-        measured = measure(spool, how, lexicon, folder)
+        theta, words = measure(spool, how, lexicon, folder)
         rows = pd.read_parquet(folder / "traces.parquet", columns=SUMMED)
-        about = list(_numbers(path, how, measured, rows))
+        about = list(_numbers(path, how, theta, rows))
         yield from about
-        yield from _figures(measured, how, rows, folder)
+        yield from _figures(words, how, rows, folder)
         if page_traces:
             shown = spool.rows(chosen(rows, page_traces))
             facts = {
@@ -88,9 +88,7 @@ def _read(path: str | Path, scratch: Path, paged: bool) -> Spool:
     return spool
 
 
-def _numbers(
-    path: str | Path, how: Definition, measured: Measured, rows: pd.DataFrame
-) -> Iterator[str]:
+def _numbers(path: str | Path, how: Definition, theta: float, rows: pd.DataFrame) -> Iterator[str]:
     """What was measured, and how far it can be trusted.
 
     Args:
@@ -111,7 +109,7 @@ def _numbers(
     else:
         yield f"entropy: {mean:.3f} nats per token, exact as the file gives it"
     yield (
-        f"threshold: {measured.theta:.4f} nats ({how.threshold}, percentile {how.percentile:g}, "
+        f"threshold: {theta:.4f} nats ({how.threshold}, percentile {how.percentile:g}, "
         f"windows of {how.window})"
     )
     hwe = rows["hwe"].sum()
@@ -119,16 +117,16 @@ def _numbers(
         f"HWE tokens: {hwe:,} ({hwe / tokens:.1%}), {hwe / len(rows):.1f} per trace; "
         f"{rows['hwe_validated'].sum():,} of them are reasoning triggers"
     )
-    if not (measured.words["category"] != "").any():
-        yield "no token is in the lexicon: are the tokens words of its language?"
 
 
 def _figures(
-    measured: Measured, how: Definition, rows: pd.DataFrame, folder: Path
+    words: pd.DataFrame, how: Definition, rows: pd.DataFrame, folder: Path
 ) -> Iterator[str]:
     """Draw what can be drawn; say what can't."""
-    if (measured.words["high"] > 0).any():
-        draw_words(measured.words, how.percentile, folder)
+    if not (words["category"] != "").any():
+        yield "no token is in the lexicon: are the tokens words of its language?"
+    if (words["high"] > 0).any():
+        draw_words(words, how.percentile, folder)
         yield f"words of high entropy: {folder / 'wordcloud.png'}"
     else:
         yield "no word cloud: no token of high entropy has a letter"

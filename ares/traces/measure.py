@@ -18,10 +18,11 @@ windows, and the lexicon is asked about the sampled token, not the most probable
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,32 +40,32 @@ from ares.traces.quantile import exact_quantile
 from ares.traces.spool import FACTS, Spool, flat, tokens_of
 from ares.versions import numbered
 
-Threshold = Literal["batch", "main-text", "app-h", "released"]
-THRESHOLDS = get_args(Threshold)
+THRESHOLDS = ("batch", "main-text", "app-h", "released")
+_SAID = [*FACTS.names, "top_k"]
 _WORD = pa.dictionary(pa.int32(), pa.string())
 #: Columns of the two tables, in their order.
 TOKENS = pa.schema(
-    [
-        ("trace", pa.int32()),
-        ("position", pa.int32()),
-        ("token", _WORD),
-        *((name, pa.float32()) for name in ("entropy", "unlisted", "window")),
-        ("hwe", pa.bool_()),
-        ("lexicon", _WORD),
-    ]
+    {
+        "trace": pa.int32(),
+        "position": pa.int32(),
+        "token": _WORD,
+        **dict.fromkeys(("entropy", "unlisted", "window"), pa.float32()),
+        "hwe": pa.bool_(),
+        "lexicon": _WORD,
+    }
 )
 TRACES = pa.schema(
-    [
-        ("trace", pa.int64()),
-        *[field for field in FACTS if field.name != "top_k"],
-        ("n_tokens", pa.int64()),
-        ("entropy", pa.float64()),
-        ("hwe", pa.int64()),
-        ("hwe_validated", pa.int64()),
-        ("max_window", pa.float32()),
-        ("top_k", pa.int64()),
-        ("unlisted", pa.float64()),
-    ]
+    {
+        "trace": pa.int64(),
+        **{field.name: field.type for field in FACTS},
+        "n_tokens": pa.int64(),
+        "entropy": pa.float64(),
+        "hwe": pa.int64(),
+        "hwe_validated": pa.int64(),
+        "max_window": pa.float32(),
+        "top_k": pa.int64(),
+        "unlisted": pa.float64(),
+    }
 )
 
 
@@ -77,7 +78,7 @@ class Definition:
 
     window: int = 4
     percentile: float = 95.0
-    threshold: Threshold = "batch"
+    threshold: str = "batch"
 
     def windows(self, tokens: Tokens) -> np.ndarray:
         """Window entropy of every token, nats, NaN where incomplete."""
@@ -87,19 +88,6 @@ class Definition:
         """Which tokens are HWE tokens."""
         values_1N = torch.tensor(entropy if self.threshold == "app-h" else window)[None]
         return hwe_mask(values_1N, theta, strict=self.threshold == "main-text")[0].numpy()
-
-
-@dataclass
-class Measured:
-    """What a file of traces comes to.
-
-    theta: threshold of HWE tokens; token_theta: percentile of single tokens' entropy; both nats.
-    words: see `Words.table`.
-    """
-
-    theta: float
-    token_theta: float
-    words: pd.DataFrame
 
 
 def threshold(spool: Spool, how: Definition) -> float:
@@ -130,7 +118,9 @@ def token_threshold(spool: Spool, q: float) -> float:
     return exact_quantile(lambda: (t.entropy_N for t in spool.entropies("percentile")), q)
 
 
-def measure(spool: Spool, how: Definition, lexicon: Lexicon, folder: Path) -> Measured:
+def measure(
+    spool: Spool, how: Definition, lexicon: Lexicon, folder: Path
+) -> tuple[float, pd.DataFrame]:
     """Mark the HWE tokens, count them, and write the tables of tokens and traces.
 
     Args:
@@ -138,114 +128,115 @@ def measure(spool: Spool, how: Definition, lexicon: Lexicon, folder: Path) -> Me
         lexicon: says which tokens are reasoning triggers.
         folder: receives tokens.parquet (`TOKENS`), traces.parquet and traces.csv (`TRACES`).
 
+    Returns:
+        The threshold of HWE tokens, in nats, and the table of words, see `word_table`.
+
     Raises:
         UserError: no trace is as long as the window.
     """
     theta = threshold(spool, how)
-    token_theta = token_threshold(spool, how.percentile / 100)
-    words = Words(lexicon.category_of)
+    high = token_threshold(spool, how.percentile / 100)
+    # A row per spelling: a vocabulary is small against the tokens.
+    words = pd.DataFrame(columns=["count", "high", "hwe", "entropy"], dtype=float)
     first = 0
+    # Entropies hardly ever repeat: a dictionary of them would take half the time.
+    repeating = ["trace", "position", "token", "lexicon"]
     with (
-        atomic_path(folder / "tokens.parquet") as tokens_out,
-        atomic_path(folder / "traces.parquet") as traces_out,
+        _writer(folder / "tokens.parquet", TOKENS, use_dictionary=repeating) as write_tokens,
+        _writer(folder / "traces.parquet", TRACES, compression_level=9) as write_traces,
         atomic_path(folder / "traces.csv") as csv_out,
-        # Entropies hardly ever repeat: a dictionary of them would take half the time.
-        _writer(
-            tokens_out, TOKENS, use_dictionary=["trace", "position", "token", "lexicon"]
-        ) as tokens,
-        _writer(traces_out, TRACES, compression_level=9) as traces,
         csv_out.open("w", encoding="utf-8", newline="") as csv,
     ):
-        for piece in spool.pieces([*FACTS.names, "tokens", "entropy", "unlisted"], "marking"):
-            table, rows = _tables(piece, first, how, theta, lexicon)
-            tokens.write_table(table, row_group_size=max(1, len(table)))
-            traces.write_table(
-                pa.Table.from_pandas(rows, TRACES, preserve_index=False), row_group_size=len(rows)
-            )
-            rows.to_csv(
+        for piece in spool.pieces([*_SAID, "tokens", "entropy", "unlisted"], "marking"):
+            tokens, traces = _tables(piece, first, how, theta, lexicon)
+            write_tokens(tokens)
+            write_traces(traces)
+            traces.to_csv(
                 csv, index=False, header=not first, float_format="%.6g", lineterminator="\n"
             )
-            words.add(table, token_theta)
+            words = words.add(_counts(tokens, high), fill_value=0.0)
             first += len(piece)
-    return Measured(theta, token_theta, words.table())
+    return theta, word_table(words, lexicon)
 
 
-def _writer(path: Path, schema: pa.Schema, **options: Any) -> pq.ParquetWriter:
+@contextmanager
+def _writer(
+    path: Path, schema: pa.Schema, **options: Any
+) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a Parquet file piece by piece, a row group each."""
     schema = numbered(schema.empty_table()).schema
-    return pq.ParquetWriter(path, schema, compression="zstd", **options)
+    with (
+        atomic_path(path) as out,
+        pq.ParquetWriter(out, schema, compression="zstd", **options) as writer,
+    ):
+        yield lambda rows: writer.write_table(
+            pa.Table.from_pandas(rows, schema, preserve_index=False),
+            row_group_size=max(1, len(rows)),
+        )
 
 
 def _tables(
     piece: pa.Table, first: int, how: Definition, theta: float, lexicon: Lexicon
-) -> tuple[pa.Table, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of a piece in both tables: `TOKENS` and `TRACES`.
 
     Args:
         first: number of the piece's first trace.
     """
     tokens, number_R = tokens_of(piece), np.arange(first, first + len(piece))
-    words, unlisted = flat(piece, "tokens").dictionary_encode(), flat(piece, "unlisted").to_numpy()
-    window = how.windows(tokens)
-    hwe = how.selected(tokens.entropy_N, window, theta)
-    # Every spelling is looked up once.
-    known = [lexicon.category_of.get(normalize_token(w), "") for w in words.dictionary.to_pylist()]
-    categories = pa.array(known, pa.string()).dictionary_encode()
-    category = categories.indices.take(words.indices)
-    trigger = np.array([name != "" for name in known], bool)[words.indices.to_numpy()]
-    columns = [
-        np.repeat(number_R, tokens.length_R),
-        tokens.position_N,
-        words,
-        tokens.entropy_N,
-        unlisted,
-        window,
-        hwe,
-        pa.DictionaryArray.from_arrays(category, categories.dictionary),
-    ]
-    arrays = [pa.array(c).cast(field.type) for c, field in zip(columns, TOKENS, strict=True)]
-    facts = piece.select(FACTS.names).to_pandas().astype({"correct": "boolean", "top_k": "Int64"})
+    window_N = how.windows(tokens)
+    # As categories, so that every spelling is looked up once.
+    word = flat(piece, "tokens").dictionary_encode().to_pandas()
+    category = word.map(lambda spelling: lexicon.category_of.get(normalize_token(spelling), ""))
+    table = pd.DataFrame(
+        {
+            "trace": np.repeat(number_R, tokens.length_R),
+            "position": tokens.position_N,
+            "token": word,
+            "entropy": tokens.entropy_N,
+            "unlisted": flat(piece, "unlisted").to_numpy(),
+            "window": window_N,
+            "hwe": how.selected(tokens.entropy_N, window_N, theta),
+            "lexicon": category,
+        }
+    )
+
+    def total(values: pd.Series, dtype: type) -> np.ndarray:
+        return tokens.reduced(values.to_numpy(dtype))
+
+    facts = piece.select(_SAID).to_pandas().astype({"correct": "boolean", "top_k": "Int64"})
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, the mean of no token
         rows = facts.assign(
             trace=number_R,
             n_tokens=tokens.length_R,
-            entropy=tokens.reduced(tokens.entropy_N.astype(np.float64)) / tokens.length_R,
-            hwe=tokens.reduced(hwe.astype(np.int64)),
-            hwe_validated=tokens.reduced((hwe & trigger).astype(np.int64)),
-            max_window=tokens.reduced(window, np.fmax, empty=np.nan),
-            unlisted=tokens.reduced(unlisted.astype(np.float64)) / tokens.length_R,
+            entropy=total(table["entropy"], float) / tokens.length_R,
+            hwe=total(table["hwe"], int),
+            hwe_validated=total(table["hwe"] & (category != ""), int),
+            max_window=tokens.reduced(window_N, np.fmax, empty=np.nan),
+            unlisted=total(table["unlisted"], float) / tokens.length_R,
         )
-    return pa.Table.from_arrays(arrays, schema=TOKENS), rows[TRACES.names]
+    return table, rows[TRACES.names]
 
 
-class Words:
-    """Counts per word; spellings that `normalize_token` makes alike are one word."""
+def _counts(tokens: pd.DataFrame, high: float) -> pd.DataFrame:
+    """Sums per spelling; high: nats from which on a token's own entropy is high."""
+    counted = tokens[["hwe", "entropy"]].astype(float)
+    counted = counted.assign(count=1.0, high=tokens["entropy"] >= high)
+    sums = counted.groupby(tokens["token"], observed=True).sum()
+    return sums.set_axis(sums.index.astype(object))
 
-    def __init__(self, category: Mapping[str, str]) -> None:
-        self.category = category
-        # A row per spelling: a vocabulary is small against the tokens.
-        self._sums = pd.DataFrame(columns=["count", "high", "hwe", "entropy"], dtype=float)
 
-    def add(self, tokens: pa.Table, theta: float) -> None:
-        """Count some tokens (`TOKENS`); theta: from which on a token's own entropy is high."""
-        counted = tokens.select(["token", "hwe", "entropy"]).to_pandas()
-        counted = counted.assign(
-            count=1.0, high=counted["entropy"] >= theta, entropy=counted["entropy"].astype(float)
-        )
-        sums = counted.groupby("token", observed=True)[list(self._sums)].sum()
-        sums.index = sums.index.astype(object)
-        self._sums = self._sums.add(sums, fill_value=0.0)
+def word_table(sums: pd.DataFrame, lexicon: Lexicon) -> pd.DataFrame:
+    """One row per word with a letter, those most often of high entropy first; spellings that
+    `normalize_token` makes alike are one word.
 
-    def table(self) -> pd.DataFrame:
-        """One row per word with a letter, those most often of high entropy first.
-
-        Columns: word, count, high (tokens whose own entropy reaches the percentile), hwe (HWE
-        tokens), entropy (mean, nats), category (of the lexicon, "" for none).
-        """
-        rows = self._sums.groupby(self._sums.index.map(normalize_token)).sum()
-        rows = rows.rename_axis("word").reset_index()
-        rows = rows[[any(map(str.isalpha, word)) for word in rows["word"]]]
-        rows = rows.sort_values(["high", "hwe", "word"], ascending=[False, False, True])
-        return rows.astype({"count": int, "high": int, "hwe": int}).assign(
-            entropy=rows["entropy"] / rows["count"],
-            category=[self.category.get(word, "") for word in rows["word"]],
-        )
+    Columns: word, count, high (tokens whose own entropy reaches the percentile), hwe (HWE
+    tokens), entropy (mean, nats), category (of the lexicon, "" for none).
+    """
+    rows = sums.groupby(sums.index.map(normalize_token)).sum().rename_axis("word").reset_index()
+    rows = rows[[any(map(str.isalpha, word)) for word in rows["word"]]]
+    rows = rows.sort_values(["high", "hwe", "word"], ascending=[False, False, True])
+    return rows.astype({"count": int, "high": int, "hwe": int}).assign(
+        entropy=rows["entropy"] / rows["count"],
+        category=[lexicon.category_of.get(word, "") for word in rows["word"]],
+    )

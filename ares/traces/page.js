@@ -21,15 +21,18 @@
       : `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
   });
 
-  const traces = data.traces.map((trace) => ({
+  const traces = data.traces.map((trace, index) => ({
     ...trace,
+    index,
     entropy: Float64Array.from(trace.entropy, (value) => value / 1000),
     trigger: Uint8Array.from(trace.tokens, (word) => (data.category[word] >= 0 ? 1 : 0)),
     text: trace.tokens.map((word) => data.words[word]).join(""),
+    verdict: { true: "right", false: "wrong", null: "unknown" }[trace.correct],
   }));
   for (const trace of traces) {
     trace.mean = trace.entropy.reduce((sum, value) => sum + value, 0) / (trace.entropy.length || 1);
   }
+  const sumOf = (name) => traces.reduce((sum, trace) => sum + trace[name], 0);
   const total = traces.reduce((sum, trace) => sum + trace.entropy.length, 0);
   const state = { window: data.window, percentile: data.percentile, theta: NaN, current: 0, pinned: -1 };
   let spans = [];
@@ -54,39 +57,23 @@
     return sorted[low] + (sorted[Math.ceil(position)] - sorted[low]) * (position - low);
   }
 
-  const allEntropy = Float64Array.from(traces.flatMap((trace) => Array.from(trace.entropy))).sort();
-  const top = Math.max(1, Math.ceil(2 * (quantile(allEntropy, 0.995) || 0)) / 2);
+  const joined = (name) => Float64Array.from(traces.flatMap((trace) => Array.from(trace[name])));
+  const top = Math.max(1, Math.ceil(2 * (quantile(joined("entropy").sort(), 0.995) || 0)) / 2);
   const level = (value) => (Number.isNaN(value) ? -1 : Math.min(LEVELS - 1, Math.floor((value / top) * LEVELS)));
 
   let sorted = new Float64Array(0);
   function newWindow() {
-    let size = 0;
-    for (const trace of traces) {
-      trace.window = windowEntropy(trace.entropy, state.window);
-      size += Math.max(0, trace.entropy.length - state.window + 1);
-    }
-    sorted = new Float64Array(size);
-    let place = 0;
-    for (const trace of traces) {
-      const complete = trace.window.subarray(0, Math.max(0, trace.entropy.length - state.window + 1));
-      sorted.set(complete, place);
-      place += complete.length;
-    }
-    sorted.sort();
+    for (const trace of traces) trace.window = windowEntropy(trace.entropy, state.window);
+    sorted = joined("window").filter((value) => !Number.isNaN(value)).sort();
     state.computed = state.window;
   }
 
   function newThreshold() {
     state.theta = quantile(sorted, state.percentile / 100);
     for (const trace of traces) {
-      trace.hwe = 0;
-      trace.validated = 0;
-      for (let t = 0; t < trace.window.length; t += 1) {
-        if (trace.window[t] >= state.theta) {
-          trace.hwe += 1;
-          trace.validated += trace.trigger[t];
-        }
-      }
+      const high = trace.window.map((value) => (value >= state.theta ? 1 : 0));
+      trace.hwe = high.reduce((sum, one) => sum + one, 0);
+      trace.validated = high.reduce((sum, one, t) => sum + one * trace.trigger[t], 0);
     }
   }
 
@@ -94,23 +81,20 @@
   const marked = (trace, t) => trace.window[t] >= state.theta && (trace.trigger[t] || !at("only-triggers").checked);
 
   function showNumbers() {
-    const hwe = traces.reduce((sum, trace) => sum + trace.hwe, 0);
-    const validated = traces.reduce((sum, trace) => sum + trace.validated, 0);
+    const show = (id, value, text) => {
+      at(id).textContent = text;
+      at(id).dataset.value = value;
+    };
+    const [hwe, validated] = [sumOf("hwe"), sumOf("validated")];
     at("window-value").textContent = `${state.window} token${state.window > 1 ? "s" : ""}`;
     at("percentile-value").textContent = `P${state.percentile}`;
-    at("theta").textContent = Number.isNaN(state.theta) ? "none" : state.theta.toFixed(3);
-    at("theta").dataset.value = state.theta;
-    at("hwe").textContent = whole(hwe);
-    at("hwe").dataset.value = hwe;
+    show("theta", state.theta, Number.isNaN(state.theta) ? "none" : state.theta.toFixed(3));
+    show("hwe", hwe, whole(hwe));
+    show("validated", validated, whole(validated));
     at("hwe-share").textContent = share(hwe, total);
-    at("validated").textContent = whole(validated);
-    at("validated").dataset.value = validated;
     at("validated-share").textContent = share(validated, hwe);
     at("tokens").textContent = whole(total);
-    for (const trace of traces) {
-      trace.item.querySelector(".count").textContent = whole(counted(trace));
-      trace.item.querySelector(".count").title = "HWE tokens";
-    }
+    for (const trace of traces) trace.item.querySelector(".count").textContent = whole(counted(trace));
   }
 
   // ---------------------------------------------------------------- list of traces
@@ -121,35 +105,33 @@
     select.hidden = values.length < 2;
   }
 
-  const verdictOf = (trace) => (trace.correct === null ? "unknown" : trace.correct ? "right" : "wrong");
-  const present = (read, order) => order.filter((value) => traces.some((trace) => read(trace) === value));
+  const SIGNS = { right: "✓", wrong: "✗", unknown: "·" };
 
   function buildList() {
-    fillSelect("difficulty", present((t) => t.difficulty, ["easy", "medium", "hard", ""])
+    const present = (name, order) => order.filter((value) => traces.some((trace) => trace[name] === value));
+    fillSelect("difficulty", present("difficulty", ["easy", "medium", "hard", ""])
       .map((value) => [value || "none", value || "no difficulty"]), "difficulties");
-    fillSelect("verdict", present(verdictOf, ["right", "wrong", "unknown"]).map((v) => [v, v]), "verdicts");
+    fillSelect("verdict", present("verdict", Object.keys(SIGNS)).map((v) => [v, v]), "verdicts");
     const benchmarks = [...new Set(traces.map((trace) => trace.benchmark))];
     fillSelect("benchmark", benchmarks.map((name) => [name, visible(name) || "no benchmark"]), "benchmarks");
-    traces.forEach((trace, index) => {
+    for (const trace of traces) {
       const item = make("li");
       const button = make("button");
       button.type = "button";
-      const sign = { right: "✓", wrong: "✗", unknown: "·" }[verdictOf(trace)];
-      const verdict = make("span", verdictOf(trace), sign);
-      verdict.title = verdictOf(trace);
-      button.append(verdict, make("span", "id", visible(trace.id)), make("span", "count"));
-      const more = [trace.difficulty, visible(trace.benchmark), `${whole(trace.entropy.length)} tokens`];
-      button.append(make("span", "more", more.filter(Boolean).join(" · ")));
-      button.setAttribute("aria-label",
-        `${visible(trace.id)}, ${verdictOf(trace)}, ${more.filter(Boolean).join(", ")}`);
+      const verdict = make("span", trace.verdict, SIGNS[trace.verdict]);
+      verdict.title = trace.verdict;
+      const count = make("span", "count");
+      count.title = "HWE tokens";
+      const more = [trace.difficulty, visible(trace.benchmark), `${whole(trace.entropy.length)} tokens`].filter(Boolean);
+      button.append(verdict, make("span", "id", visible(trace.id)), count, make("span", "more", more.join(" · ")));
+      button.setAttribute("aria-label", [visible(trace.id), trace.verdict, ...more].join(", "));
       button.addEventListener("click", () => {
-        openTrace(index);
+        openTrace(trace.index);
         if (narrow.matches) at("browse").open = false;
       });
       item.append(button);
       trace.item = item;
-      trace.index = index;
-    });
+    }
     filterList();
   }
 
@@ -168,7 +150,7 @@
     const anyBenchmark = at("benchmark").selectedIndex < 1;
     state.listed = traces.filter((trace) =>
       (!difficulty || (trace.difficulty || "none") === difficulty) &&
-      (!verdict || verdictOf(trace) === verdict) &&
+      (!verdict || trace.verdict === verdict) &&
       (anyBenchmark || trace.benchmark === benchmark) &&
       (!words || [trace.id, trace.prompt, trace.text].some((text) => text.toLowerCase().includes(words))));
     state.listed.sort((a, b) => ORDERS[at("order").value](a, b) || a.index - b.index);
@@ -179,13 +161,11 @@
 
   // ---------------------------------------------------------------- one trace
   function openTrace(index) {
+    const trace = traces[index];
     state.current = index;
     state.pinned = -1;
     hideCard();
-    const trace = traces[index];
-    for (const other of traces) {
-      other.item.firstChild.setAttribute("aria-current", String(other === trace));
-    }
+    for (const other of traces) other.item.firstChild.setAttribute("aria-current", String(other === trace));
     at("name").textContent = visible(trace.id);
     at("prompt").textContent = visible(trace.prompt);
     at("prompt-box").hidden = !trace.prompt;
@@ -194,7 +174,9 @@
     at("text").replaceChildren(...spans);
     at("cut").hidden = !trace.cut_from;
     at("cut").textContent = `Shown up to here; the response has ${whole(trace.cut_from)} tokens.`;
-    showAnswer(trace);
+    at("answer").replaceChildren(...[["answer", trace.answer], ["expected", trace.gold]]
+      .filter(([, text]) => text)
+      .flatMap(([name, text]) => [make("dt", "", name), make("dd", "", visible(text))]));
     showMarks();
   }
 
@@ -205,23 +187,14 @@
     return span;
   }
 
-  function showAnswer(trace) {
-    const rows = [["answer", trace.answer], ["expected", trace.gold]].filter(([, text]) => text);
-    at("answer").replaceChildren(...rows.flatMap(([name, text]) =>
-      [make("dt", "", name), make("dd", "", visible(text))]));
-  }
-
   function showMarks() {
     const trace = traces[state.current];
     const byWindow = at("colour-window").checked;
-    const values = byWindow ? trace.window : trace.entropy;
     spans.forEach((span, t) => {
-      const colour = level(values[t]);
-      const classes = span.classList.contains("break") ? ["break"] : [];
-      if (colour > 0) classes.push(`h${colour}`);
-      if (marked(trace, t)) classes.push("hwe");
-      if (marked(trace, t) && trace.trigger[t]) classes.push("trigger");
-      span.className = classes.join(" ");
+      const colour = level((byWindow ? trace.window : trace.entropy)[t]);
+      const hwe = marked(trace, t);
+      span.className = [span.classList.contains("break") ? "break" : "", colour > 0 ? `h${colour}` : "",
+        hwe ? "hwe" : "", hwe && trace.trigger[t] ? "trigger" : ""].filter(Boolean).join(" ");
     });
     at("scale-name").textContent = byWindow ? "window entropy" : "token entropy";
     showFacts(trace);
@@ -229,15 +202,14 @@
   }
 
   function showFacts(trace) {
-    const verdict = verdictOf(trace);
-    const facts = [make("span", verdict, { right: "✓ right", wrong: "✗ wrong", unknown: "" }[verdict])];
+    const known = trace.verdict !== "unknown";
     const texts = [trace.difficulty, visible(trace.benchmark), `${whole(trace.entropy.length)} tokens`,
       `mean entropy ${trace.mean.toFixed(3)} nats`,
       `${whole(trace.hwe)} HWE, ${whole(trace.validated)} on triggers`,
       trace.finish === "length" ? "cut at the length limit" : ""];
-    for (const text of texts.filter(Boolean)) facts.push(make("span", "", text));
-    at("facts").replaceChildren(...facts.filter((fact) => fact.textContent));
-    at("facts").dataset.hwe = trace.hwe;
+    at("facts").replaceChildren(
+      ...(known ? [make("span", trace.verdict, `${SIGNS[trace.verdict]} ${trace.verdict}`)] : []),
+      ...texts.filter(Boolean).map((text) => make("span", "", text)));
   }
 
   // ---------------------------------------------------------------- profile
@@ -254,22 +226,16 @@
     const y = (value) => 112 - (104 * value) / high;
     // Where tokens are finer than the picture, each step shows the highest of its tokens.
     const step = Math.max(1, Math.ceil(length / 500));
-    let bars = "", curve = "", ticks = "", drawing = false;
+    const highest = (values) => values.reduce((most, value) => (value > most ? value : most), -1);
+    let bars = "", curve = "", ticks = "";
     for (let t = 0; t < length; t += step) {
-      let most = 0, mean = NaN, hwe = false;
-      for (let s = t; s < Math.min(length, t + step); s += 1) {
-        most = Math.max(most, trace.entropy[s]);
-        if (!(trace.window[s] <= mean)) mean = Number.isNaN(trace.window[s]) ? mean : trace.window[s];
-        hwe = hwe || marked(trace, s);
-      }
-      const wide = (x(step) * 0.86).toFixed(2);
-      bars += `M${x(t).toFixed(2)} 112V${y(most).toFixed(2)}h${wide}V112z`;
-      if (Number.isNaN(mean)) drawing = false;
-      else {
-        curve += `${drawing ? "L" : "M"}${x(t + step / 2).toFixed(2)} ${y(mean).toFixed(2)}`;
-        drawing = true;
-      }
-      if (hwe) ticks += `M${x(t + step / 2).toFixed(2)} 114V120`;
+      const middle = x(t + step / 2).toFixed(2);
+      const mean = highest(trace.window.subarray(t, t + step));
+      const most = highest(trace.entropy.subarray(t, t + step));
+      bars += `M${x(t).toFixed(2)} 112V${y(most).toFixed(2)}h${(x(step) * 0.86).toFixed(2)}V112z`;
+      if (mean >= 0) curve += `${curve ? "L" : "M"}${middle} ${y(mean).toFixed(2)}`;
+      const inside = Array.from({ length: Math.min(step, length - t) }, (_, s) => t + s);
+      if (inside.some((s) => marked(trace, s))) ticks += `M${middle} 114V120`;
     }
     const parts = [draw("path", { class: "bars", d: bars }), draw("path", { class: "curve", d: curve })];
     if (!Number.isNaN(state.theta)) {
@@ -345,11 +311,9 @@
   }
 
   function nextMark(from, direction) {
-    const trace = traces[state.current];
-    for (let t = from + direction; t >= 0 && t < spans.length; t += direction) {
-      if (marked(trace, t)) return t;
-    }
-    return -1;
+    let t = from + direction;
+    while (t >= 0 && t < spans.length && !marked(traces[state.current], t)) t += direction;
+    return t;
   }
 
   // ---------------------------------------------------------------- what a person does
@@ -370,14 +334,12 @@
     if (state.pinned >= 0 && !at("card").hidden) showCard(state.pinned);
   }
 
-  at("window").addEventListener("input", () => {
-    state.window = Number(at("window").value);
-    later(recompute);
-  });
-  at("percentile").addEventListener("input", () => {
-    state.percentile = Number(at("percentile").value);
-    later(recompute);
-  });
+  for (const id of ["window", "percentile"]) {
+    at(id).addEventListener("input", () => {
+      state[id] = Number(at(id).value);
+      later(recompute);
+    });
+  }
   at("only-triggers").addEventListener("change", recompute);
   at("colour-window").addEventListener("change", showMarks);
   at("reset").addEventListener("click", () => {
@@ -428,10 +390,9 @@
   });
   at("profile").addEventListener("click", (event) => {
     const box = at("profile").getBoundingClientRect();
-    const t = Math.floor(((event.clientX - box.left) / box.width) * spans.length);
-    if (!spans.length) return;
-    spans[Math.min(spans.length - 1, t)].scrollIntoView({ block: "center" });
-    pin(Math.min(spans.length - 1, t), true);
+    const t = Math.min(spans.length - 1, Math.floor(((event.clientX - box.left) / box.width) * spans.length));
+    spans[t]?.scrollIntoView({ block: "center" });
+    pin(t, true);
   });
   at("theme").addEventListener("click", () => {
     const root = document.documentElement;
@@ -440,13 +401,12 @@
 
   // ---------------------------------------------------------------- start
   function reset() {
-    state.window = data.window;
-    state.percentile = data.percentile;
-    at("window").max = Math.max(32, data.window);
-    at("percentile").min = Math.min(50, data.percentile);
-    at("percentile").max = Math.max(99.9, data.percentile);
-    at("window").value = state.window;
-    at("percentile").value = state.percentile;
+    for (const [id, low, high] of [["window", 1, 32], ["percentile", 50, 99.9]]) {
+      state[id] = data[id];
+      at(id).min = Math.min(low, data[id]);
+      at(id).max = Math.max(high, data[id]);
+      at(id).value = data[id];
+    }
     at("only-triggers").checked = false;
   }
 

@@ -24,17 +24,17 @@ from ares.traces.read import Trace
 PIECE = 2**18
 #: What is said of a trace as a whole.
 FACTS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("id", "problem", "benchmark", "difficulty")),
-        ("correct", pa.bool_()),
-        ("finish", pa.string()),
-        ("top_k", pa.int64()),
-    ]
+    {
+        **dict.fromkeys(("id", "problem", "benchmark", "difficulty"), pa.string()),
+        "correct": pa.bool_(),
+        "finish": pa.string(),
+    }
 )
 #: "page" is what only the page needs, see `ares.traces.page.packed`.
 _ROW = pa.schema(
     [
         *FACTS,
+        ("top_k", pa.int64()),
         ("tokens", pa.list_(pa.string())),
         *((name, pa.list_(pa.float32())) for name in ("entropy", "unlisted")),
         ("page", pa.string()),

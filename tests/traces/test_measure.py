@@ -23,13 +23,13 @@ from tests.traces.conftest import made_up
 
 
 def measured(tmp_path, path, how=Definition(), lexicon=None):  # noqa: B008 - frozen
-    """What `measure` returns, and the tables of tokens and of traces."""
+    """Threshold and words, the tables of tokens and of traces."""
     with Spool(tmp_path / "spool") as spool:
         for trace in read_traces(path):
             spool.add(trace, "")
     out = tmp_path / "out"
     found = measure(spool, how, lexicon or load_lexicon(), out)
-    return found, pd.read_parquet(out / "tokens.parquet"), pd.read_parquet(out / "traces.parquet")
+    return *found, pd.read_parquet(out / "tokens.parquet"), pd.read_parquet(out / "traces.parquet")
 
 
 def expected(lines, how):
@@ -60,9 +60,9 @@ def test_whatever_the_pieces_the_numbers_are_the_methods(
 ):
     monkeypatch.setattr(spooling, "PIECE", piece)
     lines, how = made_up(30, seed=1), Definition(window, 80.0, threshold)
-    found, tokens, traces = measured(tmp_path, write_traces(lines), how)
+    found, _, tokens, traces = measured(tmp_path, write_traces(lines), how)
     theta, hwe_BT, window_BT, mask_BT = expected(lines, how)
-    assert found.theta == pytest.approx(theta, rel=1e-12)
+    assert found == pytest.approx(theta, rel=1e-12)
     np.testing.assert_array_equal(tokens["window"], window_BT[mask_BT].numpy())
     np.testing.assert_array_equal(tokens["hwe"], hwe_BT[mask_BT].numpy())
     assert traces["hwe"].tolist() == [0, *count_hwe(hwe_BT).tolist()]
@@ -79,14 +79,14 @@ def test_whatever_the_pieces_the_numbers_are_the_methods(
 def test_a_trace_worked_out_by_hand(tmp_path, write_traces):
     line = {"id": "q", "tokens": [" so", " it", " is", " thus"], "entropy": [1.0, 3.0, 5.0, 1.0]}
     path = write_traces([line])
-    found, tokens, traces = measured(tmp_path, path, Definition(2, 50.0))
+    found, _, tokens, traces = measured(tmp_path, path, Definition(2, 50.0))
     # Windows 2, 4, 3, none; their median is 3.
-    assert found.theta == 3.0
+    assert found == 3.0
     assert tokens["window"].tolist()[:3] == [2.0, 4.0, 3.0] and np.isnan(tokens["window"][3])
     assert tokens["hwe"].tolist() == [False, True, True, False]
     assert tokens["lexicon"].tolist() == ["conclude", "", "", "conclude"]
     assert traces.loc[0, ["hwe", "hwe_validated", "max_window"]].tolist() == [2, 0, 4.0]
-    own = measured(tmp_path, path, Definition(2, 50.0), Lexicon({"user": ("it", "thus")}))[2]
+    own = measured(tmp_path, path, Definition(2, 50.0), Lexicon({"user": ("it", "thus")}))[3]
     assert own.loc[0, ["hwe", "hwe_validated"]].tolist() == [2, 1]
 
 
@@ -96,9 +96,8 @@ def test_words_are_counted_over_spellings_and_pieces(tmp_path, write_traces, mon
         {"tokens": [" Wait", "12"], "entropy": [2.0, 2.0]},
         {"tokens": ["wait", " the"], "entropy": [0.0, 1.0]},
     ]
-    found, *_ = measured(tmp_path, write_traces(lines), Definition(1, 75.0))
-    assert found.token_theta == 2.0
-    assert found.words.to_dict("list") == {
+    _, words, *_ = measured(tmp_path, write_traces(lines), Definition(1, 75.0))
+    assert words.to_dict("list") == {
         "word": ["wait", "the"],
         "count": [2, 1],
         "high": [1, 0],

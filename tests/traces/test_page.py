@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -13,13 +12,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from ares.cli import main
 from ares.method.tensors import pad_rows
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy
 from ares.traces.page import COLOURS, LEVELS, contrast, ink_on, shade
+from ares.traces.read import traces_of
 from tests.browser import browser, complaints, desktop, phone  # noqa: F401 - a fixture
-from tests.traces.conftest import WORDS, made_up
+from tests.traces.conftest import WORDS, analysed, made_up
 
 CHOICES = {" wait": -0.5, " so": -1.0, ".": -4.0}
 
@@ -38,27 +37,24 @@ def lines():
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory, lines):
-    return built(tmp_path_factory.mktemp("page"), lines)
+    return address(tmp_path_factory.mktemp("page"), *lines)
 
 
-def built(folder, lines, *options) -> str:
-    """Address of the page of some traces, made by the command."""
-    path = folder / "traces.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    assert main(["analyze", str(path), "--out", str(folder / "out"), *options]) == 0
-    return (folder / "out" / "index.html").as_uri()
+def address(folder, *lines, window: int = 4) -> str:
+    """Of the page of some traces, made by the command."""
+    return (analysed(folder, *lines, options=["--window", str(window)]) / "index.html").as_uri()
 
 
 @pytest.fixture
 def opened(browser, page):  # noqa: F811
     desktop(browser)
-    complaints(browser)
     load(browser, page)
     yield browser
     assert complaints(browser) == []
 
 
 def load(browser, page):  # noqa: F811
+    complaints(browser)
     browser.get(page)
     WebDriverWait(browser, 20).until(
         lambda b: b.execute_script("return document.documentElement.dataset.ready") == "true"
@@ -67,6 +63,14 @@ def load(browser, page):  # noqa: F811
 
 def find(browser, selector):  # noqa: F811
     return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def every(browser, selector):  # noqa: F811
+    return browser.find_elements(By.CSS_SELECTOR, selector)
+
+
+def texts(browser, selector) -> list[str]:  # noqa: F811
+    return [element.text for element in every(browser, selector)]
 
 
 def move(browser, slider: str, value: float) -> None:  # noqa: F811
@@ -86,24 +90,18 @@ def number(browser, element: str) -> float:  # noqa: F811
     return float(find(browser, f"#{element}").get_attribute("data-value"))
 
 
+def counts(browser) -> list[int]:  # noqa: F811
+    return list(map(int, texts(browser, "#list .count")))
+
+
 @pytest.fixture(scope="module")
 def entropies(page, lines):
-    """Entropies as the page has them, from Python: rounded to thousandths."""
-    rows = [line.get("entropy") for line in lines]
-    listed = [-0.5, -1.0, -4.0]
-    for place, row in enumerate(rows):
-        if row is None:
-            probability = np.exp(listed)
-            rest = 1 - probability.sum()
-            high = -(probability @ np.array(listed)) - rest * np.log(rest)
-            two = np.exp([-0.001, -7.0])
-            left = 1 - two.sum()
-            low = two[0] * 0.001 + two[1] * 7 - left * np.log(left)
-            rows[place] = [round(high, 3)] * 3 + [round(low, 3)] * 3
+    """Entropies as the page has them, rounded to thousandths."""
+    rows = [next(traces_of(line)).entropy.astype(float).round(3).tolist() for line in lines]
     return [row for row in rows if row]
 
 
-@pytest.mark.parametrize("window", [1, 2, 4, 7, 32])
+@pytest.mark.parametrize("window", [1, 4, 7, 32])
 def test_sliders_compute_what_python_computes(opened, entropies, window):
     entropy_BT, mask_BT = pad_rows(entropies, dtype=torch.float64)
     window_BT = window_entropy(entropy_BT, mask_BT, window)
@@ -114,97 +112,86 @@ def test_sliders_compute_what_python_computes(opened, entropies, window):
         assert number(opened, "theta") == theta  # to the last bit
         hwe_BT = hwe_mask(window_BT, theta)
         assert number(opened, "hwe") == int(hwe_BT.sum())
-        listed = [item.text for item in opened.find_elements(By.CSS_SELECTOR, "#list .count")]
-        assert [int(text) for text in listed] == [0, *count_hwe(hwe_BT).tolist()]
+        assert counts(opened) == [0, *count_hwe(hwe_BT).tolist()]
 
 
 def test_triggers_are_counted_as_in_python(opened, lines, entropies):
     entropy_BT, mask_BT = pad_rows(entropies, dtype=torch.float64)
     window_BT = window_entropy(entropy_BT, mask_BT, 4)
     hwe_BT = hwe_mask(window_BT, batch_quantile(window_BT, mask_BT, 0.95))
-    triggers = {" wait", " so"}
-    rows = [[token in triggers for token in line["tokens"]] for line in lines if line["tokens"]]
+    rows = [[t in (" wait", " so") for t in line["tokens"]] for line in lines if line["tokens"]]
     trigger_BT, _ = pad_rows(rows, dtype=torch.bool)
-    assert number(opened, "validated") == int((hwe_BT & trigger_BT).sum()) > 0
+    validated = int((hwe_BT & trigger_BT).sum())
+    assert number(opened, "validated") == validated > 0
     find(opened, "#only-triggers").click()
-    shown = [int(item.text) for item in opened.find_elements(By.CSS_SELECTOR, "#list .count")]
-    assert sum(shown) == int((hwe_BT & trigger_BT).sum())
+    assert sum(counts(opened)) == validated
     find(opened, "#reset").click()
-    shown = [int(item.text) for item in opened.find_elements(By.CSS_SELECTOR, "#list .count")]
-    assert sum(shown) == int(hwe_BT.sum())
+    assert sum(counts(opened)) == int(hwe_BT.sum())
 
 
-def test_a_trace_is_read_token_by_token(opened, lines):
-    opened.find_elements(By.CSS_SELECTOR, "#list button")[1].click()
-    spans = opened.find_elements(By.CSS_SELECTOR, "#text span")
+def test_a_trace_is_read_token_by_token_and_marks_follow_the_threshold(opened, lines, entropies):
+    every(opened, "#list button")[1].click()
+    spans = every(opened, "#text span")
     assert [span.get_property("textContent") for span in spans] == lines[1]["tokens"]
-    assert find(opened, "#name").text == "q0#1"
-    assert find(opened, "#prompt").text == "A question"
+    assert (find(opened, "#name").text, find(opened, "#prompt").text) == ("q0#1", "A question")
     facts = find(opened, "#facts").text
-    assert "easy" in facts and "6 tokens" in facts
-    assert ("right" if lines[1]["correct"] else "wrong") in facts
-    assert "h" in spans[0].get_attribute("class") and spans[0].get_attribute("class") != "h0"
-
-
-def test_marks_follow_the_threshold(opened, entropies):
-    opened.find_elements(By.CSS_SELECTOR, "#list button")[1].click()
+    verdict = "right" if lines[1]["correct"] else "wrong"
+    assert "easy" in facts and "6 tokens" in facts and verdict in facts
+    assert re.search(r"\bh[1-9]", spans[0].get_attribute("class"))
     for window, percentile in ((1, 50), (2, 80), (4, 95)):
         move(opened, "window", window)
         move(opened, "percentile", percentile)
         theta, row = number(opened, "theta"), entropies[0]
         expected = [
-            np.mean(row[t : t + window]) >= theta if t + window <= len(row) else False
+            t + window <= len(row) and np.mean(row[t : t + window]) >= theta
             for t in range(len(row))
         ]
-        spans = opened.find_elements(By.CSS_SELECTOR, "#text span")
-        assert ["hwe" in span.get_attribute("class").split() for span in spans] == expected
+        marks = ["hwe" in s.get_attribute("class").split() for s in every(opened, "#text span")]
+        assert marks == expected
 
 
 def test_the_card_tells_about_a_token_by_mouse_and_by_keyboard(opened):
-    opened.find_elements(By.CSS_SELECTOR, "#list button")[1].click()
+    def press(key: str) -> str:
+        opened.switch_to.active_element.send_keys(key)
+        return find(opened, "#card").text
+
+    every(opened, "#list button")[1].click()
     find(opened, "#text span").click()
     card = find(opened, "#card").text
     assert "wait" in card and "1 of 6" in card and "reasoning trigger: contrast" in card
     assert "60.7 %" in card and "36.8 %" in card  # exp(-0.5), exp(-1)
-    opened.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-    assert "2 of 6" in find(opened, "#card").text
-    opened.switch_to.active_element.send_keys(Keys.END)
-    card = find(opened, "#card").text
-    assert "6 of 6" in card and "runs over the end" in card
-    opened.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert "2 of 6" in press(Keys.ARROW_RIGHT)
+    last = press(Keys.END)
+    assert "6 of 6" in last and "runs over the end" in last
+    press(Keys.ESCAPE)
     assert not find(opened, "#card").is_displayed()
 
 
 def test_keys_go_to_the_next_hwe_token(opened):
     move(opened, "percentile", 60)
-    opened.find_elements(By.CSS_SELECTOR, "#list button")[5].click()
+    every(opened, "#list button")[5].click()
     opened.execute_script("document.getElementById('text').focus()")
-    marked = [
-        int(span.get_attribute("data-t"))
-        for span in opened.find_elements(By.CSS_SELECTOR, "#text span.hwe")
-    ]
-    assert len(marked) > 2
-    for expected in marked[:3]:
-        opened.switch_to.active_element.send_keys("n")
-        assert int(opened.switch_to.active_element.get_attribute("data-t")) == expected
-    opened.switch_to.active_element.send_keys("p")
-    assert int(opened.switch_to.active_element.get_attribute("data-t")) == marked[1]
+    marked = [span.get_attribute("data-t") for span in every(opened, "#text span.hwe")]
+    for key, expected in zip("nnnp", [*marked[:3], marked[1]], strict=True):
+        opened.switch_to.active_element.send_keys(key)
+        assert opened.switch_to.active_element.get_attribute("data-t") == expected
 
 
 def test_filters_narrow_the_list(opened, lines):
-    def listed() -> list[str]:
-        return [item.text for item in opened.find_elements(By.CSS_SELECTOR, "#list .id")]
+    def names(chosen) -> list[str]:
+        return [f"{line['id']}#{line['sample']}" for line in chosen]
 
-    assert len(listed()) == len(lines)
-    find(opened, "#difficulty").send_keys("hard")
+    assert texts(opened, "#list .id") == names(lines)
     hard = [line for line in lines if line["difficulty"] == "hard"]
-    assert listed() == [f"{line['id']}#{line['sample']}" for line in hard]
+    find(opened, "#difficulty").send_keys("hard")
+    assert texts(opened, "#list .id") == names(hard)
+    right = names([line for line in hard if line["correct"]])
     find(opened, "#verdict").send_keys("right")
-    right = [f"{line['id']}#{line['sample']}" for line in hard if line["correct"]]
-    assert listed() == right
+    assert texts(opened, "#list .id") == right
     find(opened, "#search").send_keys(right[0][:2])
-    assert set(listed()) <= set(right) and listed()
-    assert f"{len(listed())} of {len(lines)}" in find(opened, "#shown").text
+    listed = texts(opened, "#list .id")
+    assert listed and set(listed) <= set(right)
+    assert f"{len(listed)} of {len(lines)}" in find(opened, "#shown").text
 
 
 HOSTILE = [
@@ -227,23 +214,17 @@ HOSTILE = [
 
 
 def test_hostile_traces_are_text(browser, tmp_path):  # noqa: F811
-    everywhere = "".join(HOSTILE)
     line = {
-        "id": everywhere,
-        "benchmark": everywhere,
-        "prompt": everywhere,
-        "extracted": everywhere,
-        "gold": everywhere,
-        "finish": everywhere,
+        **dict.fromkeys(("id", "benchmark", "prompt", "extracted", "gold"), "".join(HOSTILE)),
+        "finish": "".join(HOSTILE),
         "correct": True,
         "difficulty": "easy",
         "tokens": HOSTILE,
         "top_logprobs": [{HOSTILE[n - 1]: -1.0, token: -0.7} for n, token in enumerate(HOSTILE)],
     }
     desktop(browser)
-    complaints(browser)
-    load(browser, built(tmp_path, [line, {**line, "benchmark": "other"}], "--window", "1"))
-    for span in browser.find_elements(By.CSS_SELECTOR, "#text span"):
+    load(browser, address(tmp_path, line, {**line, "benchmark": "other"}, window=1))
+    for span in every(browser, "#text span"):
         browser.execute_script("arguments[0].click()", span)
     assert browser.execute_script("return window.flag === undefined")
     assert browser.execute_script("return document.querySelectorAll('img, #text svg').length") == 0
@@ -259,7 +240,6 @@ def test_hostile_traces_are_text(browser, tmp_path):  # noqa: F811
 
 def test_the_policy_refuses_what_the_page_does_not_name(browser, page):  # noqa: F811
     load(browser, page)
-    complaints(browser)
     browser.execute_script(
         """const script = document.createElement("script");
         script.textContent = "window.flag = 1";
@@ -274,34 +254,31 @@ def test_the_policy_refuses_what_the_page_does_not_name(browser, page):  # noqa:
 
 
 @pytest.mark.parametrize("width", [390, 320, 768])
-def test_a_phone_has_nothing_to_scroll_sideways(browser, page, width):  # noqa: F811
+def test_a_phone_has_nothing_to_scroll_sideways(browser, page, tmp_path, width):  # noqa: F811
+    long = {
+        "id": "x" * 400,
+        "tokens": ["y" * 900, " z"],
+        "entropy": [1.0, 1.0],
+        "prompt": "w" * 900,
+    }
     phone(browser, width)
-    load(browser, page)
-    browser.execute_script("document.querySelectorAll('#list button')[1].click()")
-    browser.execute_script("document.querySelector('#text span').click()")
-    wide = browser.execute_script("return document.documentElement.scrollWidth")
-    assert wide <= width
-    box = find(browser, "#card").rect
-    assert box["x"] >= 0 and box["x"] + box["width"] <= width
-    desktop(browser)
-
-
-def test_a_name_without_spaces_does_not_widen_a_phone(browser, tmp_path):  # noqa: F811
-    line = {"id": "x" * 400, "tokens": ["y" * 900, " z"], "entropy": [1.0, 1.0]}
-    phone(browser)
-    load(browser, built(tmp_path, [line | {"prompt": "w" * 900}], "--window", "1"))
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    for shown in (page, address(tmp_path, long, window=1)):
+        load(browser, shown)
+        browser.execute_script("[...document.querySelectorAll('#list button')].at(-1).click()")
+        browser.execute_script("document.querySelector('#text span').click()")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        box = find(browser, "#card").rect
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
     desktop(browser)
 
 
 def test_controls_have_names_and_the_theme_turns(opened):
-    for control in opened.find_elements(
-        By.CSS_SELECTOR, "button, input, select:not([hidden]), summary"
-    ):
+    for control in every(opened, "button, input, select:not([hidden]), summary"):
         assert control.accessible_name, control.get_attribute("outerHTML")
-    before = opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+    colour = "return getComputedStyle(document.body).backgroundColor"
+    before = opened.execute_script(colour)
     find(opened, "#theme").click()
-    assert before != opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert before != opened.execute_script(colour)
 
 
 @pytest.mark.parametrize("theme", COLOURS)
