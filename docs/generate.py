@@ -1,7 +1,8 @@
-"""The pages of docs/ that hold numbers of the reference run, made from docs/templates.
+"""The pages of docs/ that are made from files: numbers of the reference run, and the presets.
 
 python docs/generate.py reproducibility > docs/reproducibility.md
 python docs/generate.py paper-vs-code > docs/paper-vs-code.md
+python docs/generate.py presets > docs/presets.md
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import pandas as pd
 from ares.findings.page import by_kind
 from ares.io import read_json, read_table
 from ares.method.difficulty import BUCKETS
-from ares.method.presets import preset
+from ares.method.presets import FILE, MethodSettings, preset
 from ares.method.reward import smallest_inverting_target
 from ares.paths import DATA, FIGURES, REFERENCE
+from ares.settings import read_yaml
 
 TEMPLATES = Path(__file__).parent / "templates"
 BASE_CARD = DATA / "base" / "README.md"
@@ -95,11 +97,46 @@ def paper_vs_code(numbers: pd.DataFrame | None = None) -> str:
     )
 
 
+def presets() -> str:
+    """Every setting of the method with its values and their sources."""
+    sourced = read_yaml(FILE)
+    arms = sourced.pop("arms")
+
+    def shown(value: object) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    lines = [
+        "# Presets",
+        "",
+        "Made by `python docs/generate.py presets` from `ares/method/presets.yaml`.",
+        "Equation, figure and table numbers are the paper's (arXiv 2510.08457v1).",
+        "",
+        "| setting | meaning | " + " | ".join(f"`{name}`" for name in sourced) + " |",
+        "|---" * (2 + len(sourced)) + "|",
+    ]
+    for name, field in MethodSettings.__pydantic_fields__.items():
+        cited = [entry[name] for entry in sourced.values()]
+        cells = [f"{shown(value)} ({source})" for value, source in cited]
+        lines.append(f"| `{name}` | {field.description} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "## Arms of the ablation",
+        "",
+        "Each equals `ares` but for these values.",
+        "",
+        "| arm | setting | value | source |",
+        "|---|---|---|---|",
+    ]
+    for arm, changes in arms.items():
+        lines += [f"| `{arm}` | `{s}` | {shown(v)} | {why} |" for s, (v, why) in changes.items()]
+    return "\n".join(lines) + "\n"
+
+
 def _template(name: str) -> str:
     return (TEMPLATES / f"{name}.md").read_text(encoding="utf-8")
 
 
-PAGES = {"reproducibility": reproducibility, "paper-vs-code": paper_vs_code}
+PAGES = {"reproducibility": reproducibility, "paper-vs-code": paper_vs_code, "presets": presets}
 
 if __name__ == "__main__":
     print(PAGES[sys.argv[1]](), end="")

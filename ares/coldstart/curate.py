@@ -29,6 +29,8 @@ from ares.errors import UserError
 from ares.seeds import row_seed
 
 CURATIONS = ("adacs", "cs-vanilla")
+#: Columns of the report on one bracket.
+_REPORT = ["bracket", "asked", "candidates", "selected", "target_tokens", "note"]
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,12 @@ class EndLengths:
 
 
 def target_length(pass_rate: float, ends: EndLengths) -> float:
-    """L_target(p) = (1 - p) L(0) + p L(1), in tokens.
-
-    >>> target_length(0.25, EndLengths(at_0=100.0, at_1=20.0))
-    80.0
-    """
+    """L_target(p) = (1 - p) L(0) + p L(1), in tokens."""
     return (1 - pass_rate) * ends.at_0 + pass_rate * ends.at_1
 
 
 def end_lengths(traces: pd.DataFrame) -> EndLengths:
-    """Median lengths at pass rate 0 and 1 of one source; see choice 5 where there are none.
-
-    Args:
-        traces: columns pass_rate (fraction) and n_tokens; at least one row.
-    """
+    """Median lengths at pass rate 0 and 1 of one source; see choice 5 where there are none."""
     medians = traces.groupby("pass_rate")["n_tokens"].median()
     missing = tuple(p for p in (0.0, 1.0) if p not in medians.index)
     if not missing:
@@ -117,15 +111,14 @@ def curate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Select `size` traces for every curation, uniformly over sources and brackets k / `samples`.
 
-    Args:
-        traces: the pool `with_pass_rates`; at least one row.
-        seed: decides between traces of equal distance, and what the baseline draws.
+    `traces` is the pool `with_pass_rates`; the seed decides between traces of equal distance, and
+    what the baseline draws.
 
     Returns:
         The selections of both curations: curation, the columns of the problems, pass_rate, bracket
         (its pass rate), target_tokens (NaN for the baseline), habit, text, n_tokens. And the
-        report: one row per curation, source and bracket with curation, source, bracket, asked (its
-        equal share), candidates, selected, target_tokens, note.
+        report: one row per curation, source and bracket with asked (its equal share), candidates,
+        selected, target_tokens, note.
     """
     source = source_of(traces)
     candidates = traces[source].value_counts().sort_index()
@@ -141,10 +134,10 @@ def curate(
             report.append(rows.assign(curation=curation, source=name))
     problem = traces.columns.drop([*TRACE, "pass_rate"])
     columns = ["curation", *problem, "pass_rate", "bracket", "target_tokens"]
-    told = ["curation", "source", "bracket", "asked", "candidates", "selected", "target_tokens"]
+    told = ["curation", "source", *_REPORT]
     return (
         pd.concat(selected, ignore_index=True)[[*columns, "habit", "text", "n_tokens"]],
-        pd.concat(report, ignore_index=True)[[*told, "note"]],
+        pd.concat(report, ignore_index=True)[told],
     )
 
 
@@ -192,8 +185,7 @@ def _curate_source(
         report.append(
             (k / samples, asked[k], int(counts[k]), len(chosen), target, "; ".join(notes))
         )
-    columns = ["bracket", "asked", "candidates", "selected", "target_tokens", "note"]
-    return pd.concat(selected), pd.DataFrame(report, columns=columns)
+    return pd.concat(selected), pd.DataFrame(report, columns=_REPORT)
 
 
 def _why(quota: int, asked: int, candidates: int) -> str:

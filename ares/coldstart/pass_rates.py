@@ -24,10 +24,9 @@ from ares.sampling.rollouts import Sampling, roll_out
 def measure(
     scale: Scale, problems: Problems, store: str | Path, progress: str = ""
 ) -> pd.DataFrame:
-    """Sample and grade responses to every problem, and tell how it went; see `pass_rates`.
+    """Sample and grade responses to every problem, and print how it went; see `pass_rates`.
 
-    Args:
-        store: keeps the answers of other back-ends than the package's own sampler.
+    The store keeps the answers of other back-ends than the package's own sampler.
 
     Raises:
         UserError: the model can't be loaded or asked; what it has answered is kept.
@@ -84,10 +83,8 @@ def pass_rates(problems: pd.DataFrame, responses: pd.DataFrame, samples: int) ->
     A pass rate over the responses that happened to come would be of another kind, so a problem of
     which a request failed is left out.
 
-    Args:
-        problems: one row each.
-        responses: `samples` to every problem, side by side: correct (flag), n_tokens; where
-            requests can fail or grading can, also failed and ungradable (flags).
+    `responses` are `samples` to every problem, side by side: correct (flag), n_tokens; where
+    requests or grading can fail, also failed and ungradable (flags).
 
     Returns:
         The columns of the problems; samples, correct (counts), pass_rate (fraction), n_tokens (mean

@@ -25,10 +25,8 @@ def pool(
     A trace is kept when it is right, fits, holds no special token and was not said before.
 
     Args:
-        problems: one row each.
-        found: traces; their places are rows of the problems.
-        processor: the model's; it counts the tokens of a trace, the end token included.
-        room: tokens that a trace of each problem may have.
+        problems: one row each; the places of the traces are these rows.
+        room: tokens that a trace of each problem may have, the end token included.
 
     Returns:
         The columns of the problems, then `TRACE`; and the reasons.

@@ -37,17 +37,13 @@ OWN = "data set"
 
 @dataclass(frozen=True)
 class Trace:
-    """A trace that is to be judged.
+    """A trace that is to be judged."""
 
-    place: of its problem, in the table. habit: whose it is, or in which manner it was given.
-    number: tells repeats apart. status: of the grader, or why there is no text to grade.
-    """
-
-    place: int
-    habit: str
-    number: int
+    place: int  #: of its problem, in the table
+    habit: str  #: whose it is, or in which manner it was given
+    number: int  #: tells repeats apart
     text: str
-    status: str
+    status: str  #: of the grader, or why there is no text to grade
 
 
 def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
@@ -199,13 +195,7 @@ def ask(
 def teacher_traces(
     answers: Iterable[Answered], habit: str, places: Sequence[int]
 ) -> Iterator[Trace]:
-    """Answers as traces.
-
-    Args:
-        answers: to some items, in their order, the samples of an item side by side.
-        habit: whose they are.
-        places: of those items.
-    """
+    """Answers to items at some `places`, in their order, the samples of an item side by side."""
     waiting, place = iter(places), -1
     for answer in answers:
         if answer.sample == 0:

@@ -22,11 +22,7 @@ STD_EPS = 1e-6
 
 
 def group_centred(reward_B: Tensor, group_B: Tensor) -> Tensor:
-    """R_i - mean R of its group, (B,) float64 (Alg. 1's numerator).
-
-    >>> group_centred(torch.tensor([1.0, 0.0, 5.0]), torch.tensor([0, 0, 1])).tolist()
-    [0.5, -0.5, 0.0]
-    """
+    """R_i - mean R of its group, (B,) float64 (Alg. 1's numerator)."""
     mean_G, _ = group_means(reward_B, group_B)
     return reward_B.double() - mean_G[group_B]
 
@@ -72,10 +68,7 @@ def psi_bonus(
 ) -> Tensor:
     """psi_t = lambda_d phi([W_t - theta]_+) m_t - b on response tokens, (B, T) (Alg. 1).
 
-    Args:
-        window_BT, hwe_BT, mask_BT: window entropies (nats), HWE mask and response mask.
-        threshold: theta in nats, one number or (B,).
-        multiplier_B: lambda_d of each rollout's bucket.
+    `threshold` is theta in nats, one number or (B,); `multiplier_B` lambda_d of each rollout.
     """
     mask_BT = mask_BT.bool()
     bonus_BT = multiplier_B.double()[:, None] * excess_entropy(window_BT, threshold).double()
@@ -85,11 +78,6 @@ def psi_bonus(
 
 
 def informative_groups(score_B: Tensor, group_B: Tensor, low: float, high: float) -> Tensor:
-    """Rollouts of groups whose mean score is strictly inside (low, high): (B,) bool.
-
-    >>> score_B, group_B = torch.tensor([1.0, 1.0, 1.0, 0.0]), torch.tensor([0, 0, 1, 1])
-    >>> informative_groups(score_B, group_B, 0.01, 0.99).tolist()
-    [False, False, True, True]
-    """
+    """Rollouts of groups whose mean score is strictly inside (low, high): (B,) bool."""
     mean_G, _ = group_means(score_B, group_B)
     return ((mean_G > low) & (mean_G < high))[group_B]

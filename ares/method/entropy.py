@@ -43,12 +43,8 @@ def topk_entropy(logprobs_BTK: Tensor, mask_BT: Tensor, tail: bool = True) -> Te
     Args:
         logprobs_BTK: log-probabilities of the alternatives, -inf for "no such alternative" (rows
             with 10 and with 11 entries share a tensor that way). The order does not matter.
-        mask_BT: True on response tokens.
         tail: put the missing probability into one more word (the release does so for the mean
             entropy and the triggers, and does not in its threshold).
-
-    Returns:
-        (B, T), float32 (float64 for float64 input).
 
     Raises:
         UserError: NaN or a positive log-probability under the mask; shapes that don't match.

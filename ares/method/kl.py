@@ -41,10 +41,7 @@ def kl_estimate(logprob: Tensor, ref_logprob: Tensor) -> Tensor:
 def token_weights(beta_B: Tensor, hwe_BT: Tensor, rho: float) -> Tensor:
     """beta_{i,t} = beta_d rho^{m_t}: the KL weight of each token, (B, T) (eq. 1).
 
-    Args:
-        beta_B: coefficient of each rollout's bucket.
-        hwe_BT: True inside validated windows.
-        rho: factor there, in (0, 1]; 1 is a plain per-bucket weight.
+    `beta_B` is the coefficient of each rollout's bucket, rho in (0, 1] the factor inside windows.
 
     >>> token_weights(torch.tensor([2.0]), torch.tensor([[True, False]]), 0.5).tolist()
     [[1.0, 2.0]]

@@ -38,11 +38,7 @@ def normalize_token(token: str) -> str:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Reasoning triggers by category; `token in lexicon` matches a token as a tokenizer spells it.
-
-    >>> " Because" in Lexicon({"cause": ("because",)})
-    True
-    """
+    """Reasoning triggers by category; `token in lexicon` matches any spelling of a token."""
 
     categories: Mapping[str, Sequence[str]]
 
@@ -57,10 +53,7 @@ class Lexicon:
         return normalize_token(token) in self.category_of
 
     def vocabulary_mask(self, vocabulary: Sequence[str | None]) -> Tensor:
-        """Which ids of a vocabulary (id -> token string, or None) are triggers: (V,) bool.
-
-        Built once per tokenizer; after that `token_match` costs one look-up per token.
-        """
+        """Which ids of a vocabulary (id -> token string, or None) are triggers: (V,) bool."""
         return torch.tensor(
             [token is not None and token in self for token in vocabulary], dtype=torch.bool
         )

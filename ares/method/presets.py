@@ -1,7 +1,7 @@
 """The settings of the method, and the presets that `presets.yaml` gives them names and values in.
 
-Optimiser, batch sizes and lengths belong to the training configuration, not here.
-`python -m ares.method.presets` prints the page docs/presets.md.
+Optimiser, batch sizes and lengths belong to the training configuration, not here. The page
+docs/presets.md shows values and sources side by side.
 """
 
 from __future__ import annotations
@@ -98,18 +98,20 @@ def _settings(name: str, values: dict[str, Any]) -> MethodSettings:
         raise UserError(f"{FILE}: {name}: {' '.join(str(error).split())}") from None
 
 
-def _values(entry: dict[str, tuple[Any, str]]) -> dict[str, Any]:
-    return {setting: value for setting, (value, _source) in entry.items()}
+def _read() -> dict[str, MethodSettings]:
+    """The file: name -> setting -> [value, source]; an arm names what differs from `ares`."""
+
+    def values(entry: dict[str, tuple[Any, str]]) -> dict[str, Any]:
+        return {setting: value for setting, (value, _source) in entry.items()}
+
+    entries = read_yaml(FILE)
+    arms = entries.pop("arms")
+    presets = {name: _settings(name, values(entry)) for name, entry in entries.items()}
+    ours = asdict(presets["ares"])
+    return presets | {arm: _settings(arm, ours | values(changes)) for arm, changes in arms.items()}
 
 
-#: The file as it stands: name -> setting -> [value, source]; the arms by themselves.
-_SOURCED: dict[str, dict] = read_yaml(FILE)
-_ARMS: dict[str, dict] = _SOURCED.pop("arms")
-PRESETS = {name: _settings(name, _values(entry)) for name, entry in _SOURCED.items()}
-PRESETS |= {
-    arm: _settings(arm, asdict(PRESETS["ares"]) | _values(changes))
-    for arm, changes in _ARMS.items()
-}
+PRESETS = _read()
 
 
 def preset(name: str) -> MethodSettings:
@@ -121,40 +123,3 @@ def preset(name: str) -> MethodSettings:
     if name not in PRESETS:
         raise UserError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-def render() -> str:
-    """The page docs/presets.md."""
-    lines = [
-        "# Presets",
-        "",
-        "Made by `python -m ares.method.presets > docs/presets.md` from `presets.yaml` beside it.",
-        "Equation, figure and table numbers are the paper's (arXiv 2510.08457v1).",
-        "",
-        "| setting | meaning | " + " | ".join(f"`{name}`" for name in _SOURCED) + " |",
-        "|---" * (2 + len(_SOURCED)) + "|",
-    ]
-    for name, field in MethodSettings.__pydantic_fields__.items():
-        cited = [entry[name] for entry in _SOURCED.values()]
-        cells = [f"{_shown(value)} ({source})" for value, source in cited]
-        lines.append(f"| `{name}` | {field.description} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        "## Arms of the ablation",
-        "",
-        "Each equals `ares` but for these values.",
-        "",
-        "| arm | setting | value | source |",
-        "|---|---|---|---|",
-    ]
-    for arm, changes in _ARMS.items():
-        lines += [f"| `{arm}` | `{s}` | {_shown(v)} | {why} |" for s, (v, why) in changes.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-if __name__ == "__main__":
-    print(render(), end="")

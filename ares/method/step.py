@@ -34,42 +34,29 @@ from ares.method.presets import MethodSettings
 
 @dataclass(frozen=True)
 class Rollouts:
-    """What a step looks at.
+    """What a step looks at."""
 
-    Attributes:
-        entropy_BT: token entropies in nats.
-        mask_BT: True on response tokens.
-        accuracy_B: 0 to 1; partial credit counts, and is not right, as the release has it.
-        group_B: number of the rollout's prompt, counted from 0.
-        trigger_BT: True on lexicon tokens; needed by presets with a trigger.
-    """
-
-    entropy_BT: Tensor
-    mask_BT: Tensor
-    accuracy_B: Tensor
-    group_B: Tensor
-    trigger_BT: Tensor | None = None
+    entropy_BT: Tensor  #: token entropies in nats
+    mask_BT: Tensor  #: True on response tokens
+    accuracy_B: Tensor  #: 0 to 1; partial credit counts, and is not right, as the release has it
+    group_B: Tensor  #: number of the rollout's prompt, counted from 0
+    trigger_BT: Tensor | None = None  #: True on lexicon tokens; for presets with a trigger
 
 
 @dataclass(frozen=True)
 class Shaped:
-    """What a step yields; per rollout (B,) and per token (B, T).
+    """What a step yields."""
 
-    `threshold` theta (nats; one number or one per rollout), `window_BT` (nats), `hwe_BT` and
-    `count_B` = N_HE, `pass_rate_B`, `bucket_B`, `target_B` (tokens), `entropy_reward_B`, `score_B`
-    = accuracy + entropy reward, `keep_B` (the group survives the filter), `advantage_BT`.
-    """
-
-    threshold: Tensor | float
-    window_BT: Tensor
-    hwe_BT: Tensor
-    count_B: Tensor
+    threshold: Tensor | float  #: theta in nats, one number or one per rollout
+    window_BT: Tensor  #: nats
+    hwe_BT: Tensor  #: m_t
+    count_B: Tensor  #: N_HE
     pass_rate_B: Tensor
     bucket_B: Tensor
-    target_B: Tensor
+    target_B: Tensor  #: T_d, tokens
     entropy_reward_B: Tensor
-    score_B: Tensor
-    keep_B: Tensor
+    score_B: Tensor  #: accuracy + entropy reward
+    keep_B: Tensor  #: the group survives the filter
     advantage_BT: Tensor
 
 

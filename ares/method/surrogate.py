@@ -29,11 +29,7 @@ def policy_loss(
         log_ratio_BT: ln r, log-probability of each sampled token now less then (nats), or (B, 1)
             with one ratio per rollout. The gradient flows through it.
         advantage_BT: token advantages, or (B, 1).
-        clip_low, clip_high: widths of the clip range (0.2 and 0.3).
         dual_clip: bound on the ratio where the advantage is negative (3); above 1 + clip_high.
-
-    Returns:
-        The loss of each token, (B, T).
 
     >>> ratio_BT = torch.tensor([[2.0, 2.0, 5.0]])
     >>> policy_loss(ratio_BT.log(), torch.tensor([[1.0, -1.0, -1.0]]), 0.2, 0.3, 3.0).tolist()
@@ -67,10 +63,8 @@ def masked_average(
 ) -> Tensor:
     """Average over response tokens ("token"), or over tokens and then over rollouts ("sequence").
 
-    Args:
-        values_BT, mask_BT: values and response mask; without any token the average is 0.
-        tokens: for "token", divide by this instead of by the tokens at hand: the number in the
-            whole batch, where this is a part of it.
+    Without any token it is 0. "token" divides by `tokens` where it is given: the number in the
+    whole batch, of which this is a part.
     """
     values_BT = torch.where(mask_BT.bool(), values_BT, 0.0)
     if average == "sequence":

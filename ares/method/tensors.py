@@ -11,10 +11,7 @@ from ares.errors import UserError
 
 
 def as_float(values: Tensor) -> Tensor:
-    """Return `values` in a dtype that statistics may be taken in: half precisions become float32.
-
-    float32 and float64 are kept, so that a caller who wants more digits gets them.
-    """
+    """The values in a dtype that statistics may be taken in: half precisions become float32."""
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
@@ -42,10 +39,7 @@ def masked(values_BT: Tensor, mask_BT: Tensor, name: str) -> Tensor:
 def pad_rows(
     rows: Sequence[Sequence[float]], dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor]:
-    """Stack rows of unequal length, padded on the right with zeros.
-
-    Returns:
-        values_BT of `dtype` and mask_BT (bool, True on what was given).
+    """Rows of unequal length, padded on the right with zeros, and the mask of what was given.
 
     >>> values_BT, mask_BT = pad_rows([[1.0, 2.0], [], [3.0]])
     >>> values_BT.tolist(), mask_BT.sum(1).tolist()

@@ -33,16 +33,12 @@ from ares.errors import UserError
 def rollout_quantiles(
     values_BT: Tensor, mask_BT: Tensor, q: float, empty: float = math.nan
 ) -> Tensor:
-    """The q-quantile of each rollout's values, (B,) float64.
+    """The q-quantile of each rollout's values, (B,) float64; `empty` for one without values.
 
-    Args:
-        values_BT: token or window entropies in nats; NaN takes no part.
-        mask_BT: True on response tokens.
-        q: fraction in [0, 1].
-        empty: the quantile of a rollout without values.
+    Values are token or window entropies in nats; NaN takes no part.
 
     Raises:
-        UserError: q outside [0, 1].
+        UserError: q is no fraction of 1.
 
     >>> rollout_quantiles(torch.tensor([[1.0, 2.0, 5.0]]), torch.ones(1, 3), 0.75).tolist()
     [3.5]
@@ -107,19 +103,12 @@ def group_quantile(values_BT: Tensor, mask_BT: Tensor, q: float, group_B: Tensor
 
 @dataclass
 class ThresholdEMA:
-    """An exponential moving average of the batch threshold, in nats.
+    """An exponential moving average of the batch threshold, in nats."""
 
-    Attributes:
-        decay: weight of the old value (release: 0.99).
-        fast_start: weigh the first steps equally (deviation 3).
-        value: the threshold to use; -1 until the first update, so everything counts (release).
-        steps: updates so far.
-    """
-
-    decay: float
-    fast_start: bool = False
-    value: float = -1.0
-    steps: int = 0
+    decay: float  #: weight of the old value (release: 0.99)
+    fast_start: bool = False  #: weigh the first steps equally (deviation 3)
+    value: float = -1.0  #: -1 until the first update, so everything counts (release)
+    steps: int = 0  #: updates so far
 
     def update(self, batch_threshold: float) -> float:
         """Take in one batch's threshold and return the new value; the first one is kept as it is.

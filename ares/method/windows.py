@@ -31,15 +31,12 @@ def window_entropy(
     """Mean entropy of the `window` tokens that start at, or after, each token (eq. 4).
 
     Args:
-        entropy_BT: token entropies in nats, (B, T); whatever stands at masked positions is ignored.
+        entropy_BT: token entropies in nats; whatever stands at masked positions is ignored.
         mask_BT: True on response tokens; padding may be on either side.
-        window: number of tokens w >= 1.
         start: "at" (paper: tokens t .. t+w-1) or "after" (release: tokens t+1 .. t+w).
-        incomplete: the value of a window with fewer than w response tokens:
-            "undefined": NaN;
-            "shorter": the mean of those there are, NaN if there are none;
-            "running_mean": the mean of the rollout's complete windows, or the entropy of its first
-            token if it has none (what the release's threshold is taken over).
+        incomplete: the value of a window with fewer than w response tokens: "undefined" is NaN;
+            "shorter" the mean of those there are; "running_mean" the mean of the rollout's complete
+            windows, or else the entropy of its first token (the release's threshold).
 
     Returns:
         (B, T) window entropies in nats, float32 or float64 as given; NaN at masked positions.
@@ -53,13 +50,11 @@ def window_entropy(
     >>> window_entropy(H, mask, 2, start="after").tolist()
     [[4.0, nan, nan]]
     """
-    if start not in _STARTS or incomplete not in _INCOMPLETE:
+    if window < 1 or start not in _STARTS or incomplete not in _INCOMPLETE:
         raise UserError(
-            f"start={start!r}, incomplete={incomplete!r}: choose start from {_STARTS} and "
-            f"incomplete from {_INCOMPLETE}"
+            f"window={window}, start={start!r}, incomplete={incomplete!r}: a window holds at least "
+            f"1 token; choose start from {_STARTS} and incomplete from {_INCOMPLETE}"
         )
-    if window < 1:
-        raise UserError(f"window={window}: a window holds at least 1 token")
     mask_BT = mask_BT.bool()
     entropy_BT = masked(entropy_BT, mask_BT, "entropy_BT")
     first = 0 if start == "at" else 1
@@ -80,10 +75,8 @@ def window_entropy(
 def hwe_mask(window_BT: Tensor, threshold: Tensor | float, strict: bool = False) -> Tensor:
     """Tokens whose window entropy reaches the threshold: m_t = [W_t >= theta] (Alg. 1).
 
-    Args:
-        window_BT: window entropies in nats; NaN (undefined) is never selected.
-        threshold: theta in nats: one number, or (B,) with one per rollout.
-        strict: select W_t > theta (the wording of the main text) instead of W_t >= theta.
+    `threshold` is theta in nats, one number or (B,); `strict` selects W_t > theta (main text). An
+    undefined window (NaN) is never selected.
 
     >>> hwe_mask(torch.tensor([[2.0, 4.0, float("nan")]]), 2.0).tolist()
     [[True, True, False]]
@@ -93,11 +86,7 @@ def hwe_mask(window_BT: Tensor, threshold: Tensor | float, strict: bool = False)
 
 
 def excess_entropy(window_BT: Tensor, threshold: Tensor | float) -> Tensor:
-    """[W_t - theta]_+ in nats, 0 where it is undefined (Alg. 1's phi; the release's soft cost).
-
-    >>> excess_entropy(torch.tensor([[2.0, 4.0, float("nan")]]), 3.0).tolist()
-    [[0.0, 1.0, 0.0]]
-    """
+    """[W_t - theta]_+ in nats, 0 where it is undefined (Alg. 1's phi; the release's soft cost)."""
     return (window_BT - _threshold_column(window_BT, threshold)).clamp(min=0).nan_to_num(nan=0.0)
 
 

@@ -43,17 +43,11 @@ NO_BRANCH = Branch(root=-1, position=0)
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The rollouts of one prompt, roots first, and how they hang together.
+    """The rollouts of one prompt, roots first, and how they hang together."""
 
-    samples: whole responses; those of a branch start with the tokens, log-probabilities and
-        entropies of its prefix.
-    parent: index in the group of the rollout that a branch left; -1 for a root.
-    branch_at: tokens that a branch shares with its parent; 0 for a root.
-    """
-
-    samples: list[Sample]
-    parent: list[int]
-    branch_at: list[int]
+    samples: list[Sample]  #: whole responses, the prefix of a branch included
+    parent: list[int]  #: index in the group of the rollout that a branch left; -1 for a root
+    branch_at: list[int]  #: tokens that a branch shares with its parent; 0 for a root
 
 
 #: What draws the rollouts: `engine_sampler`. It takes prompts (a branch comes as a prompt followed
@@ -65,16 +59,10 @@ Generate = Callable[[list[Prompt], list[int], list[int]], list[Sample]]
 def branch_points(window_RT: Tensor, threshold: float, window: int, count: int) -> list[Branch]:
     """Choose up to `count` points of one group at which to branch, the best first.
 
-    A candidate is a position t >= 1 with W_t >= threshold. Points of the same root lie at least
-    `window` tokens apart, the higher window entropy first. Then go every root's best point, every
-    root's second, and so on (deviation 3); among these the higher window entropy, then the earlier
-    position, then the earlier root.
-
-    Args:
-        window_RT: window entropies of the roots in nats, NaN where a window is not defined.
-        threshold: theta in nats; -inf takes every defined window, inf none.
-        window: tokens per window.
-        count: branches wanted.
+    A candidate is a position t >= 1 with W_t >= threshold (nats; -inf takes every defined window,
+    inf none). Points of the same root lie at least `window` tokens apart, the higher window entropy
+    first. Then go every root's best point, every root's second, and so on (deviation 3); among
+    these the higher window entropy, then the earlier position, then the earlier root.
 
     >>> W = torch.tensor([[9.0, 1.0, 3.0, 2.0, torch.nan], [0.0, 2.5, 0.0, torch.nan, torch.nan]])
     >>> branch_points(W, threshold=1.0, window=1, count=3)
@@ -114,14 +102,10 @@ def sample_groups(
     comes from earlier batches, for the branches are part of the batch that sets the next one.
 
     Args:
-        prompts: with or without pictures.
-        generate: the sampler, for instance `engine_sampler(model, ...)`.
-        group_size: G, rollouts per prompt.
-        roots: R, 1 <= R <= G; with R = G nothing branches.
+        group_size, roots: G rollouts per prompt, R of them from the prompt, 1 <= R <= G.
         seeds: one per rollout, those of a group side by side, in the order of the result.
         max_new_tokens: limit of a whole response, the prefix of a branch included.
         threshold: theta in nats, as in `branch_points`.
-        window, window_start: of the window entropy (`ares.method.windows`).
 
     Returns:
         One group per prompt, with exactly `group_size` rollouts: roots, further roots where there

@@ -64,8 +64,6 @@ def sample(
 
     Args:
         model: on one device; put into eval mode meanwhile.
-        max_new_tokens: tokens after which a response is cut.
-        eos_token_ids: ids that end a response.
         pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
         seeds: one non-negative integer per response. The same call gives the same bits on a CPU.
         temperature: divides the logits, also those that give the entropies.

@@ -69,26 +69,19 @@ def _deal_pictures(n_visual: list[int], inputs: Mapping, patches_per_token: int)
     """Hand each row the pictures that fill its `n_visual` placeholders, in order."""
     patches = torch.as_tensor(inputs["pixel_values"])
     grids = torch.as_tensor(inputs["image_grid_thw"])
-    n_patches = grids.prod(-1).tolist()
-    dealt, image, patch = [], 0, 0
-    for row, wanted in enumerate(n_visual):
-        first_image, first_patch = image, patch
-        while patch - first_patch < wanted * patches_per_token and image < len(n_patches):
-            patch += n_patches[image]
-            image += 1
-        if patch - first_patch != wanted * patches_per_token:
-            raise UserError(
-                f"row {row}: {wanted} picture placeholders do not match the pictures given; "
-                "make input_ids and pixel_values with the same processor call"
-            )
-        seen = image > first_image
-        dealt.append(
-            (patches[first_patch:patch], grids[first_image:image]) if seen else (None, None)
-        )
-    if image != len(n_patches):
+    before = [0, *grids.prod(-1).cumsum(0).tolist()]  # patches before each picture, and in all
+    dealt, image = [], 0
+    for wanted in n_visual:
+        patch = before[image] + wanted * patches_per_token
+        if patch not in before:
+            break
+        own, image = slice(image, before.index(patch)), before.index(patch)
+        here = patches[before[own.start] : patch], grids[own]
+        dealt.append(here if wanted else (None, None))
+    if len(dealt) < len(n_visual) or image < len(grids):
         raise UserError(
-            f"{len(n_patches)} pictures given, the placeholders use {image}: "
-            "make input_ids and pixel_values with the same processor call"
+            f"{n_visual} picture placeholders in the rows do not match the pictures given: make "
+            "input_ids and pixel_values with the same processor call"
         )
     return dealt
 

@@ -34,11 +34,7 @@ class Sampling:
 
 
 def sampling_of(scale: Scale, sizes: Evaluation | Rollouts | None = None) -> Sampling:
-    """How a scale samples rollouts.
-
-    Args:
-        sizes: None: those of the rollouts. Of the evaluation: temperature and top-p stay.
-    """
+    """How a scale samples rollouts; `sizes` of the evaluation keep their temperature and top-p."""
     drawn, sizes = scale.rollouts, sizes or scale.rollouts
     return Sampling(
         samples=sizes.samples,

@@ -49,11 +49,9 @@ def score(
     """Return the exact entropy and log-probability of every token of every response.
 
     Args:
-        model: put into eval mode meanwhile.
         responses: token ids, `samples_per_prompt` responses to every prompt, side by side; each
             must hold a token. The end token counts as a token.
         pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
-        temperature: divides the logits.
         top_k: also return the k most probable tokens at every position.
         token_classes: (V,) class of every token of the vocabulary, 0 .. n_classes - 1; also
             return the probability of every class at every position.

@@ -20,12 +20,7 @@ _LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
 
 
 def common_arguments(folder: str | Path, seed: int, save_every: int) -> dict[str, Any]:
-    """Arguments that AEPO and fine-tuning share: a log of every step, resumable states, a device.
-
-    Args:
-        folder: where resumable states go.
-        save_every: optimizer steps between them.
-    """
+    """What AEPO and fine-tuning share: a log of every step, resumable states, a device."""
     on_gpu = torch.cuda.is_available()
     return {
         "output_dir": str(folder),
@@ -130,18 +125,8 @@ def check_arguments(args: GRPOConfig) -> None:
             raise UserError(f"{name}={getattr(args, name)}: AEPO's loss has no such part: {off}")
     accumulated = args.gradient_accumulation_steps
     cycle = args.steps_per_generation * args.num_iterations
-    if args.steps_per_generation % accumulated:
-        raise UserError(
-            f"steps_per_generation={args.steps_per_generation}: a batch of rollouts must last "
-            f"whole optimizer steps: choose a multiple of gradient_accumulation_steps={accumulated}"
-        )
     if args.save_strategy == "steps" and args.save_steps * accumulated % cycle:
         raise UserError(
             f"save_steps={args.save_steps}: a batch of rollouts lasts {cycle / accumulated:g} "
             "optimizer steps, and only at its end a run can be resumed exactly: choose a multiple"
-        )
-    if args.save_strategy != "no" and args.save_total_limit == 1:
-        raise UserError(
-            "save_total_limit=1: the last state would be removed before the next one is whole: "
-            "keep at least 2"
         )

@@ -37,8 +37,7 @@ _TORCH_REFUSED = ("PytorchStreamWriter failed writing", "unexpected pos", "iostr
 def alone(state: str | Path, first: bool = True, wait_s: float = WAIT_S) -> Iterator[None]:
     """Keep other processes out of a folder of states, and tell what its disk refuses.
 
-    Args:
-        first: whether this is the first process of its run; the others need no lock of their own.
+    Only the first process of a run needs the lock.
 
     Raises:
         UserError: another run works with the same folder; the disk is full or refuses.

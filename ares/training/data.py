@@ -34,9 +34,6 @@ def prompt_order(cell_sizes: Sequence[int], count: int, seed: int) -> list[tuple
 
     Raises:
         UserError: no cell, or one without members.
-
-    >>> prompt_order([1, 5], 4, seed=0)[:2] == prompt_order([1, 5], 2, seed=0)
-    True
     """
     if not cell_sizes or not all(cell_sizes):
         raise UserError(
@@ -55,17 +52,11 @@ def prompt_order(cell_sizes: Sequence[int], count: int, seed: int) -> list[tuple
 
 
 def prompt_dataset(problems: Problems, count: int, seed: int, pictures: bool = True) -> Dataset:
-    """`count` prompts in the order of use: cells equally often, every prompt before any again.
+    """`count` prompts in the order of use, see `prompt_order`.
 
-    A cell is a data set; in the small world a level in a presentation.
-
-    Columns when read: prompt (chat messages), images (list, empty for text), problem_id, source,
-    and what the reward needs, `ANSWER_COLUMNS`.
-
-    Args:
-        count: prompts; those of dynamic sampling are a data set of their own.
-        seed: of the order.
-        pictures: whether the model reads any.
+    A cell is a data set; in the small world a level in a presentation. Columns when read: prompt
+    (chat messages), images (list, empty for text; only where the model reads `pictures`),
+    problem_id, source, and what the reward needs, `ANSWER_COLUMNS`.
     """
     table = problems.table
     keys = [name for name in ("level", source_of(table)) if name in table]
@@ -95,17 +86,14 @@ def prompt_dataset(problems: Problems, count: int, seed: int, pictures: bool = T
 class Verifier:
     """The reward function `accuracy`: the grader's verdict on the item's gold answer, 0 or 1.
 
-    What is ungradable counts 0 and is counted.
-
-    Attributes:
-        trainer: whose records get the shares `ungradable` and `no_answer` of every batch of
-            rollouts, over all processes; None: they are not recorded.
+    What is ungradable counts 0.
     """
 
     __name__ = "accuracy"
 
     def __init__(self, grader: Grader) -> None:
         self.grader = grader
+        #: Whose records get the shares `ungradable` and `no_answer` of every batch of rollouts.
         self.trainer: AEPOTrainer | None = None
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float]:
@@ -117,8 +105,8 @@ class Verifier:
         missing = [name for name in ANSWER_COLUMNS if name not in columns]
         if missing:
             raise UserError(
-                f"the data set has no column {' and no column '.join(missing)}: without answers "
-                "nothing can be graded; add the columns or pass a reward function of your own"
+                f"the data set has no column {' and no column '.join(missing)}: add it, or "
+                "pass a reward function of your own"
             )
         gold, answer, choices, question = (columns[name] for name in ANSWER_COLUMNS)
         asked = map(Question, gold, answer, map(tuple, choices), question)

@@ -76,13 +76,10 @@ def columns(mask_BT: Tensor, completion: int) -> slice:
 
 
 def fields_of(fields: dict[str, Any], rows: list[int], span: slice) -> dict[str, Any]:
-    """The fields of some rows; those that are None, or empty for lack of pictures, stay out.
+    """The fields of some rows and columns; what is None or empty for lack of pictures stays out.
 
-    Args:
-        fields: of the batch: num_images (pictures per row), pixel_values (patches of all pictures),
-            image_grid_thw (a row per picture), and fields per token.
-        rows: of the pass.
-        span: its columns.
+    `fields` are num_images (pictures per row), pixel_values (patches of all pictures),
+    image_grid_thw (a row per picture), and fields per token.
 
     Raises:
         UserError: fields of another kind of model, which can't be dealt out to rows.
@@ -113,13 +110,7 @@ def fields_of(fields: dict[str, Any], rows: list[int], span: slice) -> dict[str,
 
 
 def joined(parts: list[Tensor], rows: list[list[int]], width: int) -> Tensor:
-    """Per-token values of all passes, (B, width), in the order of the batch; 0 where not computed.
-
-    Args:
-        parts: values of each pass, (rows of the pass, its own width).
-        rows: of each pass.
-        width: of the batch's responses.
-    """
+    """Per-token values of all passes, (B, width), in the order of the batch; 0 elsewhere."""
     padded = [torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in parts]
     order = torch.tensor([row for part in rows for row in part], device=parts[0].device)
     return torch.cat(padded)[order.argsort()]
@@ -138,9 +129,7 @@ def in_passes(
     Args:
         forward: takes ids, mask, the number of columns of the responses, and picture fields; gives
             values per token of the response, None for what it does not compute.
-        ids_BT, mask_BT: of prompts and responses.
         completion: columns of the responses.
-        fields: see `fields_of`.
         parts: rows of each pass.
     """
     results = []

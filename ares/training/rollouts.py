@@ -34,17 +34,13 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class RolloutGroup:
-    """The rollouts of one prompt.
+    """The rollouts of one prompt."""
 
-    row: of the data set. completions: token ids. logprobs: of the sampler, or None where TRL does
-    not use them. accuracy: 0 to 1 each. parents and branch_at: the tree of a branching group.
-    """
-
-    row: dict[str, Any]
-    completions: list[list[int]]
-    accuracy: list[float] = field(default_factory=list)
-    logprobs: list[list[float]] | None = None
-    parents: list[int] = field(default_factory=list)
+    row: dict[str, Any]  #: of the data set
+    completions: list[list[int]]  #: token ids
+    accuracy: list[float] = field(default_factory=list)  #: 0 to 1 each
+    logprobs: list[list[float]] | None = None  #: of the sampler, where TRL uses them
+    parents: list[int] = field(default_factory=list)  #: see `ares.sampling.branching.Group`
     branch_at: list[int] = field(default_factory=list)
 
     def informative(self, low: float, high: float) -> bool:
@@ -53,26 +49,20 @@ class RolloutGroup:
 
 
 class Grader:
-    """A reward function that grades once: what dynamic sampling has graded is not graded again.
-
-    Attributes:
-        known: accuracies of the batch that comes next, or None to ask the verifier.
-        last: accuracies of the last batch of this process.
-    """
+    """A reward function that grades once: what dynamic sampling has graded is not graded again."""
 
     __name__ = "accuracy"  # TRL logs it as rewards/accuracy
 
     def __init__(self, verifier: Callable[..., Sequence[float]]) -> None:
         self.verifier = verifier
-        self.known: list[float] | None = None
-        self.last: list[float] = []
+        self.known: list[float] | None = None  # accuracies of the batch that comes next
+        self.last: list[float] = []  # accuracies of the last batch of this process
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float]:
         """Accuracies, 0 to 1.
 
         Raises:
-            UserError: the verifier gave something else (None, NaN, a number outside), or not one
-                for each completion.
+            UserError: the verifier gave something else, or not one for each completion.
         """
         known, self.known = self.known, None
         if known is None:
@@ -113,14 +103,10 @@ def refill(
     draw: Callable[[int], list[RolloutGroup]],
     most: Callable[[int], int] = lambda count: count,
 ) -> tuple[list[RolloutGroup], int]:
-    """Replace uninformative groups; returns the groups, in place and number, and how many are new.
+    """Replace uninformative groups in place; returns all groups and how many are new.
 
-    Args:
-        groups: as sampled.
-        bounds: of the mean accuracy, exclusive.
-        rounds: of fresh groups, at most.
-        draw: samples that many fresh groups.
-        most: the largest of a count over processes.
+    `bounds` are those of the mean accuracy, `draw` samples that many fresh groups, and `most` is
+    the largest of a count over processes.
     """
     groups, fresh = list(groups), 0
     for _ in range(rounds):
@@ -226,9 +212,9 @@ class EngineSampler:
     def groups(
         self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
     ) -> list[RolloutGroup]:
-        """A group of `trainer.num_generations` rollouts to each row, not graded yet.
+        """A group of rollouts to each row, not graded yet.
 
-        `key` differs between calls; the same key gives the same rollouts from the same model.
+        The same key gives the same rollouts from the same model.
         """
         settings, size = trainer.settings, trainer.num_generations
         generate = engine_sampler(

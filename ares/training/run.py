@@ -16,6 +16,7 @@ from ares.answers.grader import Grader
 from ares.config import Aepo, Scale
 from ares.data.problems import choose_problems, problems_of
 from ares.errors import UserError
+from ares.forms import FORMS
 from ares.method.presets import preset
 from ares.model.load import load
 from ares.model.processor import reads_pictures
@@ -30,10 +31,8 @@ from ares.training.trainer import AEPOTrainer
 
 #: Offset that keeps the order of the prompts of dynamic sampling apart.
 _FRESH = 1_000_003
-
-#: Columns of two tables, given in full: a state that was saved and read has its keys sorted.
-_VALIDATION = ["step", "level", "presentation", "responses", "accuracy", "n_tokens", "finished"]
-_TREES = ["step", "prompt_index", "rollout", "parent", "branch_at", "n_tokens", "correct", "text"]
+#: Columns that every table of a run begins with.
+_RUN = ("arm", "seed")
 
 
 def vllm_arguments(aepo: Aepo) -> dict[str, Any]:
@@ -65,7 +64,6 @@ class Run:
     """The trainer of one run with its validation; `train` starts or resumes it.
 
     Args:
-        scale: sizes and material.
         arm: its name among those of the scale.
         prompts: table of `choose_problems`.
         start: model that training starts from; its copy on disk is the reference policy.
@@ -141,22 +139,20 @@ class Run:
         save_plain(self.trainer, self.start, folder)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Tables, each with the columns arm and seed: steps, timings.
-
-        In the small world also validation and trees.
-        """
+        """steps and timings, in the small world also validation and trees, with arm and seed."""
         tables = {
             "steps": self.trainer.records.table(),
             "timings": self.trainer.records.seconds(),
         }
         if self.validation is not None:
-            tables |= {
-                "validation": pd.DataFrame(self.trainer.measurements, columns=_VALIDATION),
-                "trees": pd.DataFrame(self.trainer.trees, columns=_TREES),
-            }
+            trainer = self.trainer
+            for name, rows in (("validation", trainer.measurements), ("trees", trainer.trees)):
+                # In full: no rows have no columns, and a state that was read has its keys sorted.
+                columns = [column for column in FORMS[name].columns if column not in _RUN]
+                tables[name] = pd.DataFrame(rows, columns=columns)
         for table in tables.values():
-            table.insert(0, "arm", self.arm)
-            table.insert(1, "seed", self.seed)
+            for place, (column, value) in enumerate(zip(_RUN, (self.arm, self.seed), strict=True)):
+                table.insert(place, column, value)
         return tables
 
 

@@ -46,15 +46,10 @@ def fine_tune(
     folder: str | Path,
     losses_to: str | Path,
 ) -> None:
-    """Train the scale's model on a selection and write it; run again, it goes on where it was.
+    """Train the scale's model on one curation; run again, it goes on where it was.
 
-    Every process of a launcher must call this; the first writes.
-
-    Args:
-        selection: one curation.
-        state: folder for resumable states; it is removed in the end.
-        folder: where the model goes.
-        losses_to: the table of its losses, with the column curation.
+    Every process of a launcher must call this; the first writes the model to `folder` and its
+    losses to a table. The resumable states are removed in the end.
 
     Raises:
         UserError: the batch can't be split evenly over processes and passes, the selection is of
@@ -90,19 +85,10 @@ def fine_tune(
 def training_order(
     lengths: Sequence[int], block: int, epochs: int, seed: int, kinds: Sequence[bool] | None = None
 ) -> list[int]:
-    """Rows in the order of training, every row once an epoch, blocks of similar lengths.
+    """Rows in the order of training: every row once an epoch, blocks of similar lengths (tokens).
 
-    Args:
-        lengths: tokens of every row.
-        block: rows that are worked on together.
-        epochs: passes over the rows.
-        seed: of the order, another one in every epoch.
-        kinds: of every row. Blocks are then of one kind; where the rows of a kind do not fill their
-            last block, the first of that kind come twice.
-
-    >>> order = training_order([5, 1, 4, 2], 2, 1, seed=0, kinds=[True, False, True, False])
-    >>> sorted(map(sorted, (order[:2], order[2:])))
-    [[0, 2], [1, 3]]
+    With `kinds`, blocks are of one kind; where the rows of a kind do not fill their last block, the
+    first of that kind come twice.
     """
     generator = torch.Generator().manual_seed(seed)
     rows = range(len(lengths))
@@ -134,10 +120,6 @@ def training_set(
     With pictures, its own collator encodes prompt and completion. For a language model it takes
     tokens: those of the prompt, and behind them those of the trace and its end, as a response that
     is sampled comes behind its prompt.
-
-    Args:
-        problems: one row per trace.
-        order: rows, in the order of training.
     """
 
     def shown(row: int) -> dict[str, Any]:
@@ -172,11 +154,7 @@ def build_trainer(
 ) -> ResumableSFTTrainer:
     """The trainer of a cold start.
 
-    Args:
-        problems: of the rows of the selection.
-        selection: columns text, n_tokens; of data sets also prompt_tokens and pictures (count).
-        state: folder for resumable states.
-        processes: that train together.
+    `selection` has the columns text, n_tokens; of data sets also prompt_tokens, pictures (count).
 
     Raises:
         UserError: the batch can't be split evenly over processes and passes.

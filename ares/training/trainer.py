@@ -140,8 +140,6 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             )
         if self.settings.branching and self.sampler is None:
             raise UserError("branching=True needs a sampler: pass sampler=")
-        if self.refill_rounds and self.fresh is None:
-            raise UserError(f"refill_rounds={self.refill_rounds} needs prompts: pass fresh=")
 
     @property
     def _sharded(self) -> bool:

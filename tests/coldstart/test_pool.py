@@ -14,8 +14,7 @@ from ares.coldstart.pool import pool
 from ares.coldstart.teachers import Trace, habits, teacher_traces
 from ares.data.countdown import Problem
 from ares.data.items import Item, Problems
-from ares.data.responses import verify
-from ares.data.world import countdown_item, draw_table, world_problems
+from ares.data.world import countdown_item
 from ares.data.world_settings import HABITS, load_world
 from ares.evaluation.run import Answered
 from ares.model.tiny import build_tokenizer
@@ -154,17 +153,3 @@ def test_every_habit_speaks_and_both_presentations_hear_the_same():
 def test_more_traces_leave_the_first_as_they_were():
     few, many, others = (spoken(Problem((8, 3, 5), 19), *args) for args in ((1,), (3,), (1, 1)))
     assert set(few) <= set(many) and others != few
-
-
-def test_the_small_worlds_pool_is_verified_and_longer_where_teachers_search():
-    table = draw_table(WORLD, "train", ["easy", "medium", "hard"], ["text"], 4, seed=1)
-    problems = world_problems(table, WORLD, look=1)
-    with Grader() as grader:
-        found = list(habits(problems.items, range(len(problems)), WORLD, 2, 0, grader))
-    kept, _ = pool(problems.table, found, TOKENIZER, [448] * len(problems))
-    for row in kept.itertuples():
-        assert verify(Problem(tuple(row.numbers), row.target), row.text, WORLD.values).correct
-    assert not kept.duplicated(["problem_id", "presentation", "text"]).any()
-    lengths = kept.groupby("habit")["n_tokens"].median()
-    assert lengths["direct"] < lengths["search"] < lengths["overcheck"]
-    assert np.all(kept["n_tokens"] <= 448)

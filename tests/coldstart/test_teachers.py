@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
-
 import pytest
-from PIL import Image
 
-from ares.backends.base import Decoding, Request
-from ares.backends.chat_format import request_body
-from ares.coldstart.teachers import Manner, teacher_server
-from ares.data.countdown import Problem
-from ares.data.world import countdown_item, picture
+from ares.coldstart.teachers import teacher_server
 from ares.errors import UserError
 from tests.backends.stub import Answer, Stub, status
 from tests.coldstart.scenes import asked, taught
@@ -67,15 +58,6 @@ def test_a_budget_stops_the_asking_and_the_next_run_goes_on_from_there(tmp_path,
             assert len(server.requests) == number
 
 
-def test_what_a_budget_leaves_open_is_told(tmp_path, model_folder):
-    with served() as server:
-        scale = taught(tmp_path, model_folder, server.url, traces=3, max_requests=2)
-        _, left_out = asked(tmp_path, scale)
-    told = [why for why in left_out if "budget of 2 requests is spent" in why]
-    assert told and all("run again" in why for why in told)
-    assert len(server.requests) == 2 * 2  # of each teacher
-
-
 def test_replies_that_were_cut_are_no_traces(tmp_path, model_folder):
     cut = Answer("\\boxed{ 3 + 2 = 5 }", "guess", finish="length")
     with Stub(lambda body: cut) as server:
@@ -89,24 +71,6 @@ def test_a_refused_key_ends_the_step(tmp_path, model_folder):
         pytest.raises(UserError, match="HTTP 401"),
     ):
         asked(tmp_path, taught(tmp_path, model_folder, server.url))
-
-
-def test_a_picture_travels_as_a_data_url():
-    problem = Problem((2, 3), 5)
-    messages = countdown_item(problem, "image", look=7).messages
-    body = json.loads(request_body(Request("one", messages, Decoding(8)), "model", {}))
-    system, user = body["messages"]
-    assert system["role"] == "system" and system["content"][0]["type"] == "text"
-    image, text = user["content"]
-    head, data = image["image_url"]["url"].split(",")
-    assert head == "data:image/png;base64" and image["type"] == "image_url"
-    sent = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert sent.tobytes() == picture(problem, 7).tobytes()
-    assert text == {"type": "text", "text": "cards target 5"}
-
-
-def test_a_plain_manner_changes_nothing():
-    assert (Manner(None, 1.0).extra_body, Manner().name) == ({}, "")
 
 
 def test_a_teacher_without_a_name_is_refused(tmp_path, model_folder):

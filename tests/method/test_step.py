@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 
@@ -128,17 +127,6 @@ def test_kl_statistics_add_up_over_processes():
     assert one.controller.beta_D != PRESETS["ares"].kl_beta
 
 
-def test_kl_weights_of_every_kind():
-    hwe_BT, bucket_B = torch.tensor([[True, False]]), torch.tensor([2])
-    weight = {name: Method(PRESETS[name]).kl_weight(bucket_B, hwe_BT) for name in PRESETS}
-    ares = PRESETS["ares"]
-    beta = ares.kl_coefficient * ares.kl_beta
-    same(weight["ares"], torch.tensor([[beta * ares.kl_rho, beta]]))
-    same(weight["released"], torch.tensor([[0.01, 0.01]]))
-    same(weight["grpo"], torch.tensor([[0.01, 0.01]]))
-    assert not weight["ares-no-kl"].any() and not weight["dapo"].any()
-
-
 def test_arms_without_an_entropy_reward_score_the_accuracy():
     batch = batch_of()
     for name in ("ares-no-entropy", "dapo", "grpo"):
@@ -216,16 +204,6 @@ def test_state_of_another_preset_is_refused():
     for name in ("dapo", "released"):
         with pytest.raises(UserError, match="another preset"):
             Method(PRESETS[name]).load_state_dict(state)
-
-
-def test_a_state_is_a_copy():
-    method, other = Method(PRESETS["released"]), Method(PRESETS["released"])
-    method.shape(batch_of(0))
-    state = method.state_dict()
-    other.load_state_dict(state)
-    kept = json.dumps(state)
-    other.shape(batch_of(1))
-    assert json.dumps(state) == kept == json.dumps(method.state_dict())
 
 
 def test_main_text_reward_is_void_in_the_first_step_and_acts_in_the_second():

@@ -35,10 +35,6 @@ def test_six_cases_of_clipping(ratio, advantage, loss, gradient):
     assert loss_of(ratio, advantage) == pytest.approx((loss, gradient), abs=1e-6)
 
 
-def test_without_a_dual_clip_a_bad_token_is_not_bounded():
-    assert loss_of(5.0, -2.0, dual_clip=None) == pytest.approx((10.0, 10.0))
-
-
 def test_which_tokens_are_clipped():
     log_ratio = torch.tensor([[0.5, 2.0, 0.5, 2.0, 1.0]]).log()
     advantage = torch.tensor([[-1.0, -1.0, 1.0, 1.0, 1.0]])

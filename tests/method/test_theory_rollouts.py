@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 
 from ares.errors import UserError
 from ares.method import theory, theory_rollouts
-from ares.method.difficulty import BucketSums
 from ares.method.kl import kl_estimate
-from ares.method.reward import main_text_multiplier, main_text_reward
 from ares.method.theory_rollouts import EntropyChain
 
 approx = pytest.approx
@@ -28,12 +26,6 @@ numbers = st.floats(min_value=-5, max_value=5, allow_nan=False, width=32)
 
 
 # --- Lemma 1 ------------------------------------------------------------------------------------
-
-
-def test_lemma1_literal():
-    """Three coin flips: Var(R) = 1/4, centred 1/4 * 2/3 = 1/6."""
-    sides = theory_rollouts.lemma1([0.0, 1.0], [[0.5, 0.5]], [1.0], group_size=3)
-    assert (sides.left, sides.right) == (approx(1 / 6), approx(1 / 6))
 
 
 @quick
@@ -158,16 +150,6 @@ def test_the_printed_multiplier_is_zero_for_every_batch(rollouts):
     assert not added_B.any()
 
 
-def test_the_multiplier_acts_with_a_target_of_earlier_batches():
-    """Hard: counts 2, 4, 6 have mean 4 and variance 8/3. Against a target of 3: 1 / (8/3)."""
-    correct_B, count_B = torch.tensor([0, 0, 1]), torch.tensor([2, 4, 6])
-    bucket_B, target_D = torch.tensor([2, 2, 2]), torch.tensor([0.0, 0.0, 3.0])
-    multiplier_D = main_text_multiplier(BucketSums.of(count_B, bucket_B), target_D, eps=0.0)
-    added_B = main_text_reward(correct_B, count_B, target_D[bucket_B], bucket_B, multiplier_D)
-    assert multiplier_D.tolist() == approx([0.0, 0.0, 0.375])
-    assert added_B.tolist() == approx([-0.375, 0.0, 0.0])
-
-
 # --- Theorem 1 ----------------------------------------------------------------------------------
 
 
@@ -197,10 +179,6 @@ def two_state_chain(hazard, to_high: float = 0.25) -> EntropyChain:
         transition_SS=np.array([[1 - to_high, to_high], [1.0, 0.0]]),
         hazard=hazard,
     )
-
-
-def test_a_constant_hazard_gives_a_geometric_length():
-    assert two_state_chain(constant(0.05)).length() == approx(20.0)
 
 
 @quick

@@ -16,7 +16,6 @@ from ares.answers.grader import Grader
 from ares.coldstart.pool import pool
 from ares.coldstart.teachers import habits
 from ares.config import FineTuning, load_config
-from ares.data.countdown import Problem
 from ares.data.items import Problems
 from ares.data.problems import choose, data_set_problems, data_sets
 from ares.data.world import draw_table, world_problems
@@ -24,7 +23,6 @@ from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.io import read_table
-from ares.model.base_corpus import Example, collate
 from ares.model.load import load_policy
 from ares.model.save import in_precision, save_plain, side_files
 from ares.model.tiny import build_processor
@@ -134,14 +132,6 @@ class StopAfter(TrainerCallback):
         control.should_training_stop = state.global_step == self.steps
 
 
-def test_half_a_checkpoint_does_not_count(selection, tmp_path):
-    trainer = trainer_of(selection, tmp_path)
-    train_or_resume(trainer)
-    newest = Path(checkpoints.last_complete(tmp_path))
-    (newest / "optimizer.pt").unlink()
-    assert Path(checkpoints.last_complete(tmp_path)) != newest and not newest.exists()
-
-
 def test_a_batch_that_cannot_be_split_is_refused(selection, tmp_path):
     with pytest.raises(UserError, match="a batch of 4 can't be split over 3 processes"):
         trainer_of(selection, tmp_path, processes=3)
@@ -168,30 +158,6 @@ def traces() -> pd.DataFrame:
     kept, _ = pool(table, found, build_processor(WORLD), [150] * len(table))
     halves = [part.iloc[:5] for _, part in kept.groupby("presentation")]
     return pd.concat(halves).sample(frac=1, random_state=0, ignore_index=True)
-
-
-@pytest.mark.parametrize("presentations", [("text", "image"), ("text",), ("image",)])
-def test_ids_and_labels_are_those_of_the_base_corpus(model_folder, traces, presentations, tmp_path):
-    model, processor = load_policy(model_folder)
-    chosen = traces[traces["presentation"].isin(presentations)].reset_index(drop=True)
-    problems = world_problems(chosen, WORLD, look=5)
-    settings = FineTuning(batch=4, lr=0.01)
-    trainer = build_trainer(model, processor, problems, chosen, settings, 5, tmp_path)
-    rows = trainer.train_dataset.with_format(None)["row"][: len(chosen)]
-    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(chosen))])
-    expected = collate(
-        [
-            Example(Problem(tuple(row.numbers), row.target), row.presentation, row.text)
-            for row in chosen.iloc[rows].itertuples()
-        ],
-        processor,
-        seed=5,
-    )
-    assert sorted(rows) == list(range(len(chosen))) and expected.keys() == batch.keys()
-    for name, tensor in expected.items():
-        assert torch.equal(torch.as_tensor(batch[name]).to(tensor.dtype), tensor), name
-    # The loss is on the response and its end: as many tokens as the pool counted.
-    assert (batch["labels"] != -100).sum(1).tolist() == chosen["n_tokens"].iloc[rows].tolist()
 
 
 def test_the_loss_falls_and_two_runs_write_the_same_model(model_folder, traces, tmp_path):

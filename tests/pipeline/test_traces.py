@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.coldstart.pass_rates import backend_options
 from ares.coldstart.pool import pool, room_for_traces
-from ares.coldstart.teachers import collect, teacher_server
+from ares.coldstart.teachers import collect
 from ares.config import Scale, load_config
 from ares.data.countdown import Problem
 from ares.data.problems import choose, data_set_problems, data_sets
 from ares.data.world_teachers import respond
-from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.model.load import load_processor
 from ares.paths import BASE_MODEL
@@ -84,13 +82,3 @@ def test_own_traces_alone_ask_nobody(scale, tmp_path):
     table, left_out = collected(load_config(scale(**{"cold_start.traces": "own"})), tmp_path)
     assert set(table["habit"]) == {"data set"} and set(table["source"]) == {"cards", "numbers"}
     assert left_out["no trace of its own"] == 1
-
-
-def test_the_config_names_the_backends(scale):
-    config = load_config(scale(**{"cold_start.teachers.text.url": "http://127.0.0.1:1/v1"}))
-    assert teacher_server(config, "pictures") is None
-    with pytest.raises(UserError, match=r"cold_start\.teachers\.text: has a url and no model"):
-        teacher_server(config, "text")
-    chosen = backend_options(config)
-    assert (chosen["kind"], chosen["model"], chosen["url"]) == ("transformers", "data/base", None)
-    assert chosen["max_model_len"] == 128 + 64

@@ -12,18 +12,16 @@ import pandas as pd
 import pytest
 import torch
 from accelerate import Accelerator
-from transformers import TrainerCallback
 
 from ares.answers.grader import Grader
 from ares.config import Scale, load_config
-from ares.data.items import Problems
-from ares.data.problems import choose, data_sets, problems_of
+from ares.data.problems import choose, data_sets
 from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.io import read_table, write_table
 from ares.model.load import load_policy, load_processor
 from ares.paths import ROOT
-from ares.training.data import Verifier, prompt_dataset
+from ares.training.data import Verifier
 from ares.training.records import Records
 from ares.training.run import Run
 
@@ -53,24 +51,6 @@ def grader():
 # ---------------------------------------------------------------------------- the reward
 
 
-def test_the_reward_is_the_graders_verdict(grader):
-    verdicts = Verifier(grader)(
-        completions=[
-            said("<think> 1/2 + 1/4 </think> \\boxed{3/4}"),
-            said("so \\boxed{B}"),
-            said("\\boxed{ 3 + 4 = 7 }"),
-            said("\\boxed{ 3 + 4 = 7 }"),
-            said("I do not know."),
-        ],
-        gold=["\\frac{3}{4}", "A", "numbers 3 4 target 7", "numbers 3 5 target 8", "1"],
-        answer=["expression", "choice", "countdown", "countdown", "number"],
-        choices=[[], ["x", "y"], [], [], []],
-        question=["", "", "", "", ""],
-        images=[[]] * 5,
-    )
-    assert verdicts == [1.0, 0.0, 1.0, 0.0, 0.0]
-
-
 def test_what_cannot_be_graded_is_worth_nothing_and_counted(grader):
     verifier = Verifier(grader)
     records = Records()
@@ -90,37 +70,6 @@ def test_what_cannot_be_graded_is_worth_nothing_and_counted(grader):
 # ---------------------------------------------------------------------------- the prompts
 
 
-def problem_ids(problems: Problems, count: int, seed: int) -> list[str]:
-    data = prompt_dataset(problems, count, seed)
-    return [data[i]["problem_id"] for i in range(count)]
-
-
-def test_prompts_come_in_turn_from_every_data_set(scale):
-    config = load_config(scale())
-    table = prompts_of(config, ["cards", "virl39k-here", "numbers"])
-    problems = problems_of(config, table)
-    data = prompt_dataset(problems, 30, seed=1)
-    rows = [data[i] for i in range(30)]
-    for start in range(0, 30, 3):
-        assert {row["source"] for row in rows[start : start + 3]} == set(table["source"])
-    cards = [row["problem_id"] for row in rows if row["source"] == "cards"]
-    assert len(set(cards[:8])) == 8 and len(cards) == 10
-    found = [row["problem_id"] for row in rows]
-    assert problem_ids(problems, 12, seed=1) == found[:12]
-    assert problem_ids(problems, 30, seed=2) != found
-
-
-def test_a_row_has_what_trainer_and_reward_need(scale):
-    config = load_config(scale())
-    problems = problems_of(config, prompts_of(config, ["virl39k-here"]))
-    data = prompt_dataset(problems, 3, seed=1)
-    row = next(data[i] for i in range(3) if data[i]["problem_id"] == "a-2")
-    assert [part["type"] for part in row["prompt"][-1]["content"]][:2] == ["image", "image"]
-    assert [image.size for image in row["images"]] == [(8, 6), (8, 6)]
-    assert (row["gold"], row["answer"], row["choices"]) == ("B", "choice", ["left", "right"])
-    assert "images" not in prompt_dataset(problems, 3, seed=1, pictures=False)[0]
-
-
 # ---------------------------------------------------------------------------- runs
 
 
@@ -138,42 +87,6 @@ def test_settings_and_arguments_are_those_of_the_config(scale, tmp_path, grader)
     assert args.steps_per_generation == 2 and args.max_steps == 2
     assert trainer.sampler is None and trainer.refill_rounds == 1
     assert not args.use_vllm
-
-
-class StopAfter(TrainerCallback):
-    """Ends a run early, as a killed job does, after a number of optimizer steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_step_end(self, args, state, control, **others) -> None:
-        control.should_training_stop = state.global_step == self.steps
-
-
-def test_an_interrupted_run_ends_where_the_whole_one_ends(scale, tmp_path, grader):
-    config = load_config(scale(**{"aepo.steps": 3}))
-    prompts = prompts_of(config, ["cards"])
-    whole = run_of(config, prompts, tmp_path / "whole", grader)
-    whole.train()
-    cut = run_of(config, prompts, tmp_path / "cut", grader)
-    cut.trainer.add_callback(StopAfter(5))
-    cut.train()
-    kept = {path.name for path in (tmp_path / "cut").glob("checkpoint-*")}
-    assert kept == {"checkpoint-2", "checkpoint-4"}
-    again = run_of(config, prompts, tmp_path / "cut", grader)
-    again.train()
-    for name, expected in whole.trainer.model.state_dict().items():
-        assert torch.equal(again.trainer.model.state_dict()[name], expected), name
-    pd.testing.assert_frame_equal(again.tables()["steps"], whole.tables()["steps"])
-    steps = whole.tables()["steps"]
-    assert set(steps["step"]) == {1, 2, 3}
-    assert {"ungradable", "no_answer"} <= set(steps["metric"])
-
-
-def test_no_prompts_are_refused(scale, tmp_path, grader):
-    config = load_config(scale())
-    with pytest.raises(UserError, match="there are no prompts to train on"):
-        run_of(config, prompts_of(config, ["cards"]).iloc[:0], tmp_path, grader)
 
 
 def test_a_sharded_model_is_not_given_a_mixture(scale, tmp_path, grader, monkeypatch):

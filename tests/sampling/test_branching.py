@@ -150,19 +150,6 @@ def test_without_candidates_the_group_is_plain_sampling(policy, prompts, groups_
     assert tokens(groups_of(prompts, roots=6)) == tokens(groups)
 
 
-def test_no_branch_leaves_after_the_end(policy, prompts, groups_of, ids):
-    ends = [*ids["eos_token_ids"], *range(20, 60)]
-    groups = groups_of(
-        prompts, eos_token_ids=ends, window=1, threshold=-math.inf, group_size=12, roots=4
-    )
-    assert any(root.finished for group in groups for root in group.samples[:4])
-    assert any(at for group in groups for at in group.branch_at)
-    for group in groups:
-        for sample_ in group.samples:
-            assert not set(sample_.token_ids[:-1].tolist()) & set(ends)
-            assert sample_.finished == (int(sample_.token_ids[-1]) in ends)
-
-
 def test_roots_and_branches_fill_the_context_but_do_not_exceed_it(policy, prompts, groups_of):
     config = policy[0].config.text_config
     before = config.max_position_embeddings
@@ -216,7 +203,3 @@ def test_windows_start_at_the_token_or_after_it(start, position):
     )  # fmt: skip
     # "at": [4.5, 0, 2, 2.5]; "after": [0, 2, 2.5]; both without the first token.
     assert group.branch_at == [0, position]
-
-
-def test_no_prompts_no_groups(groups_of):
-    assert groups_of([]) == []

@@ -7,7 +7,7 @@ import torch
 
 from ares.errors import UserError
 from ares.sampling.engine import draw, sample
-from ares.sampling.prompts import Prompt, split_prompts
+from ares.sampling.prompts import Prompt
 from ares.sampling.scoring import score
 
 LENGTH = 48
@@ -90,43 +90,6 @@ def test_a_row_does_not_depend_on_the_others(policy, prompts, ids):
         torch.testing.assert_close(alone.entropies, together[row].entropies, atol=1e-5, rtol=0)
 
 
-def test_a_repeated_prompt_is_as_good_as_samples_per_prompt(policy, prompts, ids):
-    model, _ = policy
-    repeated = [prompt for prompt in prompts for _ in range(3)]
-    options = {"max_new_tokens": 16, "seeds": range(12), **ids}
-    expanded = sample(model, prompts, samples_per_prompt=3, **options)
-    assert tokens(expanded) == tokens(sample(model, repeated, **options))
-
-
-def test_continuing_from_a_prefix_gives_the_rest(policy, prompts, ids):
-    model, _ = policy
-    options = {"top_p": 1e-6, "seeds": range(4), **ids}
-    whole = sample(model, prompts, max_new_tokens=20, **options)
-    cuts = (3, 8, 1, 5)
-    begun = [
-        prompt.followed_by(response.token_ids[:cut])
-        for prompt, response, cut in zip(prompts, whole, cuts, strict=True)
-    ]
-    rest = sample(model, begun, max_new_tokens=12, **options)
-    for row, cut in enumerate(cuts):
-        assert rest[row].token_ids.tolist() == whole[row].token_ids[cut : cut + 12].tolist()
-
-
-def test_right_padding_and_arrays_are_read_alike(policy, inputs, ids):
-    model, _ = policy
-    shifted = {name: value.numpy().copy() for name, value in inputs.items()}
-    for row, mask in enumerate(inputs["attention_mask"].bool()):
-        kept = inputs["input_ids"][row][mask].numpy()
-        shifted["input_ids"][row] = ids["pad_token_id"]
-        shifted["input_ids"][row, : len(kept)] = kept
-        shifted["attention_mask"][row] = [1] * len(kept) + [0] * (len(mask) - len(kept))
-    left, right = (
-        sample(model, split_prompts(batch, model.config), max_new_tokens=8, seeds=range(4), **ids)
-        for batch in (inputs, shifted)
-    )
-    assert tokens(left) == tokens(right)
-
-
 def test_frequencies_follow_the_distribution(policy, ids):
     model, _ = policy
     prompt = Prompt(torch.tensor([12, 13, 14]))
@@ -159,31 +122,6 @@ def test_top_p_by_hand():
     assert draw(probabilities, 0.7 - 1e-6, uniforms).tolist() == [1, 1, 3, 3]
     # The most probable token remains however small top_p is.
     assert draw(probabilities, 0.01, uniforms).tolist() == [1, 1, 1, 1]
-
-
-def test_top_p_truncates_the_draw_but_not_the_statistics(policy, inputs, prompts, ids):
-    model, _ = policy
-    options = {"max_new_tokens": 12, "seeds": range(4), **ids}
-    nucleus = sample(model, prompts, top_p=1e-6, **options)
-    assert tokens(nucleus) == generate(model, inputs, 12, list(ids["eos_token_ids"]))
-    scores = score(model, prompts, [s.token_ids for s in nucleus], pad_token_id=ids["pad_token_id"])
-    for drawn, scored in zip(nucleus, scores, strict=True):
-        torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
-        torch.testing.assert_close(drawn.logprobs, scored.logprobs, atol=1e-5, rtol=0)
-
-
-def test_a_picture_changes_what_is_said(policy, batch_of, ids):
-    model, _ = policy
-    options = {"max_new_tokens": 1, "seeds": range(4), "top_p": 1e-6, **ids}
-    one, other = (
-        sample(model, split_prompts(batch_of(cards), model.config), **options)
-        for cards in (
-            [None, [(3, 4)], [(2, 9, 17)], [(5,)]],
-            [None, [(4, 3)], [(2, 9, 18)], [(6,)]],
-        )
-    )
-    same = [a.entropies[0] == b.entropies[0] for a, b in zip(one, other, strict=True)]
-    assert same == [True, False, False, False]
 
 
 def test_placeholders_are_never_drawn(policy, ids):

@@ -88,8 +88,8 @@ def test_prompts_are_taken_apart(policy):
     ("changed", "message"),
     [
         ({"attention_mask": torch.tensor([[0, 0]])}, "a prompt is empty"),
-        ({"input_ids": torch.tensor([[9, 9]])}, "1 pictures given, the placeholders use 0"),
-        ({"image_grid_thw": torch.tensor([[1, 2, 4]])}, "row 0: 1 picture placeholders"),
+        ({"input_ids": torch.tensor([[9, 9]])}, "picture placeholders in the rows do not match"),
+        ({"image_grid_thw": torch.tensor([[1, 2, 4]])}, "picture placeholders in the rows"),
         ({"pixel_values_videos": torch.ones(4, 1)}, "pictures, not videos"),
     ],
 )

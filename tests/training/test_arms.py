@@ -100,13 +100,6 @@ def documented() -> dict[str, tuple[set[str], str]]:
     return {metric: (buckets[which], arms) for metric, which, arms in rows}
 
 
-def test_the_page_is_read_as_it_is_meant():
-    page = documented()
-    assert len(page) == 24
-    assert page["kappa"] == (BUCKETS, "with a KL controller")
-    assert page["accuracy"] == ({"all"}, "every arm")
-
-
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_writes_exactly_the_metrics_on_the_page(trained, arm):
     method = settings_of(arm)
@@ -162,16 +155,3 @@ def test_reporters_are_handed_our_metrics(scenes, lively_folder, tmp_path, own_s
         ours = {name: value for name, value in logs.items() if name.startswith("aepo/")}
         assert ours == expected
         assert {"aepo/accuracy", "aepo/hwe", "aepo/threshold", "aepo/finished"} <= set(ours)
-
-
-def test_report_to_tensorboard_writes_our_metrics(scenes, lively_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
-    made = scenes.trainer(
-        lively_folder, tmp_path / "state", scenes.settings("ares"),
-        data=scenes.dataset(4, ["text"]), sampler=scenes.FixedSampler(),
-        arguments={"report_to": ["tensorboard"]},
-    )  # fmt: skip
-    made.train()
-    (events,) = (tmp_path / "board").rglob("events.out.tfevents.*")
-    content = events.read_bytes()
-    assert b"aepo/accuracy" in content and b"aepo/hwe/easy" in content

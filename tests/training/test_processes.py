@@ -67,10 +67,6 @@ def test_two_processes_equal_one(scenes, ranks, lively_folder, tmp_path, name):
     assert records[records.metric == "hwe"].value.gt(0.5).any()
 
 
-def test_every_scenario_is_compared(scenes):
-    assert set(ALIKE) == set(scenes.SCENARIOS)
-
-
 def test_processes_refill_together(scenes, ranks):
     one, other = (rank[scenes.REFILL] for rank in ranks)
     assert one["fresh"] == other["fresh"] > 0

@@ -81,18 +81,6 @@ def test_what_is_too_much_is_thrown_away():
     assert source.asked == [3]
 
 
-def test_a_process_without_holes_draws_along():
-    source = Source(group("a", 1, 0))
-    groups, fresh = refill([HALF], BOUNDS, 1, source, most=lambda count: 1)
-    assert groups == [HALF] and fresh == 0 and source.asked == [1]
-
-
-def test_the_given_list_is_left_alone():
-    given = [ALL_WRONG]
-    refill(given, BOUNDS, 1, Source(HALF))
-    assert given == [ALL_WRONG]
-
-
 def test_processes_take_turns_and_the_data_start_again():
     rows = [{"row": index} for index in range(5)]
     one, other = FreshPrompts(rows), FreshPrompts(rows)

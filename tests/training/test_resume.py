@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ares.errors import UserError
-from ares.io import read_json, write_json
+from ares.io import write_json
 from ares.paths import ROOT
 from ares.training import checkpoints
 
@@ -121,14 +121,6 @@ def test_half_a_checkpoint_is_removed_and_the_one_before_counts(tmp_path, damage
     assert checkpoints.is_complete(whole) and not checkpoints.is_complete(half)
     assert checkpoints.last_complete(tmp_path) == str(whole)
     assert not half.exists()
-
-
-def test_the_marker_names_every_file_and_its_size(tmp_path):
-    made = checkpoint(tmp_path, 2)
-    assert read_json(made / checkpoints.MARKER) == {
-        "schema": 1,
-        "files": {"model.safetensors": 7, "part/rng.pth": 5},
-    }
 
 
 @pytest.mark.parametrize("number", [None, 0], ids=["of before", "of another version"])
