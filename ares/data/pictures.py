@@ -32,11 +32,8 @@ NARROWEST = 200
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, struct.error, OverflowError, MemoryError),
     *(KeyError, TypeError, IndexError, AttributeError, ZeroDivisionError),
+    Image.DecompressionBombError,
 )
-
-
-class TooLarge(ValueError):
-    """More pixels than are read."""
 
 
 def decode(data: bytes, most: int) -> Image.Image:
@@ -46,24 +43,19 @@ def decode(data: bytes, most: int) -> Image.Image:
         most: pixels that are read; known from the header, before anything is decoded.
 
     Raises:
-        TooLarge: it has more.
-        ValueError: damaged, or of no format that is read.
+        ValueError: too large, damaged, or of no format that is read.
     """
     if len(data) > MOST_BYTES:
-        raise TooLarge(f"{len(data)} bytes, and at most {MOST_BYTES} are read")
+        raise ValueError(f"{len(data)} bytes, and at most {MOST_BYTES} are read")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damage that Pillow can live with
             picture: Image.Image = Image.open(BytesIO(data), formats=FORMATS)
             size = f"{picture.width} x {picture.height} pixels"
             if picture.width * picture.height > most:
-                raise TooLarge(f"{size}, and at most {most} are read")
+                raise ValueError(f"{size}, and at most {most} are read")
             picture.load()
             return opaque(ImageOps.exif_transpose(picture))
-    except TooLarge:
-        raise
-    except Image.DecompressionBombError as error:
-        raise TooLarge(str(error)) from None
     except Image.UnidentifiedImageError:
         raise ValueError(f"its bytes are none of {', '.join(FORMATS)}") from None
     except _DAMAGE as error:
@@ -93,8 +85,6 @@ def read_picture(file: Path) -> Image.Image:
         raise UserError(f"{file}: no such picture")
     try:
         return decode(file.read_bytes(), LARGEST)
-    except TooLarge as error:
-        raise UserError(f"{file}: {error}, so make the picture smaller") from None
     except ValueError as error:
         raise UserError(f"{file}: not a readable picture ({error})") from None
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ares.data.pictures import MOST_BYTES, TooLarge, decode
+from ares.data.pictures import MOST_BYTES, decode
 from ares.errors import UserError
 from ares.evaluation.registry import Benchmark
 
@@ -73,8 +73,6 @@ class Part:
             raise ValueError(f"holds {type(value).__name__} where a picture should be")
         try:
             return decode(data, MAX_PIXELS)
-        except TooLarge as error:
-            raise ValueError(f"has a picture that is too large to be trusted ({error})") from None
         except ValueError as error:
             raise ValueError(f"has a picture that can't be decoded ({error})") from None
 

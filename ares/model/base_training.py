@@ -172,7 +172,7 @@ def _save(
         save_file(
             {k: v.contiguous() for k, v in tensors.items()},
             temporary,
-            {KEY: str(SCHEMA), "progress": json.dumps(asdict(done))},
+            {KEY: str(SCHEMA), "done": json.dumps(asdict(done))},
         )
 
 
@@ -190,7 +190,8 @@ def _restore(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimize
             tensors = {key: state.get_tensor(key) for key in state.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path}: damaged ({error}); {_REMEDY}") from None
-    check(noted.get(KEY), path, _REMEDY)
+    # A state of before there were chunks has the number, and another word for what is done.
+    check(noted.get(KEY) if "done" in noted else None, path, _REMEDY)
     for key, tensor in tensors.items():
         kind, name = key.split(".", 1)
         if kind == "model":
@@ -203,4 +204,4 @@ def _restore(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimize
     model.load_state_dict(weights)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
-    return Progress(**json.loads(noted["progress"]))
+    return Progress(**json.loads(noted["done"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from functools import reduce
+from operator import getitem
 
 import pytest
 import yaml
@@ -15,33 +17,25 @@ from ares.settings import checked
 RAW = yaml.safe_load((CONFIG / "world.yaml").read_text())
 
 
-def broken(*path_and_value) -> dict:
-    raw = copy.deepcopy(RAW)
-    *path, last, value = path_and_value
-    place = raw
-    for key in path:
-        place = place[key]
-    place[last] = value
-    return raw
-
-
 @pytest.mark.parametrize(
-    ("raw", "message"),
+    ("place", "value", "message"),
     [
-        (broken("nummbers", [2, 9]), "unknown key 'nummbers'"),
-        (
-            broken("language", "filler_rat", 0.1),
-            "unknown key 'language.filler_rat'; did you mean 'filler_rate'",
-        ),
-        ({k: v for k, v in RAW.items() if k != "habits"}, "missing key 'habits'"),
-        (broken("habits", "direct", 0.9), "shares of habits"),
-        (broken("split", "test", 0.1), "shares of split"),
-        (broken("numbers", [2, 99]), "range of numbers"),
-        (broken("language", "fillers", ["try", "okay"]), "two slots"),
-        (None, "is not a config"),
+        ("nummbers", [2, 9], "unknown key 'nummbers'"),
+        ("language.filler_rat", 0.1, "unknown key .* did you mean 'filler_rate'"),
+        ("habits", None, "missing key 'habits'"),
+        ("habits.direct", 0.9, "shares of habits"),
+        ("split.test", 0.1, "shares of split"),
+        ("numbers", [2, 99], "range of numbers"),
+        ("language.fillers", ["try", "okay"], "two slots"),
     ],
 )
-def test_broken_worlds(raw, message: str) -> None:
+def test_broken_worlds(place, value, message: str) -> None:
+    raw = copy.deepcopy(RAW)
+    *parents, last = place.split(".")
+    part = reduce(getitem, parents, raw)
+    part.pop(last, None)
+    if value is not None:
+        part[last] = value
     with pytest.raises(UserError, match=message):
         checked(World, raw, "world.yaml")
 
@@ -49,11 +43,3 @@ def test_broken_worlds(raw, message: str) -> None:
 def test_a_world_survives_the_round_trip_through_plain_settings() -> None:
     world = load_world()
     assert checked(World, world.dump(), "copy") == world
-
-
-def test_missing_and_unreadable_files(tmp_path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
-        load_world(tmp_path / "none.yaml")
-    (tmp_path / "bad.yaml").write_text("{a: [")
-    with pytest.raises(UserError, match="not valid YAML"):
-        load_world(tmp_path / "bad.yaml")

@@ -32,7 +32,7 @@ def traces(habit: str, k: int, count: int = 60, world=WORLD):
 @pytest.mark.parametrize("world", [WORLD, RESTARTS])
 @pytest.mark.parametrize("habit", HABITS)
 @pytest.mark.parametrize("k", [2, 3, 4])
-def test_every_trace_is_well_formed(habit: str, k: int, world) -> None:
+def test_every_trace_is_well_formed_and_its_decisions_are_read_back(habit, k, world) -> None:
     known = set(vocabulary(world))
     for problem, trace in traces(habit, k, world=world):
         assert trace.words[0] == "<think>"
@@ -43,13 +43,6 @@ def test_every_trace_is_well_formed(habit: str, k: int, world) -> None:
         assert right == stated
         verdict = verify(problem, trace.text, world.values)
         assert verdict.reason in ("correct", "wrong result", "no solution given")
-
-
-@pytest.mark.parametrize("world", [WORLD, RESTARTS])
-@pytest.mark.parametrize("habit", HABITS)
-@pytest.mark.parametrize("k", [2, 3, 4])
-def test_the_parser_finds_the_decisions_the_teacher_made(habit: str, k: int, world) -> None:
-    for _, trace in traces(habit, k, world=world):
         starts = decision_starts(trace.text, world.language)
         assert label_tokens(trace.words, trace.text, starts) == trace.decisions
 
@@ -166,10 +159,11 @@ def test_full_searches_solve_more_than_early_ends_and_some_end_without_an_answer
 
 
 def test_overcheckers_are_longer_than_searchers() -> None:
-    mean = {
-        h: np.mean([len(t.words) for _, t in traces(h, 2, 200)]) for h in ("search", "overcheck")
-    }
-    assert mean["overcheck"] > 1.5 * mean["search"]
+    search, overcheck = (
+        np.mean([len(trace.words) for _, trace in traces(habit, 2, 200)])
+        for habit in ("search", "overcheck")
+    )
+    assert overcheck > 1.5 * search
 
 
 def test_several_traces_of_one_problem_differ_in_length() -> None:

@@ -151,7 +151,7 @@ def test_pictures_that_cannot_be_trusted():
     side = int(MAX_PIXELS**0.5) + 1
     bomb = standins.png((0,), size=(side, side), mode="1")
     assert len(bomb) < 100_000
-    with pytest.raises(ValueError, match="too large to be trusted"):
+    with pytest.raises(ValueError, match=r"can't be decoded .*, and at most"):
         decoded(bomb)
     for data in (b"", b"no picture", standins.png((1, 2, 3))[:40]):
         with pytest.raises(ValueError, match="can't be decoded"):

@@ -29,43 +29,23 @@ from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
 from ares.model.load import load_policy
 from ares.model.save import export
+from tests.robustness.traps import Trap
 
 #: The names of Qwen/Qwen2.5-VL-7B-Instruct on the hub, for one layer and one block.
-HUB_NAMES = {
-    "model.embed_tokens.weight",
-    "model.norm.weight",
-    *(
-        f"model.layers.0.{name}"
-        for name in (
-            "input_layernorm.weight",
-            "post_attention_layernorm.weight",
-            *(f"mlp.{part}_proj.weight" for part in ("down", "gate", "up")),
-            *(f"self_attn.{part}_proj.{kind}" for part in "qkv" for kind in ("weight", "bias")),
-            "self_attn.o_proj.weight",
-        )
-    ),
-    "visual.patch_embed.proj.weight",
-    "visual.merger.ln_q.weight",
-    *(f"visual.merger.mlp.{at}.{kind}" for at in (0, 2) for kind in ("weight", "bias")),
-    *(
-        f"visual.blocks.0.{name}"
-        for name in (
-            "norm1.weight",
-            "norm2.weight",
-            *(
-                f"{part}.{kind}"
-                for part in (
-                    "attn.qkv",
-                    "attn.proj",
-                    "mlp.down_proj",
-                    "mlp.gate_proj",
-                    "mlp.up_proj",
-                )
-                for kind in ("weight", "bias")
-            ),
-        )
-    ),
-}
+LAYER, BLOCK, MERGER = "model.layers.0", "visual.blocks.0", "visual.merger"
+WITHOUT_BIAS = (
+    *("model.embed_tokens", "model.norm", f"{LAYER}.self_attn.o_proj", f"{MERGER}.ln_q"),
+    *(f"{LAYER}.{name}" for name in ("input_layernorm", "post_attention_layernorm")),
+    *(f"{LAYER}.mlp.{name}_proj" for name in ("down", "gate", "up")),
+    *("visual.patch_embed.proj", f"{BLOCK}.norm1", f"{BLOCK}.norm2"),
+)
+WITH_BIAS = (
+    *(f"{LAYER}.self_attn.{name}_proj" for name in "qkv"),
+    *(f"{BLOCK}.attn.qkv", f"{BLOCK}.attn.proj", f"{MERGER}.mlp.0", f"{MERGER}.mlp.2"),
+    *(f"{BLOCK}.mlp.{name}_proj" for name in ("down", "gate", "up")),
+)
+HUB_NAMES = {f"{name}.weight" for name in (*WITHOUT_BIAS, *WITH_BIAS)}
+HUB_NAMES |= {f"{name}.bias" for name in WITH_BIAS}
 FILES = [
     "chat_template.jinja",
     "config.json",
@@ -76,16 +56,6 @@ FILES = [
     "tokenizer_config.json",
     "world.json",
 ]
-
-
-class Trap:
-    """A pickle that leaves a file behind when it is loaded."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self):
-        return Path.touch, (self.file,)
 
 
 @pytest.fixture
@@ -239,23 +209,17 @@ def only(folder: Path, *files: str) -> Path:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (
-            ("pytorch_model_fsdp_0/.metadata",),
-            "accelerate merge-weights .*pytorch_model_fsdp_0 FOL",
-        ),
-        (("zero_to_fp32.py", "global_step4/x.pt"), "zero_to_fp32.py --safe_serialization"),
-        (("adapter_config.json", "adapter_model.safetensors"), "an adapter, not a model"),
-        (
-            ("checkpoint-9/config.json", "checkpoint-10/config.json"),
-            "the newest is .*checkpoint-10",
-        ),
-        (("config.json", "pytorch_model.bin"), "weights as pickles, which are never loaded"),
-        (("notes.txt",), "no checkpoint of a model"),
+        ("pytorch_model_fsdp_0/.metadata", "accelerate merge-weights .*pytorch_model_fsdp_0 FOL"),
+        ("zero_to_fp32.py global_step4/x.pt", "zero_to_fp32.py --safe_serialization"),
+        ("adapter_config.json adapter_model.safetensors", "an adapter, not a model"),
+        ("checkpoint-9/config.json checkpoint-10/config.json", "the newest is .*checkpoint-10"),
+        ("config.json pytorch_model.bin", "weights as pickles, which are never loaded"),
+        ("notes.txt", "no checkpoint of a model"),
     ],
 )
 def test_what_can_not_be_exported_is_named(tmp_path, files, message) -> None:
     with pytest.raises(UserError, match=message):
-        export(only(tmp_path / "in", *files), tmp_path / "out")
+        export(only(tmp_path / "in", *files.split()), tmp_path / "out")
     with pytest.raises(UserError, match="no such checkpoint folder"):
         export(tmp_path / "nowhere", tmp_path / "out")
 

@@ -1,4 +1,4 @@
-"""The real workflow in a copy of the repository, with notes of what runs, to kill it and look.
+"""The real workflow in a copy of the repository, with notes of what runs, and small disks.
 
 The steps of the copy, and its `papermill`, are the real ones, and note when they start and end.
 What Snakemake takes for finished is read from its own records.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from base64 import urlsafe_b64decode
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from textwrap import indent
+from typing import NamedTuple
 
+import pytest
 import yaml
 
 from tests.workflow.test_reruns import command_line, copy_repository, environment
@@ -110,8 +112,7 @@ with recorder.noted("notebook", sys.argv[-1].replace("/logs/", "/")):
 """
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """A line of the notes."""
 
     run: int
@@ -152,12 +153,9 @@ def start(
     log: str = "workflow.log",
     **settings: object,
 ) -> subprocess.Popen:
-    """Start the workflow in a process group of its own; what it says goes to a file.
+    """Start the workflow in a process group of its own, with `settings` in its environment.
 
-    A pipe would not do: jobs that outlive a killed Snakemake keep it open.
-
-    Args:
-        settings: of the commands that its jobs call, as variables of the environment.
+    What it says goes to a file: jobs that outlive a killed Snakemake would keep a pipe open.
     """
     variables = {name: str(value) for name, value in settings.items()}
     with open(place / log, "a") as out:
@@ -175,19 +173,16 @@ def start(
 def notes(place: Path) -> list[Note]:
     """All that jobs have noted so far."""
     file = place / NOTES
-    lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+    lines = file.read_text().splitlines() if file.exists() else []
     return [
         Note(int(run), event, float(at), int(pid), kind, output)
-        for run, event, at, pid, kind, output in lines
+        for run, event, at, pid, kind, output in map(str.split, lines)
     ]
 
 
 def running(place: Path, run: int) -> dict[int, Note]:
     """The newest note of every job of a run that has not ended, by its process."""
-    found: dict[int, Note] = {}
-    for note in notes(place):
-        if note.run == run:
-            found[note.process] = note
+    found = {note.process: note for note in notes(place) if note.run == run}
     return {pid: note for pid, note in found.items() if note.event != "end" and is_alive(pid)}
 
 
@@ -235,3 +230,30 @@ def temporaries(place: Path) -> list[Path]:
         for path in (place / top).rglob("*")
         if ".tmp" in path.name or path.name.endswith(".part")
     ]
+
+
+#: Mounts a tmpfs, then becomes the command that follows.
+MOUNT = 'mount -t tmpfs -o size="$1" small "$2" && shift 2 && exec "$@"'
+
+
+@cache
+def _way() -> tuple[str, ...]:
+    """As root of the machine, or as root of a namespace, which most systems let everybody be."""
+    for way in (("unshare", "--mount"), ("unshare", "--mount", "--map-root-user")):
+        try:
+            command = [*way, "mount", "-t", "tmpfs", "try", "/mnt"]
+            if subprocess.run(command, capture_output=True).returncode == 0:
+                return way
+        except FileNotFoundError:
+            break
+    return ()
+
+
+def on_small_disk(folder: Path, size: str, *command: str) -> list[str]:
+    """A command line that runs another one with an empty disk of some size at `folder`.
+
+    What is on the disk is seen by that command alone, and gone when it ends.
+    """
+    if not _way():
+        pytest.skip("a small disk needs unshare(1) and the right to mount a tmpfs")
+    return [*_way(), "sh", "-c", MOUNT, "sh", size, str(folder), *command]

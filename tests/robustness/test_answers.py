@@ -1,14 +1,22 @@
 """The grader against hostile answers: it never raises, hangs or calls a wrong number right.
 
 Values are known from plain arithmetic with fractions: expressions are made together with their
-value, so an equal one must be right and another one must not be.
+value, so an equal one must be right and another one must not be. And nothing of an answer is ever
+evaluated: sympy turns texts into numbers through Python's `eval`, and whatever reaches it must be a
+number, which an audit hook of the interpreter watches. The hook also sees files, processes and
+sockets.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -21,6 +29,7 @@ from ares.data.countdown import Problem
 from ares.data.responses import decision_starts, steps_right, verify
 from ares.data.world import VALUES
 from ares.data.world_settings import load_world
+from ares.paths import ROOT
 from tests.robustness.spoil import cases
 
 #: Seconds for one comparison of hostile expressions by algebra, and what a case may take around
@@ -102,7 +111,7 @@ def grade(grader: Grader, gold: str, answer: str, kind: str, choices: tuple[str,
     return found
 
 
-@cases(quick=40, long=2000)
+@cases(quick=20, long=2000)
 @given(
     made=known(),
     spelled=st.sampled_from(SPELLED),
@@ -121,13 +130,10 @@ def test_equal_values_are_right_and_others_are_not(
     # A decimal stands for what rounds to it: 1.41421 is the square root of 2.
     assume(shift != Fraction(1, 10**9) or "." not in text)
     same, other = spelled.format(value), spelled.format(value + shift)
-    answers = (same, other, text) if swapped else (text, text, same)
-    golds = (text, text, other) if swapped else (same, other, other)
-    verdicts = [
-        grade(grader, g, dress.format(a), kind) for g, a in zip(golds, answers, strict=True)
-    ]
-    assert verdicts[0].status == RIGHT
-    assert verdicts[1].status == WRONG and verdicts[2].status == WRONG
+    for gold, answer, status in ((same, text, RIGHT), (other, text, WRONG), (other, same, WRONG)):
+        if swapped:
+            gold, answer = answer, gold
+        assert grade(grader, gold, dress.format(answer), kind).status == status
 
 
 # ------------------------------------------------------------------------------ hostile answers
@@ -174,18 +180,19 @@ FAR = {
 }
 
 
-@cases(quick=40, long=1200, seconds=30.0)
+@cases(quick=20, long=1200, seconds=30.0)
 @given(gold=hostile(), answer=st.one_of(hostile(), st.text(max_size=60)), kind=KINDS)
 def test_any_gold_and_answer_are_graded(hasty, gold, answer, kind):
     grade(hasty, gold, answer, kind, CHOICES)
 
 
-@cases(quick=40, long=1200, seconds=30.0)
+@cases(quick=20, long=1200, seconds=30.0)
 @given(answer=st.one_of(hostile(), st.text(max_size=60)), kind=KINDS)
 def test_hostile_answers_are_not_right(hasty, answer, kind):
     assert grade(hasty, FAR[kind], answer, kind, ("a", "b", "c", "zinc")).status != RIGHT
 
 
+@pytest.mark.slow
 @cases(quick=15, long=300, seconds=30.0)
 @given(
     unit=st.sampled_from(
@@ -241,39 +248,19 @@ def test_another_word_is_never_right(grader, words, more):
 
 def reachable(numbers: tuple[int, ...]) -> set[int]:
     """All values that some order of steps leaves alone: an oracle that knows no verifier."""
-    if len(numbers) == 1:
-        return set(numbers)
-    found: set[int] = set()
+    found: set[int] = set(numbers) if len(numbers) == 1 else set()
     for i, j in itertools.permutations(range(len(numbers)), 2):
-        rest = tuple(n for k, n in enumerate(numbers) if k not in (i, j))
-        for value in (
-            numbers[i] + numbers[j],
-            numbers[i] - numbers[j],
-            numbers[i] * numbers[j],
-        ):
+        a, b, rest = numbers[i], numbers[j], [n for k, n in enumerate(numbers) if k not in (i, j)]
+        for value in (a + b, a - b, a * b):
             if VALUES[0] <= value <= VALUES[1]:
                 found |= reachable((*rest, value))
     return found
 
 
-RUBBISH = [
-    "1",
-    "8 + 3 = 11",
-    "+",
-    "x",
-    "=",
-    ",",
-    "none",
-    r"\boxed{",
-    "}",
-    "½",
-    "٣",
-    "999999",
-    "1e9",
-]
+RUBBISH = ["1", "8 + 3 = 11", "+", "x", "=", ",", "none", r"\boxed{", "}", "½", "٣", "1e9"]
 
 
-@cases(quick=40, long=1500)
+@cases(quick=20, long=1500)
 @given(
     numbers=st.lists(st.integers(1, 12), min_size=2, max_size=3).map(tuple),
     target=st.integers(1, 40),
@@ -301,59 +288,54 @@ def test_the_verifier_takes_only_what_can_be_reached(numbers, target, steps, noi
 # --------------------------------------------------------- what fuzzing and thought found wrong
 
 
-@pytest.mark.parametrize(
-    ("gold", "answer"),
-    [
-        # differences below 1e-15 counted as none
-        ("10^{-20}", "10^{-21}"),
-        (r"\frac{\sqrt{2}}{10^{20}}", r"\frac{\sqrt{3}}{10^{20}}"),
-        ("e^{-50}", "e^{-51}"),
-        (r"\begin{pmatrix}10^{-20}\end{pmatrix}", r"\begin{pmatrix}10^{-21}\end{pmatrix}"),
-        # capital letters were small ones
-        ("R^2-r^2", "r^2-R^2"),
-        ("R+r", "2r"),
-        (r"\Delta - \delta", r"\delta - \Delta"),
-        # equations without a real solution were all alike
-        ("x^2+1=0", "x^2+2=0"),
-        ("e^{x}=0", "2^{x}=0"),
-        # an interval was the pair of its ends
-        ("1<x<2", r"\{1,2\}"),
-        (r"\{1,2\}", "1<x<2"),
-        # bases of numbers were left out
-        ("2516_8", "2516_7"),
-        ("101_2", "101_{10}"),
-        # names of values were left out
-        ("x=1, y=2", "2, 1"),
-        ("1, 2", "y=2, x=1"),
-        # a double factorial was taken for an emphasis
-        ("5", "5!!"),
-    ],
-)
-def test_wrong_answers_that_were_right(grader, gold, answer):
-    assert grade(grader, gold, answer, "expression").status == WRONG
+WRONG_ONES = [
+    # differences below 1e-15 counted as none
+    ("10^{-20}", "10^{-21}"),
+    (r"\frac{\sqrt{2}}{10^{20}}", r"\frac{\sqrt{3}}{10^{20}}"),
+    ("e^{-50}", "e^{-51}"),
+    (r"\begin{pmatrix}10^{-20}\end{pmatrix}", r"\begin{pmatrix}10^{-21}\end{pmatrix}"),
+    # capital letters were small ones
+    ("R^2-r^2", "r^2-R^2"),
+    ("R+r", "2r"),
+    (r"\Delta - \delta", r"\delta - \Delta"),
+    # equations without a real solution were all alike
+    ("x^2+1=0", "x^2+2=0"),
+    ("e^{x}=0", "2^{x}=0"),
+    # an interval was the pair of its ends
+    ("1<x<2", r"\{1,2\}"),
+    (r"\{1,2\}", "1<x<2"),
+    # bases of numbers were left out
+    ("2516_8", "2516_7"),
+    ("101_2", "101_{10}"),
+    # names of values were left out
+    ("x=1, y=2", "2, 1"),
+    ("1, 2", "y=2, x=1"),
+    # a double factorial was taken for an emphasis
+    ("5", "5!!"),
+]
+RIGHT_ONES = [
+    ("3/10", "0.1+0.2"),
+    ("-19/10", "8 - 9.90"),
+    ("10^{-20}", r"\frac{1}{10^{20}}"),
+    ("R^2-r^2", "(R-r)(R+r)"),
+    ("x^2+1=0", "2x^2+2=0"),
+    ("x=1, y=2", "1, 2"),
+    ("x=1, y=2", "y=2, x=1"),
+    ("2, 1", r"x = 1 \text{ or } x = 2"),
+    ("11_2", "3_{10}"),
+    ("2516_8", "2516"),
+    ("15", "3 \\cdot 5"),
+    ("V/2", "v/2"),
+]
 
 
-@pytest.mark.parametrize(
-    ("gold", "answer"),
-    [
-        ("3/10", "0.1+0.2"),
-        ("-19/10", "8 - 9.90"),
-        ("10^{-20}", r"\frac{1}{10^{20}}"),
-        ("R^2-r^2", "(R-r)(R+r)"),
-        ("x^2+1=0", "2x^2+2=0"),
-        ("x=1, y=2", "1, 2"),
-        ("x=1, y=2", "y=2, x=1"),
-        ("2, 1", r"x = 1 \text{ or } x = 2"),
-        ("11_2", "3_{10}"),
-        ("2516_8", "2516"),
-        ("15", "3 \\cdot 5"),
-        ("V/2", "v/2"),
-    ],
-)
-def test_right_answers_stay_right(grader, gold, answer):
-    assert grade(grader, gold, answer, "expression").status == RIGHT
+def test_answers_that_were_once_graded_wrongly(grader):
+    for pairs, status in ((WRONG_ONES, WRONG), (RIGHT_ONES, RIGHT)):
+        for gold, answer in pairs:
+            assert grade(grader, gold, answer, "expression").status == status, (gold, answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [
@@ -374,3 +356,94 @@ def test_towers_end(hasty, answer):
 def test_a_zero_in_disguise_is_zero(grader, zero):
     assert grade(grader, "0", zero, "number").status == RIGHT
     assert grade(grader, "1", zero, "number").status == WRONG
+
+
+# ------------------------------------------------------------------------ nothing is evaluated
+
+MARK = "owned4711"
+ATTACKS = (f"__import__('os').system('touch {MARK}')", f"open('{MARK}','w')")
+AROUND = [
+    *("{}", "(lambda: {})()", 'exec("{}")', 'eval("{}")', "1+{}", "5) or {} or (5", "x_{{{}}}"),
+    *("5;import os;{}", "5\nimport os\n{}", r"\text{{{}}}", r"\mathrm{{{}}}", "f'{}'", "1e5{}"),
+    *(r"\operatorname{{exec}}(\text{{{}}})", r"\frac{{{}}}{{1}}", r"\sqrt[{}]{{2}}"),
+    *(r"\log_{{{}}} 8", "10^{{{}}}", "'''{}'''", "Symbol('x').subs('x', \"{}\")"),
+    r"\variable{{{}}}",
+]
+INJECTED = [
+    *(around.format(attack) for around in AROUND for attack in ATTACKS),
+    f"x.__class__.__mro__[1].__subclasses__() + {MARK}",
+    f"sympify('{MARK}')",
+    f"\\input{{{MARK}}} \\write18{{touch {MARK}}} \\openout{MARK}",
+    *(f"0x10 {MARK}", "1_000__class__", "12.5.__class__", "1,000,000.5", "٣٤٥", "1e5"),
+    "0.1 + 2.5e-3 x",
+]
+
+WATCHED = """
+import json, re, sys
+from ares.answers.compare import decide
+from ares.answers import algebra
+algebra._read("1+x")
+seen = {"compiled": [], "events": []}
+hostile = json.loads(sys.stdin.read())
+NUMBER = re.compile(r"(?:Integer|Float|Rational) \\(['\\d.eE+, -]*\\)")
+
+def text_of(source):
+    return source.decode("utf-8", "replace") if isinstance(source, bytes) else str(source)
+
+def hook(event, arguments):
+    if event == "compile" and arguments[0] is not None:
+        text = text_of(arguments[0])
+        # A library that is imported late compiles its own files; their text is not the answer's.
+        if arguments[1] in ("<string>", "<sympy>") or "owned4711" in text:
+            seen["compiled"].append(text)
+    elif event == "open" and any(mark in str(arguments[1]) for mark in "wax+"):
+        seen["events"].append([event, str(arguments)])
+    elif event.split(".")[0] in ("os", "subprocess", "socket", "shutil", "ctypes", "pty"):
+        if event not in ("os.listdir", "os.scandir"):
+            seen["events"].append([event, str(arguments)])
+
+sys.addaudithook(hook)
+for text in hostile:
+    for pair in ((text, "5"), ("5", text), ("x+1", text), (text, text + "+0")):
+        for letters in (True, False):
+            reply = decide(*pair, letters, algebra.algebra)
+            assert reply[0] in ("right", "wrong", "ungradable")
+    algebra._read.cache_clear()
+seen["numbers"] = [s for s in seen["compiled"] if NUMBER.fullmatch(s.strip())]
+print(json.dumps(seen))
+"""
+
+
+def watched(code: str, texts: list[str], folder: Path) -> dict:
+    """What the hook saw when a new interpreter compared texts by algebra."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_nothing_of_an_answer_is_evaluated_but_its_numbers(tmp_path):
+    seen = watched(WATCHED, INJECTED, tmp_path)
+    assert seen["events"] == []
+    assert seen["numbers"], "the hook sees how sympy reads numbers"
+    for source in seen["compiled"]:
+        for word in (MARK, "__import__", "lambda", "exec", "system", "open"):
+            assert word not in source, source
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_hook_would_see_it(tmp_path):
+    line = "reply = decide(*pair, letters, worker.algebra)"
+    assert line in WATCHED
+    code = WATCHED.replace(line, "from sympy import sympify; reply = {}; sympify(pair[0])")
+    seen = watched(code, [f"open('{MARK}','w').name"], tmp_path)
+    assert (tmp_path / MARK).exists() and MARK in str(seen["compiled"])

@@ -9,6 +9,8 @@ import json
 import math
 import pickle
 import shutil
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -136,80 +138,59 @@ def spoil(weights: dict, act: str, data) -> dict:
 
 
 def rewrite(file: Path, **changes) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    """Change values of a JSON file; two underscores lead into a section."""
+    content = json.loads(file.read_text())
+    for place, value in changes.items():
+        *sections, key = place.split("__")
+        reduce(getitem, sections, content)[key] = value
+    file.write_text(json.dumps(content))
 
 
-def int8(folder: Path, weights: dict) -> None:
-    first = sorted(weights)[0]
-    save_file(weights | {first: weights[first].to(torch.int8)}, folder / "model.safetensors")
-
-
-def not_finite(folder: Path, weights: dict) -> None:
-    spoiled = weights[sorted(weights)[0]].clone()
-    spoiled.view(-1)[3] = float("nan")
-    save_file(weights | {sorted(weights)[0]: spoiled}, folder / "model.safetensors")
-
-
-def other_shape(folder: Path, weights: dict) -> None:
-    first = sorted(weights)[0]
-    save_file(weights | {first: weights[first][:1].clone()}, folder / "model.safetensors")
-
-
-def index_elsewhere(folder: Path, weights: dict) -> None:
-    shutil.copy(folder / "model.safetensors", folder.parent / "other.safetensors")
-    index = {"metadata": {}, "weight_map": {"lm_head.weight": "../other.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-
-
-def many_layers(folder: Path, weights: dict) -> None:
-    text = json.loads((folder / "config.json").read_text())["text_config"]
-    rewrite(folder / "config.json", text_config=text | {"num_hidden_layers": 10**9})
-
-
-def other_architecture(folder: Path, weights: dict) -> None:
-    rewrite(folder / "config.json", model_type="llama", architectures=["LlamaForCausalLM"])
-
-
-def more_tokens(folder: Path, weights: dict) -> None:
-    model = json.loads((folder / "tokenizer.json").read_text())["model"]
-    model["vocab"]["zzz"] = 5000
-    rewrite(folder / "tokenizer.json", model=model)
-
-
-def other_words(folder: Path, weights: dict) -> None:
-    model = json.loads((folder / "tokenizer.json").read_text())["model"]
-    model["vocab"] |= {"3": model["vocab"]["4"], "4": model["vocab"]["3"]}
-    rewrite(folder / "tokenizer.json", model=model)
-
-
-def other_scaling(folder: Path, weights: dict) -> None:
-    images = json.loads((folder / "processor_config.json").read_text())["image_processor"]
-    rewrite(folder / "processor_config.json", image_processor=images | {"image_mean": [0.0] * 3})
-
-
-def other_picture_token(folder: Path, weights: dict) -> None:
-    token = json.loads((folder / "config.json").read_text())["image_token_id"]
-    rewrite(folder / "config.json", image_token_id=token + 1)
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("config.json", {"text_config__num_hidden_layers": 10**9}, "says 1000000000 layers"),
+        ("config.json", {"model_type": "llama"}, "can't be loaded as a model"),
+        ("config.json", {"image_token_id": 6}, "files are of different models"),
+        ("tokenizer.json", {"model__vocab__zzz": 5000}, "files are of different models"),
+        (
+            "tokenizer.json",
+            {"model__vocab__okay": 29, "model__vocab__well": 28},
+            "its tokenizer is not that of the world",
+        ),
+        (
+            "processor_config.json",
+            {"image_processor__image_mean": [0.0] * 3},
+            "its image processor is not that of the world",
+        ),
+    ],
+)
+def test_settings_of_a_model_that_are_refused(folder, file, changes, message):
+    rewrite(folder / file, **changes)
+    with pytest.raises(UserError, match=message):
+        policy(folder)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (int8, "type I8 and no quantization_config"),
-        (not_finite, "not finite"),
-        (other_shape, "can't be loaded as a model"),
-        (index_elsewhere, r"names the file '\.\./other\.safetensors'"),
-        (many_layers, "says 1000000000 layers"),
-        (other_architecture, "can't be loaded as a model"),
-        (more_tokens, "files are of different models"),
-        (other_words, "its tokenizer is not that of the world"),
-        (other_scaling, "its image processor is not that of the world"),
-        (other_picture_token, "files are of different models"),
+        (lambda weight: weight.to(torch.int8), "type I8 and no quantization_config"),
+        (lambda weight: weight * float("nan"), "not finite"),
+        (lambda weight: weight[:1].clone(), "can't be loaded as a model"),
     ],
 )
-def test_model_folders_that_are_refused(folder, weights, change, message):
-    change(folder, weights)
+def test_weights_that_are_refused(folder, weights, change, message):
+    first = sorted(weights)[0]
+    save_file(weights | {first: change(weights[first])}, folder / "model.safetensors")
     with pytest.raises(UserError, match=message):
+        policy(folder)
+
+
+def test_an_index_that_points_elsewhere_is_refused(folder):
+    shutil.copy(folder / "model.safetensors", folder.parent / "other.safetensors")
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": "../other.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=r"names the file '\.\./other\.safetensors'"):
         policy(folder)
 
 

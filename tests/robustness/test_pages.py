@@ -53,19 +53,9 @@ HOSTILE = [
     "a\nword\u2029of lines",  # could not be laid out in the cloud of words
 ]
 #: Signs that the page shows by their names.
-NAMED = {
-    "\u0000": "␀",
-    "\u0008": "␈",
-    "\x1b": "␛",
-    "\u202e": "‹U+202E›",
-    "\u202c": "‹U+202C›",
-}
-
-
-def shown(text: str) -> str:
-    for sign, name in NAMED.items():
-        text = text.replace(sign, name)
-    return text
+NAMED = str.maketrans(
+    {"\0": "␀", "\b": "␈", "\x1b": "␛", "\u202e": "‹U+202E›", "\u202c": "‹U+202C›"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +66,8 @@ def page(tmp_path_factory) -> str:
     for number, text in enumerate(HOSTILE):
         rivals = {HOSTILE[number - 1]: -1.0, HOSTILE[number - 2]: -2.5}
         tops = [{token: -0.7, **rivals} for token in HOSTILE]
-        everywhere = dict.fromkeys(
-            ("id", "benchmark", "prompt", "extracted", "gold", "finish"), text
-        )
+        fields = ("id", "benchmark", "prompt", "extracted", "gold", "finish")
+        everywhere = dict.fromkeys(fields, text)
         verdict = {"correct": number % 2, "difficulty": "easy"}
         lines.append({**everywhere, **verdict, "tokens": HOSTILE, "top_logprobs": tops})
     path = folder / "<img src=x onerror=window.__owned=1>.jsonl"
@@ -87,6 +76,7 @@ def page(tmp_path_factory) -> str:
     return (folder / "out" / "index.html").as_uri()
 
 
+@pytest.mark.slow
 def test_hostile_traces_are_shown_and_do_nothing(browser, page):  # noqa: F811
     desktop(browser)
     complaints(browser)
@@ -100,11 +90,11 @@ def test_hostile_traces_are_shown_and_do_nothing(browser, page):  # noqa: F811
             """return ["name", "prompt", "answer"].map(
                 (id) => document.getElementById(id).textContent)"""
         )
-        assert all(shown(text) in part for part in content), text
+        assert all(text.translate(NAMED) in part for part in content), text
     tokens = browser.execute_script(
         "return Array.from(document.querySelectorAll('#text span'), (span) => span.textContent)"
     )
-    assert tokens == [shown(text) for text in HOSTILE]
+    assert tokens == [text.translate(NAMED) for text in HOSTILE]
     # Read everything there is to read: cards, search, filters, sliders.
     browser.execute_script(
         """for (const span of document.querySelectorAll("#text span")) span.click();

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,46 +19,34 @@ from ares import paths
 from ares.analysis.tables import read_tokens
 from ares.errors import UserError
 from ares.forms import DATA_FORMS, FORMS, Column, Form
-from ares.io import read_json, read_table, write_json, write_table
-from ares.tables import check_shard, read_form
+from ares.io import read_json, read_table, write_table
+from ares.tables import read_form
 from ares.versions import numbered
 from tests.robustness.spoil import STRANGE, cases, outcome, spoiled_bytes, spoiled_value, within
+from tests.robustness.traps import Trap
 from tests.steps import script
 
 ROWS = 12
-ITEMS = pd.DataFrame(
-    {
-        "source": ["cards", "cards", "numbers"],
-        "row": [0, 7, 7],
-        "problem_id": ["a", "b", "a"],
-        "prompt_tokens": [12, 300, 9],
-        "pictures": [1, 2, 0],
-    }
-)
-TRACES = {"habit": "data set", "trace": 0, "text": "so \\boxed{5}", "n_tokens": [9, 8, 7]}
-RATES = {"samples": 8, "correct": [0, 8, 3], "pass_rate": [0, 1, 0.375]}
+ITEMS = pd.DataFrame({"source": ["cards", "cards", "numbers"], "row": [0, 7, 7],
+                      "problem_id": ["a", "b", "a"], "prompt_tokens": [12, 300, 9],
+                      "pictures": [1, 2, 0]})  # fmt: skip
+RATE = [0, 1, 0.375]
+POOL = ITEMS.assign(habit="data set", trace=0, text="so \\boxed{5}", n_tokens=[9, 8, 7])
+LOSSES = pd.DataFrame({"step": [1, 2], "loss": [2.5, 1.25], "lr": [1e-4, 0.0]})
+SCORES = pd.DataFrame({"model": ["base", "adacs"], "benchmark": "math500", "metric": "accuracy"})
 #: Rows of the tables of data sets, named after their forms with "data-" before, as the
 #: reference run has none; and the first rows of every table that it has.
 TABLES = {
     "data-problems": ITEMS,
-    "data-pass_rates": ITEMS.assign(**RATES, n_tokens=[8.5, np.nan, 20]),
-    "data-pool": ITEMS.assign(**TRACES),
-    "data-selection": ITEMS.assign(
-        curation="adacs", pass_rate=RATES["pass_rate"], bracket=0.25, target_tokens=9.5, **TRACES
+    "data-pass_rates": ITEMS.assign(
+        samples=8, correct=[0, 8, 3], pass_rate=RATE, n_tokens=[8.5, np.nan, 20]
     ),
-}
-TABLES |= {
-    "data-losses": pd.DataFrame(
-        {"step": [1, 2], "loss": [2.5, 1.25], "lr": [1e-4, 0.0], "curation": "adacs"}
+    "data-pool": POOL,
+    "data-selection": POOL.assign(
+        curation="adacs", pass_rate=RATE, bracket=0.25, target_tokens=9.5
     ),
-    "data-scores": pd.DataFrame(
-        {
-            "model": ["base", "adacs"],
-            "benchmark": "math500",
-            "metric": "accuracy",
-            "score": [0, 50.0],
-        }
-    ),
+    "data-losses": LOSSES.assign(curation="adacs"),
+    "data-scores": SCORES.assign(score=[0, 50.0]),
 }
 TABLES |= {name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS) for name in FORMS}
 
@@ -81,13 +71,9 @@ def folder(tmp_path_factory) -> Path:
 def allowed(table: pd.DataFrame, name: str) -> None:
     """What every table that is read must be, said by other means than `ares.tables` uses."""
     form = form_of(name)
-    seen = set()
-    for row in table.to_dict("records"):
-        key = tuple(row[column] for column in form.key)
-        assert key not in seen
-        seen.add(key)
-        for column, what in form.columns.items():
-            assert fits(row[column], what), (column, row[column])
+    assert not table.duplicated(list(form.key)).any()
+    for column, what in form.columns.items():
+        assert all(fits(value, what) for value in table[column]), column
 
 
 def fits(value: object, what: Column) -> bool:
@@ -109,33 +95,31 @@ def spoil(draw, table: pd.DataFrame) -> pd.DataFrame:
     """One change: a column or row that is gone, twice, elsewhere or something else."""
     if not table.columns.is_unique:  # parquet has no form for it: spoilt enough
         return table
-    table = table.copy()
-    act = draw(
-        st.sampled_from(["cell", "drop", "rename", "cast", "row", "order", "empty", "scale"])
-    )
-    column = draw(st.sampled_from(list(table)))
-    row = draw(st.integers(0, len(table) - 1)) if len(table) else 0
-    if act == "cell" and len(table):
+    column, row = draw(st.sampled_from(list(table))), draw(st.integers(0, max(len(table) - 1, 0)))
+    names = st.sampled_from(["x", column.upper(), "text"])
+    kinds = st.sampled_from(["float32", "float16", "int8", "str", "bool", "category"])
+
+    def cell() -> pd.DataFrame:
         values = table[column].astype(object).tolist()
-        values[row] = draw(st.sampled_from(STRANGE) | st.integers(-3, 300) | st.floats())
+        values[row : row + 1] = [draw(st.sampled_from(STRANGE) | st.integers(-3, 300))] * bool(
+            values
+        )
         return table.assign(**{column: pd.Series(values, index=table.index)})
-    if act == "drop":
-        return table.drop(columns=column)
-    if act == "rename":
-        return table.rename(columns={column: draw(st.sampled_from(["x", column.upper(), "text"]))})
-    if act == "cast":
-        kind = draw(st.sampled_from(["float32", "float16", "int8", "str", "bool", "category"]))
-        try:
-            return table.assign(**{column: table[column].astype(kind)})
-        except (ValueError, TypeError, NotImplementedError):
-            return table
-    if act == "row":
-        return pd.concat([table, table.iloc[[row] if len(table) else []]])
-    if act == "order":
-        return table.sample(frac=1, random_state=draw(st.integers(0, 9)))
-    if act == "scale" and table[column].dtype.kind in "if":
-        return table.assign(**{column: table[column] * draw(st.sampled_from([-1, 0, 1e3, 1e6]))})
-    return table.head(0) if act == "empty" else table
+
+    acts = {
+        "cell": cell,
+        "drop": lambda: table.drop(columns=column),
+        "rename": lambda: table.rename(columns={column: draw(names)}),
+        "cast": lambda: table.assign(**{column: table[column].astype(draw(kinds))}),
+        "row": lambda: pd.concat([table, table.iloc[row : row + 1]]),
+        "order": lambda: table.sample(frac=1, random_state=row),
+        "empty": lambda: table.head(0),
+        "scale": lambda: table.assign(**{column: table[column] * draw(st.sampled_from([-1, 1e6]))}),
+    }
+    try:
+        return acts[draw(st.sampled_from(sorted(acts)))]()
+    except (ValueError, TypeError, NotImplementedError):  # no such value in a column of this type
+        return table
 
 
 def write(path: Path, table: pd.DataFrame) -> bool:
@@ -148,7 +132,7 @@ def write(path: Path, table: pd.DataFrame) -> bool:
     return True
 
 
-@cases(quick=80, long=3000)
+@cases(quick=30, long=3000)
 @given(st.data())
 def test_spoiled_tables(folder, data):
     name = data.draw(st.sampled_from(sorted(TABLES)))
@@ -168,7 +152,7 @@ def test_spoiled_tables(folder, data):
         )
 
 
-@cases(quick=60, long=2500)
+@cases(quick=30, long=2500)
 @given(st.data())
 def test_spoiled_bytes_of_a_table(folder, data):
     name = data.draw(st.sampled_from(sorted(TABLES)))
@@ -262,75 +246,37 @@ def test_a_table_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        ("", "no name, or one twice"),
-        ("a,a\n1,2\n", "no name, or one twice"),
-        ("a,b\n1,2\n3\n", "line 3 has 1 of 2 fields"),
-        ("a,b\n1,2\n3,4", "its last line has no end"),
-        ("a,b\n1,\"2\n", "line 2: unexpected end of data"),
-        ("a\n\xff\n", "not a readable table"),
+        ("x.csv", "", "no name, or one twice"),
+        ("x.csv", "a,a\n1,2\n", "no name, or one twice"),
+        ("x.csv", "a,b\n1,2\n3\n", "line 3 has 1 of 2 fields"),
+        ("x.csv", "a,b\n1,2\n3,4", "its last line has no end"),
+        ("x.csv", "a,b\n1,\"2\n", "line 2: unexpected end of data"),
+        ("x.csv", "a\n\xff\n", "not a readable table"),
+        ("x.json", '{"a": NaN}', "NaN is no number"),
+        ("x.json", '{"a": 1, "a": 2}', "a key stands twice"),
+        ("x.json", "[" * 100_000, "not valid JSON"),
+        ("x.json", "9" * 5000, "not valid JSON"),
+        ("x.csv", None, "not a table but a folder"),
+        ("x.parquet", None, "not a table but a folder"),
     ],
 )  # fmt: skip
-def test_csv_files_that_are_refused(tmp_path, content, message):
-    path = tmp_path / "x.csv"
-    path.write_bytes(content.encode("latin-1"))
+def test_files_that_are_refused(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.mkdir() if content is None else path.write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=message):
-        read_table(path)
+        (read_json if name == "x.json" else read_table)(path)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ('{"a": NaN}', "NaN is no number"),
-        ('{"a": 1, "a": 2}', "a key stands twice"),
-        ("[" * 100_000, "not valid JSON"),
-        ("9" * 5000, "not valid JSON"),
-    ],
-)
-def test_json_files_that_are_refused(tmp_path, content, message):
-    (tmp_path / "x.json").write_text(content)
-    with pytest.raises(UserError, match=message):
-        read_json(tmp_path / "x.json")
-
-
-def test_a_folder_is_no_table(tmp_path):
-    for name in ("x.parquet", "x.csv"):
-        (tmp_path / name).mkdir()
-        with pytest.raises(UserError, match=f"{name}: not a table but a folder"):
-            read_table(tmp_path / name)
-
-
-def test_a_shard_that_there_is_not():
-    check_shard(1, 2)
-    for shard in (-1, 2):
-        with pytest.raises(UserError, match=f"--shard {shard}: there are 2, from 0"):
-            check_shard(shard, 2)
-
-
-def test_problems_of_another_world_are_refused(tmp_path, capsys):
-    path = tmp_path / "problems.parquet"
-    odd = {"numbers": [[1, 99]] * 2, "k": 2, "target": 1, "problem_id": "1-99=1", "level": "easy"}
-    write_table(path, TABLES["problems"].head(2).assign(**odd, presentation=["text", "image"]))
-    shards = {"shard": "0"}
-    out = tmp_path / "out.parquet"
-    assert script("rollouts", "smoke", out, input={"problems": str(path)}, wildcards=shards) == 2
-    assert "problem 1-99=1, level easy: is none of this world" in capsys.readouterr().err
-
-
-def test_tokens_of_a_compact_table_are_refused(tmp_path, capsys):
-    path, out = tmp_path / "rollouts.parquet", {"tokens": "never", "top_k": "never"}
-    write_table(path, TABLES["rollouts"])
-    assert script("tokens", "smoke", out, input={"rollouts": str(path)}) == 2
+def test_tables_of_another_run_are_refused(tmp_path, capsys):
+    rollouts, pool = tmp_path / "rollouts.parquet", tmp_path / "pool.parquet"
+    write_table(rollouts, TABLES["rollouts"])
+    given = {"rollouts": str(rollouts)}
+    assert script("tokens", "smoke", {"tokens": "never", "top_k": "never"}, input=given) == 2
     assert "has no column 'token_ids'" in capsys.readouterr().err
-
-
-def test_pass_rates_of_another_number_of_samples(tmp_path, capsys):
-    rates = str(paths.REFERENCE / "pass_rates.parquet")
-    pool = tmp_path / "pool.parquet"
-    bare = TABLES["pool"]
-    write_table(pool, bare.assign(numbers=[[1, 2]] * ROWS, target=3, text="a"))
-    given = {"pass_rates": rates, "pool": str(pool)}
+    write_table(pool, TABLES["pool"].assign(numbers=[[1, 2]] * ROWS, target=3, text="a"))
+    given = {"pass_rates": str(paths.REFERENCE / "pass_rates.parquet"), "pool": str(pool)}
     assert script("curate", "smoke", tmp_path / "out.parquet", input=given) == 2
     assert "of 8 samples a problem, and the config says 4" in capsys.readouterr().err
 
@@ -347,6 +293,31 @@ def test_tokens_out_of_order(tmp_path):
         read_tokens(tmp_path)
 
 
-def test_write_json_is_read_again(tmp_path):
-    write_json(tmp_path / "x.json", {"a": [1, 2.5, None]})
-    assert read_json(tmp_path / "x.json") == {"a": [1, 2.5, None]}
+class Pickled(pa.ExtensionType):
+    """A type of Arrow whose description is a pickle, as PyExtensionType's was."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        super().__init__(pa.int64(), "arrow.py_extension_type")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return pickle.dumps(Trap(self.file))
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type, serialized):
+        raise AssertionError("not registered")
+
+
+def test_types_of_a_table_run_nothing(tmp_path, sprung):
+    column = pa.ExtensionArray.from_storage(Pickled(sprung), pa.array([1, 2]))
+    # pandas' own notes in a file, with a pickle as the type of a column
+    note = {"columns": [{"name": "a", "metadata": pickle.dumps(Trap(sprung)).hex()}]}
+    noted = {"pandas": json.dumps({"index_columns": [], **note})}
+    for table in (
+        pa.table({"a": column}),
+        pa.table({"a": pa.array([1, 2])}).replace_schema_metadata(noted),
+    ):
+        pq.write_table(numbered(table), tmp_path / "t.parquet")
+        with suppress(UserError):
+            read_table(tmp_path / "t.parquet")
+        assert pq.read_table(tmp_path / "t.parquet")["a"].to_pylist() == [1, 2]

@@ -13,6 +13,8 @@ import json
 import math
 import subprocess
 import sys
+from functools import reduce
+from operator import getitem
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from hypothesis import strategies as st
 from ares.cli import main
 from ares.errors import UserError
 from ares.traces.read import read_traces
-from tests.robustness.spoil import cases
+from tests.robustness.spoil import cases, spoiled_bytes
 
 TOKENS = [" wait", " so", "."]
 #: Of every token: alternatives and their log-probabilities, the sampled one first.
@@ -43,71 +45,51 @@ def entropy_of(logprobs) -> float:
 EXPECTED = [entropy_of(listed.values()) for listed in LISTED]
 
 
-def records() -> list[dict]:
-    return [
-        {
-            "token": token,
-            "logprob": listed[token],
-            "bytes": list(token.encode()),
-            "top_logprobs": [{"token": t, "logprob": v} for t, v in listed.items()],
-        }
-        for token, listed in zip(TOKENS, LISTED, strict=True)
-    ]
-
-
-def vllm_position(place: int) -> dict:
-    return {
-        str(10 * place + rank): {"logprob": value, "rank": rank + 1, "decoded_token": token}
-        for rank, (token, value) in enumerate(LISTED[place].items())
-    }
-
-
 TEXT = "".join(TOKENS)
+RECORDS = [
+    {
+        "token": token,
+        "logprob": listed[token],
+        "bytes": list(token.encode()),
+        "top_logprobs": [{"token": t, "logprob": v} for t, v in listed.items()],
+    }
+    for token, listed in zip(TOKENS, LISTED, strict=True)
+]
 CHOICE = {
     "index": 0,
     "message": {"role": "assistant", "content": TEXT},
     "finish_reason": "stop",
-    "logprobs": {"content": records()},
+    "logprobs": {"content": RECORDS},
 }
-LEGACY = {
-    "text": TEXT,
-    "finish_reason": "length",
-    "logprobs": {
-        "tokens": TOKENS,
-        "token_logprobs": [listed[t] for t, listed in zip(TOKENS, LISTED, strict=True)],
-        "top_logprobs": LISTED,
-    },
-}
-VALID = [
-    {"id": "chat", "choices": [CHOICE]},
-    {"id": "legacy", "choices": [LEGACY]},
-    {"custom_id": "batch", "response": {"status_code": 200, "body": {"choices": [CHOICE]}}},
+SAMPLED = [record["logprob"] for record in RECORDS]
+LEGACY = {"tokens": TOKENS, "token_logprobs": SAMPLED, "top_logprobs": LISTED}
+VLLM = [
     {
-        "request_id": "vllm",
-        "prompt": "2 + 3?",
-        "outputs": [
-            {
-                "text": TEXT,
-                "token_ids": [0, 10, 20],
-                "logprobs": [vllm_position(place) for place in range(3)],
-                "finish_reason": "stop",
-            }
-        ],
-    },
-    {
-        "id": "ours",
-        "sample": 1,
-        "benchmark": "sums",
-        "text": TEXT,
-        "correct": True,
-        "difficulty": "hard",
-        "finish": "stop",
-        "logprobs": {"content": records()},
-    },
-    {"id": "plain", "tokens": TOKENS, "top_logprobs": LISTED},
-    {"id": "pairs", "tokens": TOKENS, "top_logprobs": [list(d.items()) for d in LISTED]},
-    {"id": "given", "tokens": TOKENS, "entropy": EXPECTED, "correct": 0, "difficulty": "easy"},
+        str(10 * place + rank): {"logprob": value, "rank": rank + 1, "decoded_token": token}
+        for rank, (token, value) in enumerate(listed.items())
+    }
+    for place, listed in enumerate(LISTED)
 ]
+OUTPUT = {"text": TEXT, "token_ids": [0, 10, 20], "logprobs": VLLM, "finish_reason": "stop"}
+OURS = {"benchmark": "sums", "text": TEXT, "correct": True, "difficulty": "hard", "finish": "stop"}
+#: A line of every format, and the name of its trace.
+VALID = {
+    "chat": {"id": "chat", "choices": [CHOICE]},
+    "legacy": {
+        "id": "legacy",
+        "choices": [{"text": TEXT, "finish_reason": "length", "logprobs": LEGACY}],
+    },
+    "batch": {
+        "custom_id": "batch",
+        "response": {"status_code": 200, "body": {"choices": [CHOICE]}},
+    },
+    "vllm": {"request_id": "vllm", "prompt": "2 + 3?", "outputs": [OUTPUT]},
+    "ours#1": {"id": "ours", "sample": 1, **OURS, "logprobs": {"content": RECORDS}},
+    "plain": {"id": "plain", "tokens": TOKENS, "top_logprobs": LISTED},
+    "pairs": {"id": "pairs", "tokens": TOKENS, "top_logprobs": [[*d.items()] for d in LISTED]},
+    "given": {"id": "given", "tokens": TOKENS, "entropy": EXPECTED, "correct": 0},
+}
+LINES, NAMES = [*VALID.values()], [*VALID]
 
 
 def deep(levels: int) -> str:
@@ -128,28 +110,20 @@ HOSTILE = [
 def places(value: object, path: tuple = ()) -> list[tuple]:
     """The path of every value within."""
     inner: list = []
-    if isinstance(value, dict):
-        inner = list(value.items())
-    elif isinstance(value, list):
-        inner = list(enumerate(value))
+    if isinstance(value, dict | list):
+        inner = [*value.items()] if isinstance(value, dict) else [*enumerate(value)]
     return [path, *(p for key, part in inner for p in places(part, (*path, key)))]
-
-
-def at(value, path: tuple):
-    for key in path:
-        value = value[key]
-    return value
 
 
 @st.composite
 def broken_value(draw) -> object:
     """A valid line with some of its values replaced, removed, renamed, repeated or exchanged."""
-    line = copy.deepcopy(draw(st.sampled_from(VALID)))
+    line = copy.deepcopy(draw(st.sampled_from(LINES)))
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(places(line)))
         if not path:
             return copy.deepcopy(draw(st.sampled_from(HOSTILE)))
-        parent, key = at(line, path[:-1]), path[-1]
+        parent, key = reduce(getitem, path[:-1], line), path[-1]
         kind = draw(st.sampled_from(["replace", "remove", "rename", "repeat", "exchange"]))
         if kind == "remove":
             del parent[key]
@@ -159,10 +133,11 @@ def broken_value(draw) -> object:
         elif kind == "repeat" and isinstance(parent, list):
             parent.insert(key, copy.deepcopy(parent[key]))
         elif kind == "exchange":
-            parent[key] = copy.deepcopy(at(line, draw(st.sampled_from(places(line)))))
+            other = reduce(getitem, draw(st.sampled_from(places(line))), line)
+            parent[key] = copy.deepcopy(other)
         else:
             parent[key] = copy.deepcopy(draw(st.sampled_from(HOSTILE)))
-        if not isinstance(line, dict) or not line:
+        if not line:
             break
     return line
 
@@ -175,33 +150,13 @@ def as_json(value: object) -> bytes:
     return text.encode()
 
 
-@st.composite
-def broken_bytes(draw) -> bytes:
-    """A valid line with some of its bytes changed, lost or cut off."""
-    data = bytearray(json.dumps(draw(st.sampled_from(VALID))).encode())
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(data)))
-        kind = draw(st.sampled_from(["put", "lose", "cut", "flip"]))
-        if kind == "put":
-            piece = st.sampled_from(
-                [
-                    *(b"\xff", b"\xc3", b"\x00", b"\n", b"\xed\xa0\x80", b"\xef\xbb\xbf"),
-                    *(b'"', b"{", b"]", b",", b"-", b"1e999", b"NaN", b"9" * 5000),
-                    *(b"\\ud800", b"\\u0000"),
-                ]
-            )
-            data[start:start] = draw(piece)
-        elif kind == "lose":
-            del data[start : start + draw(st.integers(1, 30))]
-        elif kind == "cut":
-            del data[start:]
-        elif data:
-            data[min(start, len(data) - 1)] ^= 1 << draw(st.integers(0, 7))
-    return bytes(data)
-
-
-def own_entropies(trace) -> list[float]:
-    return [entropy_of([value for _, value in listed]) for listed in trace.listed]
+BROKEN_LINES = st.one_of(
+    broken_value().map(as_json),
+    st.sampled_from(LINES).flatmap(lambda line: spoiled_bytes(json.dumps(line).encode())),
+    st.sampled_from(
+        [b"\xed\xa0\x80", b"\xef\xbb\xbf{}", b"1e999", b"NaN", b"9" * 5000, b'"\\ud800"']
+    ),
+)
 
 
 def check_trace(trace) -> None:
@@ -212,38 +167,14 @@ def check_trace(trace) -> None:
     for text in (trace.id, trace.problem, trace.finish, trace.answer, *trace.tokens):
         text.encode()  # no lone surrogates
     if trace.top_k is not None:
-        assert trace.entropy.tolist() == pytest.approx(own_entropies(trace), abs=2e-3)
+        own = [entropy_of([value for _, value in listed]) for listed in trace.listed]
+        assert trace.entropy.tolist() == pytest.approx(own, abs=2e-3)
     if trace.listed is not None:
         assert len(trace.listed) == len(trace.tokens)
 
 
-def read_broken(path, line: bytes, before: int) -> None:
-    """Read the valid lines with `line` among them, and look at all that comes out."""
-    valid = [json.dumps(one).encode() for one in VALID]
-    path.write_bytes(b"\n".join([*valid[:before], line, *valid[before:]]) + b"\n")
-    found, message = [], ""
-    try:
-        for trace in read_traces(path):
-            found.append(trace)
-    except UserError as error:
-        message = str(error)
-    names = [next(one[k] for k in ("id", "custom_id", "request_id") if k in one) for one in VALID]
-    names[names.index("ours")] = "ours#1"
-    for trace in found[:before]:
-        assert trace.entropy.tolist() == pytest.approx(EXPECTED, abs=1e-5)
-    assert [trace.id for trace in found[:before]] == names[:before]
-    after = len(VALID) - before
-    if message:
-        assert message.startswith(f"{path}, line ") and len(message) < 1000
-        # A broken line with a line feed in it is several; none before the first is lost.
-        assert int(message.split("line ")[1].split(":")[0]) > before
-        assert len(found) >= before
-    else:
-        for trace in found[len(found) - after :]:
-            assert trace.entropy.tolist() == pytest.approx(EXPECTED, abs=1e-5)
-        assert [trace.id for trace in found[len(found) - after :]] == names[before:]
-    for trace in found:
-        check_trace(trace)
+def is_whole(trace) -> bool:
+    return trace.entropy.tolist() == pytest.approx(EXPECTED, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -251,27 +182,36 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("traces") / "broken.jsonl"
 
 
-@cases(quick=60, long=2500)
-@given(line=broken_value().map(as_json), before=st.integers(0, len(VALID)))
-def test_broken_values(path, line, before):
-    read_broken(path, line, before)
+@cases(quick=40, long=4000)
+@given(line=BROKEN_LINES, before=st.integers(0, len(LINES)))
+def test_a_broken_line_among_whole_ones(path, line, before):
+    whole = [json.dumps(one).encode() for one in LINES]
+    path.write_bytes(b"\n".join([*whole[:before], line, *whole[before:]]) + b"\n")
+    found, message = [], ""
+    try:
+        for trace in read_traces(path):
+            check_trace(trace)
+            found.append(trace)
+    except UserError as error:
+        message = str(error)
+    after = [] if message else found[len(found) - len(LINES) + before :]
+    assert all(map(is_whole, [*found[:before], *after]))
+    assert [trace.id for trace in found[:before]] == NAMES[:before]
+    assert message or [trace.id for trace in after] == NAMES[before:]
+    if message:
+        assert message.startswith(f"{path}, line ") and len(message) < 1000
+        # A broken line with a line feed in it is several; none before the first is lost.
+        assert int(message.split("line ")[1].split(":")[0]) > before
 
 
-@cases(quick=40, long=1500)
-@given(line=broken_bytes(), before=st.integers(0, len(VALID)))
-def test_broken_bytes(path, line, before):
-    read_broken(path, line, before)
+PACKED = gzip.compress("\n".join(map(json.dumps, LINES)).encode())
 
 
 @cases(quick=20, long=500)
 @given(data=st.data())
 def test_broken_compressed_files(path, data):
-    whole = bytearray(gzip.compress("\n".join(map(json.dumps, VALID)).encode()))
-    for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(whole) - 1))
-        whole[place] ^= data.draw(st.integers(1, 255))
     packed = path.with_suffix(".jsonl.gz")
-    packed.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    packed.write_bytes(data.draw(spoiled_bytes(PACKED)))
     try:
         for trace in read_traces(packed):
             check_trace(trace)
@@ -279,12 +219,12 @@ def test_broken_compressed_files(path, data):
         assert str(error).startswith(str(packed))
 
 
-@cases(quick=5, long=100, seconds=30.0)
-@given(line=st.one_of(broken_value().map(as_json), broken_bytes()))
+@cases(quick=2, long=100, seconds=30.0)
+@given(line=BROKEN_LINES)
 def test_the_whole_command(path, line):
     """Tables with the right means or exit status 2 with one line; the page is made as well."""
     whole = path.with_name("whole.jsonl")
-    whole.write_bytes(json.dumps(VALID[0]).encode() + b"\n" + line + b"\n")
+    whole.write_bytes(json.dumps(LINES[0]).encode() + b"\n" + line + b"\n")
     folder = path.with_name("out")
     status = main(["analyze", str(whole), "--out", str(folder), "--window", "1"])
     assert status in (0, 2)

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.robustness.disks import on_small_disk
-from tests.robustness.harness import finished, start, temporaries
+from tests.robustness.harness import finished, on_small_disk, start, temporaries
 from tests.workflow.test_reruns import (
     CONFIG,
     command_line,
@@ -33,7 +32,7 @@ ROLLOUTS = "results/stand-in/rollouts.parquet"
 #: Seconds to wait for a run that should end.
 PATIENCE_S = 280
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
