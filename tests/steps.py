@@ -53,12 +53,12 @@ def script(name: str, scale: object, output: object, log: object = "/dev/null", 
 
 
 def launched(name: str, *words: object, **options: object) -> int:
-    """Run `python -m ares.steps.<name>`; `model_out="a"` stands for --model-out a."""
+    """Run `python -m ares.launch NAME`; `model_out="a"` stands for --model-out a."""
     command = [str(word) for word in words]
     for option, value in options.items():
         command += [f"--{option.replace('_', '-')}", str(value)]
-    with status() as ended, patch.object(sys, "argv", [name, *command]):
-        runpy.run_module(f"ares.steps.{name}", run_name="__main__")
+    with status() as ended, patch.object(sys, "argv", ["launch", name.replace("_", "-"), *command]):
+        runpy.run_module("ares.launch", run_name="__main__")
     return ended[0]
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train while a vLLM server samples: the last node serves the model, the others train it.
 #
-#     sbatch --nodes=3 config/slurm/train-with-server.sh MODEL -m ares.steps.train ...
+#     sbatch --nodes=3 config/slurm/train-with-server.sh MODEL -m ares.launch train ...
 #
 # What follows the model is what `accelerate launch` starts; docs/scale-out.md has the whole line. It
 # finds the server's address in VLLM_SERVER. Submit from the root of the repository, with

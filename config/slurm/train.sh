@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Train on one node or on several: `accelerate launch` once per node, one process per GPU.
 #
-#     sbatch --nodes=2 config/slurm/train.sh -m ares.steps.train --config gpu --prompts ... --arm ares --seed 1 ...
-#     ACCELERATE_CONFIG=config/accelerate/fsdp.yaml sbatch config/slurm/train.sh -m ares.steps.train ...
+#     sbatch --nodes=2 config/slurm/train.sh -m ares.launch train --config gpu --prompts ... --arm ares --seed 1 ...
+#     ACCELERATE_CONFIG=config/accelerate/fsdp.yaml sbatch config/slurm/train.sh -m ares.launch train ...
 #
 # What follows the script is what `accelerate launch` starts. Submit from the root of the repository,
 # with --partition, --account and --time as your cluster wants them.
@@ -15,7 +15,7 @@
 set -euo pipefail
 
 if [[ $# -eq 0 || -z ${SLURM_JOB_ID:-} ]]; then
-    echo "usage: sbatch [--nodes=N] config/slurm/train.sh (-m ares.steps.train ... | SCRIPT ...)" >&2
+    echo "usage: sbatch [--nodes=N] config/slurm/train.sh (-m ares.launch train ... | SCRIPT ...)" >&2
     exit 2
 fi
 

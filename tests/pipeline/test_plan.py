@@ -40,7 +40,7 @@ def plan(request) -> tuple[str, str]:
 
 def commands(plan: str, name: str) -> list[list[str]]:
     """The command lines of `ares NAME`, or of a step, in a plan, launcher included, as words."""
-    lines = re.findall(rf"Shell command: (.*\bares(?:\.steps\.| ){name} .*?) 2>&1", plan)
+    lines = re.findall(rf"Shell command: (.*\bares(?:\.launch)? {name} .*?) 2>&1", plan)
     return [shlex.split(line) for line in lines]
 
 
@@ -74,7 +74,7 @@ def test_every_job_is_planned(plan):
 @pytest.mark.parametrize(
     ("command", "launcher"),
     [
-        ("pass_rates", "sampling"),
+        ("pass-rates", "sampling"),
         ("sft", "training"),
         ("train", "training"),
         ("benchmark", "sampling"),
@@ -91,7 +91,7 @@ def test_what_uses_gpus_stands_behind_its_launcher(plan, command, launcher):
         if words[len(start)] == "ares":
             check_command(words[len(start) + 1 :])
         else:
-            assert words[len(start)] == f"ares.steps.{command}"
+            assert words[len(start) :][:2] == ["ares.launch", command]
 
 
 def test_arms_start_from_the_cold_start_and_keep_states_of_their_own(plan):

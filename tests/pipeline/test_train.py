@@ -106,7 +106,7 @@ def test_two_processes_train_and_write_once(scale, parts, tmp_path):
     write_table(tmp_path / "prompts.parquet", prompts_of(loaded, ["cards", "numbers"]))
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-         "-m", "--", "ares.steps.train", "--config", str(config),
+         "-m", "--", "ares.launch", "train", "--config", str(config),
          "--prompts", str(tmp_path / "prompts.parquet"), "--arm", "ares", "--seed", "1",
          "--start", "data/base", "--state", str(tmp_path / "state"),
          "--model-out", str(tmp_path / "model"), "--tables-out", str(tmp_path)],

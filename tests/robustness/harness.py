@@ -94,12 +94,13 @@ OF_SCRIPT = """import recorder
 KIND = snakemake.rule if snakemake.rule != "join" else f"join:{snakemake.wildcards.table}"
 with recorder.noted(KIND, snakemake.output[0]):
 """
-OF_STEP = """import sys
+OF_STEP = """    import sys
 
     import recorder
 
     OUT = "--model-out" if "--model-out" in sys.argv else "--out"
-    with recorder.noted("STEP", sys.argv[sys.argv.index(OUT) + 1]), one_line():
+    made = sys.argv[sys.argv.index(OUT) + 1]
+    with recorder.noted(sys.argv[1].replace("-", "_"), made), one_line():
 """
 PAPERMILL = """#!{python}
 import sys
@@ -129,11 +130,8 @@ def make_place(folder: Path, scales: tuple[str, ...] = ()) -> Path:
     (folder / "recorder.py").write_text(RECORDER)
     for script in (folder / "workflow/scripts").glob("*.py"):
         script.write_text(OF_SCRIPT + indent(script.read_text(), "    "))
-    for step in (folder / "ares/steps").glob("[a-z]*.py"):
-        begin = "    with one_line():\n        main()"
-        noted = "    " + OF_STEP.replace("STEP", step.stem) + "        main()"
-        assert begin in step.read_text()
-        step.write_text(step.read_text().replace(begin, noted))
+    launch = folder / "ares/launch.py"
+    launch.write_text(launch.read_text().replace("    with one_line():\n", OF_STEP))
     (folder / "bin/papermill").write_text(PAPERMILL.format(python=folder / "bin/python"))
     (folder / "bin/papermill").chmod(0o755)
     listed = folder / "workflow/notebooks.yaml"

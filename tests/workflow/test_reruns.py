@@ -73,7 +73,7 @@ def make(files):
 
 
 def launched():
-    given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+    given = dict(zip(sys.argv[2::2], sys.argv[3::2]))
     tables = Path(given.get("--tables-out", "."))
     runs = [tables / f"{name}.parquet" for name in ("steps", "timings", "validation", "trees")]
     outputs = ("--out", "--model-out", "--losses-out")
@@ -117,10 +117,9 @@ def make_stand_in(folder: Path) -> None:
     for script in (folder / "workflow/scripts").glob("*.py"):
         first = "import stand_in\n\nstand_in.make(snakemake.output)\n"
         script.write_text(first + script.read_text())
-    for step in (folder / "ares/steps").glob("[a-z]*.py"):
-        first = "import stand_in\n\nif __name__ == '__main__':\n    stand_in.launched()\n"
-        text, future = step.read_text(), "from __future__ import annotations\n"
-        step.write_text(text.replace(future, future + first))
+    launch, future = folder / "ares/launch.py", "from __future__ import annotations\n"
+    first = "import stand_in\n\nif __name__ == '__main__':\n    stand_in.launched()\n"
+    launch.write_text(launch.read_text().replace(future, future + first))
     python = os.path.realpath(sys.executable)
     papermill = folder / "bin/papermill"
     papermill.write_text(f"#!{python}\nimport stand_in\n\nstand_in.papermill()\n")

@@ -22,13 +22,12 @@ from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_multi_gpu_env
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from ares import __version__, paths
-from ares.steps import train
+from ares import __version__, launch, paths
 
 CONFIGS = sorted((paths.CONFIG / "accelerate").glob("*.yaml"))
 SCRIPTS = sorted((paths.CONFIG / "slurm").glob("*.sh"))
 PAGE = paths.ROOT / "docs/scale-out.md"
-STEP = "ares.steps.train"
+STEP = "ares.launch"
 
 
 def test_there_are_the_files_that_are_promised():
@@ -171,7 +170,7 @@ def test_bash_can_read_the_script(path):
 
 def test_every_node_launches_with_its_own_rank(tmp_path):
     done, calls = submit(
-        tmp_path, "train.sh", "-m", "ares.steps.train", "--arm", "a b",
+        tmp_path, "train.sh", "-m", "ares.launch", "train", "--arm", "a b",
         SLURM_NNODES="2", SLURM_JOB_NODELIST="n7,n8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -179,7 +178,7 @@ def test_every_node_launches_with_its_own_rank(tmp_path):
         *(
             "accelerate server= launch --config_file config/accelerate/multi-gpu.yaml "
             f"--num_machines 2 --num_processes 16 --machine_rank {rank} --main_process_ip n7 "
-            "--main_process_port 21234 -m ares.steps.train --arm a b"
+            "--main_process_port 21234 -m ares.launch train --arm a b"
             for rank in (0, 1)
         ),
         "srun --cpus-per-task=32 --kill-on-bad-exit=1 bash",
@@ -255,7 +254,7 @@ def commands() -> list[list[str]]:
 
 
 def trainings() -> list[tuple[str, list[str]]]:
-    """What stands before and after `ares.steps.train` in every command that starts it."""
+    """What stands before and after `ares.launch` in every command that starts it."""
     places = [(words, words.index(STEP)) for words in commands() if STEP in words]
     return [(" ".join(words[:place]), words[place + 1 :]) for words, place in places]
 
@@ -264,12 +263,11 @@ def test_the_step_takes_the_options_of_the_page(monkeypatch):
     def parsed(scale: str):
         raise StopIteration(scale)
 
-    monkeypatch.setattr(train, "load_config", parsed)
+    monkeypatch.setattr(launch, "load_config", parsed)
     assert len(trainings()) == 8
     for _, arguments in trainings():
-        monkeypatch.setattr(sys, "argv", [STEP, *arguments])
         with pytest.raises(StopIteration, match=r"^(gpu|paper-7b)$"):
-            train.main()
+            launch.app(arguments, standalone_mode=False)
 
 
 def test_the_files_that_the_commands_name_exist():

@@ -304,9 +304,18 @@ def module_sources(module: str) -> list[str]:
     return job_sources(file)
 
 
-def job_sources(file: Path) -> list[str]:
+def step_sources(step: str) -> list[str]:
+    """Return the sources of a step that a launcher starts: its function's in `ares.launch`."""
+    file = Path("ares/launch.py")
+    code = ast.parse(file.read_text(encoding="utf-8"))
+    others = [part for part in code.body if getattr(part, "name", step) != step]
+    code.body = [part for part in code.body if part not in others]
+    return sorted({str(file), *job_sources(*imported_files(ast.unparse(code)))})
+
+
+def job_sources(*files: Path) -> list[str]:
     """Return what is behind a job but the presets: it depends on those of its own arm."""
-    return [path for path in sources_of([file]) if not FILE.samefile(path)]
+    return [path for path in sources_of(list(files)) if not FILE.samefile(path)]
 
 
 def notebook_sources(notebook: str) -> list[str]:

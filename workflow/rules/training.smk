@@ -56,7 +56,7 @@ rule pass_rate_shard:
         problems=f"{RESULTS}/problems/cold-start.parquet",
         material=MATERIAL,
         model=files_of_model("base"),
-        sources=module_sources("ares.steps.pass_rates"),
+        sources=step_sources("pass_rates"),
     output:
         f"{RESULTS}/pass_rates/{{shard}}.parquet",
     log:
@@ -82,7 +82,7 @@ rule pass_rate_shard:
     message:
         "measuring the base model's pass rates, shard {wildcards.shard}"
     shell:
-        "{params.launch} ares.steps.pass_rates --config {params.config} --problems {input.problems}"
+        "{params.launch} ares.launch pass-rates --config {params.config} --problems {input.problems}"
         " --shard {wildcards.shard} --store {params.store} --out {output} 2>&1 | tee {log}"
 
 
@@ -145,7 +145,7 @@ rule sft:
         selection=f"{RESULTS}/selection.parquet",
         material=MATERIAL,
         model=files_of_model("base"),
-        sources=module_sources("ares.steps.sft"),
+        sources=step_sources("sft"),
     output:
         model=directory(f"{RESULTS}/models/{{curation}}"),
         losses=f"{RESULTS}/losses/{{curation}}.parquet",
@@ -167,7 +167,7 @@ rule sft:
     message:
         "fine-tuning the base model on {wildcards.curation}"
     shell:
-        "{params.launch} ares.steps.sft --config {params.config} --selection {input.selection}"
+        "{params.launch} ares.launch sft --config {params.config} --selection {input.selection}"
         " --curation {wildcards.curation} --state {params.state} --model-out {output.model}"
         " --losses-out {output.losses} 2>&1 | tee {log}"
 
@@ -178,7 +178,7 @@ rule train:
         prompts=f"{RESULTS}/problems/aepo.parquet",
         material=MATERIAL,
         start=lambda wildcards: files_of_model(start_of(wildcards)),
-        sources=module_sources("ares.steps.train"),
+        sources=step_sources("train"),
     output:
         model=directory(f"{RESULTS}/models/{{arm}}-s{{seed}}"),
         tables=[f"{RESULTS}/runs/{{arm}}-s{{seed}}/{table}.parquet" for table in RUN_TABLES],
@@ -202,7 +202,7 @@ rule train:
     message:
         "training {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "{params.launch} ares.steps.train --config {params.config} --prompts {input.prompts}"
+        "{params.launch} ares.launch train --config {params.config} --prompts {input.prompts}"
         " --arm {wildcards.arm} --seed {wildcards.seed} --start {params.start:q}"
         " --state {params.state} --model-out {output.model} --tables-out {params.tables}"
         " 2>&1 | tee {log}"
