@@ -1,13 +1,15 @@
-"""Speed and memory of the chat client: `python benchmarks/bench_client.py` (Linux).
+"""What the chat client adds to a plain loop of requests: `python benchmarks/bench_client.py`.
 
-The client has one core to itself, the stub server another process. What is told per kind of
-request: requests per second of wall time, CPU seconds of the client per 1,000 requests, and its
-resident memory after a tenth of them and after all.
+The plain loop, written for this comparison, posts the same requests to the same stub server with as
+many at a time, and reads each reply as JSON; it retries, counts and keeps nothing. Told are ratios
+to that loop, of wall time and of CPU time, and how the resident memory grew from a tenth of the
+requests to all of them. The client has one core to itself, the server another process.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import re
@@ -15,11 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import aiohttp
+
 from ares.backends.base import Backend, Decoding, Request, Response
+from ares.backends.chat_format import request_body
 from ares.backends.server import ServerBackend
 from ares.backends.store import CachedBackend, Store
 
@@ -27,17 +32,21 @@ STUB = Path(__file__).parents[1] / "tests" / "backends" / "stub.py"
 TOKENS = 50
 
 
-class Questions:
-    """So many different requests, made when they are read."""
+def questions(number: int, top_logprobs: int) -> Iterator[Request]:
+    """So many different requests."""
+    for i in range(number):
+        messages = [{"role": "user", "content": f"question {i}: what is {i} + {i}?"}]
+        yield Request(str(i), messages, Decoding(TOKENS, top_logprobs=top_logprobs), seed=i)
 
-    def __init__(self, number: int, top_logprobs: int) -> None:
-        self.number, self.top_logprobs = number, top_logprobs
+
+class Questions:
+    """The same as something that can be read twice, as a store does."""
+
+    def __init__(self, *arguments: int) -> None:
+        self.arguments = arguments
 
     def __iter__(self) -> Iterator[Request]:
-        decoding = Decoding(TOKENS, top_logprobs=self.top_logprobs)
-        for i in range(self.number):
-            messages = [{"role": "user", "content": f"question {i}: what is {i} + {i}?"}]
-            yield Request(str(i), messages, decoding, seed=i)
+        return questions(*self.arguments)
 
 
 @contextmanager
@@ -54,37 +63,51 @@ def stub_server() -> Iterator[str]:
         process.stdin.close()
 
 
-def resident_mib() -> float:
-    """Resident memory of this process."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found
-    return int(found[1]) / 1024
+async def plain_loop(url: str, parallel: int, requests: Iterable[Request]) -> None:
+    """Post every request once, `parallel` at a time, and read the replies."""
+    waiting = iter(requests)
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for request in waiting:
+            body = request_body(request, "stub", {})
+            async with session.post(f"{url}/chat/completions", data=body) as reply:
+                assert json.loads(await reply.read())["usage"]["completion_tokens"] == TOKENS
+
+    headers = {"Content-Type": "application/json"}
+    connector = aiohttp.TCPConnector(limit=parallel)
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+        await asyncio.gather(*(work(session) for _ in range(parallel)))
 
 
-def measure(backend: Backend, number: int, top_logprobs: int) -> dict[str, float]:
-    """Ask `number` requests and say what it took."""
+def answer_all(backend: Backend | CachedBackend, number: int, top: int) -> float:
+    """Ask everything; the resident memory at the end over that after a tenth."""
     early, done = 0.0, 0
-    wall, cpu = time.perf_counter(), time.process_time()
-    for _, outcome in backend.generate(Questions(number, top_logprobs)):
+    for _, outcome in backend.generate(Questions(number, top)):
         assert isinstance(outcome, Response) and outcome.tokens == TOKENS, outcome
         done += 1
         if done == number // 10:
-            early = resident_mib()
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            early = resident_kib()
     assert done == number
-    return {
-        "requests": number,
-        "top_logprobs": top_logprobs,
-        "requests_per_s": number / wall,
-        "cpu_s_per_1000": 1000 * cpu / number,
-        "mib_after_a_tenth": early,
-        "mib_after_all": resident_mib(),
-    }
+    return resident_kib() / early
+
+
+def resident_kib() -> float:
+    """Resident memory of this process."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert found
+    return float(found[1])
+
+
+def measured(action: Callable[[], float | None]) -> dict[str, float]:
+    """Wall and CPU seconds of an action, and the growth of memory where it tells that."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    memory = action()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {"wall": wall, "cpu": cpu, "memory": memory or 1.0}
 
 
 def main() -> None:
-    """Measure, print a line per kind of request, or all of it as JSON."""
+    """Measure; print a line per kind of request, or all of it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--parallel", type=int, default=64)
@@ -98,18 +121,23 @@ def main() -> None:
             # A server of its own for each: its cache of replies starts empty.
             with stub_server() as url, Store(Path(folder) / f"{top}.sqlite") as store:
                 server = ServerBackend(url, "stub", parallel=options.parallel)
-                found[f"client, top {top}"] = measure(server, number, top)
-                kept = CachedBackend(server, store)
-                found[f"client and store, top {top}"] = measure(kept, number, top)
-                found[f"store, nothing asked, top {top}"] = measure(kept, number, top)
+                cached = CachedBackend(server, store)
+                loop = plain_loop(url, options.parallel, questions(number, top))
+                plain = measured(lambda loop=loop: asyncio.run(loop))
+                for name, backend in (
+                    ("client", server),
+                    ("client and store", cached),
+                    ("store, nothing asked", cached),
+                ):
+                    row = measured(lambda b=backend, n=number, t=top: answer_all(b, n, t))
+                    found[f"{name}, top {top}"] = {k: row[k] / plain[k] for k in row}
     if options.json:
         print(json.dumps(found))
         return
     for name, row in found.items():
         print(
-            f"{name:<30} {row['requests_per_s']:7.0f} requests/s"
-            f" {row['cpu_s_per_1000']:6.2f} CPU s per 1,000"
-            f"   {row['mib_after_a_tenth']:6.1f} -> {row['mib_after_all']:6.1f} MiB"
+            f"{name:<30} {row['wall']:5.2f} x the wall time and {row['cpu']:5.2f} x the CPU time "
+            f"of a plain loop; memory at the end {row['memory']:.2f} x that after a tenth"
         )
 
 

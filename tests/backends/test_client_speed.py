@@ -1,4 +1,4 @@
-"""The client is faster than the servers it asks, and its memory does not grow with their number."""
+"""The client costs little more than a plain loop, and memory does not grow with the requests."""
 
 from __future__ import annotations
 
@@ -19,42 +19,18 @@ def measured(number: int) -> dict[str, dict[str, float]]:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def short() -> dict[str, dict[str, float]]:
-    return measured(2000)
-
-
-def test_two_hundred_requests_take_less_than_a_second_of_one_core(short):
-    rows = [short["client, top 0"], short["client and store, top 0"]]
-    assert all(row["requests"] == 2000 for row in rows)
-    assert all(row["cpu_s_per_1000"] < 5.0 for row in rows)
-
-
-def test_two_hundred_requests_per_second_on_one_core(short):
-    fastest = short["client, top 0"]["requests_per_s"]
-    # Wall time tells little on a machine that is busy with something else: a second chance.
-    assert fastest > 200 or measured(2000)["client, top 0"]["requests_per_s"] > 200
-
-
-def test_what_is_kept_costs_less_than_asking(short):
-    kept, asked = short["store, nothing asked, top 20"], short["client and store, top 20"]
-    assert kept["cpu_s_per_1000"] < asked["cpu_s_per_1000"]
-
-
-def test_memory_stays_flat_over_two_thousand_requests(short):
-    assert growth_mib(short["client, top 0"]) < 8
-    assert growth_mib(short["client and store, top 0"]) < 8
+def test_it_costs_a_few_times_a_plain_loop_and_memory_stays_flat():
+    found = measured(2000)
+    # CPU time, not wall time, which tells little on a machine that is busy with something else.
+    assert found["client, top 0"]["cpu"] < 4
+    assert found["client and store, top 0"]["cpu"] < 6
+    kept, asked = found["store, nothing asked, top 20"], found["client and store, top 20"]
+    assert kept["cpu"] < asked["cpu"], "what is kept costs less than asking"
+    assert all(row["memory"] < 1.1 for name, row in found.items() if name.endswith("top 0"))
 
 
 @pytest.mark.slow
 def test_memory_stays_flat_over_twenty_thousand_requests():
-    found = measured(20_000)
-    assert found["client, top 0"]["requests"] == 20_000
-    for name, row in found.items():
+    for name, row in measured(20_000).items():
         # Replies with log-probabilities are large, and freed memory comes back in its own time.
-        assert growth_mib(row) < (8 if name.endswith("top 0") else 40), name
-
-
-def growth_mib(row: dict[str, float]) -> float:
-    """Resident memory at the end over that after a tenth of the requests."""
-    return row["mib_after_all"] - row["mib_after_a_tenth"]
+        assert row["memory"] < (1.1 if name.endswith("top 0") else 1.4), name

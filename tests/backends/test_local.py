@@ -88,27 +88,15 @@ def chat(chat_folder) -> LocalBackend:
     return LocalBackend(chat_folder, batch=8, device="cpu")
 
 
-def scored(backend: LocalBackend, request: Request, ids: list[int], temperature: float):
-    """The same response read by the reference, `ares.sampling.scoring`."""
-    prompt = backend.prompt(request)
-    return score(
-        backend.model,
-        split_prompts(prompt.tensors, backend.model.config),
-        [ids],
-        pad_token_id=backend.pad,
-        temperature=temperature,
-        top_k=5,
-    )[0]
-
-
 @pytest.mark.parametrize("request_", [ask(seed=3), ask_cards(seed=3)], ids=["text", "cards"])
 def test_draws_are_those_of_the_sampler_and_numbers_those_of_the_scorer(base, request_) -> None:
     decoding = Decoding(max_tokens=40, temperature=0.7, top_p=0.95, top_logprobs=5)
     asked = Request(request_.id, request_.messages, decoding, request_.seed)
     prompt = base.prompt(asked)
+    prompts = split_prompts(prompt.tensors, base.model.config)
     drawn = sample(
         base.model,
-        split_prompts(prompt.tensors, base.model.config),
+        prompts,
         max_new_tokens=40,
         eos_token_ids=base.ends,
         pad_token_id=base.pad,
@@ -120,7 +108,10 @@ def test_draws_are_those_of_the_sampler_and_numbers_those_of_the_scorer(base, re
     (answer,) = answers(base, [asked])
     assert answer.text == base.tokenizer.decode(ids, skip_special_tokens=True)
     assert answer.tokens == len(ids) and answer.prompt_tokens == prompt.length
-    at_temperature, raw = (scored(base, asked, ids, t) for t in (0.7, 1.0))
+    at_temperature, raw = (
+        score(base.model, prompts, [ids], pad_token_id=base.pad, temperature=t, top_k=5)[0]
+        for t in (0.7, 1.0)
+    )
     assert answer.entropy == pytest.approx(at_temperature.entropies.tolist(), abs=1e-4)
     records = answer.logprobs
     assert [r["logprob"] for r in records] == pytest.approx(raw.logprobs.tolist(), abs=1e-4)
@@ -308,15 +299,11 @@ def test_diverged_weights_are_a_failure(chat_folder) -> None:
     assert isinstance(answer, Failure) and "not finite" in answer.reason
 
 
-def test_identity_names_the_weights_and_not_the_batch(chat_folder, chat, base, tmp_path) -> None:
+def test_identity_names_the_weights_and_not_the_batch(chat_folder, chat, base) -> None:
     identity = chat.identity()
     assert identity == LocalBackend(chat_folder, batch=2, device="cpu").identity()
     assert identity["weights"] != base.identity()["weights"]
-    assert (identity["kind"], identity["dtype"], identity["device"]) == (
-        "transformers",
-        "float32",
-        "cpu",
-    )
+    assert identity | {"kind": "transformers", "dtype": "float32", "device": "cpu"} == identity
 
 
 def test_what_can_not_be_asked_is_said_at_once(chat_folder, tmp_path) -> None:

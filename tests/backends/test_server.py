@@ -408,7 +408,7 @@ def test_closing_early_leaves_nothing_behind(stub):
         start = time.monotonic()
         results.close()
         gc.collect()
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20  # far below the time limit of a request
     assert threads() == before
     assert stub.asked.total() <= 9
 

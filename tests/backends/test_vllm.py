@@ -108,57 +108,26 @@ def test_a_response_with_its_records():
     # The drawn token " 5" is not among the two most probable: vLLM puts it first, then the others.
     first = {4: Logprob(-3.0, " 5", rank=7), 7: Logprob(-0.1, " 6"), 8: Logprob(-2.5, " 7", 2)}
     second = {9: Logprob(-0.5, "<|im_end|>"), 7: Logprob(float("-inf"), " 6", 2)}
-    assert to_outcome(output(logprobs=[first, second])) == Response(
-        text=" 5",
-        finish="stop",
-        prompt_tokens=3,
-        tokens=2,
-        logprobs=[
-            {
-                "token": " 5",
-                "logprob": -3.0,
-                "top_logprobs": [
-                    {"token": " 6", "logprob": -0.1},
-                    {"token": " 7", "logprob": -2.5},
-                    {"token": " 5", "logprob": -3.0},
-                ],
-            },
-            {
-                "token": "<|im_end|>",
-                "logprob": -0.5,
-                "top_logprobs": [
-                    {"token": "<|im_end|>", "logprob": -0.5},
-                    {"token": " 6", "logprob": -9999.0},
-                ],
-            },
-        ],
+    response = to_outcome(output(logprobs=[first, second]))
+    five, six, seven = (
+        {"token": f" {n}", "logprob": p} for n, p in ((5, -3.0), (6, -0.1), (7, -2.5))
     )
-
-
-def test_a_response_without_records():
+    end = {"token": "<|im_end|>", "logprob": -0.5}
+    assert response.logprobs == [
+        {**five, "top_logprobs": [six, seven, five]},
+        {**end, "top_logprobs": [end, {"token": " 6", "logprob": -9999.0}]},
+    ]
     assert to_outcome(output(finish="length")) == Response(
         text=" 5", finish="length", prompt_tokens=3, tokens=2
     )
-
-
-def test_what_the_engine_gave_up_is_a_failure():
     assert to_outcome(output(finish="abort")) == Failure("the engine ended it: abort", 1)
 
 
 def test_all_that_decides_is_said():
-    decoding = Decoding(
-        max_tokens=9, temperature=0.5, top_p=0.9, top_k=40, top_logprobs=20, stop=("a", "b")
-    )
-    assert sampling(decoding, seed=3) == {
-        "temperature": 0.5,
-        "top_p": 0.9,
-        "top_k": 40,
-        "max_tokens": 9,
-        "stop": ["a", "b"],
-        "seed": 3,
-        "logprobs": 20,
-        "flat_logprobs": True,
-    }
+    given = {"max_tokens": 9, "temperature": 0.5, "top_p": 0.9, "top_k": 40}
+    decoding = Decoding(**given, top_logprobs=20, stop=("a", "b"))
+    more = {"stop": ["a", "b"], "seed": 3, "logprobs": 20, "flat_logprobs": True}
+    assert sampling(decoding, seed=3) == {**given, **more}
     plain = sampling(Decoding(max_tokens=9), seed=0)
     assert (plain["temperature"], plain["top_p"], plain["top_k"]) == (1.0, 1.0, 0)
     assert plain["stop"] is None and plain["logprobs"] is None
@@ -190,22 +159,16 @@ def test_a_picture_is_given_in_rgb_on_white(mode, colour, expected):
 
 def test_answers_all_and_keeps_only_so_many_in_the_engine(made_up, folder):
     backend = VllmBackend(str(folder), parallel=3)
+    assert made_up == []  # not loaded before it is asked
     asked = [request(f"q{number}", f"{number} + 1", seed=number) for number in range(8)]
     answers = list(backend.generate(iter(asked)))
-    assert {done.id for done, _ in answers} == {one.id for one in asked}
     assert all(isinstance(outcome, Response) for _, outcome in answers)
+    # The made-up engine ends the last first: the engine's number n stands for the n-th request.
+    assert [done.id for done, _ in answers] == [f"q{n}" for n in (2, 3, 4, 5, 6, 7, 1, 0)]
     (llm,) = made_up
     assert llm.llm_engine.most == 3
-    # Nothing is mixed up: the engine's number n stands for the n-th request.
     assert [chat[0]["content"] for chat in llm.chats] == [f"{number} + 1" for number in range(8)]
     assert [params["seed"] for params in llm.params] == list(range(8))
-
-
-def test_the_request_comes_with_its_own_response(made_up, folder):
-    backend = VllmBackend(str(folder), parallel=4)
-    answers = backend.generate([request(f"q{number}") for number in range(4)])
-    # The made-up engine ends the last first.
-    assert [done.id for done, _ in answers] == ["q3", "q2", "q1", "q0"]
 
 
 def test_a_refused_prompt_fails_alone(made_up, folder):
@@ -230,12 +193,14 @@ def test_takes_only_what_it_is_about_to_ask_and_stops_when_nobody_reads(made_up,
     assert made_up[0].llm_engine.aborted == ["0", "1"]
 
 
-def test_options_of_the_engine(made_up, folder, monkeypatch):
-    backend = VllmBackend(
-        str(folder), tensor_parallel=2, max_model_len=64, dtype="bfloat16", gpu_memory=0.5
-    )
-    assert made_up == []  # not loaded before it is asked
-    list(backend.generate([request("a")]))
+def test_options_of_the_engine_and_what_tells_weights_apart(made_up, folder):
+    def opened() -> VllmBackend:
+        return VllmBackend(
+            str(folder), tensor_parallel=2, max_model_len=64, dtype="bfloat16", gpu_memory=0.5
+        )
+
+    first = opened().identity()
+    list(opened().generate([request("a")]))
     assert made_up[0].options == {
         "model": str(folder),
         "revision": None,
@@ -247,23 +212,10 @@ def test_options_of_the_engine(made_up, folder, monkeypatch):
         "logprobs_mode": "raw_logprobs",
         "max_logprobs": -1,
     }
-    list(backend.generate([request("b")]))
-    assert len(made_up) == 1
-
-
-def test_identity_tells_weights_apart(made_up, folder):
-    first = VllmBackend(str(folder), dtype="float32").identity()
-    assert {name: first[name] for name in ("kind", "model", "dtype", "max_model_len", "vllm")} == {
-        "kind": "vllm",
-        "model": str(folder),
-        "dtype": "float32",
-        "max_model_len": None,
-        "vllm": "0.30",
-    }
-    assert VllmBackend(str(folder), dtype="float32").identity() == first
+    asked = {"model": str(folder), "dtype": "bfloat16", "max_model_len": 64, "vllm": "0.30"}
+    assert {**first, "kind": "vllm", **asked} == first == opened().identity()
     (folder / "model.safetensors").write_bytes(b"trained on")
-    assert VllmBackend(str(folder), dtype="float32").identity() != first
-    assert made_up == []
+    assert opened().identity() != first
 
 
 def test_a_model_of_the_hub_is_loaded_at_the_commit_of_its_identity(made_up, tmp_path, monkeypatch):
@@ -281,14 +233,10 @@ def test_a_model_of_the_hub_is_loaded_at_the_commit_of_its_identity(made_up, tmp
     assert made_up[0].options["revision"] == "c0ffee"
 
 
-def test_a_model_that_cant_be_loaded(made_up, tmp_path):
-    folder = tmp_path / "broken"
-    folder.mkdir()
+def test_a_model_that_cant_be_loaded_and_one_that_is_not_there(made_up, folder):
+    folder = folder.rename(folder.with_name("broken"))
     with pytest.raises(UserError, match=r"can't load '.*broken': Engine core initialization"):
         list(VllmBackend(str(folder)).generate([request("a")]))
-
-
-def test_no_such_folder(made_up):
     with pytest.raises(UserError, match="no such model folder"):
         VllmBackend("/nowhere/model").identity()
 
