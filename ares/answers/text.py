@@ -54,7 +54,7 @@ def plain(text: str) -> str:
     text = text.replace(r"\}", r"\rbrace ")
     text = _SPACING.sub(" ", text)
     for _ in range(4):  # fonts nest, though hardly deeper
-        text, changed = _FONT.subn(_unfont, text)
+        text, changed = _FONT.subn(r" \1 ", text)
         if not changed:
             break
     text = _FRACTION_STYLE.sub(r"\\frac", text)
@@ -107,10 +107,6 @@ def _rooted(match: re.Match[str]) -> str:
 
 def _ascii_digit(sign: str) -> str:
     return str(unicodedata.decimal(sign)) if not sign.isascii() and sign.isdecimal() else sign
-
-
-def _unfont(match: re.Match[str]) -> str:
-    return f" {match[1]} "
 
 
 def _braced(match: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from PIL import Image
@@ -113,7 +114,8 @@ def _parsed(reply: Any) -> tuple[Response, int | None]:
         raise TypeError
     usage = reply.get("usage") or {}
     prompt, tokens, total = (
-        _number(usage.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        None if (number := usage.get(name)) is None else int(number)
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
     if total is None and prompt is not None and tokens is not None:
         total = prompt + tokens
@@ -128,10 +130,6 @@ def _parsed(reply: Any) -> tuple[Response, int | None]:
     return response, total
 
 
-def _number(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
 def _records(logprobs: Any) -> list[dict[str, Any]] | None:
     content = logprobs["content"] if logprobs else None
     return None if content is None else [_record(token) for token in content]
@@ -139,7 +137,7 @@ def _records(logprobs: Any) -> list[dict[str, Any]] | None:
 
 def _record(token: Any) -> dict[str, Any]:
     top = [_bare(one) for one in token.get("top_logprobs") or ()]
-    top.sort(key=_by_logprob, reverse=True)
+    top.sort(key=itemgetter("logprob"), reverse=True)
     return {**_bare(token), "top_logprobs": top}
 
 
@@ -148,7 +146,3 @@ def _bare(token: Any) -> dict[str, Any]:
     if not isinstance(text, str):
         raise TypeError
     return {"token": text, "logprob": float(logprob)}
-
-
-def _by_logprob(record: dict[str, Any]) -> float:
-    return record["logprob"]

@@ -27,7 +27,7 @@ import aiohttp
 
 from ares.backends.base import Failure, Request, Response
 from ares.backends.chat_format import most_bytes, parse_reply, request_body
-from ares.backends.wire import proxy_for, read_at_most, retry_after, told, without_key
+from ares.backends.wire import proxy_for, read_at_most, redacted, retry_after, without_key
 from ares.errors import UserError
 
 if TYPE_CHECKING:
@@ -201,17 +201,17 @@ class Client:
         try:
             raw = await self._post(body, most_bytes(request.decoding))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _Trouble(f"no connection ({told(error, self.key)})") from None
+            raise _Trouble(f"no connection ({redacted(error, self.key)})") from None
         except TimeoutError:
             raise self._timed_out() from None
         except (aiohttp.ClientError, OSError) as error:
             self.heard = True
-            detail = told(error, self.key) or type(error).__name__
+            detail = redacted(error, self.key) or type(error).__name__
             raise _Trouble(f"the connection broke ({detail})") from None
         try:
             response, tokens = parse_reply(without_key(raw, self.key))
         except ValueError as error:
-            start = told(raw[:2000].decode("utf-8", "replace"), self.key)
+            start = redacted(raw[:2000].decode("utf-8", "replace"), self.key)
             raise _Trouble(f"{error}: {start}") from None
         self.settings.budget.add_tokens(request.decoding.max_tokens if tokens is None else tokens)
         return response
@@ -220,7 +220,7 @@ class Client:
         async with self.session.post(self.address, data=body, allow_redirects=False) as reply:
             self.heard = True
             if reply.status != 200:
-                words = told(
+                words = redacted(
                     (await read_at_most(reply, 2**16)).decode("utf-8", "replace"), self.key
                 )
                 raise self._complaint(reply, words)
@@ -247,7 +247,7 @@ class Client:
             hint = "refused" if self.key else "not set"
             variable = self.settings.key_variable
             return UserError(f"{name}: HTTP {status}; the API key in {variable} is {hint}")
-        reason = f"HTTP {status} {told(reply.reason or '', self.key)}".strip()
+        reason = f"HTTP {status} {redacted(reply.reason or '', self.key)}".strip()
         reason = f"{reason}: {words}" if words else reason
         if status == 404:
             return UserError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
@@ -181,16 +181,15 @@ def sampling(decoding: Decoding, seed: int) -> dict[str, Any]:
     >>> sampling(Decoding(max_tokens=8, temperature=0.6, top_logprobs=20), seed=3)["logprobs"]
     20
     """
+    given = asdict(decoding)
+    top = given.pop("top_logprobs")
+    # Flat lists: a long response has hundreds of thousands of entries.
     return {
-        "temperature": decoding.temperature,
-        "top_p": decoding.top_p,
-        "top_k": decoding.top_k,
-        "max_tokens": decoding.max_tokens,
+        **given,
         "stop": list(decoding.stop) or None,
         "seed": seed,
-        "logprobs": decoding.top_logprobs or None,
-        # Flat lists: a long response has hundreds of thousands of entries.
-        "flat_logprobs": bool(decoding.top_logprobs),
+        "logprobs": top or None,
+        "flat_logprobs": bool(top),
     }
 
 
@@ -204,17 +203,16 @@ def to_outcome(output: Any) -> Response | Failure:
     (completion,) = output.outputs
     if completion.finish_reason not in ("stop", "length"):
         return Failure(f"the engine ended it: {completion.finish_reason}", attempts=1)
+    records = None
+    if completion.logprobs is not None:
+        tokens = zip(completion.token_ids, completion.logprobs, strict=True)
+        records = [to_record(token_id, listed) for token_id, listed in tokens]
     return Response(
         text=completion.text,
         finish=completion.finish_reason,
         prompt_tokens=len(output.prompt_token_ids),
         tokens=len(completion.token_ids),
-        logprobs=None
-        if completion.logprobs is None
-        else [
-            to_record(token_id, listed)
-            for token_id, listed in zip(completion.token_ids, completion.logprobs, strict=True)
-        ],
+        logprobs=records,
     )
 
 

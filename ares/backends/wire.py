@@ -6,8 +6,6 @@ import json
 import re
 import urllib.request
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -52,28 +50,19 @@ def proxy_for(url: str) -> str | None:
 
 
 def retry_after(header: str | None) -> float:
-    """Seconds that a `Retry-After` header asks to wait; 0 if it says nothing.
+    """Seconds that a `Retry-After` header asks to wait; 0 if it names none (a date is not read).
 
-    >>> retry_after("1.5"), retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), retry_after("soon")
+    >>> retry_after("1.5"), retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), retry_after(None)
     (1.5, 0.0, 0.0)
     """
-    if header is None:
-        return 0.0
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", header.strip()):
-        return float(header)
-    try:
-        until = parsedate_to_datetime(header)
-    except ValueError:
-        return 0.0
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    seconds = re.fullmatch(r"\d{1,9}(\.\d{1,9})?", (header or "").strip())
+    return float(seconds[0]) if seconds else 0.0
 
 
-def told(message: object, key: str) -> str:
+def redacted(message: object, key: str) -> str:
     """A server's or a library's message in one short line, without anything like an API key.
 
-    >>> told('{"error": {"message": "too long,\\\\n sk-abc123 used"}}', key="")
+    >>> redacted('{"error": {"message": "too long,\\\\n sk-abc123 used"}}', key="")
     'too long, [key] used'
     """
     text = str(message)

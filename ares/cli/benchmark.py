@@ -29,7 +29,7 @@ from ares.cli.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ares.answers.judge import ModelJudge
+    from ares.answers.grader import ModelJudge
     from ares.backends.store import Store
     from ares.evaluation.registry import Benchmark
 
@@ -196,7 +196,7 @@ def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Be
 
 def judge_of(model: str, url: str, key_variable: str, store: Store) -> ModelJudge | None:
     """The judge that the command line names; its verdicts are kept with the answers."""
-    from ares.answers.judge import ModelJudge
+    from ares.answers.grader import ModelJudge
     from ares.backends.server import ServerBackend
     from ares.backends.store import CachedBackend
     from ares.errors import UserError

@@ -29,8 +29,6 @@ def write_countdown(
     levels: Sequence[str],
     per_level: int,
     seed: int,
-    presentations: Sequence[str] = ("text", "image"),
-    split: str = "test",
 ) -> Path:
     """Write problems of every level into `folder`, and return the registry file to load.
 
@@ -38,18 +36,18 @@ def write_countdown(
     of its evaluation.
 
     Raises:
-        UserError: the world has no such level, split or presentation.
+        UserError: the world has no such level.
     """
     folder = Path(folder)
     rng = np.random.default_rng(seed)
     drawn = [
         (level, problem)
         for level in levels
-        for problem in draw_problems(level, split, per_level, world, rng)
+        for problem in draw_problems(level, "test", per_level, world, rng)
     ]
     entries = {}
-    for presentation in presentations:
-        name, shown = NAMES[presentation], presentation == "image"
+    for presentation, name in NAMES.items():
+        shown = presentation == "image"
         lines = []
         for level, problem in drawn:
             parts = messages(problem, presentation, world.values)[-1]["content"]

@@ -20,8 +20,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ares.answers.grader import Grader
-from ares.answers.judge import ModelJudge
+from ares.answers.grader import Grader, ModelJudge
 from ares.backends.base import Decoding, Failure
 from ares.backends.messages import as_texts, parts
 from ares.backends.store import CachedBackend

@@ -246,21 +246,12 @@ def _benchmark(
         taken = known[model].model_dump(mode="json", exclude_unset=True, exclude=left)
         entry = {**taken, **{key: value for key, value in entry.items() if key != "like"}}
     found = checked(Benchmark, entry, where)
-    return found.model_copy(
-        update={
-            "name": name,
-            "path": found.path and str(file.parent / found.path),
-            "prompt": _template(where, found.prompt, prompts),
-        }
-    )
-
-
-def _template(where: str, prompt: str, prompts: Mapping[str, str]) -> str:
-    if "{question}" in prompt:
-        return prompt
-    if prompt not in prompts:
+    if "{question}" not in found.prompt and found.prompt not in prompts:
         raise UserError(
-            f"{where}: prompt: unknown template '{prompt}'{suggestion(prompt, prompts)}; "
-            "give the name of one under 'prompts', or a text with {question}"
+            f"{where}: prompt: unknown template '{found.prompt}'"
+            f"{suggestion(found.prompt, prompts)}; give the name of one under 'prompts', or a text "
+            "with {question}"
         )
-    return prompts[prompt]
+    path = found.path and str(file.parent / found.path)
+    prompt = prompts.get(found.prompt, found.prompt)
+    return found.model_copy(update={"name": name, "path": path, "prompt": prompt})

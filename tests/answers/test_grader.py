@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ares.answers.base import NO_ANSWER, RIGHT, STATUSES, UNGRADABLE, WRONG, Question
+from ares.answers.base import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
 from ares.answers.grader import Grader
 
 
@@ -27,277 +27,104 @@ def status(grader: Grader, gold: str, answer: str, kind: str, choices: tuple[str
     return grader.grade(boxed(answer), Question(gold, kind, choices)).status
 
 
-RIGHT_NUMBERS = [
-    ("12", "12"),
-    ("12", "12.0"),
-    ("12", "+12"),
-    ("12", "012"),
-    ("-5", "−5"),
-    ("0", "-0"),
-    ("0.5", ".5"),
-    # formats
-    ("12", "$12$"),
-    ("12", r"\(12\)"),
-    ("12", "**12**"),
-    ("12", "12."),
-    ("12", r"\text{12}"),
-    ("12", r"\mathbf{12}"),
-    ("12", "１２"),
-    ("12", "١٢"),
-    # fractions
-    ("1/2", r"\frac12"),
-    ("0.5", r"\dfrac{1}{2}"),
-    (r"\frac{1}{2}", "1/2"),
-    ("1.5", r"1\frac{1}{2}"),
-    ("1.5", "1 1/2"),
-    ("1.5", "1½"),
-    ("-0.5", r"-\frac{1}{2}"),
-    ("-1/2", r"\frac{-1}{2}"),
-    ("1/3", "0.333333"),
-    ("7", "14/2"),
-    # separators, powers of ten, words
-    ("1000", "1,000"),
-    ("1000000", "1 000 000"),
-    ("1000", "1{,}000"),
-    ("1500", r"1.5 \times 10^{3}"),
-    ("1500", "1.5e3"),
-    ("0.001", "10^{-3}"),
-    ("5000000", "5 million"),
-    # units
-    ("12", "12 cm"),
-    ("12", r"12\text{ cm}"),
-    ("12", r"12~\mathrm{cm}^2"),
-    ("12 cm", "12"),
-    ("12 cm", "12 centimeters"),
-    ("12 m^2", "12 square metres"),
-    ("12 km/h", "12 kilometers per hour"),
-    ("12", "12 apples"),
-    ("5", r"\$5"),
-    ("5 dollars", "$5.00"),
-    ("90", "90°"),
-    ("90", r"90^\circ"),
-    ("90^{\\circ}", "90 degrees"),
-    # percent: both readings of the sign, as math-verify has it
-    ("50%", "0.5"),
-    ("50%", "50"),
-    ("0.5", r"50\%"),
-    ("50", "50 percent"),
-    # equations, plus-minus, several values
-    ("5", "x = 5"),
-    ("x = 5", "5"),
-    ("5", "2 + 3 = 5"),
-    ("5", r"\angle ABC = 5"),
-    (r"\pm 2", "2, -2"),
-    ("2, -2", r"x = \pm 2"),
-    ("1, 2", "2 and 1"),
-    ("1, 2", r"x = 1 \text{ or } x = 2"),
-    # by algebra
-    ("2", "1+1"),
-    ("25", "5²"),
-    ("120", "5!"),
-    ("3", r"\log_2 8"),
-    ("6", r"\sum_{i=1}^{3} i"),
-    ("1.414214", r"\sqrt{2}"),
-    (r"2\sqrt{3}", r"\sqrt{12}"),
-    (r"\frac{\pi}{2}", "π/2"),
-    ("2√3", r"2\sqrt 3"),
-]
-
-
-@pytest.mark.parametrize(("gold", "answer"), RIGHT_NUMBERS)
-def test_right_numbers(grader, gold, answer):
-    assert status(grader, gold, answer, "number") == RIGHT
-
-
-WRONG_NUMBERS = [
-    ("12", "15"),
-    ("12", "21"),
-    ("12", "1 2"),
-    ("12", "1,2"),
-    ("12", "1.2"),
-    ("12", "120"),
-    ("12", "-12"),
-    ("12", "12 x"),
-    ("12", "12 or 13"),
-    ("12", "between 10 and 12"),
-    ("12", "not 12"),
-    ("12", "banana"),
-    ("12", "n/a"),
-    ("12 cm", "12 m"),
-    ("12 cm", "0.12 m"),
-    ("12 cm", "12 cm^2"),
-    ("12 cm", "12 apples"),
-    ("30^\\circ", "30 rad"),
-    ("50", "0.5"),
-    ("50%", "5"),
-    ("5", "5 million"),
-    ("52", "5²"),
-    ("5.5", "1½"),
-    ("10", "2x = 10"),
-    ("2", r"\pm 2"),
-    (r"\pm 2", "2"),
-    ("1/3", "0.33"),
-    ("1.41", r"\sqrt{2}"),
-    ("0", "0.0000001"),
-    ("1000001", "1000000"),
-    # math-verify compares to six decimals, which makes all tiny numbers one
-    ("0.0000001", "0.0000002"),
-    ("0.0000001", r"\sqrt{2}\cdot 10^{-8}"),
-    # math-verify falls back to the last number of a text
-    ("5", "3 apples or 5"),
-    ("3", "1 2"),
-    ("3,4", "3"),
-    ("1,2,3", "1,2"),
-    ("1, 2", "12"),
-    ("x=5", "y=5"),
-    ("1", r"\frac{1}{"),
-    ("1", r"\frac{1}{0}"),
-    ("1", r"\infty"),
-]
-
-
-@pytest.mark.parametrize(("gold", "answer"), WRONG_NUMBERS)
-def test_wrong_numbers(grader, gold, answer):
-    assert status(grader, gold, answer, "number") == WRONG
-
-
-@pytest.mark.parametrize(
-    ("gold", "answer", "expected"),
-    [
-        ("x^2+2x+1", "(x+1)^2", RIGHT),
-        ("a^2-b^2", "(a-b)(a+b)", RIGHT),
-        ("a^2-b^2", "(a-b)(a-b)", WRONG),
-        ("xy", "yx", RIGHT),
-        ("2x", "((((((((((2x))))))))))", RIGHT),
-        ("2x", "{" * 20 + "2x" + "}" * 20, RIGHT),
-        ("2x", "{" * 400 + "2x" + "}" * 400, WRONG),
-        ("y = 2x+1", "2x+1", RIGHT),
-        ("2x+1", "y = 2x + 1", RIGHT),
-        ("y = 2x+1", "2x-y+1=0", RIGHT),
-        ("y = 2x+1", "y = 2x-1", WRONG),
-        ("f(x) = x^2", "x^2", RIGHT),
-        # letters that stand for words are no products
-        ("abc", "cba", WRONG),
-        ("yes", "esy", WRONG),
-        ("yes", r"\text{Yes}", RIGHT),
-        # intervals, tuples, sets
-        ("[0,1)", r"\left[0, 1\right)", RIGHT),
-        ("[0,1)", "(0,1)", WRONG),
-        ("[0,1)", "[0,1]", WRONG),
-        (r"(-\infty, 3)", "(-oo, 3)", RIGHT),
-        (r"(0,1)\cup(2,3)", r"(2,3) \cup (0,1)", RIGHT),
-        (r"(0,1)\cup(2,3)", "(0,3)", WRONG),
-        ("x > 3", r"(3, \infty)", RIGHT),
-        (r"(3, \infty)", "x > 3", RIGHT),
-        (r"x \ge 3", "x > 3", WRONG),
-        ("(1,2)", "(1, 2)", RIGHT),
-        ("(1,2)", "(2,1)", WRONG),
-        ("(1,2)", "1, 2", RIGHT),
-        ("(1,2)", "2, 1", WRONG),
-        (r"(\frac12, 3)", "(0.5, 3)", RIGHT),
-        (r"\{1,2\}", r"\{2,1\}", RIGHT),
-        (r"\{1,2\}", "2, 1", RIGHT),
-        (r"\{1,2\}", r"\{1,3\}", WRONG),
-        (r"\{1,2\}", r"\{1,2,3\}", WRONG),
-        (r"\{1,2\}", "(1,2)", WRONG),
-        (r"\{\sqrt{2}, 1\}", r"\{1, 2^{1/2}\}", RIGHT),
-        ("(1,2), (3,4)", "(3,4), (1,2)", RIGHT),
-        ("(1,2), (3,4)", "(1,3), (2,4)", WRONG),
-        (r"2 \pm \sqrt{3}", r"2+\sqrt3, 2-\sqrt 3", RIGHT),
-        (r"\emptyset", "∅", RIGHT),
-        # matrices
-        (
-            r"\begin{pmatrix}1&2\\3&4\end{pmatrix}",
-            r"\begin{bmatrix} 1 & 2 \\ 3 & 4 \end{bmatrix}",
-            RIGHT,
-        ),
-        (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\4&3\end{pmatrix}", WRONG),
-        # a unit beside a bare number; a variable where the gold has one
-        ("12", "12 cm", RIGHT),
-        ("12m", "12", WRONG),
-    ],
-)
-def test_expressions(grader, gold, answer, expected):
-    assert status(grader, gold, answer, "expression") == expected
-
-
 NUMBERS = ("15", "21", "12", "0.5")
 CITIES = ("London", "Paris", "A city", "New York")
 
+#: By type of answer, verdict and choices: answers to each gold answer. 50% is 0.5 and 50, as
+#: math-verify has it; math-verify alone would make all tiny numbers one, and take the last number
+#: of a text for its value.
+VERDICTS = {
+    ("number", RIGHT, ()): {
+        "12": ["12", "12.0", "+12", "012", "$12$", r"\(12\)", "**12**", "12.", r"\text{12}",
+            r"\mathbf{12}", "１２", "١٢", "12 cm", r"12\text{ cm}", r"12~\mathrm{cm}^2",
+            "12 apples"], "-5": ["−5"], "0": ["-0"], "0.5": [".5", r"\dfrac{1}{2}", r"50\%"],
+        "1/2": [r"\frac12"], r"\frac{1}{2}": ["1/2"], "1.5": [r"1\frac{1}{2}", "1 1/2", "1½"],
+        "-0.5": [r"-\frac{1}{2}"], "-1/2": [r"\frac{-1}{2}"], "1/3": ["0.333333"], "7": ["14/2"],
+        "1000": ["1,000", "1{,}000"], "1000000": ["1 000 000"],
+        "1500": [r"1.5 \times 10^{3}", "1.5e3"], "0.001": ["10^{-3}"], "5000000": ["5 million"],
+        "12 cm": ["12", "12 centimeters"], "12 m^2": ["12 square metres"],
+        "12 km/h": ["12 kilometers per hour"],
+        "5": [r"\$5", "x = 5", "2 + 3 = 5", r"\angle ABC = 5"], "5 dollars": ["$5.00"],
+        "90": ["90°", r"90^\circ"], r"90^{\circ}": ["90 degrees"], "50%": ["0.5", "50"],
+        "50": ["50 percent"], "x = 5": ["5"], r"\pm 2": ["2, -2"], "2, -2": [r"x = \pm 2"],
+        "1, 2": ["2 and 1", r"x = 1 \text{ or } x = 2"], "2": ["1+1"], "25": ["5²"], "120": ["5!"],
+        "3": [r"\log_2 8"], "6": [r"\sum_{i=1}^{3} i"], "1.414214": [r"\sqrt{2}"],
+        r"2\sqrt{3}": [r"\sqrt{12}"], r"\frac{\pi}{2}": ["π/2"], "2√3": [r"2\sqrt 3"],
+    },
+    ("number", WRONG, ()): {
+        "12": ["15", "21", "1 2", "1,2", "1.2", "120", "-12", "12 x", "12 or 13",
+            "between 10 and 12", "not 12", "banana", "n/a"],
+        "12 cm": ["12 m", "0.12 m", "12 cm^2", "12 apples"], r"30^\circ": ["30 rad"],
+        "50": ["0.5"], "50%": ["5"], "5": ["5 million", "3 apples or 5"], "52": ["5²"],
+        "5.5": ["1½"], "10": ["2x = 10"], "2": [r"\pm 2"], r"\pm 2": ["2"], "1/3": ["0.33"],
+        "1.41": [r"\sqrt{2}"], "0": ["0.0000001"], "1000001": ["1000000"],
+        "0.0000001": ["0.0000002", r"\sqrt{2}\cdot 10^{-8}"], "3": ["1 2"], "3,4": ["3"],
+        "1,2,3": ["1,2"], "1, 2": ["12"], "x=5": ["y=5"],
+        "1": [r"\frac{1}{", r"\frac{1}{0}", r"\infty"],
+    },
+    ("expression", RIGHT, ()): {
+        "x^2+2x+1": ["(x+1)^2"], "a^2-b^2": ["(a-b)(a+b)"], "xy": ["yx"],
+        "2x": ["((((((((((2x))))))))))", "{" * 20 + "2x" + "}" * 20],
+        "y = 2x+1": ["2x+1", "2x-y+1=0"], "2x+1": ["y = 2x + 1"], "f(x) = x^2": ["x^2"],
+        "yes": [r"\text{Yes}"], "[0,1)": [r"\left[0, 1\right)"], r"(-\infty, 3)": ["(-oo, 3)"],
+        r"(0,1)\cup(2,3)": [r"(2,3) \cup (0,1)"], "x > 3": [r"(3, \infty)"],
+        r"(3, \infty)": ["x > 3"], "(1,2)": ["(1, 2)", "1, 2"], r"(\frac12, 3)": ["(0.5, 3)"],
+        r"\{1,2\}": [r"\{2,1\}", "2, 1"], r"\{\sqrt{2}, 1\}": [r"\{1, 2^{1/2}\}"],
+        "(1,2), (3,4)": ["(3,4), (1,2)"], r"2 \pm \sqrt{3}": [r"2+\sqrt3, 2-\sqrt 3"],
+        r"\emptyset": ["∅"],
+        r"\begin{pmatrix}1&2\\3&4\end{pmatrix}": [r"\begin{bmatrix} 1 & 2 \\ 3 & 4 \end{bmatrix}"],
+        "12": ["12 cm"],
+    },
+    ("expression", WRONG, ()): {
+        "a^2-b^2": ["(a-b)(a-b)"], "2x": ["{" * 400 + "2x" + "}" * 400], "y = 2x+1": ["y = 2x-1"],
+        "abc": ["cba"], "yes": ["esy"], "[0,1)": ["(0,1)", "[0,1]"], r"(0,1)\cup(2,3)": ["(0,3)"],
+        r"x \ge 3": ["x > 3"], "(1,2)": ["(2,1)", "2, 1"],
+        r"\{1,2\}": [r"\{1,3\}", r"\{1,2,3\}", "(1,2)"], "(1,2), (3,4)": ["(1,3), (2,4)"],
+        r"\begin{pmatrix}1&2\\3&4\end{pmatrix}": [r"\begin{pmatrix}1&2\\4&3\end{pmatrix}"],
+        "12m": ["12"],
+    },
+    ("choice", RIGHT, ()): {
+        "B": ["B", "b", "(B)", "B.", r"\text{B}", r"\textbf{(B)}", "Option B", "B. anything"],
+        "A,C": ["C, A"], "AC": ["A and C", "AC"],
+    },
+    ("choice", WRONG, ()): {
+        "B": ["C", "A or B", "A, B", "(A) and (B)", "AB", "neither"], "AC": ["A", "ABC"],
+    },
+    ("choice", RIGHT, NUMBERS): {
+        "C": ["12", "12.0", "C. 12", "(C) 12", "C 12"], "D": [r"\frac{1}{2}"], "12": ["C", "12"],
+    },
+    ("choice", WRONG, NUMBERS): {
+        "C": ["21", "15", "C. 21", "B. 12", "13", "E"], "B": ["12"], "A": ["A. 12"],
+        "12": ["B", "21"],
+    },
+    ("choice", RIGHT, CITIES): {
+        "B": ["paris", "B: Paris"], "C": ["A city"], "D": ["new york."],
+    },
+    ("choice", WRONG, CITIES): {
+        "A": ["A city"], "B": ["Berlin"],
+    },
+    ("text", RIGHT, ()): {
+        "Eiffel Tower": ["the eiffel-tower."], "3 apples": ["3.0 apples"],
+        "1,000 men": ["1000 men"], "Yes": [r"\text{yes}"],
+    },
+    ("text", WRONG, ()): {
+        "C": ["C++"], "Paris": ["Paris, France"], "12": ["21"], "dog bites man": ["man bites dog"],
+        "3 apples": ["-3 apples"], "5 > 3": ["5 < 3"], "a": ["the"],
+    },
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
-    ("gold", "answer", "choices", "expected"),
+    ("kind", "expected", "choices", "gold", "answer"),
     [
-        ("B", "B", (), RIGHT),
-        ("B", "b", (), RIGHT),
-        ("B", "(B)", (), RIGHT),
-        ("B", "B.", (), RIGHT),
-        ("B", r"\text{B}", (), RIGHT),
-        ("B", r"\textbf{(B)}", (), RIGHT),
-        ("B", "Option B", (), RIGHT),
-        ("B", "B. anything", (), RIGHT),
-        ("B", "C", (), WRONG),
-        ("B", "A or B", (), WRONG),
-        ("B", "A, B", (), WRONG),
-        ("B", "(A) and (B)", (), WRONG),
-        ("B", "AB", (), WRONG),
-        ("B", "neither", (), WRONG),
-        # text of the choice
-        ("C", "12", NUMBERS, RIGHT),
-        ("C", "12.0", NUMBERS, RIGHT),
-        ("C", "C. 12", NUMBERS, RIGHT),
-        ("C", "(C) 12", NUMBERS, RIGHT),
-        ("C", "C 12", NUMBERS, RIGHT),
-        ("D", r"\frac{1}{2}", NUMBERS, RIGHT),
-        ("C", "21", NUMBERS, WRONG),
-        ("C", "15", NUMBERS, WRONG),
-        ("B", "12", NUMBERS, WRONG),
-        ("C", "C. 21", NUMBERS, WRONG),
-        ("C", "B. 12", NUMBERS, WRONG),
-        ("A", "A. 12", NUMBERS, WRONG),
-        ("C", "13", NUMBERS, WRONG),
-        ("C", "E", NUMBERS, WRONG),
-        ("B", "paris", CITIES, RIGHT),
-        ("B", "B: Paris", CITIES, RIGHT),
-        ("C", "A city", CITIES, RIGHT),
-        ("A", "A city", CITIES, WRONG),
-        ("D", "new york.", CITIES, RIGHT),
-        ("B", "Berlin", CITIES, WRONG),
-        # the gold as the text of a choice
-        ("12", "C", NUMBERS, RIGHT),
-        ("12", "12", NUMBERS, RIGHT),
-        ("12", "B", NUMBERS, WRONG),
-        ("12", "21", NUMBERS, WRONG),
-        # several right choices
-        ("A,C", "C, A", (), RIGHT),
-        ("AC", "A and C", (), RIGHT),
-        ("AC", "AC", (), RIGHT),
-        ("AC", "A", (), WRONG),
-        ("AC", "ABC", (), WRONG),
+        (*case, gold, answer)
+        for case, by_gold in VERDICTS.items()
+        for gold, answers in by_gold.items()
+        for answer in answers
     ],
 )
-def test_choices(grader, gold, answer, choices, expected):
-    assert status(grader, gold, answer, "choice", choices) == expected
-
-
-@pytest.mark.parametrize(
-    ("gold", "answer", "expected"),
-    [
-        ("Eiffel Tower", "the eiffel-tower.", RIGHT),
-        ("3 apples", "3.0 apples", RIGHT),
-        ("1,000 men", "1000 men", RIGHT),
-        ("Yes", r"\text{yes}", RIGHT),
-        ("C", "C++", WRONG),
-        ("Paris", "Paris, France", WRONG),
-        ("12", "21", WRONG),
-        ("dog bites man", "man bites dog", WRONG),
-        ("3 apples", "-3 apples", WRONG),
-        ("5 > 3", "5 < 3", WRONG),
-        ("a", "the", WRONG),
-    ],
-)
-def test_texts(grader, gold, answer, expected):
-    assert status(grader, gold, answer, "text") == expected
+def test_verdicts(grader, kind, expected, choices, gold, answer):
+    assert status(grader, gold, answer, kind, choices) == expected
 
 
 @pytest.mark.parametrize(
@@ -339,14 +166,9 @@ def test_no_answer(grader, response, kind):
     assert grader.grade(response, Question("5", kind)).status == NO_ANSWER
 
 
-def test_several_boxes_the_last_counts(grader):
-    question = Question("2", "number")
-    assert grader.grade(r"\boxed{1} \boxed{2}", question).status == RIGHT
-    assert grader.grade(r"\boxed{2} \boxed{1}", question).status == WRONG
-
-
-def test_the_grade_shows_what_was_found(grader):
-    grade = grader.grade(boxed("12 cm"), Question("13", "number"))
+def test_the_last_box_counts_and_the_grade_shows_it(grader):
+    assert grader.grade(r"\boxed{1} \boxed{2}", Question("2", "number")).status == RIGHT
+    grade = grader.grade(r"\boxed{13} \boxed{12 cm}", Question("13", "number"))
     assert (grade.extracted, grade.by, grade.correct) == ("12 cm", "rule", False)
     long = grader.grade(boxed("x" * 2000), Question("13", "number"))
     assert (long.status, len(long.extracted)) == (WRONG, 500)
@@ -397,43 +219,12 @@ def test_grades_from_threads(grader):
     assert found == {i: [RIGHT, WRONG] * 3 for i in range(4)}
 
 
-garbage = st.text(
-    alphabet=st.sampled_from(list("01259.,/-+x={}[]()\\^_%$ \n°²½frac|ab<>&!?#~'")), max_size=40
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(response=garbage, kind=st.sampled_from(["number", "expression", "choice", "text"]))
-def test_garbage_never_raises_and_is_never_right(grader, response, kind):
-    gold = {"number": "73", "expression": r"\sqrt{7301}+q", "choice": "D", "text": "zinc oxide"}
-    grade = grader.grade(rf"\boxed{{{response}}}", Question(gold[kind], kind))
-    assert grade.status in STATUSES and grade.status != RIGHT
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    gold=garbage, answer=garbage, kind=st.sampled_from(["number", "expression", "choice", "text"])
-)
-def test_any_gold_never_raises(grader, gold, answer, kind):
-    assert grader.grade(boxed(answer), Question(gold, kind, ("x", "12"))).status in STATUSES
-
-
 @settings(max_examples=200, deadline=None)
 @given(
     value=st.fractions(min_value=-10_000, max_value=10_000, max_denominator=1000),
     other=st.integers(min_value=1, max_value=5),
     dress=st.sampled_from(
-        [
-            "{}",
-            "${}$",
-            " {} ",
-            "**{}**",
-            r"\text{{{}}}",
-            "x = {}",
-            "{}.",
-            r"\left({}\right)",
-            "{} cm",
-        ]
+        ["{}", "${}$", "**{}**", r"\text{{{}}}", "x = {}", "{}.", r"\left({}\right)", "{} cm"]
     ),
     fraction=st.sampled_from(["{}/{}", r"\frac{{{}}}{{{}}}", r"\dfrac{{ {} }}{{ {} }}"]),
 )

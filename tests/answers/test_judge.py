@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 import pytest
 
 from ares.answers.base import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
-from ares.answers.grader import Grader
-from ares.answers.judge import ModelJudge
-from ares.backends.base import Failure
-from tests.answers.scenes import Scripted
+from ares.answers.grader import Grader, ModelJudge
+from ares.backends.base import Failure, Request, Response
+
+
+class Scripted:
+    """Gives its answers in the order asked, hands them out in reverse; keeps the requests."""
+
+    def __init__(self, answers: list[str | Failure]) -> None:
+        self.answers = answers
+        self.requests: list[Request] = []
+        self.batches: list[int] = []
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "scripted"}
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
+        requests = list(requests)
+        self.batches.append(len(requests))
+        self.requests += requests
+        replies = [self.answers.pop(0) for _ in requests]
+        for request, reply in reversed(list(zip(requests, replies, strict=True))):
+            yield request, reply if isinstance(reply, Failure) else Response(reply)
+
 
 CITY = Question("Paris", "text", text="What is the capital of France?")
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast
 
 from ares.backends.base import Decoding, Failure, Request
 from ares.backends.drawing import Draw
@@ -21,6 +19,7 @@ from ares.paths import BASE_MODEL
 from ares.sampling.engine import sample
 from ares.sampling.prompts import split_prompts
 from ares.sampling.scoring import score
+from tests.vllm.tiny import make_model
 
 QUESTION = "numbers 3 8 5 target 19"
 DECODING = Decoding(max_tokens=40, top_logprobs=5)
@@ -49,37 +48,9 @@ def base() -> LocalBackend:
 
 @pytest.fixture(scope="module")
 def chat_folder(tmp_path_factory):
-    """A language model of random weights with a byte-level BPE and a chat template."""
-    folder = tmp_path_factory.mktemp("qwen3")
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    core.train_from_iterator(
-        ["first we add, then we check: naïve ≈ 3 × 8"] * 3,
-        trainers.BpeTrainer(
-            vocab_size=300,
-            special_tokens=["<|pad|>", "<|end|>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<|pad|>", eos_token="<|end|>"
-    )
-    tokenizer.chat_template = (
-        "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}assistant: "
-    )
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=1, head_dim=16, max_position_embeddings=256,
-        eos_token_id=1, pad_token_id=0, bos_token_id=None, initializer_range=0.3,
-    )  # fmt: skip
-    model = Qwen3ForCausalLM(config)
-    # As the folders of large models have them: they must not reach what is drawn here.
-    model.generation_config.update(repetition_penalty=5.0, top_k=1, do_sample=True)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    """A language model; its generation config must not reach what is drawn here."""
+    folder = tmp_path_factory.mktemp("chat")
+    make_model(folder)
     return folder
 
 
@@ -174,28 +145,12 @@ def test_a_barred_token_is_never_drawn_and_still_counts() -> None:
         assert record.entropy_BT[0, 0].item() == pytest.approx(1.0397, abs=1e-4)  # 1.5 ln 2
 
 
-def test_first_tokens_of_a_model_have_its_probabilities(chat) -> None:
-    decoding = Decoding(max_tokens=1, temperature=1.5)
-    prompt = chat.prompt(ask("go", decoding))
-    with torch.inference_mode():
-        probability = (chat.model(**prompt.tensors).logits[0, -1] / 1.5).softmax(-1)
-    chat.batch = 500
-    drawn = answers(chat, [ask("go", decoding, seed) for seed in range(2000)])
-    chat.batch = 8
-    counts = Counter(answer.text for answer in drawn)
-    shares: Counter = Counter()  # half characters all read the same
-    for token, share in enumerate(probability.tolist()):
-        shares[chat.tokenizer.decode([token], skip_special_tokens=True)] += share
-    for text, share in shares.most_common(20):
-        assert abs(counts[text] / 2000 - share) < 4 * (share * (1 - share) / 2000) ** 0.5
-
-
 def test_greedy_is_greedy_whatever_the_generation_config_says(chat) -> None:
     request = ask("go", Decoding(max_tokens=12, temperature=0.0, top_logprobs=1))
     ids = chat.prompt(request).tensors["input_ids"]
     width = ids.shape[1]
     with torch.inference_mode():
-        while ids.shape[1] < width + 12 and int(ids[0, -1]) != 1:
+        while ids.shape[1] < width + 12 and int(ids[0, -1]) not in chat.ends:
             ids = torch.cat([ids, chat.model(input_ids=ids).logits[:, -1:].argmax(-1)], dim=1)
     (answer,) = answers(chat, [request])
     assert answer.text == chat.tokenizer.decode(ids[0, width:], skip_special_tokens=True)
@@ -205,23 +160,30 @@ def test_greedy_is_greedy_whatever_the_generation_config_says(chat) -> None:
 
 
 def test_token_texts_join_to_the_response(base, chat) -> None:
-    for backend in (base, chat):
-        question = QUESTION if backend is base else "go"
+    for backend, question in ((base, QUESTION), (chat, "go")):
         for answer in answers(backend, [ask(question, seed=n) for n in range(6)]):
             joined = "".join(record["token"] for record in answer.logprobs)
-            end = " <|im_end|>" if backend is base else "<|end|>"
             assert answer.tokens == len(answer.logprobs) == len(answer.entropy)
-            # Random weights make bytes that are no characters; those may be told apart otherwise.
-            if backend is base or "\ufffd" not in joined:
-                assert joined == answer.text + (end if answer.finish == "stop" else "")
+            ended = joined.endswith(("<|im_end|>", "<|endoftext|>"))
+            assert ended == (answer.finish == "stop")
+            for special in (" <|im_end|>", "<|im_end|>", "<|im_start|>", "<|endoftext|>"):
+                joined = joined.replace(special, "")
+            assert joined == answer.text
 
 
-def test_half_a_character_waits_for_the_rest(chat) -> None:
-    ids = chat.tokenizer("naïve ≈ 🙂")["input_ids"]
-    texts = token_texts(chat.tokenizer, ids)
+def test_half_a_character_waits_for_the_rest() -> None:
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=256, initial_alphabet=alphabet, show_progress=False)
+    core.train_from_iterator(["bytes"], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)
+    ids = tokenizer("naïve ≈ 🙂")["input_ids"]
+    texts = token_texts(tokenizer, ids)
     assert "".join(texts) == "naïve ≈ 🙂" and texts[-4:] == ["", "", "", "🙂"]
     broken = ids[:-1]
-    assert "".join(token_texts(chat.tokenizer, broken)) == chat.tokenizer.decode(broken)
+    assert "".join(token_texts(tokenizer, broken)) == tokenizer.decode(broken)
 
 
 def test_a_response_ends_by_itself_at_its_limit_or_at_a_stop_text(base) -> None:

@@ -7,6 +7,7 @@ import base64
 import gc
 import io
 import json
+import re
 import threading
 import time
 import warnings
@@ -20,7 +21,7 @@ from ares.backends.wire import proxy_for
 from ares.errors import UserError
 from tests.backends import stub as stubs
 from tests.backends.scenes import backend_of, outcomes, questions, request
-from tests.backends.stub import Answer, Stub, said, slow, status
+from tests.backends.stub import Answer, Stub, name_of, said, slow, status
 
 KEY = "sk-very-secret-0123456789"
 
@@ -36,42 +37,46 @@ def stub():
         yield stub
 
 
-def only(results):
-    """The one outcome."""
-    ((_, outcome),) = results
+def one(stub: Stub, asked: Request | None = None, **options):
+    """What came of one request."""
+    ((_, outcome),) = backend_of(stub, **options).generate([asked or request("q")])
     return outcome
 
 
-# What is sent
+def only(place: str, trouble: stubs.Trouble):
+    """Trouble with the request `place` alone."""
+    return lambda body, time: trouble if name_of(body) == f"{place}#1" else None
 
 
-def test_what_is_always_sent(stub):
-    outcomes(backend_of(stub), [request("2 + 3", seed=7, temperature=0.6)])
-    (asked,) = stub.requests
-    assert asked.path == "/v1/chat/completions"
-    assert asked.body == {
-        "model": "stub",
-        "messages": [{"role": "user", "content": "2 + 3"}],
-        "max_tokens": 50,
-        "temperature": 0.6,
-        "top_p": 1.0,
-        "seed": 7,
-    }
-    assert "authorization" not in asked.headers
+def all_but(place: str, trouble: stubs.Trouble):
+    """Trouble with every other request."""
+    return lambda body, time: None if name_of(body) == f"{place}#1" else trouble
 
 
-def test_what_is_sent_when_set(stub):
+def responses(found) -> int:
+    return sum(isinstance(outcome, Response) for outcome in found.values())
+
+
+# What is sent, and what comes back
+
+
+def test_what_is_always_sent_and_what_when_set(stub):
+    plain = request("2 + 3", seed=7, temperature=0.6)
+    one(stub, plain)
+    assert stub.requests[0].path == "/v1/chat/completions"
+    assert stub.requests[0].body == {
+        "model": "stub", "messages": [{"role": "user", "content": "2 + 3"}], "max_tokens": 50,
+        "temperature": 0.6, "top_p": 1.0, "seed": 7,
+    }  # fmt: skip
+    assert "authorization" not in stub.requests[0].headers
     options = {"top_p": 0.9, "top_k": 5, "top_logprobs": 20, "stop": ("END",)}
-    outcomes(backend_of(stub), [request("q", **options)])
-    body = stub.requests[0].body
+    one(stub, request("q", **options))
+    body = stub.requests[1].body
     assert {name: body[name] for name in options} == {**options, "stop": ["END"]}
     assert body["logprobs"] is True
-
-
-def test_further_fields_win_and_none_takes_out(stub):
     extra = {"chat_template_kwargs": {"enable_thinking": False}, "temperature": None, "seed": 3}
-    outcomes(backend_of(stub, extra_body=extra), [request("q")])
-    body = stub.requests[0].body
+    one(stub, extra_body=extra)
+    body = stub.requests[2].body
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
     assert "temperature" not in body and body["seed"] == 3
 
@@ -81,8 +86,7 @@ def test_pictures_arrive_pixel_by_pixel_in_their_places(stub, mode):
     picture = Image.linear_gradient("L").resize((40, 30)).convert("RGB").convert(mode)
     parts = [{"type": "text", "text": "left"}, {"type": "image", "image": picture},
              {"type": "text", "text": "right"}]  # fmt: skip
-    asked = Request("r", [{"role": "user", "content": parts}], Decoding(5))
-    assert isinstance(only(backend_of(stub).generate([asked])), Response)
+    one(stub, Request("r", [{"role": "user", "content": parts}], Decoding(5)))
     sent = stub.requests[0].body["messages"][0]["content"]
     assert [part["type"] for part in sent] == ["text", "image_url", "text"]
     head, data = sent[1]["image_url"]["url"].split(",")
@@ -93,71 +97,48 @@ def test_pictures_arrive_pixel_by_pixel_in_their_places(stub, mode):
 
 
 def test_more_log_probabilities_than_servers_give_are_refused(stub):
-    with pytest.raises(UserError, match="top_logprobs 21: a server gives 20 at most"):
-        outcomes(backend_of(stub), [request("q", top_logprobs=21)])
+    with pytest.raises(UserError, match="top_logprobs 21"):
+        one(stub, request("q", top_logprobs=21))
     assert not stub.asked
 
 
-# What comes back
-
-
-def test_a_response_is_read_whole(stub):
-    stub.answer = lambda body: Answer("the answer is 5", reasoning="2 + 3")
-    response = only(backend_of(stub).generate([request("q", top_logprobs=2)]))
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_a_response_is_read_whole(stub, name):
+    stub.answer = lambda body: Answer("the answer is 5", reasoning="2 + 3", reasoning_field=name)
+    response = one(stub, request("q", top_logprobs=2))
     assert (response.text, response.reasoning) == ("the answer is 5", "2 + 3")
     assert (response.finish, response.prompt_tokens, response.tokens) == ("stop", 7, 4)
     assert response.full_text == "<think> 2 + 3 </think> the answer is 5"
     assert [record["token"] for record in response.logprobs] == ["the", " answer", " is", " 5"]
-    assert [set(record) for record in response.logprobs] == [
-        {"token", "logprob", "top_logprobs"}
-    ] * 4
-    assert [one["token"] for one in response.logprobs[3]["top_logprobs"]] == [" 5", " 51"]
+    assert {*response.logprobs[0]} == {"token", "logprob", "top_logprobs"}
+    assert [top["token"] for top in response.logprobs[3]["top_logprobs"]] == [" 5", " 51"]
     assert response.entropy is None
 
 
-def test_a_response_that_is_cut_says_so(stub):
-    response = only(backend_of(stub).generate([request("q", max_tokens=2)]))
-    assert (response.text, response.finish, response.tokens) == ("answer to", "length", 2)
-
-
-def test_no_log_probabilities_unless_asked(stub):
-    assert only(backend_of(stub).generate([request("q")])).logprobs is None
-
-
-@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-def test_both_names_of_the_reasoning(stub, name):
-    stub.answer = lambda body: Answer("5", reasoning="2 + 3", reasoning_field=name)
-    assert only(backend_of(stub).generate([request("q")])).reasoning == "2 + 3"
-
-
-def test_a_model_that_only_reasoned_has_no_text(stub):
+def test_responses_that_are_cut_or_only_thought(stub):
+    cut = one(stub, request("q", max_tokens=2))
+    assert (cut.text, cut.finish, cut.tokens) == ("answer to", "length", 2)
+    assert cut.logprobs is None  # not asked for
     stub.answer = lambda body: Answer("", reasoning="and so on", finish="length")
-    response = only(backend_of(stub).generate([request("q")]))
-    assert (response.text, response.reasoning, response.finish) == ("", "and so on", "length")
+    thought = one(stub)
+    assert (thought.text, thought.reasoning, thought.finish) == ("", "and so on", "length")
 
 
 def test_top_tokens_are_sorted_since_vllm_puts_the_sampled_one_first(stub):
     top = [{"token": "c", "logprob": -3.0}, {"token": "a", "logprob": -0.1, "bytes": [97]},
            {"token": "b", "logprob": -2.5}]  # fmt: skip
     record = {"token": "c", "logprob": -3.0, "bytes": [99], "top_logprobs": top}
-    choice = {"message": {"content": "c"}, "finish_reason": "stop",
-              "logprobs": {"content": [record]}}  # fmt: skip
+    choice = {"message": {"content": "c"}, "logprobs": {"content": [record]}}
     stub.trouble = lambda body, time: said(json.dumps({"choices": [choice]}))
-    assert only(backend_of(stub).generate([request("q", top_logprobs=3)])).logprobs == [
-        {"token": "c", "logprob": -3.0, "top_logprobs": [
-            {"token": "a", "logprob": -0.1},
-            {"token": "b", "logprob": -2.5},
-            {"token": "c", "logprob": -3.0},
-        ]}
-    ]  # fmt: skip
+    best = [{"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -2.5},
+            {"token": "c", "logprob": -3.0}]  # fmt: skip
+    assert one(stub, request("q", top_logprobs=3)).logprobs == [{**best[2], "top_logprobs": best}]
 
 
 def test_half_a_surrogate_pair_can_be_written_to_a_file(stub):
-    stub.trouble = lambda body, time: said(
-        '{"choices": [{"message": {"content": "a \\ud83d b \\ud83d\\ude00"}}]}'
-    )
-    text = only(backend_of(stub).generate([request("q")])).text
-    assert text == "a ? b 😀"
+    reply = '{"choices": [{"message": {"content": "a \\ud83d b \\ud83d\\ude00"}}]}'
+    stub.trouble = lambda body, time: said(reply)
+    assert one(stub).text == "a ? b 😀"
 
 
 # Trouble
@@ -165,7 +146,6 @@ def test_half_a_surrogate_pair_can_be_written_to_a_file(stub):
 TROUBLES = {
     "429": (status(429), "HTTP 429 Said: oops"),
     "408": (status(408), "HTTP 408"),
-    "409": (status(409), "HTTP 409"),
     "500": (status(500), "HTTP 500"),
     "503": (said("<h1>busy</h1>", 503), "HTTP 503 Said: <h1>busy</h1>"),
     "garbage": (stubs.GARBAGE, "no chat completion"),
@@ -186,46 +166,36 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize(("trouble", "reason"), TROUBLES.values(), ids=TROUBLES)
-def test_trouble_that_passes_is_outlived(stub, trouble, reason):
-    stub.trouble = lambda body, time: trouble if time < 3 else None
+def test_trouble_is_outlived_and_where_it_stays_it_is_one_request_s(stub, trouble, reason):
     # Only what has to time out may: on a busy machine an answer can take its time.
-    patience = 0.4 if "within" in reason else 5.0
-    found = outcomes(backend_of(stub, timeout_s=patience, parallel=2), questions(2))
+    options = {"timeout_s": 0.4 if "within" in reason else 5.0}
+    stub.trouble = lambda body, time: trouble if time < 3 else None
+    found = outcomes(backend_of(stub, parallel=2, **options), questions(2))
     assert {name: outcome.text for name, outcome in found.items()} == {
         "q0": "answer to q0#1",
         "q1": "answer to q1#1",
     }
     assert stub.asked == {"q0#1": 3, "q1#1": 3}
-
-
-@pytest.mark.parametrize(("trouble", "reason"), TROUBLES.values(), ids=TROUBLES)
-def test_trouble_that_stays_is_that_request_s_own(stub, trouble, reason):
-    stub.trouble = lambda body, time: trouble if stubs.name_of(body) == "q3#1" else None
-    patience = 0.4 if "within" in reason else 5.0
-    found = outcomes(backend_of(stub, timeout_s=patience), questions(12))
+    stub.trouble = only("q3", trouble)
+    found = outcomes(backend_of(stub, **options), questions(12))
     failure = found.pop("q3")
-    assert isinstance(failure, Failure) and failure.attempts == 3
-    with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(failure.reason)
-    assert len(found) == 11 and all(isinstance(o, Response) for o in found.values())
-    assert stub.asked["q3#1"] == 3 and stub.asked.total() == 14
+    assert failure.attempts == 3 and re.search(reason, failure.reason)
+    assert responses(found) == 11
+    assert stub.asked["q3#1"] == 3 and stub.asked.total() == 20
 
 
-@pytest.mark.parametrize("code", [302, 400, 405, 413, 422])
+@pytest.mark.parametrize("code", [302, 400, 413, 422])
 def test_a_refusal_of_a_request_is_final_and_in_the_server_s_words(stub, code):
-    refusal = status(code, "maximum context length is 4096 tokens")
-    stub.trouble = lambda body, time: refusal if stubs.name_of(body) == "q1#1" else None
+    stub.trouble = only("q1", status(code, "maximum context length is 4096 tokens"))
     found = outcomes(backend_of(stub), questions(5))
-    assert found.pop("q1") == Failure(
-        f"HTTP {code} Said: maximum context length is 4096 tokens", attempts=1
-    )
-    assert len(found) == 4 and all(isinstance(o, Response) for o in found.values())
-    assert stub.asked["q1#1"] == 1
+    words = f"HTTP {code} Said: maximum context length is 4096 tokens"
+    assert found.pop("q1") == Failure(words, attempts=1)
+    assert responses(found) == 4 and stub.asked["q1#1"] == 1
 
 
 def test_a_long_message_is_cut(stub):
     stub.trouble = lambda body, time: status(400, "too\nlong " * 1000)
-    reason = only(backend_of(stub).generate([request("q")])).reason
+    reason = one(stub).reason
     assert reason.startswith("HTTP 400 Said: too long too long") and len(reason) < 330
 
 
@@ -238,7 +208,7 @@ def test_waits_double_up_to_a_minute(stub, monkeypatch):
     monkeypatch.setattr("ares.backends.client.Client._pause", note)
     monkeypatch.setattr("ares.backends.client.random.uniform", lambda low, high: high)
     stub.trouble = lambda body, time: status(500)
-    outcomes(backend_of(stub, wait_s=8.0, attempts=6), [request("q")])
+    one(stub, wait_s=8.0, attempts=6)
     assert waits == [10.0, 20.0, 40.0, 75.0, 75.0]
 
 
@@ -250,66 +220,48 @@ def test_everyone_waits_when_the_server_asks_for_it(stub):
         return status(429, retry_after="1.5") if len(times) == 8 else None
 
     stub.trouble, stub.delay_s = trouble, 0.02
-    found = outcomes(backend_of(stub, parallel=3), questions(30))
-    assert all(isinstance(o, Response) for o in found.values()) and len(times) == 31
+    assert responses(outcomes(backend_of(stub, parallel=3), questions(30))) == 30
     # Those on their way arrive all the same, the others after the silence.
-    assert sum(at - times[7] > 1.4 for at in times) >= 20
+    assert len(times) == 31 and sum(at - times[7] > 1.4 for at in times) >= 20
     assert not any(0.7 < at - times[7] < 1.4 for at in times)
 
 
-def test_a_wait_beyond_patience_ends_the_run(stub):
-    stub.trouble = lambda body, time: status(429, "quota", retry_after="3600")
-    with pytest.raises(UserError, match="asks to be left alone for 3600 s"):
-        outcomes(backend_of(stub), questions(3))
+# What ends the run
 
 
-# Nothing can be asked
-
-
-@pytest.mark.parametrize("code", [401, 403])
-def test_a_refused_key_ends_the_run_without_being_told(stub, monkeypatch, code):
+@pytest.mark.parametrize(
+    ("trouble", "message", "most"),
+    [
+        (status(401, f"bad key {KEY}"), "HTTP 401; the API key in OPENAI_API_KEY is refused", 4),
+        (status(403, f"bad key {KEY}"), "HTTP 403; the API key in OPENAI_API_KEY is refused", 4),
+        (status(404, "no model `stub`."), r"no model `stub`\.; no such model there, or", 4),
+        (status(429, "quota", retry_after="3600"), "asks to be left alone for 3600 s", 4),
+        (status(400, "top_k is bad"), r"8 requests in a row.*top_k is bad", 20),
+    ],
+)
+def test_what_no_request_can_succeed_with_ends_the_run(stub, monkeypatch, trouble, message, most):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    stub.trouble = lambda body, time: status(code, f"bad key {KEY}")
-    with pytest.raises(
-        UserError, match=f"HTTP {code}; the API key in OPENAI_API_KEY is refused"
-    ) as e:
-        outcomes(backend_of(stub), questions(50))
-    assert "secret" not in str(e.value)
-    assert stub.asked.total() <= 4
+    stub.trouble = lambda body, time: trouble
+    with pytest.raises(UserError, match=message) as caught:
+        outcomes(backend_of(stub), questions(1000))
+    assert "secret" not in str(caught.value)
+    assert stub.asked.total() <= most
 
 
-def test_a_missing_key_is_told(stub):
+def test_keys(stub, monkeypatch):
     stub.api_key = KEY
     with pytest.raises(UserError, match="the API key in OTHER_KEY is not set"):
-        outcomes(backend_of(stub, key_variable="OTHER_KEY"), questions(1))
-
-
-def test_the_right_key_opens(stub, monkeypatch):
+        one(stub, key_variable="OTHER_KEY")
     monkeypatch.setenv("OTHER_KEY", f" {KEY}\n")
-    stub.api_key = KEY
-    found = outcomes(backend_of(stub, key_variable="OTHER_KEY"), questions(1))
-    assert isinstance(found["q0"], Response)
-
-
-def test_a_key_of_several_lines_is_refused_unseen(stub, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\nX-Other: 1")
-    with pytest.raises(UserError, match="an API key is one line") as e:
-        outcomes(backend_of(stub), questions(1))
-    assert "secret" not in str(e.value)
-
-
-def test_an_unknown_model_ends_the_run(stub):
-    stub.trouble = lambda body, time: status(404, "The model `stub` does not exist.")
-    with pytest.raises(UserError, match=r"`stub` does not exist\.; no such model there, or"):
-        outcomes(backend_of(stub), questions(50))
-    assert stub.asked.total() <= 4
+    assert isinstance(one(stub, key_variable="OTHER_KEY"), Response)
+    monkeypatch.setenv("OTHER_KEY", f"{KEY}\nX-Other: 1")
+    with pytest.raises(UserError, match="an API key is one line") as caught:
+        one(stub, key_variable="OTHER_KEY")
+    assert "secret" not in str(caught.value)
 
 
 def test_what_is_under_way_is_kept_when_the_run_ends(stub):
-    def trouble(body, time):
-        return status(404) if stubs.name_of(body) == "q3#1" else slow(0.3)
-
-    stub.trouble = trouble
+    stub.trouble = lambda body, time: status(404) if name_of(body) == "q3#1" else slow(0.3)
     found = []
     with pytest.raises(UserError, match="HTTP 404"):
         for asked, outcome in backend_of(stub).generate(questions(50)):
@@ -329,35 +281,26 @@ def test_no_server_is_told_soon():
 def test_a_server_that_dies_leaves_failures_and_an_end():
     with Stub(delay_s=0.02) as stub:
         found: list[Response | Failure] = []
-        with pytest.raises(UserError, match="8 requests in a row came to nothing") as e:
+        with pytest.raises(UserError, match=r"8 requests in a row came to nothing.*run again"):
             for _, outcome in backend_of(stub, parallel=2).generate(questions(10_000)):
                 found.append(outcome)
                 if len(found) == 5:
                     stub.stop()
-        assert "run again" in str(e.value)
     failures = [outcome for outcome in found if isinstance(outcome, Failure)]
     assert len(found) - len(failures) >= 5 and len(failures) == 7
     assert {failure.attempts for failure in failures} == {3}
 
 
-def test_a_server_that_refuses_everything_ends_the_run(stub):
-    stub.trouble = lambda body, time: status(400, "top_k is not permitted")
-    with pytest.raises(UserError, match=r"8 requests in a row.*top_k is not permitted"):
-        outcomes(backend_of(stub), questions(1000))
-    assert stub.asked.total() < 20
-
-
 def test_a_server_that_hangs_ends_the_run_before_all_attempts_are_made(stub):
-    stub.trouble = lambda body, time: None if stubs.name_of(body) == "q0#1" else stubs.HANG
+    stub.trouble = all_but("q0", stubs.HANG)
     with pytest.raises(UserError, match=r"no answer within 0\.3 s, 16 times in a row"):
         outcomes(backend_of(stub, timeout_s=0.3, parallel=4, attempts=50), questions(1000))
     assert stub.asked.total() < 30
 
 
 def test_refusals_after_an_answer_are_the_requests_own(stub):
-    stub.trouble = lambda body, time: None if stubs.name_of(body) == "q0#1" else status(400)
-    found = outcomes(backend_of(stub, parallel=1), questions(30))
-    assert sum(isinstance(outcome, Failure) for outcome in found.values()) == 29
+    stub.trouble = all_but("q0", status(400))
+    assert responses(outcomes(backend_of(stub, parallel=1), questions(30))) == 1
 
 
 # Order, bounds, ends
@@ -381,7 +324,7 @@ def test_as_many_at_a_time_as_allowed_and_no_more_are_taken(stub):
 
 
 def test_results_come_as_they_end(stub):
-    stub.trouble = lambda body, time: slow(0.5) if stubs.name_of(body) == "q0#1" else None
+    stub.trouble = only("q0", slow(0.5))
     order = [asked.id for asked, _ in backend_of(stub).generate(questions(20))]
     assert order[-1] == "q0" and set(order) == {f"q{i}" for i in range(20)}
 
@@ -400,7 +343,7 @@ def threads() -> list[str]:
 
 def test_closing_early_leaves_nothing_behind(stub):
     before = threads()
-    stub.trouble = lambda body, time: None if stubs.name_of(body) == "q0#1" else stubs.HANG
+    stub.trouble = all_but("q0", stubs.HANG)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         results = backend_of(stub, timeout_s=60.0).generate(questions(100))
@@ -421,11 +364,6 @@ def test_an_error_of_the_caller_s_requests_is_the_caller_s(stub):
     before = threads()
     with pytest.raises(LookupError, match="no such picture"):
         outcomes(backend_of(stub), requests())
-    assert threads() == before
-
-
-def test_nothing_asked_nothing_started():
-    before = threads()
     assert list(ServerBackend("http://127.0.0.1:9/v1", "m").generate([])) == []
     assert threads() == before
 
@@ -445,65 +383,30 @@ def test_identity_is_the_model_and_not_the_address():
     assert backend.identity() == {
         "kind": "server", "model": "m", "revision": "r", "extra_body": {"x": 1},
     }  # fmt: skip
-    assert (
-        ServerBackend("http://b:2/v1", "m").identity()
-        == ServerBackend("http://c:3/v1", "m", parallel=1, attempts=2, key_variable="K").identity()
-    )
+    other = ServerBackend("http://c:3/v1", "m", parallel=1, attempts=2, key_variable="K")
+    assert ServerBackend("http://b:2/v1", "m").identity() == other.identity()
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "message"),
     [
-        "localhost:8000/v1",
-        "ftp://host/v1",
-        "http://",
-        "http://host:port/v1",
-        "",
-        "http://h:99999/v1",
+        *((url, "is no address of a server") for url in
+          ("localhost:8000/v1", "ftp://host/v1", "http://", "http://host:port/v1", "",
+           "http://h:99999/v1")),
+        *((url, "an API key belongs into an environment variable") for url in
+          ("http://me:sk-secret@host/v1", "http://sk-secret@host/v1",
+           "http://host/v1?api_key=sk-secret")),
     ],
-)
-def test_an_address_that_is_none_is_refused(url):
-    with pytest.raises(UserError, match="is no address of a server"):
+)  # fmt: skip
+def test_an_address_that_is_none_or_holds_a_secret_is_refused(url, message):
+    with pytest.raises(UserError, match=message) as caught:
         ServerBackend(url, "m")
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://me:sk-secret@host/v1", "http://sk-secret@host/v1", "http://host/v1?api_key=sk-secret"],
-)
-def test_an_address_that_holds_a_secret_is_refused_without_telling_it(url):
-    with pytest.raises(UserError, match="an API key belongs into an environment variable") as e:
-        ServerBackend(url, "m")
-    assert "secret" not in str(e.value)
-
-
-@pytest.mark.parametrize("key", [KEY, "correct-horse-secret-battery"])
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        lambda key: status(400, f"you sent {key}"),
-        lambda key: status(500, f"Authorization: Bearer {key}"),
-        lambda key: said(f"<html>{'x' * 280}{key}"),
-        lambda key: said(f"{'y' * 1990}{key}"),
-        lambda key: stubs.Trouble(f"HTTP/1.1 500 {key}\r\nContent-Length: 0\r\n\r\n".encode()),
-        lambda key: stubs.Trouble(f"{key} is not HTTP\r\n".encode(), end="close"),
-    ],
-    ids=["refused", "fault", "garbage", "long garbage", "reason phrase", "status line"],
-)
-def test_a_server_that_repeats_the_key_is_not_quoted(stub, monkeypatch, trouble, key):
-    monkeypatch.setenv("OPENAI_API_KEY", key)
-    stub.trouble = lambda body, time: trouble(key)
-    backend = backend_of(stub)
-    failure = only(backend.generate([request("q")]))
-    assert isinstance(failure, Failure)
-    assert "secret" not in failure.reason + repr(backend) + json.dumps(backend.identity())
-    assert stub.requests[0].headers["authorization"] == f"Bearer {key}"
+    assert "secret" not in str(caught.value)
 
 
 def test_what_only_looks_like_a_key_is_not_quoted_either(stub):
     stub.trouble = lambda body, time: status(400, "key sk-proj-abc123 or Bearer 4711 expired")
-    reason = only(backend_of(stub).generate([request("q")])).reason
-    assert reason == "HTTP 400 Said: key [key] or Bearer [key] expired"
+    assert one(stub).reason == "HTTP 400 Said: key [key] or Bearer [key] expired"
 
 
 def test_the_proxy_is_the_environment_s(monkeypatch):

@@ -1,8 +1,8 @@
 """Small stand-ins for the data of every benchmark: a few rows in the form that it has on the hub.
 
 `write(name, folder)` returns what `load_registry(local={name: ...})` reads in its place: a file, or
-a folder where the benchmark has several splits. Questions and answers are made up; columns, types,
-markers and file formats are those of the data sets, columns that nothing reads included.
+a folder where the benchmark has several splits. Questions and answers are made up; the columns that
+are read, their types, markers and file formats are those of the data sets.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, Features, Image, List, Value
+from datasets import Dataset, Features, Image, Value
 from PIL import Image as Pictures
 
+Row = dict[str, Any]
 RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
 
 
@@ -27,16 +28,26 @@ def png(colour: tuple[int, ...], size: tuple[int, int] = (8, 6), mode: str = "RG
     return file.getvalue()
 
 
-def picture(colour: tuple[int, ...], **options: Any) -> dict[str, Any]:
+def picture(colour: tuple[int, ...]) -> Row:
     """A picture as a data set stores it."""
-    return {"bytes": png(colour, **options), "path": "picture.png"}
+    return {"bytes": png(colour), "path": "picture.png"}
+
+
+R, G, B = map(picture, (RED, GREEN, BLUE))
 
 
 def write(name: str, folder: Path) -> Path:
     """Write the stand-in for one benchmark or training source into a folder of its own."""
     folder = Path(folder) / name
-    folder.mkdir(parents=True)
-    return MAKERS[name](folder)
+    for file, rows in STANDINS[name].items():
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        {".parquet": _parquet, ".jsonl": _jsonl, ".csv": _csv}[path.suffix](path, rows)
+    if name == "virl39k":
+        with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+            for picture_name, colour in (("a-1-0", RED), ("a-2-0", GREEN), ("a-2-1", BLUE)):
+                archive.writestr(f"images/{picture_name}.png", png(colour))
+    return path if len(STANDINS[name]) == 1 and "/" not in file else folder
 
 
 def write_all(folder: Path, names: Iterable[str]) -> dict[str, Path]:
@@ -44,454 +55,170 @@ def write_all(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     return {name: write(name, folder) for name in names}
 
 
-def _parquet(path: Path, rows: list[dict[str, Any]], types: Mapping[str, Any]) -> Path:
-    """Rows with the given types; columns without one hold text."""
-    features = {name: types.get(name, Value("string")) for name in rows[0]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Dataset.from_list(rows, features=Features(features)).to_parquet(path)
-    return path
+def _parquet(path: Path, rows: list[Row]) -> None:
+    names = dict.fromkeys(name for row in rows for name in row)
+    full = [{name: row.get(name) for name in names} for row in rows]
+    inferred = Dataset.from_list(full).features
+    pictures = {n: Image() for n in names if any(isinstance(row[n], dict) for row in full)}
+    empty = {n: Value("string") for n in names if all(row[n] is None for row in full)}
+    Dataset.from_list(full, features=Features({**inferred, **empty, **pictures})).to_parquet(path)
 
 
-def _jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+def _jsonl(path: Path, rows: list[Row]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
 
 
-def mathverse(folder: Path) -> Path:
-    def row(index: int, version: str, kind: str, answer: str, words: str) -> dict[str, Any]:
-        return {
-            "sample_index": str(index),
-            "problem_index": str(index // 2),
-            "problem_version": version,
-            "question": "" if version == "Vision Only" else words,
-            "image": picture(RED),
-            "answer": answer,
-            "question_type": kind,
-            "metadata": {"split": "testmini", "source": "GeoQA"},
-            "query_wo": words,
-            "query_cot": words,
-            "question_for_eval": words,
-        }
-
-    choice = "How large is angle 1?\nChoices:\nA:30°\nB:45°\nC:60°\nD:90°"
-    rows = [
-        row(4, "Text Dominant", "multi-choice", "B", choice),
-        row(5, "Vision Only", "multi-choice", "B", choice),
-        row(6, "Vision Only", "free-form", "\\frac{1}{2}", "Find the slope of line A."),
-    ]
-    meta = {"split": Value("string"), "source": Value("string")}
-    return _parquet(folder / "testmini.parquet", rows, {"image": Image(), "metadata": meta})
+def _csv(path: Path, rows: list[Row]) -> None:
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    text = "".join(",".join(f'"{value}"' for value in line) + "\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
 
 
-def mathvision(folder: Path) -> Path:
-    shared = {"solution": "", "level": 3, "subject": "algebra", "image": "images/1.jpg"}
-    rows = [
-        {
-            "id": "1",
-            "question": "Which number is in the square?\n<image1>",
-            "options": ["2", "3", "5", "8", "13"],
-            "decoded_image": picture(RED),
-            "answer": "C",
-            **shared,
-        },
-        {
-            "id": "2",
-            "question": "How many dots are there? <image1>",
-            "options": [],
-            "decoded_image": picture(GREEN),
-            "answer": "7",
-            **shared,
-        },
-    ]
-    types = {"options": List(Value("string")), "decoded_image": Image(), "level": Value("int64")}
-    return _parquet(folder / "test.parquet", rows, types)
+def mathverse(place: int, version: str, kind: str, answer: str, words: str) -> Row:
+    shown = "" if version == "Vision Only" else words
+    return {"sample_index": str(place), "problem_index": str(place // 2), "image": R,
+            "problem_version": version, "question": shown, "answer": answer,
+            "question_type": kind, "question_for_eval": words}  # fmt: skip
 
 
-def mathvista(folder: Path) -> Path:
-    def row(pid: str, kind: str, answer: str, query: str, **more: Any) -> dict[str, Any]:
-        shared = {"image": "images/1.jpg", "choices": None, "unit": None, "precision": None}
-        return {
-            "pid": pid,
-            "question": query.split("Question: ")[1].split("\n")[0],
-            "decoded_image": picture(BLUE),
-            "answer": answer,
-            "question_type": "multi_choice" if "choices" in more else "free_form",
-            "answer_type": kind,
-            "metadata": {"source": "IQTest", "split": "testmini"},
-            "query": query,
-            **(shared | more),
-        }
-
-    rows = [
-        row("1", "text", "Yes", "Hint: A letter.\nQuestion: Is it?\nChoices:\n(A) Yes\n(B) No",
-            choices=["Yes", "No"]),
-        row("2", "float", "1.2", "Hint: One decimal.\nQuestion: How far?", precision=1.0, unit="m"),
-        row("3", "list", "[0, 2, 0]", "Hint: Give a list.\nQuestion: Which three?"),
+def dynamath(variant: int) -> list[Row]:
+    shared = {"subject": "arithmetic", "decoded_image": R}
+    even = f"Is {variant} even? Choices: (A) yes (B) no"
+    return [
+        {"id": "1", "question": f"What is {variant} + 0.5?", "ground_truth": f"{variant + 0.5}",
+         "answer_type": "float", **shared},
+        {"id": "2", "question": even, "ground_truth": "BA"[variant % 2 == 0],
+         "answer_type": "multiple choice", **shared},
     ]  # fmt: skip
-    meta = {"source": Value("string"), "split": Value("string")}
-    types = {"choices": List(Value("string")), "decoded_image": Image(), "metadata": meta,
-             "precision": Value("float64")}  # fmt: skip
-    return _parquet(folder / "testmini.parquet", rows, types)
 
 
-def dynamath(folder: Path) -> Path:
-    for variant in range(1, 11):
-        shared = {
-            "image": f"images/{variant}.png",
-            "subject": "arithmetic",
-            "decoded_image": picture(RED),
-        }
-        rows = [
-            {
-                "id": "1",
-                "question": f"What is {variant} + 0.5?",
-                "ground_truth": f"{variant + 0.5}",
-                "answer_type": "float",
-                **shared,
-            },
-            {
-                "id": "2",
-                "question": f"Is {variant} even? Choices: (A) yes (B) no",
-                "ground_truth": "A" if variant % 2 == 0 else "B",
-                "answer_type": "multiple choice",
-                **shared,
-            },
-        ]
-        _parquet(folder / f"sample_variant{variant}.parquet", rows, {"decoded_image": Image()})
-    return folder
+ANGLE = "How large is angle 1?\nChoices:\nA:30°\nB:45°\nC:60°\nD:90°"
+TURNS = [
+    {"from": "human", "value": "3 * 3?"},
+    {"from": "assistant", "value": "<think>It is 9.</think><answer>So \\boxed{9}.</answer>"},
+]
+PRODUCT = {"problem": "What is 6 * 7?", "deepseek_reasoning": "6 * 7 is 42.",
+           "deepseek_solution": "It is \\boxed{42}.", "source": "numina_math"}  # fmt: skip
+VIRL = {"PassRate_32BTrained": 0.5, "PassRate_7BBase": -1.0, "category": "Geometric",
+        "source": "Processed"}  # fmt: skip
+OLYMPIAD = {"id": 1, "answer_type": "Numerical", "image_1": R, "image_2": None}
 
-
-def wemath(folder: Path) -> Path:
-    def row(number: str, key: str, option: str, answer: str) -> dict[str, Any]:
-        return {
-            "ID": number,
-            "split": "testmini",
-            "knowledge concept": "Area",
-            "question": f"Question {number}, {key}?",
-            "option": option,
-            "answer": answer,
-            "image_path": picture(GREEN),
-            "key": key,
-            "question number": "1",
-            "knowledge concept description": "",
-        }
-
-    options = "A. 3; B. 4; C. No correct answer"
+#: By benchmark: the rows of its files.
+STANDINS: dict[str, dict[str, list[Row]]] = {
+    "MathVerse-V": {"testmini.parquet": [
+        mathverse(4, "Text Dominant", "multi-choice", "B", ANGLE),
+        mathverse(5, "Vision Only", "multi-choice", "B", ANGLE),
+        mathverse(6, "Vision Only", "free-form", "\\frac{1}{2}", "Find the slope of line A."),
+    ]},
+    "MathVision": {"test.parquet": [
+        {"id": "1", "question": "Which number is in the square?\n<image1>", "answer": "C",
+         "options": ["2", "3", "5", "8", "13"], "decoded_image": R, "subject": "algebra",
+         "level": 3},
+        {"id": "2", "question": "How many dots are there? <image1>", "answer": "7", "options": [],
+         "decoded_image": G, "subject": "algebra", "level": 3},
+    ]},
+    "MathVista": {"testmini.parquet": [
+        {"pid": "1", "query": "Hint: A letter.\nQuestion: Is it?\nChoices:\n(A) Yes\n(B) No",
+         "decoded_image": B, "answer": "Yes", "answer_type": "text", "choices": ["Yes", "No"],
+         "question_type": "multi_choice", "precision": None},
+        {"pid": "2", "query": "Hint: One decimal.\nQuestion: How far?", "decoded_image": B,
+         "answer": "1.2", "answer_type": "float", "question_type": "free_form", "precision": 1.0},
+        {"pid": "3", "query": "Hint: Give a list.\nQuestion: Which three?", "decoded_image": B,
+         "answer": "[0, 2, 0]", "answer_type": "list", "question_type": "free_form"},
+    ]},
+    "DynaMath-W": {f"sample_variant{n}.parquet": dynamath(n) for n in range(1, 11)},
     # Problems of two steps and of three steps are numbered apart: both have an ID 0.
-    keys = [f"{n}steps_{step}" for n in (2, 3) for step in (*range(1, n + 1), "multi")]
-    rows = [row("0", key, options, "B") for key in keys]
-    return _parquet(folder / "testmini.parquet", rows, {"image_path": Image()})
-
-
-def logicvista(folder: Path) -> Path:
-    shared = {"image": picture(BLUE), "reasoning": "", "skill": "deductive", "imagesource": ""}
-    ask = "Which figure comes next? Select from A, B, C and D."
-    rows = [
-        {"id": "v1", "question": ask, "answer": "C", **shared},
-        {"id": "v2", "question": "Which? (A) one (B) two (C) three", "answer": "A, C", **shared},
-    ]
-    return _parquet(folder / "test.parquet", rows, {"image": Image()})
-
-
-def mmmu(folder: Path) -> Path:
-    rows = [
-        {
-            "id": "validation_Accounting_1",
-            "question": "Compare <image 1> with <image 2>. Which is larger?",
-            "options": "['<image 3>', \"it's <image 1>\"]",
-            "explanation": "",
-            **{f"image_{n}": picture(c) for n, c in ((1, RED), (2, GREEN), (3, BLUE))},
-            **{f"image_{n}": None for n in range(4, 8)},
-            "img_type": "['Tables']",
-            "answer": "B",
-            "topic_difficulty": "Medium",
-            "question_type": "multiple-choice",
-            "subfield": "Financial Accounting",
-        },
-        {
-            "id": "validation_Math_2",
-            "question": "<image 1> What is the ratio?",
-            "options": "[]",
-            "explanation": "",
-            "image_1": picture(RED),
-            **{f"image_{n}": None for n in range(2, 8)},
-            "img_type": "['Plots']",
-            "answer": "['1.06', '1.1']",
-            "topic_difficulty": "Hard",
-            "question_type": "open",
-            "subfield": "Algebra",
-        },
-    ]
-    return _parquet(
-        folder / "validation.parquet", rows, {f"image_{n}": Image() for n in range(1, 8)}
-    )
-
-
-def mmmu_pro(folder: Path) -> Path:
-    rows = [
-        {
-            "id": "test_History_1",
-            "question": "Who is on <image 1>?",
-            "options": str([f"person {n}" for n in range(1, 11)]),
-            "explanation": "",
-            "image_1": picture(RED),
-            **{f"image_{n}": None for n in range(2, 8)},
-            "img_type": "['Paintings']",
-            "answer": "J",
-            "topic_difficulty": "Easy",
-            "subject": "History",
-        }
-    ]
-    types = {f"image_{n}": Image() for n in range(1, 8)}
-    folder = folder / "standard (10 options)"
-    _parquet(folder / "test.parquet", rows, types)
-    return folder.parent
-
-
-def charxiv(folder: Path) -> Path:
-    def row(number: int, question: str, answer: str, kind: int) -> dict[str, Any]:
-        return {
-            "image": picture(GREEN),
-            "category": "cs",
-            "year": "20",
-            "original_figure_path": "",
-            "original_id": str(number),
-            "figure_path": f"images/{number}.jpg",
-            "num_subplots": 1,
-            "descriptive_q1": 3,
-            "reasoning_q": question,
-            "reasoning_q_source": 1,
-            "reasoning_a": answer,
-            "reasoning_a_type": kind,
-        }
-
-    rows = [
-        row(7, "Which curve ends highest?", "ours (w/o KL)", 1),
-        row(8, "By how much do they differ at 3?", "0.25", 4),
-    ]
-    numbers = ("num_subplots", "descriptive_q1", "reasoning_q_source", "reasoning_a_type")
-    types = {"image": Image(), **dict.fromkeys(numbers, Value("int64"))}
-    return _parquet(folder / "validation.parquet", rows, types)
-
-
-def mmstar(folder: Path) -> Path:
-    rows = [
-        {
-            "index": 0,
-            "question": "What is it?\nOptions: A: a bird, B: a plane, C: nothing, D: a kite",
-            "image": picture(BLUE),
-            "answer": "D",
-            "category": "coarse perception",
-            "l2_category": "image scene and topic",
-            "meta_info": {"source": "MMBench", "split": "val"},
-        }
-    ]
-    meta = {"source": Value("string"), "split": Value("string")}
-    types = {"index": Value("int64"), "image": Image(), "meta_info": meta}
-    return _parquet(folder / "val.parquet", rows, types)
-
-
-def aime24(folder: Path) -> Path:
-    rows = [
+    "WeMath-S": {"testmini.parquet": [
+        {"ID": "0", "question": f"Question 0, {n}steps_{step}?", "answer": "B", "image_path": G,
+         "option": "A. 3; B. 4; C. No correct answer", "key": f"{n}steps_{step}"}
+        for n in (2, 3) for step in (*range(1, n + 1), "multi")
+    ]},
+    "LogicVista": {"test.parquet": [
+        {"id": "v1", "question": "Which figure comes next? Select from A, B, C and D.",
+         "answer": "C", "image": B, "skill": "deductive"},
+        {"id": "v2", "question": "Which? (A) one (B) two (C) three", "answer": "A, C", "image": B,
+         "skill": "deductive"},
+    ]},
+    "MMMU": {"validation.parquet": [
+        {"id": "validation_Accounting_1", "answer": "B", "question_type": "multiple-choice",
+         "question": "Compare <image 1> with <image 2>. Which is larger?",
+         "options": "['<image 3>', \"it's <image 1>\"]", "subfield": "Financial Accounting",
+         "image_1": R, "image_2": G, "image_3": B, "image_4": None},
+        {"id": "validation_Math_2", "answer": "['1.06', '1.1']", "question_type": "open",
+         "question": "<image 1> What is the ratio?", "options": "[]", "subfield": "Algebra",
+         "image_1": R},
+    ]},
+    "MMMU-Pro": {"standard (10 options)/test.parquet": [
+        {"id": "test_History_1", "question": "Who is on <image 1>?", "answer": "J",
+         "options": str([f"person {n}" for n in range(1, 11)]), "subject": "History",
+         "image_1": R, "image_2": None},
+    ]},
+    "CharXiv": {"validation.parquet": [
+        {"image": G, "category": "cs", "figure_path": "images/7.jpg", "reasoning_a_type": 1,
+         "reasoning_q": "Which curve ends highest?", "reasoning_a": "ours (w/o KL)"},
+        {"image": G, "category": "cs", "figure_path": "images/8.jpg", "reasoning_a_type": 4,
+         "reasoning_q": "By how much do they differ at 3?", "reasoning_a": "0.25"},
+    ]},
+    "MMStar": {"val.parquet": [
+        {"index": 0, "image": B, "answer": "D", "category": "coarse perception",
+         "question": "What is it?\nOptions: A: a bird, B: a plane, C: nothing, D: a kite",
+         "l2_category": "image scene and topic"},
+    ]},
+    "AIME24": {"train.parquet": [
         {"ID": "2024-I-1", "Problem": "Find $2+2$.", "Solution": "It is 4.", "Answer": 4},
         {"ID": "2024-II-3", "Problem": "Find $10 \\cdot 20 + 4$.", "Solution": "", "Answer": 204},
-    ]
-    return _parquet(folder / "train.parquet", rows, {"Answer": Value("int64")})
-
-
-def aime25(folder: Path) -> Path:
-    return _jsonl(
-        folder / "test.jsonl",
-        [
-            {"problem": "Find the sum of all bases $b>9$.", "answer": "070", "id": "0"},
-            {"problem": "Find $n$.", "answer": "588", "id": "1"},
-        ],
-    )
-
-
-def math500(folder: Path) -> Path:
-    row = {
-        "problem": "Convert $(0,3)$ to polar coordinates.",
-        "solution": "So \\boxed{\\left( 3, \\frac{\\pi}{2} \\right)}.",
-        "answer": "\\left( 3, \\frac{\\pi}{2} \\right)",
-        "subject": "Precalculus",
-        "level": 2,
-        "unique_id": "test/precalculus/807.json",
-    }
-    return _jsonl(folder / "test.jsonl", [row])
-
-
-def mmlu_pro(folder: Path) -> Path:
-    rows = [
-        {
-            "question_id": 70,
-            "question": "Which one is an animal?",
-            "options": [
-                "stone",
-                "tree",
-                "cat",
-                "lamp",
-                "cloud",
-                "river",
-                "car",
-                "pen",
-                "cup",
-                "hat",
-            ],
-            "answer": "C",
-            "answer_index": 2,
-            "cot_content": "",
-            "category": "biology",
-            "src": "ori_mmlu-biology",
-        }
-    ]
-    types = {"question_id": Value("int64"), "options": List(Value("string")),
-             "answer_index": Value("int64")}  # fmt: skip
-    return _parquet(folder / "test.parquet", rows, types)
-
-
-def bbeh(folder: Path) -> Path:
-    rows = [
+    ]},
+    "AIME25": {"test.jsonl": [
+        {"problem": "Find the sum of all bases $b>9$.", "answer": "070", "id": "0"},
+        {"problem": "Find $n$.", "answer": "588", "id": "1"},
+    ]},
+    "MATH500": {"test.jsonl": [
+        {"problem": "Convert $(0,3)$ to polar coordinates.", "subject": "Precalculus", "level": 2,
+         "answer": "\\left( 3, \\frac{\\pi}{2} \\right)",
+         "unique_id": "test/precalculus/807.json"},
+    ]},
+    "MMLU-Pro": {"test.parquet": [
+        {"question_id": 70, "question": "Which one is an animal?", "answer": "C",
+         "options": ["stone", "tree", "cat", "lamp", "cloud", "river", "car", "pen", "cup", "hat"],
+         "category": "biology"},
+    ]},
+    "BBEH": {"train.parquet": [
         {"task": "nycc", "input": "Which is true?\n(A) no (B) yes", "target": "(B)", "mini": 1},
         {"task": "word sorting", "input": "Sort: b a", "target": "a, b", "mini": 0},
-    ]
-    return _parquet(folder / "train.parquet", rows, {"mini": Value("int64")})
-
-
-def gpqa(folder: Path) -> Path:
-    rows = [
-        {
-            "Record ID": f"rec{number}",
-            "Question": f"Which is number {number}?",
-            "Correct Answer": f"right {number}\n",
-            **{f"Incorrect Answer {n}": f"wrong {n}" for n in (1, 2, 3)},
-            "Explanation": "",
-            "High-level domain": "Physics",
-        }
-        for number in (1, 2)
-    ]
-    header = list(rows[0])
-    lines = [header, *([row[name] for name in header] for row in rows)]
-    text = "\n".join(",".join(f'"{value}"' for value in line) for line in lines)
-    folder = folder / "gpqa_diamond"
-    folder.mkdir()
-    (folder / "train.csv").write_text(text + "\n", encoding="utf-8")
-    return folder.parent
-
-
-def gsm8k(folder: Path) -> Path:
-    rows = [
+    ]},
+    "GPQA": {"gpqa_diamond/train.csv": [
+        {"Record ID": f"rec{n}", "Question": f"Which is number {n}?",
+         "Correct Answer": f"right {n}\n", "Incorrect Answer 1": "wrong 1",
+         "Incorrect Answer 2": "wrong 2", "Incorrect Answer 3": "wrong 3",
+         "High-level domain": "Physics"}
+        for n in (1, 2)
+    ]},
+    "GSM8K": {"test.parquet": [
         {"question": "Ann has 3 eggs and buys 4.", "answer": "3 + 4 = <<3+4=7>>7\n#### 7"},
         {"question": "A car costs 1,200.", "answer": "It is so.\n#### 1,200"},
-    ]
-    return _parquet(folder / "test.parquet", rows, {})
-
-
-def olympiadbench(folder: Path) -> Path:
-    def row(number: int, **more: Any) -> dict[str, Any]:
-        return {
-            "id": number,
-            "question": "Find all x on <image_1>.",
-            "solution": [""],
-            "final_answer": ["$2$", "$-1$"],
-            "context": None,
-            "image_1": picture(RED),
-            "image_2": None,
-            "modality": "Multimodal",
-            "difficulty": "Competition",
-            "is_multiple_answer": True,
-            "unit": None,
-            "answer_type": "Numerical",
-            "error": None,
-            "question_type": "Open-ended",
-            "subfield": "Algebra",
-            "subject": "Math",
-            "language": "English",
-            **more,
-        }
-
-    types = {"id": Value("int64"), "solution": List(Value("string")),
-             "final_answer": List(Value("string")), "image_1": Image(), "image_2": Image(),
-             "is_multiple_answer": Value("bool")}  # fmt: skip
-    physics = row(1, context="A ball falls.", question="How fast is it? <image_1>",
-                  final_answer=["$4.2$"], unit="m/s", error="1e-1", subject="Physics",
-                  is_multiple_answer=False)  # fmt: skip
-    _parquet(folder / "OE_MM_maths_en_COMP" / "train.parquet", [row(1)], types)
-    _parquet(folder / "OE_MM_physics_en_COMP" / "train.parquet", [physics], types)
-    return folder
-
-
-def virl39k(folder: Path) -> Path:
-    """Two rows with pictures in images.zip, one without a picture."""
-
-    def row(qid: str, question: str, answer: str, images: list[str]) -> dict[str, Any]:
-        return {
-            "question": question,
-            "answer": answer,
-            "PassRate_32BTrained": 0.5,
-            "PassRate_7BBase": -1.0,
-            "category": "(GradeSchool) Geometric",
-            "source": "Processed",
-            "qid": qid,
-            "image": images,
-        }
-
-    rows = [
-        row("a-1", "<image>How many?", "\\boxed{3}", ["images/a-1-0.png"]),
-        row("a-2", "<image><image>Which?\nChoices:\n(A) left\n(B) right", "\\boxed{B}",
-            ["images/a-2-0.png", "images/a-2-1.png"]),
-        row("a-3", "What is 1/2 + 1/4?", "\\boxed{\\frac{3}{4}}", []),
-    ]  # fmt: skip
-    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
-        for name, colour in (("a-1-0", RED), ("a-2-0", GREEN), ("a-2-1", BLUE)):
-            archive.writestr(f"images/{name}.png", png(colour))
-    rates = dict.fromkeys(("PassRate_32BTrained", "PassRate_7BBase"), Value("float64"))
-    return _parquet(folder / "39Krelease.parquet", rows, {"image": List(Value("string")), **rates})
-
-
-def openthoughts(folder: Path) -> Path:
-    def row(domain: str, solution: str) -> dict[str, Any]:
-        return {
-            "problem": "What is 6 * 7?",
-            "deepseek_reasoning": "6 * 7 is 42.",
-            "deepseek_solution": "It is \\boxed{42}.",
-            "ground_truth_solution": solution,
-            "domain": domain,
-            "source": "numina_math",
-            "test_cases": "",
-            "starter_code": "",
-        }
-
-    rows = [row("code", "print(42)"), row("math", "So \\boxed{42}.")]
-    return _parquet(folder / "train.parquet", rows, {})
-
-
-def am_thinking(folder: Path) -> Path:
-    trace = "<think>It is 9.</think><answer>So \\boxed{9}.</answer>"
-    turns = [{"from": "human", "value": "3 * 3?"}, {"from": "assistant", "value": trace}]
-    return _jsonl(folder / "math.jsonl", [{"system": "", "conversations": turns}])
-
-
-MAKERS: dict[str, Callable[[Path], Path]] = {
-    "MathVerse-V": mathverse,
-    "MathVision": mathvision,
-    "MathVista": mathvista,
-    "DynaMath-W": dynamath,
-    "WeMath-S": wemath,
-    "LogicVista": logicvista,
-    "MMMU": mmmu,
-    "MMMU-Pro": mmmu_pro,
-    "CharXiv": charxiv,
-    "MMStar": mmstar,
-    "AIME24": aime24,
-    "AIME25": aime25,
-    "MATH500": math500,
-    "MMLU-Pro": mmlu_pro,
-    "BBEH": bbeh,
-    "GPQA": gpqa,
-    "GSM8K": gsm8k,
-    "OlympiadBench": olympiadbench,
-    "virl39k": virl39k,
-    "openthoughts": openthoughts,
-    "am-thinking-v1": am_thinking,
-}
+    ]},
+    "OlympiadBench": {
+        "OE_MM_maths_en_COMP/train.parquet": [
+            {**OLYMPIAD, "question": "Find all x on <image_1>.", "context": None, "error": None,
+             "final_answer": ["$2$", "$-1$"], "unit": None},
+        ],
+        "OE_MM_physics_en_COMP/train.parquet": [
+            {**OLYMPIAD, "question": "How fast is it? <image_1>", "context": "A ball falls.",
+             "error": "1e-1", "final_answer": ["$4.2$"], "unit": "m/s"},
+        ],
+    },
+    # Two rows with pictures in images.zip, one without a picture.
+    "virl39k": {"39Krelease.parquet": [
+        {"qid": "a-1", "question": "<image>How many?", "answer": "\\boxed{3}",
+         "image": ["images/a-1-0.png"], **VIRL},
+        {"qid": "a-2", "question": "<image><image>Which?\nChoices:\n(A) left\n(B) right",
+         "answer": "\\boxed{B}", "image": ["images/a-2-0.png", "images/a-2-1.png"], **VIRL},
+        {"qid": "a-3", "question": "What is 1/2 + 1/4?", "answer": "\\boxed{\\frac{3}{4}}",
+         "image": [], **VIRL},
+    ]},
+    "openthoughts": {"train.parquet": [
+        {**PRODUCT, "domain": "code", "ground_truth_solution": "print(42)"},
+        {**PRODUCT, "domain": "math", "ground_truth_solution": "So \\boxed{42}."},
+    ]},
+    "am-thinking-v1": {"math.jsonl": [{"system": "", "conversations": TURNS}]},
+}  # fmt: skip

@@ -142,7 +142,7 @@ EXPECTED = {
 
 def test_every_benchmark_has_a_stand_in():
     assert set(load_registry()) == {*EXPECTED, "DynaMath-W"} - set(load_registry(TRAINING_DATA))
-    assert set(standins.MAKERS) == {*EXPECTED, "DynaMath-W"}
+    assert set(standins.STANDINS) == {*EXPECTED, "DynaMath-W"}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -150,7 +150,7 @@ def test_rows_become_questions(name, tmp_path):
     assert [asked(item) for item in loaded(name, tmp_path)] == EXPECTED[name]
 
 
-def test_dynamath_has_ten_variants_of_every_question(tmp_path):
+def test_variants_share_a_group(tmp_path):
     found = loaded("DynaMath-W", tmp_path)
     assert len(found) == 20
     assert [(item.id, item.group, item.variant) for item in found[:3]] == [
@@ -162,20 +162,13 @@ def test_dynamath_has_ten_variants_of_every_question(tmp_path):
     assert asked(found[1])[1:] == (
         [R, "Is 1 even? Choices: (A) yes (B) no" + THINK], "B", "choice", ("yes", "no"),
     )  # fmt: skip
+    steps = loaded("WeMath-S", tmp_path)
+    assert {item.group for item in steps} == {"0"} and steps[2].variant == "2steps_multi"
+    (single, _) = loaded("AIME24", tmp_path)  # without variants each is its own group
+    assert (single.benchmark, single.group, single.variant) == ("AIME24", "2024-I-1", "")
 
 
-def test_wemath_groups_and_variants(tmp_path):
-    found = loaded("WeMath-S", tmp_path)
-    assert {item.group for item in found} == {"0"}
-    assert found[2].variant == "2steps_multi"
-
-
-def test_items_without_variants_are_their_own_group(tmp_path):
-    (item, _) = loaded("AIME24", tmp_path)
-    assert (item.benchmark, item.group, item.variant) == ("AIME24", "2024-I-1", "")
-
-
-def test_tags(tmp_path):
+def test_tags_and_traces(tmp_path):
     assert loaded("OlympiadBench", tmp_path)[1].tags == {
         "subject": "OE_MM_physics_en_COMP",
         "unit": "m/s",
@@ -183,9 +176,6 @@ def test_tags(tmp_path):
         "answer_type": "Numerical",
     }
     assert loaded("virl39k", tmp_path)[0].tags["pass_rate_7b"] == "-1.0"
-
-
-def test_traces_are_tags(tmp_path):
     (thought,) = loaded("openthoughts", tmp_path)
     assert thought.tags["trace"] == "<think> 6 * 7 is 42. </think> It is \\boxed{42}."
     (turn,) = loaded("am-thinking-v1", tmp_path)
@@ -263,18 +253,12 @@ def test_pictures_beside_the_file(tmp_path):
     assert found[0].images[0].size == (8, 6)
 
 
-def test_json_with_a_list_of_rows(tmp_path):
+def test_json_csv_and_columns_of_texts_and_numbers(tmp_path):
     text = json.dumps([{"q": "One?", "a": "1"}, {"q": "Two?", "a": "2"}])
     found = items(own(tmp_path, text, suffix="json"))
     assert [(item.id, item.question.gold) for item in found] == [("0", "1"), ("1", "2")]
-
-
-def test_csv_is_text_as_it_stands(tmp_path):
     found = items(own(tmp_path, "q,a\nWhich agent?,007\nWhich country?,NA\n", suffix="csv"))
     assert [item.question.gold for item in found] == ["007", "NA"]
-
-
-def test_a_column_of_texts_and_numbers_keeps_its_texts(tmp_path):
     found = items(own(tmp_path, [{"q": "Which agent?", "a": "007"}, {"q": "How many?", "a": 8}]))
     assert [item.question.gold for item in found] == ["007", "8"]
 
@@ -292,14 +276,11 @@ def test_choices_in_columns_of_their_own(tmp_path):
     assert asked(second) == ("1", "Free?", "seven", "text", ())
 
 
-def test_a_letter_by_its_index(tmp_path):
+def test_a_letter_by_its_index_and_a_system_message(tmp_path):
     rows = [{"q": "Which?", "a": 1, "c": ["one", "two"]}]
     more = "steps: {answer: [letter of index]}"
     (item,) = items(own(tmp_path, rows, "{question: q, answer: a, choices: c}", more))
     assert (item.question.gold, item.question.choices) == ("B", ("one", "two"))
-
-
-def test_a_system_message(tmp_path):
     (item,) = items(own(tmp_path, [{"q": "Who?", "a": "I"}], more="system: Be brief."))
     assert item.messages == [
         {"role": "system", "content": "Be brief."},
@@ -355,15 +336,12 @@ def test_missing_columns_are_named_with_those_there_are(tmp_path):
         items(own(tmp_path, [{"q": "?", "a": "1"}], "{question: q, answer: a, images: image_*}"))
 
 
-def test_ids_must_tell_rows_apart(tmp_path):
+def test_ids_must_tell_rows_apart_and_some_row_be_kept(tmp_path):
     rows = [{"q": "One?", "a": "1", "n": "x"}, {"q": "Two?", "a": "2", "n": "x"}]
     with pytest.raises(UserError, match="1 ids stand for several rows, 'x' among them"):
         items(own(tmp_path, rows, "{id: n, question: q, answer: a}"))
-
-
-def test_nothing_kept_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"no rows in .* are kept"):
-        items(own(tmp_path, [{"q": "?", "a": "1"}], more="keep: {q: [none]}"))
+        items(own(tmp_path, rows, more="keep: {q: [none]}"))
 
 
 def test_the_right_answer_of_every_benchmark_is_graded_right(tmp_path):

@@ -21,22 +21,10 @@ def rows(*given):
     """One row per response: id, sample, status, and what else differs from a plain item."""
     table = []
     for name, sample, status, more in ((*each, {})[:4] for each in given):
-        failed = status == "failed"
-        table.append(
-            {
-                "benchmark": "x",
-                "id": name,
-                "group": name,
-                "variant": "",
-                "sample": sample,
-                "status": status,
-                "correct": status == "right",
-                "finish": "" if failed else "stop",
-                "n_tokens": NAN if failed else 10.0,
-                "failure": "timed out" if failed else "",
-                **more,
-            }
-        )
+        came = status != "failed"
+        row = {"id": name, "group": name, "variant": "", "sample": sample, "status": status}
+        row |= {"correct": status == "right", "finish": "stop" if came else ""}
+        table.append({**row, "n_tokens": 10.0 if came else NAN, **more})
     return pd.DataFrame(table)
 
 
@@ -160,22 +148,21 @@ def test_we_math_needs_whole_problems(missing):
         scores(table[table["variant"] != missing], named("WeMath-S"))
 
 
-def test_items_with_different_numbers_of_samples_are_refused():
-    table = rows(("a", 0, "right"), ("a", 1, "right"), ("b", 0, "wrong"))
-    with pytest.raises(UserError, match="items have 1 to 2 samples in 3 rows"):
-        scores(table, named("AIME25"))
-    with pytest.raises(UserError, match="score rows of one run only"):
-        scores(rows(("a", 0, "right"), ("a", 0, "wrong")), named("AIME25"))
+def test_rows_that_are_not_of_one_run_are_refused():
+    for table, message in (
+        (rows(("a", 0, "right"), ("a", 1, "right"), ("b", 0, "wrong")), "have 1 to 2 samples in 3"),
+        (rows(("a", 0, "right"), ("a", 0, "wrong")), "score rows of one run only"),
+        (rows(("a", 0, "right")).head(0), "there are no responses to score"),
+    ):
+        with pytest.raises(UserError, match=message):
+            scores(table, named("AIME25"))
 
 
-def test_nothing_to_score():
-    with pytest.raises(UserError, match="there are no responses to score"):
-        scores(rows(("a", 0, "right")).head(0), named("AIME25"))
-
-
-def test_lengths_that_nobody_knows():
+def test_lengths_that_nobody_knows_and_intervals_of_one_question_or_all_right():
     row = only(scores(rows(("a", 0, "right", {"n_tokens": NAN})), named("GSM8K")))
     assert np.isnan(row["n_tokens"]) and np.isnan(row["ci_low"]) and np.isnan(row["ci_high"])
+    row = only(scores(rows(("a", 0, "right"), ("b", 0, "right")), named("GSM8K")))
+    assert (row["score"], row["ci_low"], row["ci_high"]) == (100, 100, 100)
 
 
 def test_the_interval_is_that_of_the_normal_approximation():
@@ -192,8 +179,3 @@ def test_groups_are_the_unit_of_the_interval():
     copied = pd.concat([table.assign(sample=sample) for sample in range(10)])
     once, ten = (only(scores(t, named("AIME25"))) for t in (table, copied))
     assert (once["ci_low"], once["ci_high"]) == (ten["ci_low"], ten["ci_high"])
-
-
-def test_all_right_has_an_interval_without_width():
-    row = only(scores(rows(("a", 0, "right"), ("b", 0, "right")), named("GSM8K")))
-    assert (row["score"], row["ci_low"], row["ci_high"]) == (100, 100, 100)

@@ -45,21 +45,14 @@ def reported() -> pd.DataFrame:
     return pd.concat(pd.read_csv(paths.DATA / "paper" / f"{name}.csv") for name in names)
 
 
-def test_the_registry_holds_the_papers_benchmarks():
-    assert list(load_registry()) == PAPER
-
-
-def test_names_and_tables_are_those_of_the_papers_numbers():
-    tables = reported()
-    for benchmark in load_registry().values():
+def test_the_registry_holds_the_benchmarks_of_the_papers_tables():
+    tables, found = reported(), load_registry()
+    assert list(found) == PAPER
+    assert {b.paper for b in found.values()} == set(tables["benchmark"]) - {"Avg"}
+    for benchmark in found.values():
         rows = tables[tables["benchmark"] == benchmark.paper]
         assert {f"Table {number}" for number in benchmark.tables} == set(rows["source"])
         assert set(rows["level"].dropna()) == ({benchmark.level} if benchmark.level else set())
-
-
-def test_no_benchmark_of_the_paper_is_missing():
-    named = {benchmark.paper for benchmark in load_registry().values()}
-    assert set(reported()["benchmark"]) - {"Avg"} == named
 
 
 def could_be(score: float, whole: int) -> bool:
@@ -159,7 +152,7 @@ def test_a_registered_benchmark_can_be_read_from_a_file(tmp_path):
     found = load_registry(local={"MMMU-Pro": tmp_path})["MMMU-Pro"]
     assert (found.hub, found.path) == ("", str(tmp_path))
     assert found.config == ("standard (10 options)",)
-    with pytest.raises(UserError, match=r"unknown benchmark 'MMMU-pro'; did you mean 'MMMU-Pro'\?"):
+    with pytest.raises(UserError, match=r"'MMMU-pro'; did you mean 'MMMU-Pro'\?"):
         load_registry(local={"MMMU-pro": tmp_path})
 
 
@@ -191,19 +184,11 @@ def test_mistakes_are_named(tmp_path, change, message):
     assert "own.yaml" in str(caught.value)
 
 
-def test_a_name_twice_in_two_files_is_an_error(tmp_path):
+def test_a_name_twice_and_files_that_are_no_registry(tmp_path):
     with pytest.raises(UserError, match=r"b\.yaml: 'own' is there already"):
         load_registry(own(tmp_path), own(tmp_path, name="b.yaml"))
-
-
-@pytest.mark.parametrize(
-    "text", ["", "just words", "benchmarks: {own: 3}", "benchmarks: [", "a: &a [*a]"]
-)
-def test_files_that_are_no_registry(tmp_path, text):
-    with pytest.raises(UserError, match=r"own\.yaml"):
-        load_registry(own(tmp_path, text))
-
-
-def test_a_missing_file_is_named(tmp_path):
+    for text in ("", "just words", "benchmarks: {own: 3}", "benchmarks: [", "a: &a [*a]"):
+        with pytest.raises(UserError, match=r"own\.yaml"):
+            load_registry(own(tmp_path, text))
     with pytest.raises(UserError, match=r"none\.yaml: cannot be read"):
         load_registry(tmp_path / "none.yaml")

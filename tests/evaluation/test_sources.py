@@ -42,16 +42,12 @@ def hub(tmp_path, monkeypatch):
     return asked
 
 
-def test_the_hub_is_asked_for_data_and_nothing_is_run(hub):
+def test_the_hub_is_asked_for_data_and_the_commit_that_was_read_is_reported(hub):
     found = items(load_registry()["GSM8K"])
     assert [item.question.gold for item in found] == ["7", "1,200"]
-    assert hub == [
-        ("openai/gsm8k", "main", {"data_files": None, "split": "test", "revision": "main"})
-    ]
-
-
-def test_the_commit_that_was_read_is_reported(hub):
-    assert items(load_registry()["GSM8K"]).origins == (f"openai/gsm8k@{'a' * 40}",)
+    options = {"data_files": None, "split": "test", "revision": "main"}
+    assert hub == [("openai/gsm8k", "main", options)]
+    assert found.origins == (f"openai/gsm8k@{'a' * 40}",)
 
 
 def test_pictures_in_an_archive_on_the_hub(hub):
@@ -70,17 +66,14 @@ def test_without_the_hub_the_way_out_is_named(monkeypatch):
     assert "'like: GPQA' and 'path: FILE'" in told and "HF_TOKEN" in told
 
 
-def test_a_folder_has_a_file_for_every_split(tmp_path):
+def test_several_splits_need_a_folder_with_a_file_for_each(tmp_path):
     folder = standins.write("DynaMath-W", tmp_path)
+    file = folder / "sample_variant1.parquet"
+    with pytest.raises(UserError, match="has 10 splits; give a folder with a file for each"):
+        items(load_registry(local={"DynaMath-W": file})["DynaMath-W"])
     (folder / "sample_variant10.parquet").unlink()
     with pytest.raises(UserError, match=r"sample_variant10\.parquet: no such file"):
         items(load_registry(local={"DynaMath-W": folder})["DynaMath-W"])
-
-
-def test_one_file_for_several_splits_is_refused(tmp_path):
-    file = standins.write("DynaMath-W", tmp_path) / "sample_variant1.parquet"
-    with pytest.raises(UserError, match="has 10 splits; give a folder with a file for each"):
-        items(load_registry(local={"DynaMath-W": file})["DynaMath-W"])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ares.backends.wire import told, without_key
+from ares.backends.wire import redacted, without_key
 from ares.cli import main
 from ares.io import read_table
 from tests.backends.stub import Answer, Stub, Trouble, http, name_of, said, status
@@ -174,7 +174,7 @@ def test_the_password_of_a_proxy_is_not_told(tmp_path, capfd, monkeypatch):
 
 
 def test_what_is_masked():
-    assert told(f"see http://me:{PASSWORD}@proxy:1 and Bearer abc", "") == (
+    assert redacted(f"see http://me:{PASSWORD}@proxy:1 and Bearer abc", "") == (
         "see http://[key]@proxy:1 and Bearer [key]"
     )
     assert without_key(b'{"a": "correct-horse"}', "correct-horse") == b'{"a": "[key]"}'
