@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ares import paths
 from ares.errors import UserError
-from ares.findings import sections as findings
+from ares.findings.cards import CLASSES, SIGNS, cards, mostly_without_interval, signed, word
 from ares.findings.notebooks import rendered
 from ares.findings.rules import load_rules
 from ares.io import read_json, read_table, whole_folder, write_text
@@ -71,10 +71,17 @@ class Source:
     figures: Path
     given: str
 
-    def figure_files(self, notebooks: Mapping[str, Any], ending: str) -> list[Path]:
-        """A file of every figure."""
+    def files(self, notebooks: Mapping[str, Any], ending: str) -> list[Path]:
+        """The findings, the manifest and, with this ending, every figure.
+
+        Raises:
+            UserError: one is missing.
+        """
         listed = [figure for spec in notebooks.values() for figure in spec["figures"]]
-        return [self.figures / f"{figure}.{ending}" for figure in listed]
+        found = [self.tables / "findings.csv", self.tables / "manifest.json"]
+        found += [self.figures / f"{figure}.{ending}" for figure in listed]
+        _check_there(found)
+        return found
 
 
 def write_run(scale: str, given: str, out: Path) -> Path:
@@ -96,9 +103,8 @@ def write_run(scale: str, given: str, out: Path) -> Path:
     listed = read_yaml(NOTEBOOKS)
     source = Source(paths.RESULTS / scale, paths.FIGURES / scale, given)
     notebooks = [source.tables / "notebooks" / f"{name}.ipynb" for name in listed]
-    data = [source.tables / "findings.csv", source.tables / "manifest.json"]
-    data += source.figure_files(listed, "csv")
-    _check_there([*data, *notebooks])
+    data = source.files(listed, "csv")
+    _check_there(notebooks)
     with whole_folder(out, replace=True) as made:
         write_text(made / "index.html", page(source, OF_RUN, listed))
         for path in notebooks:
@@ -132,28 +138,28 @@ def page(
     Raises:
         UserError: a file of the run is missing, of another version, or not what it should be.
     """
-    table, rules = source.tables / "findings.csv", load_rules()
-    _check_there([table, source.tables / "manifest.json", *source.figure_files(notebooks, "png")])
-    manifest = read_json(source.tables / "manifest.json")
+    rules, (table, recorded, *_) = load_rules(), source.files(notebooks, "png")
+    manifest = read_json(recorded)
     check_manifest(manifest, source.tables)
-    cards = findings.cards(rules, read_table(table), notebooks, str(table))
+    shown = cards(rules, read_table(table), notebooks, str(table))
     home: dict[str, str] = {}  # the first of the findings that a figure shows: it stands there
-    for card in cards:
+    for card in shown:
         for figure in card.figures:
             home.setdefault(figure, card.finding.id)
     maker = {figure: name for name, spec in notebooks.items() for figure in spec["figures"]}
     embedded = home if links["picture"] else maker
     sheet = style()
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     return environment().get_template("page.html").render(
         style=Markup(sheet),
-        style_hash=policy_hash(sheet),
+        style_hash=f"sha256-{digest}",  # as a Content-Security-Policy names an inline sheet
         manifest=manifest,
         config=manifest["config"],  # as it was recorded: another version may have written it
         given=source.given,
-        cards=cards,
-        paper=[card for card in cards if card.finding.by == "paper"],
-        aims=[card for card in cards if card.finding.by == "project"],
-        weak=findings.mostly_without_interval(cards),
+        cards=shown,
+        paper=[card for card in shown if card.finding.by == "paper"],
+        aims=[card for card in shown if card.finding.by == "project"],
+        weak=mostly_without_interval(shown),
         level=rules.level,
         minimum=rules.minimum,
         pictures={name: picture(source.figures / f"{name}.png") for name in embedded},
@@ -185,19 +191,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"signed": findings.signed, "duration": duration}
-    made.globals |= {"signs": findings.SIGNS, "classes": findings.CLASSES, "word": findings.word}
+    made.filters |= {"signed": signed, "duration": duration}
+    made.globals |= {"signs": SIGNS, "classes": CLASSES, "word": word}
     return made
 
 
 def style() -> str:
     """The style sheet of the page and of the notebooks beside it."""
     return (HERE / "page.css").read_text(encoding="utf-8")
-
-
-def policy_hash(text: str) -> str:
-    """How a Content-Security-Policy names an inline style sheet."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def caption(name: str, folder: Path = CAPTIONS) -> dict[str, str]:

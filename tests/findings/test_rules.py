@@ -13,7 +13,7 @@ from ares import paths
 from ares.config import load_config
 from ares.errors import UserError
 from ares.findings import load_rules
-from ares.findings.markdown import check_quantities
+from ares.findings.verdicts import check_quantities
 from ares.findings.rules import BOOK, PaperNumber
 
 

@@ -1,7 +1,7 @@
 """Judge the paper's findings by the rule book, and tell the verdicts."""
 
 from ares.findings import Run, judge, load_rules, per_seed, table
-from ares.findings.markdown import as_text
+from ares.findings.verdicts import as_text
 from ares.io import write_table
 from ares.steps import step
 

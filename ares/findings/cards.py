@@ -13,17 +13,9 @@ from typing import Any
 import pandas as pd
 
 from ares.errors import UserError
-from ares.findings.rules import (
-    CONTRADICTED,
-    OPEN,
-    PARTLY,
-    REPRODUCED,
-    Finding,
-    Part,
-    Rules,
-)
+from ares.findings.rules import CONTRADICTED, OPEN, PARTLY, REPRODUCED, Finding, Part, Rules
 
-#: Sign and class of a verdict; its word is the verdict itself, or for an aim the one below.
+#: Sign and class of a verdict, and its word where it is about an aim of the project.
 SIGNS = {REPRODUCED: "✓", PARTLY: "◐", CONTRADICTED: "✗", OPEN: "○"}
 CLASSES = {REPRODUCED: "good", PARTLY: "half", CONTRADICTED: "bad", OPEN: "open"}
 AIM_WORDS = {REPRODUCED: "met", PARTLY: "partly met", CONTRADICTED: "missed", OPEN: OPEN}
@@ -65,7 +57,7 @@ class Row:
         bound, ends = self.part.bound, [self.raw["ci_low"], self.raw["ci_high"]]
         shown = {
             "number": [self.raw["ours"]],
-            "interval": ends if all(map(math.isfinite, ends)) else [],
+            "interval": ends if self.interval else [],
             "bounds": [-bound, bound] if self.part.direction == "within" else [bound],
         }
         known = [value for values in shown.values() for value in values]
@@ -83,17 +75,10 @@ class Card:
     finding: Finding
     verdict: str
     word: str
-    rows: Sequence[Row]
+    deciding: Sequence[Row]
+    reported: Sequence[Row]
     notebooks: Sequence[str]
     figures: Sequence[str]
-
-    @property
-    def deciding(self) -> list[Row]:
-        return [row for row in self.rows if row.part.decides]
-
-    @property
-    def reported(self) -> list[Row]:
-        return [row for row in self.rows if not row.part.decides]
 
 
 def cards(
@@ -107,32 +92,32 @@ def cards(
         where: the table came from, for messages.
 
     Raises:
-        UserError: the table lacks a column, a finding or a part.
+        UserError: the table lacks a column, a finding or a part, or has an unknown verdict.
     """
-    missing = set(COLUMNS) - set(table.columns)
-    if missing:
+    if missing := set(COLUMNS) - set(table.columns):
         raise UserError(f"{where}: no column {', '.join(sorted(missing))}; judge the run again")
+    if unknown := set(table["verdict"]) - set(SIGNS):
+        raise UserError(f"{where}: '{unknown.pop()}' is no verdict; judge the run again")
     found = {row["id"]: row for row in table.to_dict("records")}
+    ids = [name for f in rules.findings for name in (f.id, *(part.id for part in f.parts))]
+    if lacking := [name for name in ids if name not in found]:
+        raise UserError(
+            f"{where}: no row {lacking[0]}, which config/findings.yaml has; judge the run again"
+        )
     about = {name: spec.get("findings", {}) for name, spec in notebooks.items()}
 
-    def row(name: str) -> Mapping[str, Any]:
-        if name not in found:
-            raise UserError(
-                f"{where}: no row {name}, which config/findings.yaml has; judge the run again"
-            )
-        told = found[name]["verdict"]
-        if told not in SIGNS:
-            raise UserError(f"{where}: {name}: '{told}' is no verdict; judge the run again")
-        return found[name]
-
     def card(finding: Finding) -> Card:
-        verdict = row(finding.id)["verdict"]
-        rows = [(part, row(part.id)) for part in finding.parts]
+        verdict = found[finding.id]["verdict"]
+        rows = [
+            Row(part, found[part.id], word(found[part.id]["verdict"], finding.by))
+            for part in finding.parts
+        ]
         return Card(
             finding,
             verdict,
             word(verdict, finding.by),
-            [Row(part, raw, word(raw["verdict"], finding.by)) for part, raw in rows],
+            [row for row in rows if row.part.decides],
+            [row for row in rows if not row.part.decides],
             [name for name, shown in about.items() if finding.id in shown],
             [figure for shown in about.values() for figure in shown.get(finding.id, [])],
         )

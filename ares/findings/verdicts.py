@@ -1,4 +1,4 @@
-"""Judging every part of the rule book, and the tables that say what came out."""
+"""Judging every part of the rule book, and the tables of the verdicts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ares.errors import UserError
 from ares.findings import quantities  # noqa: F401
 from ares.findings.rules import OPEN, REPRODUCED, Finding, Part, Rules, of_finding, of_part
 from ares.findings.run import QUANTITIES, Measured, Run, named
+from ares.stats import NAN
 
 COLUMNS = (
     *("id", "claim", "paper", "ours", "ci_low", "ci_high"),
@@ -33,11 +34,8 @@ class JudgedPart:
         """Why it is not decided; empty when it is."""
         if self.verdict != OPEN:
             return ""
-        return self.measured.missing or f"the interval contains {self._bound}"
-
-    @property
-    def _bound(self) -> str:
-        return f"{'+-' if self.part.direction == 'within' else ''}{self.part.bound:g}"
+        sign = "+-" if self.part.direction == "within" else ""
+        return self.measured.missing or f"the interval contains {sign}{self.part.bound:g}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ def judge(run: Run, rules: Rules, ids: Sequence[str] | None = None) -> list[Judg
     """Judge the findings of the rule book, or those of some ids.
 
     Raises:
-        UserError: the book names a quantity that there is not, or a table is missing.
+        UserError: the book names an unknown quantity or another kind of interval than the quantity
+            has, or a table is missing.
     """
     chosen = [finding for finding in rules.findings if ids is None or finding.id in ids]
     # Everything is looked up before anything is computed.
@@ -99,22 +98,18 @@ def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
     n_seeds the smallest of them; paper, ci_low and ci_high are NaN.
     """
     rows: list[tuple] = []
-    for one_finding in judged:
-        finding, deciding = one_finding.finding, one_finding.deciding
+    for each in judged:
+        finding, deciding = each.finding, each.deciding
         held = sum(part.verdict == REPRODUCED for part in deciding)
-        unit = f"of {len(deciding)} parts" if len(deciding) > 1 else "of 1 part"
+        unit = f"of {len(deciding)} part{'s' * (len(deciding) > 1)}"
         n_seeds = min(part.measured.n_seeds for part in deciding)
-        nan = float("nan")
-        rows.append(
-            (finding.id, finding.claim, nan, held, nan, nan, unit, n_seeds, one_finding.verdict)
-        )
-        for judged_part in one_finding.parts:
-            part, found = judged_part.part, judged_part.measured.found
-            interval = (found.value, found.low, found.high)
-            seeds = judged_part.measured.n_seeds
-            rows.append(
-                (part.id, part.claim, part.paper, *interval, part.unit, seeds, judged_part.verdict)
-            )
+        numbers = (NAN, held, NAN, NAN)
+        rows.append((finding.id, finding.claim, *numbers, unit, n_seeds, each.verdict))
+        for judged_part in each.parts:
+            part, measured = judged_part.part, judged_part.measured
+            numbers = (part.paper, measured.found.value, measured.found.low, measured.found.high)
+            counted = (part.unit, measured.n_seeds, judged_part.verdict)
+            rows.append((part.id, part.claim, *numbers, *counted))
     return pd.DataFrame([(*row, scale) for row in rows], columns=list(COLUMNS))
 
 
@@ -147,20 +142,16 @@ def one(judged: Sequence[Judged], name: str, digits: int = 3) -> pd.DataFrame:
     """
     found = named({entry.finding.id: entry for entry in judged}, name)
     return pd.DataFrame(
-        [
-            {
-                "part": judged_part.part.id,
-                "claim": judged_part.part.claim,
-                "unit": judged_part.part.unit,
-                "paper": judged_part.part.paper,
-                "ours": f"{judged_part.measured.found:.{digits}f}",
-                "seeds": ", ".join(
-                    f"{v:.{digits}f}" for v in judged_part.measured.per_seed.values()
-                ),
-                "verdict": judged_part.verdict,
-                "why": judged_part.reason,
-                "decides": judged_part.part.decides,
-            }
-            for judged_part in found.parts
-        ]
+        {
+            "part": judged_part.part.id,
+            "claim": judged_part.part.claim,
+            "unit": judged_part.part.unit,
+            "paper": judged_part.part.paper,
+            "ours": f"{judged_part.measured.found:.{digits}f}",
+            "seeds": ", ".join(f"{v:.{digits}f}" for v in judged_part.measured.per_seed.values()),
+            "verdict": judged_part.verdict,
+            "why": judged_part.reason,
+            "decides": judged_part.part.decides,
+        }
+        for judged_part in found.parts
     )
