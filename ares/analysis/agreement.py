@@ -47,8 +47,8 @@ def promise() -> dict[str, Any]:
 
 def first_difference(one: pd.DataFrame, other: pd.DataFrame) -> str:
     """Say where two tables differ first: the column, the row, the values."""
-    if list(one) != list(other):
-        return f"columns {', '.join(sorted(set(one) ^ set(other))) or 'in another order'}"
+    if columns := _other_columns(one, other):
+        return columns
     if len(one) != len(other):
         return f"{len(one)} rows and {len(other)}"
     for name in one:
@@ -66,8 +66,8 @@ def first_difference(one: pd.DataFrame, other: pd.DataFrame) -> str:
 
 def table_difference(kind: str, one: pd.DataFrame, other: pd.DataFrame) -> str:
     """Say what is beyond the tolerance in a table of this kind; nothing if all is within."""
-    if list(one) != list(other):
-        return f"columns {', '.join(sorted(set(one) ^ set(other))) or 'in another order'}"
+    if columns := _other_columns(one, other):
+        return columns
     if kind in ROWS:
         share = 1 - shared_rows(one, other)
         allowed = ROWS[kind]
@@ -79,38 +79,42 @@ def table_difference(kind: str, one: pd.DataFrame, other: pd.DataFrame) -> str:
     return ""
 
 
+def _other_columns(one: pd.DataFrame, other: pd.DataFrame) -> str:
+    if list(one) == list(other):
+        return ""
+    return f"columns {', '.join(sorted(set(one) ^ set(other))) or 'in another order'}"
+
+
 def shared_rows(one: pd.DataFrame, other: pd.DataFrame) -> float:
     """Return the share of rows that both tables hold, wherever they stand.
 
-    Numbers are rounded to `DIGITS`; a response that is longer in one of the
-    tables moves the rows below it, so the order does not count.
+    Numbers are rounded to `DIGITS`. A response that is longer in one of the tables moves the rows
+    below it, so the order does not count.
     """
-    counts = [
-        pd.util.hash_pandas_object(rounded(t), index=False).value_counts() for t in (one, other)
-    ]
-    together = pd.concat(counts, axis=1, keys=["one", "other"]).fillna(0)
+    hashes = (pd.util.hash_pandas_object(_rounded(table), index=False) for table in (one, other))
+    together = pd.concat([each.value_counts() for each in hashes], axis=1).fillna(0)
     return float(together.min(axis=1).sum() / max(len(one), len(other), 1))
 
 
-def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """Round fractions, also those in lists, as text then."""
+def _rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with rounded numbers; lists of numbers become text."""
+
+    def shortened(values: np.ndarray) -> np.ndarray:
+        # Below 1 the absolute error counts: an entropy near 0 has hardly a correct digit.
+        size = np.floor(np.log10(np.maximum(np.abs(values), 1.0)))
+        scale = 10.0 ** (DIGITS - size)
+        return np.rint(values * scale) / scale + 0.0  # no -0.0
+
     table = table.copy()
     for name, column in table.items():
         if column.dtype.kind == "f":
-            table[name] = _rounded(column.to_numpy(float))
+            table[name] = shortened(column.to_numpy(float))
         elif column.dtype == object:
-            table[name] = [str(_rounded(np.asarray(numbers, float)).tolist()) for numbers in column]
+            table[name] = [str(shortened(np.asarray(each, float)).tolist()) for each in column]
     return table
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
-    # Below 1 the absolute error counts: an entropy near 0 has hardly a correct digit.
-    size = np.floor(np.log10(np.maximum(np.abs(values), 1.0)))
-    scale = 10.0 ** (DIGITS - size)
-    return np.rint(values * scale) / scale + 0.0  # no -0.0
-
-
-def standard_errors(one: Any, other: Any) -> float:
+def standard_errors(one: np.ndarray, other: np.ndarray) -> float:
     """Return by how many standard errors the means of two columns differ; NaN is left out."""
     columns = [column[np.isfinite(column)] for column in (one, other)]
     if not all(map(len, columns)):

@@ -23,14 +23,13 @@ from pathlib import Path
 import pandas as pd
 
 from ares.analysis.comparison import Compared, Evaluated
-from ares.analysis.paper_audit import AVERAGE, others, paper, wide
+from ares.analysis.paper_audit import AVERAGE, others, paper, source_of, wide
 from ares.analysis.training import arms_of
 from ares.config import Scale
 from ares.errors import UserError
 from ares.evaluation.registry import load_registry
 from ares.io import read_table
 from ares.paths import resolve
-from ares.plotting import ARMS, STARTS
 from ares.stats import NAN, Resampler
 
 #: The two kinds of tables, and the columns that each needs.
@@ -46,8 +45,6 @@ COLUMNS = (
 )
 #: The small world's presentations beside the paper's two kinds of benchmarks.
 MODALITY = {"image": "multimodal", "text": "text"}
-#: What figures show where all arms are too many.
-MAIN = ("base", "adacs", "grpo", "ares")
 #: The paper's tables of one modality each.
 TABLES = {"multimodal": "table2_multimodal", "text": "table3_text"}
 
@@ -69,34 +66,12 @@ class Measured:
         """Arms and models that training starts from, in the order of the figures."""
         return arms_of(self.rows)
 
-    @property
-    def shown(self) -> list[str]:
-        """The few that crowded figures show: main stages of ours, and models of other names."""
-        ours = [arm for arm in MAIN if arm in self.arms]
-        return (ours + [arm for arm in self.arms if arm not in STARTS | ARMS])[:5]
-
     def of(self, kind: str, **where: str) -> pd.DataFrame:
         """The rows of a kind (benchmark, level, average) with these values."""
         rows = self.rows[self.rows["kind"] == kind]
         for column, value in where.items():
             rows = rows[rows[column] == value]
         return rows
-
-    def columns(self, modality: str) -> list[str]:
-        """The benchmarks (or cells) of a modality that were measured, in the paper's order."""
-        found = list(dict.fromkeys(self.of("benchmark", modality=modality)["benchmark"]))
-        if self.kind == EVALUATION:
-            return found
-        known = list(dict.fromkeys(paper(TABLES[modality])["benchmark"]))
-        return sorted(found, key=lambda name: (known.index(name) if name in known else 99, name))
-
-    def caption(self, settings: Scale) -> str:
-        """How much was measured and what the intervals are, for the note under a figure."""
-        if self.kind == EVALUATION:
-            over = "over problems (one model: thin) or over runs and problems (several)"
-            return f"{self.size}. {settings.bootstrap.level:.0%} intervals {over}."
-        over = "over questions (of several runs: lowest to highest); averages have none"
-        return f"{self.size}. 95% intervals {over}."
 
     def change(
         self, of: str, against: str, quantity: str, benchmarks: Sequence[str] = ()
@@ -306,7 +281,7 @@ def f12(ours: Measured, size: str) -> tuple[str, str, pd.DataFrame]:
             score, found = rest[benchmark].max(), own.loc[benchmark, ["accuracy", "low", "high"]]
             verdict = "reproduced" if found["low"] > score else "undecided"
             verdict = "contradicted" if found["high"] < score else verdict
-            place = paper(name)["source"].iloc[0]
+            place = source_of(name)
             rows.append((place, benchmark, rest[benchmark].idxmax(), score, *found, verdict))
     parts = pd.DataFrame(rows, columns=columns)
     if parts.empty:

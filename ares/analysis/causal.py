@@ -87,27 +87,24 @@ def causal_table(
     passed = _continue_all(
         branches, rollouts, problems, model, processor, settings, sampling, progress
     )
-    table = pd.DataFrame(
-        {
-            "rollout_id": np.repeat(rollouts["rollout_id"].to_numpy(), rollouts["n_tokens"]),
-            "position": np.concatenate([np.arange(n) for n in rollouts["n_tokens"]]).astype(
-                np.int32
-            ),
-        }
-    )
-    table["alternatives"] = np.int8(0)
-    table["effect"] = np.float32(0)
-    first = np.concatenate([[0], np.cumsum(rollouts["n_tokens"])[:-1]])
+    numbers = rollouts["n_tokens"].to_numpy()
+    alternatives, effect = np.zeros(numbers.sum(), np.int8), np.zeros(numbers.sum(), np.float32)
+    first = np.cumsum(numbers) - numbers
     places = np.array([first[b.row] + b.position for b in branches], dtype=int)
     weights = np.array([b.weight for b in branches])
     for place in np.unique(places):
         here = places == place
-        table.loc[place, "alternatives"] = np.int8(here.sum())
-        table.loc[place, "effect"] = np.float32(
-            effect_size(weights[here], passed[here], settings.continuations)
-        )
-    table["causal"] = table["effect"] >= settings.effect_threshold
-    return table
+        alternatives[place] = here.sum()
+        effect[place] = effect_size(weights[here], passed[here], settings.continuations)
+    return pd.DataFrame(
+        {
+            "rollout_id": np.repeat(rollouts["rollout_id"].to_numpy(), numbers),
+            "position": np.concatenate([np.arange(n, dtype=np.int32) for n in numbers]),
+            "alternatives": alternatives,
+            "effect": effect,
+            "causal": effect >= settings.effect_threshold,
+        }
+    )
 
 
 def _branches(rollouts, prompts, model, processor, settings, temperature) -> list[Branch]:
@@ -147,9 +144,14 @@ def _continue_all(
 ) -> np.ndarray:
     """How many continuations of each branch end in a right answer."""
     tokenizer, ends, grader = tokenizer_of(processor), end_tokens(model), Grader()
-    questions = [item.question for item in problems.items]
     passed = np.zeros(len(branches), dtype=int)
-    ids = rollouts["rollout_id"].to_numpy()
+    ids, responses = rollouts["rollout_id"].to_numpy(), list(rollouts["token_ids"])
+
+    def right(branch: Branch, continuation: list[int]) -> bool:
+        so_far = [*map(int, responses[branch.row][: branch.position]), branch.token_id]
+        text = tokenizer.decode([*so_far, *continuation], skip_special_tokens=True)
+        return grader.grade(text, problems.items[branch.row].question).correct
+
     open_ones = [i for i, branch in enumerate(branches) if branch.token_id not in ends]
     bar = tqdm(
         total=len(open_ones), desc=progress, unit="branch", disable=not progress, mininterval=5
@@ -173,19 +175,9 @@ def _continue_all(
         )
         for index, response in enumerate(drawn):
             which = chunk[index // settings.continuations]
-            whole = [*_response_so_far(branches[which], rollouts), *response.token_ids.tolist()]
-            text = tokenizer.decode(whole, skip_special_tokens=True)
-            passed[which] += grader.grade(text, questions[branches[which].row]).correct
+            passed[which] += right(branches[which], response.token_ids.tolist())
         bar.update(len(chunk))
     bar.close()
     for i in set(range(len(branches))) - set(open_ones):  # an end token: nothing to continue
-        whole = _response_so_far(branches[i], rollouts)
-        text = tokenizer.decode(whole, skip_special_tokens=True)
-        right = grader.grade(text, questions[branches[i].row]).correct
-        passed[i] = right * settings.continuations
+        passed[i] = right(branches[i], []) * settings.continuations
     return passed
-
-
-def _response_so_far(branch: Branch, rollouts: pd.DataFrame) -> list[int]:
-    ids = rollouts["token_ids"].iloc[branch.row][: branch.position]
-    return [*map(int, ids), branch.token_id]

@@ -69,9 +69,16 @@ def evaluate(
         UserError: the base is of other prompts or of several models, or no response is as long as
             a window.
     """
-    threshold = None if base is None else threshold_of(base)
+    threshold = None
     if base is not None:
-        _check_prompts(base, problems)
+        threshold = threshold_of(base)
+        tables = base, problems.table
+        known, asked = (set(table[PROMPT].itertuples(index=False, name=None)) for table in tables)
+        if known != asked:
+            raise UserError(
+                "the table to take the threshold from is of other test problems than these; "
+                "evaluate the base model again with this config"
+            )
     parts: list[pd.DataFrame] = []
     kept: list[tuple[Tokens, np.ndarray]] = []
     hwe: list[np.ndarray] = []
@@ -86,16 +93,6 @@ def evaluate(
     hwe += [_hwe_per_problem(*of_batch, threshold, sampling.samples) for of_batch in kept]
     table = pd.concat(parts, ignore_index=True)
     return table.assign(hwe=np.concatenate(hwe), hwe_threshold=threshold)
-
-
-def _check_prompts(base: pd.DataFrame, problems: Problems) -> None:
-    tables = base, problems.table
-    known, asked = (set(table[PROMPT].itertuples(index=False, name=None)) for table in tables)
-    if known != asked:
-        raise UserError(
-            "the table to take the threshold from is of other test problems than these; "
-            "evaluate the base model again with this config"
-        )
 
 
 def _batches(

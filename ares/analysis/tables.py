@@ -21,9 +21,6 @@ from ares.method.windows import window_entropy
 from ares.paths import resolve
 from ares.tables import read_form
 
-#: What a token inherits from its rollout.
-OF_ROLLOUT = ("rollout_id", "problem_id", "level", "presentation")
-
 
 def read(folder: str | Path, name: str) -> pd.DataFrame:
     """Read one table of a run, by its name without the ending.
@@ -35,10 +32,11 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
 
 
 def read_tokens(folder: str | Path) -> pd.DataFrame:
-    """Read the token table, with `OF_ROLLOUT` joined to every token.
+    """Read the token table, with problem_id, level and presentation joined to every token.
 
     Raises:
-        UserError: a table is missing or damaged, or the tokens do not belong to the rollouts.
+        UserError: a table is missing or damaged, tokens of a rollout are not in their order, or the
+            tokens do not belong to the rollouts.
     """
     rollouts, tokens = read(folder, "rollouts"), read(folder, "tokens")
     check_order(tokens)
@@ -46,7 +44,8 @@ def read_tokens(folder: str | Path) -> pd.DataFrame:
     expected = rollouts.set_index("rollout_id")["n_tokens"].reindex(counted.index)
     if len(counted) != len(rollouts) or not (counted == expected).all():
         raise UserError(f"{folder}: tokens and rollouts are of different runs; make both again")
-    return tokens.merge(rollouts[list(OF_ROLLOUT)], on="rollout_id", how="left", validate="m:1")
+    inherited = rollouts[["rollout_id", "problem_id", "level", "presentation"]]
+    return tokens.merge(inherited, on="rollout_id", how="left", validate="m:1")
 
 
 def check_order(tokens: pd.DataFrame) -> None:
@@ -56,24 +55,22 @@ def check_order(tokens: pd.DataFrame) -> None:
         UserError: names the first row that is out of order.
     """
     position, rollout = tokens["position"].to_numpy(), tokens["rollout_id"].to_numpy()
-    starts = position == 0
     follows = np.append(False, (position[1:] == position[:-1] + 1) & (rollout[1:] == rollout[:-1]))
-    wrong = np.flatnonzero(~(starts | follows))
+    wrong = np.flatnonzero(~((position == 0) | follows))
     if len(wrong):
         raise UserError(
             f"tokens: row {wrong[0]} does not follow the one before; sort by rollout and position"
         )
 
 
-def pad(tokens: pd.DataFrame, column: str | np.ndarray) -> tuple[Tensor, Tensor]:
-    """One column (its name or its values) as a padded tensor.
+def pad(tokens: pd.DataFrame, column: str) -> tuple[Tensor, Tensor]:
+    """One column as a padded tensor.
 
     Returns:
         values_BT, with 0 where a rollout has ended, and mask_BT. `values_BT[mask_BT]` is the
         column again, in the order of the table.
     """
-    values = tokens[column].to_numpy() if isinstance(column, str) else np.asarray(column)
-    position = tokens["position"].to_numpy()
+    values, position = tokens[column].to_numpy(), tokens["position"].to_numpy()
     row = np.cumsum(position == 0) - 1
     shape = (int(row[-1]) + 1, int(position.max()) + 1) if len(tokens) else (0, 0)
     values_BT, mask_BT = np.zeros(shape, values.dtype), np.zeros(shape, bool)
@@ -159,10 +156,7 @@ def window_threshold(window_N: np.ndarray, quantile: float) -> float:
 
 
 def windows(
-    tokens: pd.DataFrame,
-    window: int,
-    column: str | np.ndarray = "entropy",
-    incomplete: str = "undefined",
+    tokens: pd.DataFrame, window: int, column: str = "entropy", incomplete: str = "undefined"
 ) -> np.ndarray:
     """`Tokens.windows` of a table."""
     return Tokens.of_table(tokens, column).windows(window, incomplete=incomplete)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pandas as pd
 import torch
@@ -30,17 +32,10 @@ def vocabulary_classes(words: list[str], language: Language) -> np.ndarray:
     Words of one slot are interchangeable, so the entropy over classes is what is left of a
     token's entropy once the choice among them is taken out.
     """
-    names = slots(language)
-    slot_of = language.slot_of()
-    classes = np.empty(len(words), dtype=np.int64)
-    following = len(names)
-    for index, word in enumerate(words):
-        slot = slot_of.get(normalize_token(word))
-        if slot is None:
-            classes[index], following = following, following + 1
-        else:
-            classes[index] = names.index(slot)
-    return classes
+    names, slot_of = slots(language), language.slot_of()
+    found = [slot_of.get(normalize_token(word)) for word in words]
+    following = count(len(names))
+    return np.array([next(following) if slot is None else names.index(slot) for slot in found])
 
 
 def token_tables(
@@ -98,7 +93,17 @@ def token_tables(
         check_same_policy(row, scored.entropies.numpy())
         labelled.append(_label(row, scored, words, names, language, lexicon))
         if index in kept:
-            top.append(_top(row, scored))
+            top.append(
+                pd.DataFrame(
+                    {
+                        "rollout_id": row.rollout_id,
+                        "position": np.arange(row.n_tokens, dtype=np.int32),
+                        "entropy": scored.entropies.numpy(),
+                        "sampled_logprob": scored.logprobs.numpy(),
+                        "top_logprobs": list(scored.top_logprobs.numpy()),
+                    }
+                )
+            )
     return pd.concat(labelled, ignore_index=True), pd.concat(top, ignore_index=True)
 
 
@@ -137,15 +142,3 @@ def _label(row, scored, words, names, language: Language, lexicon: Lexicon) -> p
     for index, name in enumerate(names):
         table[f"p_{name}"] = mass[:, index]
     return table
-
-
-def _top(row, scored) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "rollout_id": row.rollout_id,
-            "position": np.arange(row.n_tokens, dtype=np.int32),
-            "entropy": scored.entropies.numpy(),
-            "sampled_logprob": scored.logprobs.numpy(),
-            "top_logprobs": list(scored.top_logprobs.numpy()),
-        }
-    )

@@ -5,8 +5,7 @@ Choices:
    the highest, and is no interval: with three runs Student's interval for the mean is 2.5 standard
    deviations wide on either side and says less. One run has no band.
 2. A batch holds few prompts, so curves of batches are smoothed: the mean of a batch and its
-   neighbours, taken within a run before runs are compared. Runs of the same seed see the same
-   prompts in every arm, whatever the smoothing.
+   neighbours, taken within a run before runs are compared.
 """
 
 from __future__ import annotations
@@ -89,8 +88,8 @@ def first_and_last(steps: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     means = runs.groupby(by, sort=False, as_index=False)[["first", "last"]].mean()
     change = over_runs(runs.assign(value=runs["last"] - runs["first"]), by)
     found = means.merge(change.rename(columns={"value": "change"}), on=by)
-    rank = {arm: place for place, arm in enumerate(arms_of(found))}
-    return found.sort_values("arm", key=lambda arms: arms.map(rank), kind="stable")
+    order = arms_of(found)
+    return found.sort_values("arm", key=lambda arms: arms.map(order.index), kind="stable")
 
 
 def runs_in_words(table: pd.DataFrame, mark: str = "band") -> str:

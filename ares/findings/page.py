@@ -34,8 +34,8 @@ HERE = Path(__file__).parent
 CAPTIONS = paths.ROOT / "workflow" / "report"
 NOTEBOOKS = paths.ROOT / "workflow" / "notebooks.yaml"
 REFERENCE_PAGE = paths.ROOT / "docs" / "findings.html"
-#: Addresses on the page of a run; all of it lies in one folder, so the folder can be moved. With
-#: no address for pictures, figures that belong to no finding stand in the page too.
+#: Addresses on the page of a run, whose folder can be moved as a whole. With no address for
+#: pictures, figures that belong to no finding stand in the page too.
 OF_RUN = {
     "notebook": "notebooks/{name}.html",
     "data": "data/{name}.csv",
@@ -59,12 +59,9 @@ KIND = re.compile(r"[a-z]+(-(?=rates|records)[a-z]+)?")
 
 @dataclass(frozen=True)
 class Source:
-    """Where the page takes things from.
+    """Where the page takes things from: folders of findings.csv and manifest.json, and of figures.
 
-    Attributes:
-        tables: folder of findings.csv and manifest.json.
-        figures: folder of the figures.
-        given: how the scale is given to Snakemake: its name, or the path of its file.
+    given: how the scale is given to Snakemake: its name, or the path of its file.
     """
 
     tables: Path
@@ -96,10 +93,9 @@ def write_run(scale: str, given: str, out: Path) -> Path:
 
     Returns the page.
     """
-    if out.is_dir() and any(out.iterdir()) and not (out / "index.html").is_file():
+    other = any(out.iterdir()) if out.is_dir() else out.exists()
+    if other and not (out / "index.html").is_file():
         raise UserError(f"{out}: has other files; name a folder that is empty or new")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is no folder; name a folder that is empty or new")
     listed = read_yaml(NOTEBOOKS)
     source = Source(paths.RESULTS / scale, paths.FIGURES / scale, given)
     notebooks = [source.tables / "notebooks" / f"{name}.ipynb" for name in listed]

@@ -3,16 +3,10 @@
     python -m ares.findings.reference results/laptop data/reference
 
 The notebooks read the compact tables and the full ones with the same code, and draw the same
-figures. What is left out or shortened:
-
-1. rollouts: no lists per token (ids, entropies, log-probabilities); what the notebooks need of
-   them stands in the token table.
-2. tokens: no log-probabilities; entropies keep 11 binary digits (relative error below 0.05 %, so
-   their order hardly changes), probabilities of slots three decimals.
-3. pool: neither the texts of the traces nor the problems in numbers; selection has both.
-4. evaluation: entropies keep 11 binary digits.
-
-The other tables and the findings are kept as they are.
+figures. `ares.forms` says which columns are left out (lists per token; log-probabilities; texts of
+the pool) and which are shortened: entropies keep 11 binary digits (relative error below 0.05 %, so
+their order hardly changes). Probabilities of slots keep three decimals. The other tables and the
+findings are kept as they are.
 """
 
 from __future__ import annotations

@@ -49,10 +49,15 @@ class PaperNumber(Settings):
         """
         table, named = read_table(folder / self.file), f"{book}: data/paper/{self.file}"
 
-        def total(conditions: Sequence[Mapping[str, Any]]) -> float:
-            return sum(_mean(table, self.column, where, named) for where in conditions)
+        def mean(where: Mapping[str, Any]) -> float:
+            if unknown := {self.column, *where} - set(table.columns):
+                raise UserError(f"{named} has no column {', '.join(sorted(unknown))}")
+            chosen = table[(table[list(where)] == pd.Series(where)).all(axis=1)]
+            if chosen.empty:
+                raise UserError(f"{named} has no row with {dict(where)}")
+            return float(chosen[self.column].mean())
 
-        return self.factor * (total(self.plus) - total(self.minus))
+        return self.factor * (sum(map(mean, self.plus)) - sum(map(mean, self.minus)))
 
 
 class Part(Settings):
@@ -138,8 +143,7 @@ class Rules(Settings):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         names = [name for f in self.findings for name in (f.id, *(part.id for part in f.parts))]
-        counts = Counter(names)
-        for name, count in counts.items():
+        for name, count in Counter(names).items():
             if count > 1:
                 raise ValueError(f"the id {name} stands there {count} times")
         return self
@@ -166,18 +170,6 @@ def load_rules(path: Path = BOOK, paper: Path = paths.DATA / "paper") -> Rules:
         for finding in rules.findings
     )
     return rules.model_copy(update={"findings": findings})
-
-
-def _mean(table: pd.DataFrame, column: str, where: Mapping[str, Any], named: str) -> float:
-    unknown = {column, *where} - set(table.columns)
-    if unknown:
-        raise UserError(f"{named} has no column {', '.join(sorted(unknown))}")
-    chosen = table
-    for name, value in where.items():
-        chosen = chosen[chosen[name] == value]
-    if chosen.empty:
-        raise UserError(f"{named} has no row with {dict(where)}")
-    return float(chosen[column].mean())
 
 
 def of_part(found: Estimate, part: Part) -> str:

@@ -12,29 +12,20 @@ from ares.errors import UserError
 
 def detect(tokens, label, percentiles, resampler, window=None):
     window = tokens["entropy"].to_numpy() if window is None else np.array(window)
-    found = detection.detect(
-        window, {"x": np.array(label)}, tokens["problem_id"], percentiles, resampler
-    )
-    return found["x"]
+    labels = {"x": np.array(label)}
+    return detection.detect(window, labels, tokens["problem_id"], percentiles, resampler)["x"]
 
 
 def test_f1_precision_and_recall_by_hand(make_tokens, plain):
     tokens = make_tokens([0.0, 1.0, 2.0, 3.0, 4.0])
     # Percentile 50 is 2.0: three tokens are selected, two of them labelled; three are labelled.
     found = detect(tokens, [True, False, False, True, True], [50], plain(tokens))
-    assert found.precision_RQ.item() == pytest.approx(2 / 3)
-    assert found.recall_RQ.item() == pytest.approx(2 / 3)
-    assert found.f1_RQ.item() == pytest.approx(2 / 3)
+    rates = (found.precision_RQ, found.recall_RQ, found.f1_RQ)
+    assert [rate.item() for rate in rates] == pytest.approx([2 / 3] * 3)
     assert found.selected_RQ.item() == 3
-
-
-def test_the_percentile_is_taken_over_all_rollouts_together(make_tokens, plain):
+    # The percentile is taken over all rollouts together, and ties at the threshold are selected.
     tokens = make_tokens([0.0, 1.0], [10.0, 11.0])
-    found = detect(tokens, [False, False, True, True], [50], plain(tokens))
-    assert found.f1_RQ.item() == 1.0
-
-
-def test_ties_at_the_threshold_are_all_selected(make_tokens, plain):
+    assert detect(tokens, [False, False, True, True], [50], plain(tokens)).f1_RQ.item() == 1.0
     tokens = make_tokens([0.0, 1.0, 1.0, 1.0])
     found = detect(tokens, [False, True, True, False], [90], plain(tokens))
     assert found.selected_RQ.item() == 3 and found.recall_RQ.item() == 1.0
@@ -47,11 +38,8 @@ def test_an_undefined_window_is_never_selected_but_its_label_counts(make_tokens,
     assert found.selected_RQ.tolist() == [[3, 1]]
     assert found.labelled_R1.item() == 2 and found.tokens_R1.item() == 4
     assert found.recall_RQ.tolist() == [[0.5, 0.5]]
-
-
-def test_no_label_and_no_selected_give_nan_not_an_error(make_tokens, plain):
-    tokens = make_tokens([1.0, 2.0])
-    assert np.isnan(detect(tokens, [False, False], [50], plain(tokens)).recall_RQ).all()
+    unlabelled = detect(tokens, [False] * 4, [50], plain(tokens))
+    assert np.isnan(unlabelled.recall_RQ).all()
 
 
 def test_resampled_counts_are_those_of_the_repeated_problems(make_tokens):
@@ -60,12 +48,9 @@ def test_resampled_counts_are_those_of_the_repeated_problems(make_tokens):
     level = pd.Series("easy", tokens.index)
     resampler = detection.Resampler(tokens["problem_id"], level, 5, 0.95, 0)
     found = detect(tokens, label, [50], resampler)
-    for draw, hits, labelled in zip(
-        resampler.draws_RC, found.hits_RQ[:, 0], found.labelled_R1[:, 0], strict=True
-    ):
-        # At the median, 2.5, the tokens 5, 4 and 3 are selected; 5 and 3 are labelled.
-        assert hits == draw @ [1, 0, 1]
-        assert labelled == draw @ [1, 1, 1]
+    # At the median, 2.5, the tokens 5, 4 and 3 are selected; 5 and 3 are labelled.
+    assert (found.hits_RQ[:, 0] == resampler.draws_RC @ [1, 0, 1]).all()
+    assert (found.labelled_R1[:, 0] == resampler.draws_RC @ [1, 1, 1]).all()
 
 
 def test_sweep_averages_windows_and_the_choice_for_incomplete_ones_matters(make_tokens, plain):
@@ -86,13 +71,8 @@ def test_the_label_sets(make_tokens):
     assert labels["lexicon"].tolist() == [True, False, False]
     assert labels["decision"].tolist() == [False, True, False]
     assert effects["causal"].tolist() == [True]
-
-
-def test_causal_labels_must_cover_their_rollouts(make_tokens):
-    tokens = make_tokens([1.0, 2.0], lexicon=[True, False], decision=["", ""])
-    causal = pd.DataFrame({"rollout_id": [0], "position": [0], "causal": [True]})
     with pytest.raises(UserError, match="do not cover"):
-        detection.label_sets(tokens, causal)
+        detection.label_sets(tokens, causal.assign(rollout_id=0))
 
 
 def test_claims_are_differences_of_mean_f1(make_tokens, plain):
@@ -108,12 +88,10 @@ def test_claims_are_differences_of_mean_f1(make_tokens, plain):
     assert claims["windows 4-8 beat windows 16-32 at high percentiles"].value == -1.0
 
 
-@pytest.mark.parametrize("percentiles", [[90, 50], [50, 50]])
-def test_percentiles_must_rise(percentiles):
-    with pytest.raises(UserError, match="rising"):
-        detection.thresholds(np.array([1.0]), percentiles)
-
-
-def test_without_a_complete_window_there_is_no_threshold():
-    with pytest.raises(UserError, match="shorter than the window"):
-        detection.thresholds(np.array([np.nan]), [50])
+@pytest.mark.parametrize(
+    ("values", "percentiles", "message"),
+    [([1.0], [90, 50], "rising"), ([1.0], [50, 50], "rising"), ([np.nan], [50], "shorter than")],
+)
+def test_thresholds_need_rising_percentiles_and_a_complete_window(values, percentiles, message):
+    with pytest.raises(UserError, match=message):
+        detection.thresholds(np.array(values), percentiles)

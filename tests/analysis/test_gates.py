@@ -50,18 +50,7 @@ def test_gates_are_met_or_not() -> None:
             for right, first in zip(answers, [3, 8, 13, 0], strict=True)
         ]
     )
-    table = gates(free, imposed).set_index("gate")
-    assert table["measured"].to_dict() == pytest.approx(
-        {
-            "least hazard of a comparison on hard": 1 / 18,
-            "gain from 5 to 15 comparisons on hard": 0.25,
-            "gain from 5 to 15 comparisons on easy": 0.25,
-            "steps right": 0.985,
-            "number not available": 0.12,
-            "cost of a picture": 0.15,
-            "pass rate, easy": 0.8,
-            "pass rate, medium": 0.5,
-            "pass rate, hard": 0.3,
-        }
-    )
+    table = gates(free, imposed)
+    measured = [1 / 18, 0.25, 0.25, 0.985, 0.12, 0.15, 0.8, 0.5, 0.3]
+    assert table["measured"].tolist() == pytest.approx(measured)
     assert list(table["met"]) == [True, True, False, True, False, False, True, True, False]

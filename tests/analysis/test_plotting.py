@@ -44,12 +44,6 @@ def test_the_same_figure_gives_the_same_bytes(figure, tmp_path):
     assert b"CreationDate" not in (tmp_path / "one" / "name.pdf").read_bytes()
 
 
-@pytest.mark.parametrize("styles", [plotting.LEVELS, plotting.ARMS])
-def test_styles_can_be_told_apart_without_colour(styles):
-    assert len({str(style["linestyle"]) for style in styles.values()}) == len(styles)
-    assert len({style["marker"] for style in styles.values()}) == len(styles)
-
-
 def test_the_word_cloud_is_the_same_for_the_same_seed():
     pictures = []
     for _ in range(2):
@@ -62,9 +56,16 @@ def test_the_word_cloud_is_the_same_for_the_same_seed():
 
 def test_tables_are_shown_rounded_as_text_and_as_html(monkeypatch):
     shown = []
-    monkeypatch.setattr(plotting, "display", lambda data, raw: shown.append(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
     plotting.show_table(pd.DataFrame({"a": [1.23456], "b": ["x" * 70]}), digits=2)
     assert shown[0]["text/plain"].split() == ["a", "b", "1.23", "x" * 70]
     assert "<td>1.23</td>" in shown[0]["text/html"] and "x" * 70 in shown[0]["text/html"]
     plotting.show_numbers({"threshold (nats)": 0.66312})
     assert shown[1]["text/plain"].split("\n")[1].split() == ["threshold", "(nats)", "0.663"]
+
+
+def test_a_note_is_broken_to_the_width_of_its_figure(figure):
+    plotting.note(figure, "n = 7 problems; bars: 95 % intervals over problems. " * 3)
+    figure.canvas.draw()
+    right = figure._supxlabel.get_window_extent().x1
+    assert 0.6 * figure.bbox.width < right <= figure.bbox.width

@@ -42,10 +42,7 @@ def test_a_batch_that_lacks_a_bucket_in_one_run_has_one_run_there():
     curves = training.curves(table.drop(index=3), ["accuracy"])
     assert curves["runs"].tolist() == [2, 1]
     assert curves["value"].tolist() == [3, 2]
-
-
-def test_metrics_that_no_arm_has_give_an_empty_table():
-    assert training.curves(steps({("dapo", 1): [1.0]}), ["kl"]).empty
+    assert training.curves(table, ["kl"]).empty
 
 
 def test_first_and_last_compare_thirds_and_say_how_runs_differ():
@@ -53,9 +50,6 @@ def test_first_and_last_compare_thirds_and_say_how_runs_differ():
     (row,) = training.first_and_last(table, ["accuracy"]).to_dict("records")
     assert (row["first"], row["last"], row["change"]) == (0.5, 3.5, 3.0)
     assert (row["low"], row["high"], row["runs"]) == (2, 4, 2)
-
-
-def test_first_and_last_of_two_batches_are_the_two():
     (row,) = training.first_and_last(steps({("ares", 1): [1, 3]}), ["accuracy"]).to_dict("records")
     assert row["change"] == 2 and np.isnan(row["low"])
 
@@ -88,10 +82,3 @@ def test_intervals_over_problems_alone_are_thin():
     assert [bars.lines[2][0].get_linewidths()[0] for bars in ax.containers] == [0.6, 1.3]
     assert len(ax.get_legend_handles_labels()[1]) == 1
     plt.close(fig)
-
-
-def test_all_models_can_be_told_apart_without_colour():
-    styles = {**plotting.STARTS, **plotting.ARMS}
-    assert len({str(style["linestyle"]) for style in styles.values()}) == len(styles)
-    assert len({style["marker"] for style in styles.values()}) == len(styles)
-    assert plotting.model_style("of my own") not in styles.values()

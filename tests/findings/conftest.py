@@ -27,19 +27,20 @@ from tests.configs import changed
 #: Text that would run, or break the page, if it got in as it is.
 HOSTILE = '"><script>window.hit=1</script><img src=x onerror="window.hit=2"></style>'
 WIDGET = "application/vnd.jupyter.widget-view+json"
+BOOK = yaml.safe_load((paths.CONFIG / "findings.yaml").read_text(encoding="utf-8"))["findings"]
 
 
 def notebooks() -> dict:
     return yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
 
 
-def made_up_run(folder: Path, scale: str = "smoke") -> None:
+def made_up_run(folder: Path) -> None:
     """Write results and figures of a finished run; its manifest and notebooks hold `HOSTILE`."""
-    results, figures = folder / "results" / scale, folder / "figures" / scale
+    results, figures = folder / "results/smoke", folder / "figures/smoke"
     results.mkdir(parents=True)
     shutil.copy(paths.REFERENCE / "findings.csv", results)
     manifest = read_json(paths.REFERENCE / "manifest.json")
-    manifest["config"]["scale"] = scale
+    manifest["config"]["scale"] = "smoke"
     manifest["packages"][HOSTILE] = "1.0"
     manifest["job_seconds"]["train-" + HOSTILE] = 90.0
     write_json(results / "manifest.json", manifest)
@@ -54,10 +55,7 @@ def made_up_run(folder: Path, scale: str = "smoke") -> None:
 def write_notebook(path: Path) -> None:
     """Write an executed notebook with a formula, a wide table of text and a hostile output."""
     said = new_output("stream", text=HOSTILE + "\n" + "wide " * 80)
-    widget = new_output(
-        "display_data",
-        data={WIDGET: {"model_id": "a"}, "text/plain": "a slider"},
-    )
+    widget = new_output("display_data", {WIDGET: {"model_id": "a"}, "text/plain": "a slider"})
     cells = [
         new_markdown_cell("# Windows & entropy\n\nThe window entropy $W_t$ is"),
         new_markdown_cell("$$W_t=\\frac{1}{w}\\sum_{k=0}^{w-1} H_{t+k}$$"),
@@ -83,7 +81,7 @@ def page(place) -> Path:
     return place / "results/smoke/report/index.html"
 
 
-LEVELS = {"easy": 2, "medium": 3, "hard": 4}
+LEVELS = ("easy", "medium", "hard")
 PROBLEMS = 12  # of every level
 PASS_RATE = {"easy": 6 / 8, "medium": 4 / 8, "hard": 2 / 8}
 
@@ -101,39 +99,32 @@ def settings() -> Scale:
 @pytest.fixture
 def run_of(settings, rules):
     """A run over tables that are given."""
-
-    def build(**tables: pd.DataFrame) -> Run:
-        return Run(tables.__getitem__, settings, rules)
-
-    return build
-
-
-def model(
-    arm: str, seed: int, accuracy: Mapping[str, float], length: Mapping[str, float], noise=0.0
-) -> pd.DataFrame:
-    """The evaluation of a model whose accuracy (of 100 samples) and length depend on the level."""
-    rng = np.random.default_rng([seed, *arm.encode()])
-    rows = []
-    for level, number, presentation in product(LEVELS, range(PROBLEMS), ("text", "image")):
-        wobble = rng.normal(0, noise) if noise else 0.0
-        rows.append(
-            {
-                "arm": arm,
-                "seed": seed,
-                "problem_id": f"{level}-{number}",
-                "level": level,
-                "presentation": presentation,
-                "samples": 100,
-                "correct": round(100 * (accuracy[level] + wobble)),
-                "n_tokens": length[level] + 100 * wobble,
-                "hwe": length[level] / 10,
-            }
-        )
-    return pd.DataFrame(rows)
+    return lambda **tables: Run(tables.__getitem__, settings, rules)
 
 
 def flat(value: float) -> dict[str, float]:
     return dict.fromkeys(LEVELS, value)
+
+
+def model(
+    arm: str,
+    seed: int,
+    accuracy: float | Mapping[str, float] = 0.5,
+    length: float | Mapping[str, float] = 50,
+    noise: float = 0.0,
+) -> pd.DataFrame:
+    """The evaluation of a model with 100 samples; accuracy and length of all levels, or of each."""
+    rng = np.random.default_rng([seed, *arm.encode()])
+    rows = []
+    for level, number, presentation in product(LEVELS, range(PROBLEMS), ("text", "image")):
+        wobble = rng.normal(0, noise) if noise else 0.0
+        right = accuracy if isinstance(accuracy, float) else accuracy[level]
+        tokens = length[level] if isinstance(length, Mapping) else length
+        row = {"arm": arm, "seed": seed, "problem_id": f"{level}-{number}", "level": level}
+        row |= {"presentation": presentation, "samples": 100, "hwe": tokens / 10}
+        numbers = {"correct": round(100 * (right + wobble)), "n_tokens": tokens + 100 * wobble}
+        rows.append(row | numbers)
+    return pd.DataFrame(rows)
 
 
 def curve(arm: str, seed: int, **metrics: np.ndarray) -> pd.DataFrame:
@@ -155,41 +146,24 @@ def base_tables(sign: int) -> dict[str, pd.DataFrame]:
     spikes for them. The reverse: the spikes are marked.
     """
     rollouts, tokens = [], []
-    for level, number in product(LEVELS, range(PROBLEMS)):
-        for sample in range(8):
-            right = sample < 8 * PASS_RATE[level]
-            long = level != "easy" if right == (sign == 1) else level == "easy"
-            grade = {"easy": 0, "medium": 1, "hard": 2}[level] * sign
-            n_tokens = 200 + 30 * grade + 20 * long + number
-            rollouts.append(
-                {
-                    "rollout_id": len(rollouts),
-                    "problem_id": f"{level}-{number}",
-                    "level": level,
-                    "presentation": "text",
-                    "sample": sample,
-                    "correct": right,
-                    "n_tokens": n_tokens,
-                }
-            )
-            tokens.append(_tokens(rollouts[-1], sign, long))
+    for (grade, level), number, sample in product(enumerate(LEVELS), range(PROBLEMS), range(8)):
+        right = sample < 8 * PASS_RATE[level]
+        long = level != "easy" if right == (sign == 1) else level == "easy"
+        same = {"rollout_id": len(rollouts), "problem_id": f"{level}-{number}", "level": level}
+        same |= {"presentation": "text"}
+        n_tokens = 200 + 30 * grade * sign + 20 * long + number
+        rollouts.append(same | {"sample": sample, "correct": right, "n_tokens": n_tokens})
+        entropy, episode = np.zeros(n_tokens), np.zeros(n_tokens, bool)
+        for begin in (0, 24) if long else (0,):
+            episode[begin : begin + 12] = True
+        entropy[episode], entropy[n_tokens - 120 :: 4] = 3, 6
+        marked = episode if sign == 1 else entropy == 6
+        columns = {"position": np.arange(n_tokens), "entropy": entropy, "lexicon": marked}
+        columns["decision"] = np.where(marked, "pair", "")
+        tokens.append(pd.DataFrame(columns).assign(**same))
     base = {"rollouts": pd.DataFrame(rollouts), "tokens": pd.concat(tokens, ignore_index=True)}
     causal = base["tokens"][["rollout_id", "position"]].assign(causal=base["tokens"]["lexicon"])
     return {**base, "causal": causal}
-
-
-def _tokens(rollout: dict, sign: int, long: bool) -> pd.DataFrame:
-    length = rollout["n_tokens"]
-    entropy, episode, spike = np.zeros(length), np.zeros(length, bool), np.zeros(length, bool)
-    for begin in (0, 24) if long else (0,):
-        entropy[begin : begin + 12] = 3
-        episode[begin : begin + 12] = True
-    spike[length - 120 :: 4] = True
-    entropy[spike] = 6
-    marked = episode if sign == 1 else spike
-    columns = {"entropy": entropy, "lexicon": marked, "decision": np.where(marked, "pair", "")}
-    same = {name: rollout[name] for name in ("rollout_id", "problem_id", "level", "presentation")}
-    return pd.DataFrame({"position": np.arange(length), **columns}).assign(**same)
 
 
 @pytest.fixture(scope="session")

@@ -28,17 +28,11 @@ def test_a_formula_is_drawn_by_the_browser_itself(html):
     assert "$" not in re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
 
 
-def test_outputs_are_text_and_widgets_are_left_out(html):
+def test_outputs_are_text_widgets_are_left_out_and_nothing_is_loaded(html):
     assert HOSTILE not in html and "&lt;script&gt;" in html
     assert "<script" not in html and "model_id" not in html
     assert "a slider" in html
-
-
-def test_the_title_is_the_first_heading(html):
     assert "<title>Windows &amp; entropy</title>" in html
-
-
-def test_nothing_is_loaded(html):
     assert re.findall(r'(?:src|href)="(?!#|\.\./index\.html)[^"]*"', html) == []
     assert "@import" not in html and "url(" not in html
 
@@ -55,16 +49,12 @@ def test_brackets_of_any_size_and_scripts_without_a_base():
     assert "<msup><mrow></mrow><mi>a</mi></msup>" in mathml("^a")
 
 
-def test_an_unknown_formula_is_named(tmp_path):
+def test_an_unknown_formula_is_named_and_what_is_no_notebook_is_refused(tmp_path):
     path = tmp_path / "n.ipynb"
     write_notebook(path)
     path.write_text(path.read_text().replace("$W_t$", r"$\\nonsense$"))
     with pytest.raises(UserError, match=r"n\.ipynb: the formula \\nonsense can't be drawn"):
         rendered(path, environment(), style())
-
-
-def test_what_is_no_notebook_is_refused(tmp_path):
-    path = tmp_path / "n.ipynb"
     path.write_text("no notebook")
     with pytest.raises(UserError, match="not a notebook"):
         rendered(path, environment(), style())

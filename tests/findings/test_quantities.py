@@ -10,6 +10,7 @@ from ares.analysis import difficulty
 from ares.errors import UserError
 from ares.findings import judge
 from ares.findings.run import QUANTITIES
+from ares.findings.verdicts import Judged
 from ares.stats import Resampler
 from tests.configs import changed
 
@@ -17,14 +18,23 @@ SEEDS = (1, 2, 3)
 WORD = {1: "reproduced", -1: "contradicted", 0: "not at this scale"}
 
 
-def verdicts(run, rules, name: str) -> dict[str, str]:
-    (judged,) = judge(run, rules, [name])
-    return {name: judged.verdict, **{p.part.id: p.verdict for p in judged.parts}}
+@pytest.fixture
+def judged(run_of, rules):
+    """Judge one finding on tables that are given."""
+    return lambda name, **tables: judge(run_of(**tables), rules, [name])[0]
 
 
-def numbers(run, rules, name: str) -> dict[str, float]:
-    (judged,) = judge(run, rules, [name])
-    return {p.part.id: p.measured.found.value for p in judged.parts}
+def verdicts(found: Judged) -> dict[str, str]:
+    parts = {part.part.id: part.verdict for part in found.parts}
+    return {found.finding.id: found.verdict, **parts}
+
+
+def numbers(found: Judged) -> dict[str, float]:
+    return {part.part.id: part.measured.found.value for part in found.parts}
+
+
+def reasons(found: Judged) -> dict[str, str]:
+    return {part.part.id: part.reason for part in found.parts}
 
 
 # ------------------------------------------------------------------------------ the untrained base
@@ -32,9 +42,8 @@ def numbers(run, rules, name: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("name", ["F1", "F4", "F5", "F6"])
-def test_a_base_as_the_paper_says_and_its_reverse(planted, run_of, rules, sign, name):
-    found = verdicts(run_of(**planted.base(sign)), rules, name)
-    assert found[name] == WORD[sign]
+def test_a_base_as_the_paper_says_and_its_reverse(planted, judged, sign, name):
+    assert judged(name, **planted.base(sign)).verdict == WORD[sign]
 
 
 def test_the_numbers_are_those_of_the_notebooks(planted, run_of, rules, settings):
@@ -43,15 +52,14 @@ def test_the_numbers_are_those_of_the_notebooks(planted, run_of, rules, settings
     level = changed(settings, {"bootstrap.level": rules.level})
     resampler = Resampler.of(tables["rollouts"], level)
     expected = difficulty.claims(table, resampler) | difficulty.length_claims(table, resampler)
-    run = run_of(**tables)
-    judged = judge(run, rules, ["F4", "F5", "F6", "F10"])
-    compared = [p for f in judged for p in f.parts if "statement" in p.part.quantity]
+    found = judge(run_of(**tables), rules, ["F4", "F5", "F6", "F10"])
+    compared = [p for f in found for p in f.parts if "statement" in p.part.quantity]
     assert len(compared) == 12
     for part in compared:
         assert part.measured.found == expected[part.part.quantity["statement"]], part.part.id
 
 
-def test_triggers_among_the_uncertain_tokens(run_of, rules):
+def test_triggers_among_the_uncertain_tokens(judged):
     rows = [(f"{lv}-{n}", lv, n) for lv in ("easy", "medium", "hard") for n in range(12)]
     rollouts = pd.DataFrame(rows, columns=["problem_id", "level", "n"])
     rollouts = rollouts.assign(rollout_id=range(36), n_tokens=40)
@@ -60,7 +68,7 @@ def test_triggers_among_the_uncertain_tokens(run_of, rules):
     tokens["entropy"] = np.where(tokens["position"] < 2, 3.0, 0.0)
     for first, expected in ((0, (0.9, 1.0)), (1, (0.4, 0.5)), (2, (-0.1, 0.0))):
         tokens["lexicon"] = tokens["position"].between(first, first + 3)
-        found = numbers(run_of(rollouts=rollouts, tokens=tokens), rules, "F2")
+        found = numbers(judged("F2", rollouts=rollouts, tokens=tokens))
         assert (found["F2.token-share"], found["F2.token-majority"]) == pytest.approx(expected)
 
 
@@ -73,28 +81,28 @@ def test_linear_length_and_length_that_flattens(run_of, rules, bent, verdict):
     table["presentation"] = "text"
     run = run_of(rollouts=table)
     run.once("difficulty", lambda: table)
-    found = verdicts(run, rules, "F10")
-    assert found["F10.linear"] == verdict and found["F10.slope"] == "reproduced"
-    bend = numbers(run, rules, "F10")["F10.linear"]
-    assert bend == pytest.approx(2 * bent * 11 / (10 + 11 * bent))
+    (found,) = judge(run, rules, ["F10"])
+    assert verdicts(found)["F10.linear"] == verdict
+    assert verdicts(found)["F10.slope"] == "reproduced"
+    assert numbers(found)["F10.linear"] == pytest.approx(2 * bent * 11 / (10 + 11 * bent))
 
 
-def test_too_few_problems_give_a_number_without_a_verdict(planted, run_of, rules):
+def test_too_few_problems_give_a_number_without_a_verdict(planted, judged):
     tables = planted.base(1)
     few = tables["rollouts"]["problem_id"].str.endswith(("-0", "-1", "-2"))
     tables["rollouts"] = tables["rollouts"][few]
     tables["tokens"] = tables["tokens"].merge(tables["rollouts"]["rollout_id"])
-    (judged,) = judge(run_of(**tables), rules, ["F5"])
-    assert judged.verdict == "not at this scale"
-    assert judged.parts[0].measured.found.value > 0
-    assert judged.parts[0].reason == "a level has 3 problems, 10 are needed"
+    found = judged("F5", **tables)
+    assert found.verdict == "not at this scale"
+    assert found.parts[0].measured.found.value > 0
+    assert found.parts[0].reason == "a level has 3 problems, 10 are needed"
 
 
 # ------------------------------------------------------------------------------------- training
 
 
 @pytest.mark.parametrize(("slopes", "word"), [((1, 1, 1), 1), ((-1, -1, -1), -1), ((1, 0, -1), 0)])
-def test_under_grpo_all_three_rise_fall_or_stay(planted, run_of, rules, slopes, word):
+def test_under_grpo_all_three_rise_fall_or_stay(planted, judged, slopes, word):
     runs = []
     for seed, slope in zip(SEEDS, slopes, strict=True):
         rng = np.random.default_rng(seed)
@@ -103,71 +111,56 @@ def test_under_grpo_all_three_rise_fall_or_stay(planted, run_of, rules, slopes, 
             for name, start, step in (("hwe", 3, 0.1), ("length", 50, 1), ("accuracy", 0.5, 0.02))
         }
         runs.append(planted.curve("grpo", seed, **metrics))
-    models = [planted.model("adacs", 0, planted.flat(0.5), planted.flat(50))]
-    models += [planted.model("grpo", seed, planted.flat(0.5), planted.flat(60)) for seed in SEEDS]
-    run = run_of(steps=pd.concat(runs), evaluation=pd.concat(models))
-    found = verdicts(run, rules, "F3")
+    models = [planted.model("adacs", 0)]
+    models += [planted.model("grpo", seed, length=60) for seed in SEEDS]
+    found = verdicts(judged("F3", steps=pd.concat(runs), evaluation=pd.concat(models)))
     assert found["F3"] == WORD[word]
     assert found["F3.hwe-fixed"] == "reproduced"  # 5 to 6 tokens, whatever the records say
 
 
-def test_a_rise_by_hand(planted, run_of, rules):
-    runs = [
-        planted.curve(
-            "grpo", s, hwe=np.r_[0, 0, 9, 9, s, s], length=np.ones(6), accuracy=np.ones(6)
-        )
-        for s in SEEDS
-    ]
+def test_a_rise_by_hand(planted, judged):
+    same = {"length": np.ones(6), "accuracy": np.ones(6)}
+    runs = [planted.curve("grpo", s, hwe=np.r_[0, 0, 9, 9, s, s], **same) for s in SEEDS]
     runs.append(planted.curve("ares", 1, hwe=np.arange(6.0)))
-    evaluation = planted.model("adacs", 0, planted.flat(0.5), planted.flat(50))
-    (judged,) = judge(run_of(steps=pd.concat(runs), evaluation=evaluation), rules, ["F3"])
-    hwe, rise_of_length = judged.parts[0].measured, judged.parts[1]
+    found = judged("F3", steps=pd.concat(runs), evaluation=planted.model("adacs", 0))
+    hwe = found.parts[0].measured
     assert dict(hwe.per_seed) == {1: 1.0, 2: 2.0, 3: 3.0}
     assert hwe.found.value == 2.0 and hwe.n_seeds == 3
-    assert rise_of_length.reason == "the interval contains 0"
-    by_id = {part.part.id: part for part in judged.parts}
-    assert by_id["F3.length-trend"].reason == "nothing to compare"  # constant: no correlation
-    assert by_id["F3.hwe-fixed"].reason == "no model of grpo"
+    why = reasons(found)
+    assert why["F3.length"] == "the interval contains 0"
+    assert why["F3.length-trend"] == "nothing to compare"  # constant: no correlation
+    assert why["F3.hwe-fixed"] == "no model of grpo"
 
 
 @pytest.mark.parametrize(
     ("factor", "word"),
     [(1.2, "reproduced"), (1.002, "partly"), (0.8, "contradicted"), (1.0, "not at this scale")],
 )
-def test_the_advantage_variance_with_the_kl_in_the_reward(planted, run_of, rules, factor, word):
+def test_the_advantage_variance_with_the_kl_in_the_reward(planted, judged, factor, word):
     loss = np.linspace(0.1, 0.2, 8)
-    names = ("advantage_variance", "advantage_variance_kl_in_reward")
-    runs = [
-        planted.curve("ares", s, **dict(zip(names, (loss, factor * loss), strict=True)))
-        for s in SEEDS
-    ]
+    both = {"advantage_variance": loss, "advantage_variance_kl_in_reward": factor * loss}
+    runs = [planted.curve("ares", s, **both) for s in SEEDS]
     runs += [planted.curve("grpo", s, advantage_variance=loss) for s in SEEDS]
-    (judged,) = judge(run_of(steps=pd.concat(runs)), rules, ["F11"])
-    assert judged.verdict == word
-    assert judged.parts[0].measured.found.value == pytest.approx(factor - 1)
-    assert judged.parts[1].reason == "no runs of ares-no-entropy"
-    assert judged.parts[2].reason == "grpo has no record of advantage_variance_kl_in_reward"
+    found = judged("F11", steps=pd.concat(runs))
+    assert found.verdict == word
+    assert found.parts[0].measured.found.value == pytest.approx(factor - 1)
+    assert found.parts[1].reason == "no runs of ares-no-entropy"
+    assert found.parts[2].reason == "grpo has no record of advantage_variance_kl_in_reward"
 
 
-def test_short_runs_and_single_seeds_decide_nothing(planted, run_of, rules):
-    up = np.arange(5.0)
-    metrics = {"hwe": up, "length": up, "accuracy": up}
-    evaluation = planted.model("adacs", 0, planted.flat(0.5), planted.flat(50))
-    short = pd.concat([planted.curve("grpo", seed, **metrics) for seed in SEEDS])
-    (judged,) = judge(run_of(steps=short, evaluation=evaluation), rules, ["F3"])
-    assert judged.parts[0].reason == "5 batches, 6 are needed"
-    metrics = {name: np.arange(12.0) for name in metrics}
-    single = planted.curve("grpo", 1, **metrics)
-    (judged,) = judge(run_of(steps=single, evaluation=evaluation), rules, ["F3"])
-    assert judged.parts[0].measured.found.value == 8.0
-    assert judged.parts[0].reason == "1 seed, 2 are needed"
-    assert judged.verdict == "not at this scale"
+def test_short_and_single_runs_decide_nothing_and_unequal_ones_are_refused(planted, judged):
+    def f3(seeds, batches) -> Judged:
+        up = {s: np.arange(float(batches(s))) for s in seeds}
+        runs = [planted.curve("grpo", s, hwe=u, length=u, accuracy=u) for s, u in up.items()]
+        return judged("F3", steps=pd.concat(runs), evaluation=planted.model("adacs", 0))
 
-
-def test_runs_of_different_length_are_refused(planted, run_of, rules):
-    runs = [planted.curve("grpo", seed, hwe=np.arange(6.0 + seed)) for seed in SEEDS]
+    assert f3(SEEDS, lambda seed: 5).parts[0].reason == "5 batches, 6 are needed"
+    single = f3((1,), lambda seed: 12)
+    assert single.parts[0].measured.found.value == 8.0
+    assert single.parts[0].reason == "1 seed, 2 are needed"
+    assert single.verdict == "not at this scale"
     with pytest.raises(UserError, match=r"runs of grpo have \[7, 8, 9\] batches"):
-        judge(run_of(steps=pd.concat(runs)), rules, ["F3"])
+        f3(SEEDS, lambda seed: 6 + seed)
 
 
 # ---------------------------------------------------------------------------------- test problems
@@ -175,71 +168,61 @@ def test_runs_of_different_length_are_refused(planted, run_of, rules):
 CHAIN = ("ares", "ares-no-kl", "ares-no-entropy", "dapo", "grpo")
 
 
-def chain(planted, step: float, noise: float = 0.01) -> pd.DataFrame:
+def chain(planted, step: float) -> pd.DataFrame:
     """The arms of F8, each `step` more accurate and 100 * `step` tokens shorter than the next."""
     return pd.concat(
-        planted.model(
-            arm,
-            seed,
-            planted.flat(0.5 - step * place),
-            planted.flat(50 + 100 * step * place),
-            noise,
-        )
+        planted.model(arm, seed, 0.5 - step * place, 50 + 100 * step * place, noise=0.01)
         for place, arm in enumerate(CHAIN)
         for seed in SEEDS
     )
 
 
 @pytest.mark.parametrize(("step", "word"), [(0.05, 1), (-0.05, -1), (0.0, 0)])
-def test_the_chain_of_arms(planted, run_of, rules, step, word):
-    run = run_of(evaluation=chain(planted, step))
-    assert set(verdicts(run, rules, "F8").values()) == {WORD[word]}
-    assert verdicts(run, rules, "A2")["A2"] == WORD[word]
+def test_the_chain_of_arms(planted, judged, step, word):
+    evaluation = chain(planted, step)
+    assert set(verdicts(judged("F8", evaluation=evaluation)).values()) == {WORD[word]}
+    assert judged("A2", evaluation=evaluation).verdict == WORD[word]
 
 
-def test_a_chain_with_one_wrong_link_holds_in_part(planted, run_of, rules):
+def test_a_chain_with_one_wrong_link_holds_in_part(planted, judged):
     evaluation = chain(planted, 0.05).replace({"arm": {"dapo": "grpo", "grpo": "dapo"}})
-    found = verdicts(run_of(evaluation=evaluation), rules, "F8")
+    found = verdicts(judged("F8", evaluation=evaluation))
     assert found["F8"] == "partly"
     assert found["F8.accuracy-grpo"] == found["F8.length-grpo"] == "contradicted"
     assert found["F8.accuracy-kl"] == found["F8.accuracy-ends"] == "reproduced"
 
 
-def test_a_difference_by_hand_is_paired_by_seed(planted, run_of):
-    models = [
-        planted.model("ares", s, planted.flat(0.5 + s / 10), planted.flat(50)) for s in (1, 2, 3)
-    ]
-    models += [
-        planted.model("grpo", s, planted.flat(0.3 + s / 10), planted.flat(50)) for s in (2, 3, 4)
-    ]
-    run = run_of(evaluation=pd.concat(models))
-    compare = QUANTITIES["test_difference"].compute
-    found = compare(run, of="ares", against="grpo", column="accuracy", levels="all")
+def test_a_difference_is_paired_by_seed_and_its_cells_weigh_the_same(planted, run_of):
+    def accuracy(*models: pd.DataFrame):
+        compare = QUANTITIES["test_difference"].compute
+        run = run_of(evaluation=pd.concat(models))
+        return compare(run, of="ares", against="grpo", column="accuracy", levels="all")
+
+    ares = [planted.model("ares", s, 0.5 + s / 10) for s in (1, 2, 3)]
+    grpo = [planted.model("grpo", s, 0.3 + s / 10) for s in (2, 3, 4)]
+    found = accuracy(*ares, *grpo)
     assert found.per_seed == pytest.approx({2: 0.2, 3: 0.2})
     assert (found.found.low, found.found.high) == pytest.approx((0.2, 0.2))
-
-
-def test_cells_weigh_the_same_however_many_problems_they_have(planted, run_of):
-    accuracy = {"easy": 0.9, "medium": 0.6, "hard": 0.0}
-    table = planted.model("ares", 1, accuracy, planted.flat(50))
+    table = planted.model("ares", 1, {"easy": 0.9, "medium": 0.6, "hard": 0.0})
     table = table[~table["problem_id"].isin(["hard-10", "hard-11"])]
-    run = run_of(evaluation=pd.concat([table, table.assign(arm="grpo", correct=0)]))
-    compare = QUANTITIES["test_difference"].compute
-    found = compare(run, of="ares", against="grpo", column="accuracy", levels="all")
+    found = accuracy(table, table.assign(arm="grpo", correct=0))
     assert found.found.value == pytest.approx(0.5)
 
 
-def test_an_arm_without_runs_or_without_common_seeds_decides_nothing(planted, run_of, rules):
-    models = [planted.model("ares", s, planted.flat(0.5), planted.flat(50)) for s in SEEDS]
-    (judged,) = judge(run_of(evaluation=pd.concat(models)), rules, ["A2"])
-    assert (judged.verdict, judged.parts[0].reason) == ("not at this scale", "no model of dapo")
-    models.append(planted.model("dapo", 9, planted.flat(0.1), planted.flat(50)))
-    (judged,) = judge(run_of(evaluation=pd.concat(models)), rules, ["A2"])
-    assert judged.parts[0].reason == "no seed that both arms have"
-    models.append(planted.model("dapo", 1, planted.flat(0.1), planted.flat(50)))
-    (judged,) = judge(run_of(evaluation=pd.concat(models)), rules, ["A2"])
-    assert judged.parts[0].measured.found.value == pytest.approx(0.4)
-    assert (judged.verdict, judged.parts[0].reason) == ("not at this scale", "1 seed, 2 are needed")
+def test_an_arm_without_runs_or_without_common_seeds_decides_nothing(planted, judged):
+    models = [planted.model("ares", s) for s in SEEDS]
+    for seed, reason in (
+        (None, "no model of dapo"),
+        (9, "no seed that both arms have"),
+        (1, "1 seed, 2 are needed"),
+    ):
+        models += [planted.model("dapo", seed, 0.1)] if seed else []
+        found = judged("A2", evaluation=pd.concat(models))
+        assert (found.verdict, found.parts[0].reason) == ("not at this scale", reason)
+    assert found.parts[0].measured.found.value == pytest.approx(0.4)
+    models[1] = models[1][1:]
+    with pytest.raises(UserError, match="was tested on other problems"):
+        judged("A2", evaluation=pd.concat(models))
 
 
 @pytest.mark.parametrize(
@@ -252,53 +235,35 @@ def test_an_arm_without_runs_or_without_common_seeds_decides_nothing(planted, ru
         (-0.08, -5, "contradicted"),
     ],
 )
-def test_the_first_aim(planted, run_of, rules, gain, shorter, expected):
+def test_the_first_aim(planted, judged, gain, shorter, expected):
     models = []
     for seed in SEEDS:
         accuracy, tokens = planted.flat(0.5), planted.flat(50)
         models.append(planted.model("grpo", seed, accuracy, tokens, noise=0.01))
         accuracy, tokens = accuracy | {"hard": 0.5 + gain}, tokens | {"easy": 50 - shorter}
         models.append(planted.model("ares", seed, accuracy, tokens, noise=0.01))
-    found = verdicts(run_of(evaluation=pd.concat(models)), rules, "A1")
-    assert found["A1"] == expected
+    assert judged("A1", evaluation=pd.concat(models)).verdict == expected
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_from_the_cold_start_to_ares(planted, run_of, rules, sign):
-    start = planted.model("adacs", 0, planted.flat(0.5), planted.flat(50), noise=0.02)
+def test_from_the_cold_start_to_ares(planted, judged, sign):
+    start = planted.model("adacs", 0, noise=0.02)
     after = {"easy": 50 - 9 * sign, "medium": 50, "hard": 50 + 9 * sign}
-    models = [
-        planted.model("ares", seed, planted.flat(0.5 + 0.1 * sign), after, noise=0.02)
-        for seed in SEEDS
-    ]
-    run = run_of(evaluation=pd.concat([start, *models]))
-    assert set(verdicts(run, rules, "F9").values()) == {WORD[sign]}
-    (judged,) = judge(run, rules, ["F9"])
-    assert all(part.measured.n_seeds == 3 for part in judged.parts)
+    models = [planted.model("ares", seed, 0.5 + 0.1 * sign, after, noise=0.02) for seed in SEEDS]
+    found = judged("F9", evaluation=pd.concat([start, *models]))
+    assert set(verdicts(found).values()) == {WORD[sign]}
+    assert all(part.measured.n_seeds == 3 for part in found.parts)
 
 
 @pytest.mark.parametrize(("steeper", "word"), [(20, 1), (-20, -1), (0, 0)])
-def test_length_follows_difficulty(planted, run_of, rules, steeper, word):
+def test_length_follows_difficulty(planted, judged, steeper, word):
     accuracy = {"easy": 0.9, "medium": 0.5, "hard": 0.1}
     follows = {level: 50 + steeper * (0.5 - rate) for level, rate in accuracy.items()}
     models = [
-        planted.model("base", 0, accuracy, planted.flat(50)),
+        planted.model("base", 0, accuracy),
         planted.model("adacs", 0, accuracy, follows, noise=0.01),
-        planted.model("cs-vanilla", 0, accuracy, planted.flat(50), noise=0.01),
+        planted.model("cs-vanilla", 0, accuracy, noise=0.01),
     ]
-    run = run_of(evaluation=pd.concat(models))
-    assert verdicts(run, rules, "F7") == {
-        "F7": WORD[word],
-        "F7.slope": WORD[word],
-        "F7.range": WORD[word],
-    }
-    assert numbers(run, rules, "F7")["F7.slope"] == pytest.approx(-steeper, abs=1)
-
-
-def test_models_tested_on_different_problems_are_not_compared(planted, run_of, rules):
-    models = [
-        planted.model(arm, 1, planted.flat(0.5), planted.flat(50)) for arm in ("ares", "dapo")
-    ]
-    models[1] = models[1][1:]
-    with pytest.raises(UserError, match="dapo, seed 1 was tested on other problems"):
-        judge(run_of(evaluation=pd.concat(models)), rules, ["A2"])
+    found = judged("F7", evaluation=pd.concat(models))
+    assert verdicts(found) == dict.fromkeys(("F7", "F7.slope", "F7.range"), WORD[word])
+    assert numbers(found)["F7.slope"] == pytest.approx(-steeper, abs=1)

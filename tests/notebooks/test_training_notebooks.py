@@ -1,45 +1,35 @@
-"""The notebooks of the training runs on made-up tables: of the smallest size, and with gaps."""
+"""The notebooks of the training runs on parts of the reference tables: the smallest, and gaps."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from ares import paths
-from ares.io import write_table
+from ares.io import read_table, write_table
 from tests.notebooks.running import LISTED, execute
 
 NOTEBOOKS = ["09_training", "10_ablation"]
 
 
-@pytest.fixture(scope="module")
-def made_up() -> ModuleType:
-    """The generator of the tables."""
-    file = paths.ROOT / "tests/analysis/made_up_runs.py"
-    spec = importlib.util.spec_from_file_location("made_up_runs", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def write(folder: Path, tables: dict[str, pd.DataFrame], change: Callable) -> None:
-    for name, table in tables.items():
+def write(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Write the changed tables of the reference run into a folder."""
+    for name in ("steps", "timings", "validation", "evaluation", "trees"):
+        table = read_table(paths.REFERENCE / f"{name}.parquet")
         write_table(folder / f"{name}.parquet", change(table))
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_two_batches_one_run_and_four_problems_are_enough(name, made_up, tmp_path, capsys):
-    made_up.write(tmp_path, steps=2, seeds=(1,), per_level=4, samples=2)
-    execute(name, config="smoke", tables=str(tmp_path), figures=str(tmp_path / "figures"))
-    wanted = [f"{f}.{e}" for f in LISTED[name]["figures"] for e in ("png", "pdf", "csv")]
-    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(wanted)
-    assert "1 seed, 2 are needed" in capsys.readouterr().out
+def smallest(table: pd.DataFrame) -> pd.DataFrame:
+    """Two batches (or validations) of one run, and four problems of every level."""
+    table = table[table["seed"] <= 1]
+    if "step" in table:
+        return table[table["step"] <= sorted(table["step"].unique())[1]]
+    problems = table[["problem_id", "level"]].drop_duplicates().groupby("level").head(4)
+    return table[table["problem_id"].isin(problems["problem_id"])]
 
 
 GAPS = {
@@ -51,11 +41,20 @@ GAPS = {
 }
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_two_batches_one_run_and_four_problems_are_enough(name, tmp_path, capsys):
+    write(tmp_path, smallest)
+    execute(name, config="smoke", tables=str(tmp_path), figures=str(tmp_path / "figures"))
+    wanted = [f"{f}.{e}" for f in LISTED[name]["figures"] for e in ("png", "pdf", "csv")]
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(wanted)
+    assert "1 seed, 2 are needed" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("gap", GAPS)
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_gaps_in_the_tables_are_drawn_as_gaps(name, gap, made_up, tmp_path):
-    write(tmp_path, made_up.tables(per_level=12), GAPS[gap])
+def test_gaps_in_the_tables_are_drawn_as_gaps(name, gap, tmp_path):
+    write(tmp_path, GAPS[gap])
     execute(name, config="laptop", tables=str(tmp_path), figures=str(tmp_path / "figures"))
     for figure in LISTED[name]["figures"]:
         assert (tmp_path / "figures" / f"{figure}.png").is_file()
