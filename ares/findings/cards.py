@@ -84,7 +84,9 @@ class Card:
 def cards(
     rules: Rules, table: pd.DataFrame, notebooks: Mapping[str, Mapping[str, Any]], where: str
 ) -> list[Card]:
-    """One card for every finding of the rule book, in its order.
+    """One card for every finding that the run was judged by, in the order of the rule book.
+
+    A finding that the book got after the run has no row, and no card.
 
     Args:
         table: findings.csv, as the workflow wrote it.
@@ -92,14 +94,15 @@ def cards(
         where: the table came from, for messages.
 
     Raises:
-        UserError: the table lacks a column, a finding or a part, or has an unknown verdict.
+        UserError: the table lacks a column or a part, or has an unknown verdict.
     """
     if missing := set(COLUMNS) - set(table.columns):
         raise UserError(f"{where}: no column {', '.join(sorted(missing))}; judge the run again")
     if unknown := set(table["verdict"]) - set(SIGNS):
         raise UserError(f"{where}: '{unknown.pop()}' is no verdict; judge the run again")
     found = {row["id"]: row for row in table.to_dict("records")}
-    ids = [name for f in rules.findings for name in (f.id, *(part.id for part in f.parts))]
+    judged = [finding for finding in rules.findings if finding.id in found]
+    ids = [part.id for finding in judged for part in finding.parts]
     if lacking := [name for name in ids if name not in found]:
         raise UserError(
             f"{where}: no row {lacking[0]}, which config/findings.yaml has; judge the run again"
@@ -122,7 +125,7 @@ def cards(
             [figure for shown in about.values() for figure in shown.get(finding.id, [])],
         )
 
-    return [card(finding) for finding in rules.findings]
+    return [card(finding) for finding in judged]
 
 
 def mostly_without_interval(shown: Sequence[Card]) -> bool:

@@ -140,9 +140,9 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def test_every_benchmark_has_a_stand_in():
-    assert set(load_registry()) == {*EXPECTED, "DynaMath-W"} - set(load_registry(TRAINING_DATA))
+def test_every_data_set_of_the_paper_has_a_stand_in():
     assert set(standins.STANDINS) == {*EXPECTED, "DynaMath-W"}
+    assert set(standins.STANDINS) <= set(load_registry()) | set(load_registry(TRAINING_DATA))
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -345,8 +345,9 @@ def test_ids_must_tell_rows_apart_and_some_row_be_kept(tmp_path):
 
 
 def test_the_right_answer_of_every_benchmark_is_graded_right(tmp_path):
-    registry = load_registry(local=standins.write_all(tmp_path, load_registry()))
-    found = [item for benchmark in registry.values() for item in items(benchmark)]
+    names = set(standins.STANDINS) & set(load_registry())
+    registry = load_registry(local=standins.write_all(tmp_path, names))
+    found = [item for name in sorted(names) for item in items(registry[name])]
     responses = [f"<think> so </think> \\boxed{{{item.question.gold}}}" for item in found]
     with Grader() as grader:
         grades = grader.grade_many(zip(responses, [item.question for item in found], strict=True))

@@ -47,8 +47,8 @@ def reported() -> pd.DataFrame:
 
 def test_the_registry_holds_the_benchmarks_of_the_papers_tables():
     tables, found = reported(), load_registry()
-    assert list(found) == PAPER
-    assert {b.paper for b in found.values()} == set(tables["benchmark"]) - {"Avg"}
+    assert list(found)[: len(PAPER)] == PAPER
+    assert {found[name].paper for name in PAPER} == set(tables["benchmark"]) - {"Avg"}
     for benchmark in found.values():
         rows = tables[tables["benchmark"] == benchmark.paper]
         assert {f"Table {number}" for number in benchmark.tables} == set(rows["source"])
@@ -119,7 +119,7 @@ def test_the_page_shows_the_registry_and_every_step():
 
 def test_a_file_of_ones_own_adds_to_the_papers(tmp_path):
     found = load_registry(REGISTRY, own(tmp_path))
-    assert list(found) == [*PAPER, "own"]
+    assert list(found) == [*load_registry(), "own"]
     assert found["own"].path == str(tmp_path / "own.jsonl")
     assert found["own"].columns.id == ("@row",)
 

@@ -15,7 +15,7 @@ from ares.config import Scale, load_config, scales
 from ares.data.world_settings import World
 from ares.errors import UserError
 from ares.model.base_settings import Base
-from ares.settings import Settings, _model_in, suggestion
+from ares.settings import Settings, _model_in
 from tests.configs import with_changes
 
 MINIMAL = {
@@ -64,13 +64,10 @@ def fields(model, place=""):
 
 
 def test_the_scales_that_are_promised_exist():
-    assert scales() == ["gpu", "laptop", "paper-3b", "paper-7b", "smoke"]
-    assert [name for name in scales() if load_config(name).of_data_sets] == ["paper-3b", "paper-7b"]
-
-
-@pytest.mark.parametrize("scale", scales())
-def test_every_scale_loads_and_is_named_as_its_file(scale):
-    assert load_config(scale).scale == scale
+    assert {"gpu", "laptop", "paper-3b", "paper-7b", "smoke"} <= set(scales())
+    for name in scales():
+        scale = load_config(name)
+        assert scale.scale == name and scale.of_data_sets == name.startswith("paper-")
 
 
 def test_defaults_are_filled_in_at_every_depth(tmp_path):
@@ -104,30 +101,19 @@ def test_settings_do_not_change(tmp_path):
         ({"sede": 3}, "unknown key 'sede'; did you mean 'seed'?"),
         ({"rollouts.sampels": 3}, "unknown key 'rollouts.sampels'; did you mean 'samples'?"),
         ({"causal.zzz": 3}, "unknown key 'causal.zzz'; known here: rollouts, alternatives"),
-        (
-            {"rollouts.samples": 1},
-            "rollouts.samples: 1 must be greater than or equal to 2 (Responses per problem: the "
-            "group of eq. 10)",
-        ),
-        ({"rollouts.samples": "8"}, "rollouts.samples: '8' must be a valid integer"),
+        ({"rollouts.samples": 1}, "samples: 1 must be greater than or equal to 2 (Responses per"),
         ({"rollouts.samples": True}, "rollouts.samples: True must be a valid integer"),
         ({"rollouts.samples": 8.0}, "rollouts.samples: 8.0 must be a valid integer"),
-        ({"rollouts.temperature": 0}, "rollouts.temperature: 0 must be greater than 0"),
-        ({"rollouts": 3}, "rollouts: 3 must be an object"),
+        ({"rollouts.temperature": float("nan")}, "holds a number that is not finite"),
         ({"rollouts": None}, "rollouts: None must be an object"),
         ({"problems.levels": []}, "problems.levels: [] Tuple should have at least 1 item"),
         ({"problems.levels": ["esay"]}, "problems.levels.0: 'esay' must be 'easy', 'medium' or"),
         ({"windows.sizes": [1, 1]}, "windows.sizes: must hold different values (Window lengths"),
         ({"windows.percentiles": [100]}, "windows.percentiles.0: 100 must be less than 100"),
         ({"scale": "../up"}, "scale: '../up' String should match pattern"),
-        ({"rollouts.temperature": float("nan")}, "holds a number that is not finite"),
-        ({"aepo.step": 3}, "unknown key 'aepo.step'; did you mean 'steps'?"),
         ({"aepo.validation.evry": 3}, "unknown key 'aepo.validation.evry'; did you mean 'every'?"),
-        ({"aepo.arms": {}}, "aepo.arms: {} Dictionary should have at least 1 item"),
-        ({"aepo.arms.grpo": {"seeds": []}}, "aepo.arms.grpo.seeds: [] Tuple should have at least"),
         ({"aepo.arms.grpo": {"seeds": [1, 1]}}, "aepo.arms.grpo.seeds: must hold different values"),
         ({"aepo.arms.grpo": {}}, "missing key 'aepo.arms.grpo.seeds' (One run per seed)"),
-        ({"aepo.arms.grpo": {"seeds": [1], "seed": 1}}, "unknown key 'aepo.arms.grpo.seed'; did"),
         ({"aepo.arms.grpo": {"seeds": [1], "start": "sft"}}, "aepo.arms.grpo.start: 'sft' must be"),
         ({"aepo.arms": {"GRPO": {"seeds": [1]}}}, "Runs by name; the name is the preset"),
         ({"aepo.vllm": {}}, "'aepo.vllm' does not belong to a scale of the small world"),
@@ -142,13 +128,10 @@ def test_a_wrong_value_is_named(tmp_path, changes, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", MINIMAL)
-def test_a_missing_size_is_named(tmp_path, key):
-    with pytest.raises(UserError, match=f"missing key '{key}'"):
-        load_config(write(tmp_path, without=[key]))
-
-
-def test_a_misspelt_section_is_the_mistake_that_is_told(tmp_path):
+def test_a_missing_size_is_named_and_a_misspelt_section_before_it(tmp_path):
+    for key in MINIMAL:
+        with pytest.raises(UserError, match=f"missing key '{key}'"):
+            load_config(write(tmp_path, without=[key]))
     with pytest.raises(UserError, match="unknown key 'rolouts'; did you mean 'rollouts'"):
         load_config(write(tmp_path, {"rolouts": {}}, without=["rollouts"]))
 
@@ -168,21 +151,17 @@ def test_a_file_that_is_no_config(tmp_path, content, message):
         load_config(path)
 
 
-def test_an_unknown_scale_names_the_known_ones():
-    with pytest.raises(UserError, match="unknown scale 'lptop'; did you mean 'laptop'") as caught:
-        load_config("lptop")
-    assert ", ".join(scales()) in str(caught.value)
-
-
-def test_a_missing_file_is_named():
-    with pytest.raises(UserError, match=r"^nowhere/tiny\.yaml: no such config file$"):
-        load_config("nowhere/tiny.yaml")
-
-
-def test_other_files_in_config_are_no_scales():
-    assert "world" not in scales()
-    with pytest.raises(UserError, match=r"config/world\.yaml: unknown key 'numbers'"):
-        load_config("config/world.yaml")
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        ("lptop", f"unknown scale 'lptop'; did you mean 'laptop'.*{', '.join(scales())}"),
+        ("nowhere/tiny.yaml", r"^nowhere/tiny\.yaml: no such config file$"),
+        ("config/world.yaml", r"config/world\.yaml: unknown key 'numbers'"),
+    ],
+)
+def test_a_scale_that_there_is_not(scale, message):
+    with pytest.raises(UserError, match=message):
+        load_config(scale)
 
 
 def test_relative_paths_start_at_the_root(tmp_path, monkeypatch):
@@ -215,7 +194,3 @@ def test_the_configs_speak_of_no_key_that_there_is_not():
         config = load_config(scale)
         named = {*config.aepo.arms, *config.cold_start.data}
         assert set(re.findall(r"^\s*([\w-]+):", text, re.MULTILINE)) <= known | named
-
-
-def test_a_far_word_gets_no_suggestion():
-    assert suggestion("zzz", ["samples", "shards"]) == ""
