@@ -41,7 +41,7 @@ def commands(plan: str, step: str) -> list[list[str]]:
     """The command lines of a step that a launcher starts, as words."""
     return [
         shlex.split(line)
-        for line in re.findall(rf"(python -m ares\.steps\.{step} .*)$", plan, re.MULTILINE)
+        for line in re.findall(rf"(python -m ares\.launch {step} .*)$", plan, re.MULTILINE)
     ]
 
 

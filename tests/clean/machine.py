@@ -4,13 +4,13 @@
     make test-clean PYTHON312=/opt/python3.12              (a 3.12 that lies elsewhere)
     python3 tests/clean/machine.py --run "make figures" --keep
 
-The root (debootstrap, minimal variant) gets Python, make and the certificates, and neither git nor
-a compiler. A user without a home folder owns a copy of the repository in a folder whose name has
+The root (debootstrap, minimal variant) gets Python, make and certificates, but neither git nor a
+compiler. A user without a home folder owns a clone of the repository in a folder whose name has
 spaces and letters outside ASCII. That user installs with the network, and runs everything else
-without one. A second user, who owns nothing there, then reads and tries to run what the first made.
+without it. A second user, who owns nothing there, then reads and tries to run what the first made.
 
-Where packages come from is taken over from this machine: apt's sources and pip's configuration.
-What cannot be checked fails; nothing is skipped. The root is removed at the end, if it failed too.
+The sources of packages are those of this machine: apt's, and pip's configuration. What cannot be
+checked fails; nothing is skipped. The root is removed at the end, even after a failure.
 """
 
 from __future__ import annotations
@@ -58,15 +58,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", type=Path, help="a Python's folder instead of Debian's package")
     parser.add_argument("--run", nargs="*", default=RUN, help="after the installation, in order")
-    parser.add_argument("--working-tree", action="store_true", help="copy this instead of HEAD")
     parser.add_argument("--below", type=Path, default=Path("/var/tmp"), help="where the root goes")
     parser.add_argument("--keep", action="store_true", help="keep the root for a look")
     options = parser.parse_args()
     missing = [tool for tool in ("debootstrap", "mount", "git") if shutil.which(tool) is None]
     if options.python is not None and not (options.python / "bin/python3").exists():
-        parser.error(
-            f"--python '{options.python}': the folder of a Python; name one: PYTHON312=..."
-        )
+        parser.error(f"--python '{options.python}': no Python there; name one: PYTHON312=...")
     if os.geteuid() != 0 or missing:
         parser.error(f"needs root (chroot, mount) and {', '.join(missing) or 'nothing besides'}")
     root = Path(tempfile.mkdtemp(prefix="ares-clean-", dir=options.below))
@@ -95,7 +92,7 @@ def check(machine: Machine, options: argparse.Namespace) -> None:
         Failed: a promise that does not hold.
     """
     machine.build()
-    copy_repository(machine.root / PLACE[1:], options.working_tree)
+    clone_repository(machine.root / PLACE[1:])
     tools = " ".join(("git", *COMPILERS))
     found = machine.output(f"for tool in {tools}; do command -v $tool || true; done")
     if found:
@@ -113,13 +110,13 @@ def as_somebody_else(machine: Machine, python: str) -> None:
     """Read and run as a user who may not write there; a run that has to write ends with one line.
 
     Raises:
-        Failed: something can't be read, or a run does not say why it can't be.
+        Failed: something cannot be read, or a run does not say why it cannot write.
     """
     # Snakemake and hypothesis keep their own records to the owner.
     private = "-path ./.venv/home -o -path ./.snakemake -o -path ./.hypothesis"
     closed = machine.output(rf"find . \( {private} \) -prune -o ! -type l ! -perm -o=r -print")
     if closed:
-        raise Failed(f"others can't read {closed[:2000]}")
+        raise Failed(f"others cannot read {closed[:2000]}")
     machine.output(f"mkdir {ELSEWHERE}", user=VISITOR)
     made = "for file in results/*/manifest.json; do basename $(dirname $file); done"
     for scale in machine.output(made).split():
@@ -233,22 +230,14 @@ class Machine:
         )
 
     def output(self, command: str, user: int = OWNER) -> str:
-        """Return what a command prints.
-
-        Raises:
-            Failed: it fails.
-        """
+        """Return what a command prints; `Failed` if it fails."""
         done = self.run(command, user, capture=True)
         if done.returncode:
             raise Failed(f"{command}: {done.stdout[-500:]} {done.stderr[-2000:]}")
         return done.stdout.strip()
 
     def timed(self, command: str, network: bool = False) -> None:
-        """Run a command and tell how long it took.
-
-        Raises:
-            Failed: it fails.
-        """
+        """Run a command and print how long it took; `Failed` if it fails."""
         began = time.monotonic()
         done = self.run(command, network=network)
         took = time.monotonic() - began
@@ -283,13 +272,8 @@ def apt_source() -> tuple[str, str]:
     Raises:
         Failed: apt has no such source.
     """
-    command = [
-        "apt-get",
-        "indextargets",
-        "--format",
-        "$(REPO_URI) $(CODENAME)",
-        "Created-By: Packages",
-    ]
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)"]
+    command += ["Created-By: Packages"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     pairs = [pair for pair in zip(listed[::2], listed[1::2], strict=True) if "-" not in pair[1]]
     if not pairs:
@@ -309,18 +293,9 @@ def libraries(prefix: Path) -> list[str]:
     return sorted(set(re.findall(r"^([^:\s]+)[:\w]*: ", owners, re.MULTILINE)))
 
 
-def copy_repository(target: Path, working_tree: bool) -> None:
-    """Copy what git knows: the last commit, or the files as they are now with new ones."""
-    if working_tree:
-        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        for name in filter(None, listed.stdout.split("\0")):
-            if (ROOT / name).is_file():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, target / name)
-    else:
-        command = ["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(target)]
-        subprocess.run(command, check=True)
+def clone_repository(target: Path) -> None:
+    """Clone the last commit for the owner."""
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, target], check=True)
     subprocess.run(["chown", "-R", f"{OWNER}:{OWNER}", target], check=True)
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.workflow.test_reruns import command_line, copy_repository, environment
+from tests.stand_in import command_line, copy_repository, environment
 
 SCALE = "tiny"
 #: What a run makes that is the same bytes in every run, and what holds wall times and is not.

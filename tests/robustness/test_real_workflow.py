@@ -30,7 +30,7 @@ from tests.robustness.harness import (
     start,
     temporaries,
 )
-from tests.workflow.test_reruns import command_line, environment, planned
+from tests.stand_in import command_line, environment, planned
 
 pytestmark = [pytest.mark.crashes, pytest.mark.timeout(6 * 3600)]
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.robustness.harness import finished, on_small_disk, start, temporaries
-from tests.workflow.test_reruns import (
+from tests.stand_in import (
     CONFIG,
     command_line,
     environment,

@@ -82,13 +82,28 @@ class Reference:
 
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+        # Every token is decoded alone, as servers do: " a" and "a" are different texts.
+        self.by_text = {self.tokenizer.decode([i]): i for i in range(len(self.tokenizer))}
+        assert len(self.by_text) == len(self.tokenizer)
 
     def ids(self, records: list[dict]) -> list[int]:
         """The ids of a response by the texts of its tokens."""
-        # Every token is decoded alone, as servers do: " a" and "a" are different texts.
-        by_text = {self.tokenizer.decode([i]): i for i in range(len(self.tokenizer))}
-        assert len(by_text) == len(self.tokenizer)
-        return [by_text[record["token"]] for record in records]
+        return [self.by_text[record["token"]] for record in records]
+
+    def worst_difference(self, question: str, records: list[dict], listed: int = 0) -> float:
+        """Largest difference of any log-probability in a response's records from the model's.
+
+        listed: how many alternatives every record must hold, where that is a number.
+        """
+        ids = self.ids(records)
+        expected_TV, worst = self.logprobs(question, ids), 0.0
+        for at, record in enumerate(records):
+            alternatives = record["top_logprobs"]
+            assert not listed or len(alternatives) == listed
+            for one in (record, *alternatives):
+                (token,) = self.ids([one])
+                worst = max(worst, abs(one["logprob"] - expected_TV[at, token].item()))
+        return worst
 
     def logprobs(self, question: str, response: list[int]):
         """Log-probabilities (T, V) at temperature 1 of every token of a response's positions."""

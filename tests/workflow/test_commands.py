@@ -15,6 +15,7 @@ import yaml
 from ares.cli import main
 from ares.io import read_table, write_table
 from ares.paths import ROOT
+from tests.configs import TINY, with_changes
 from tests.steps import joined, script
 
 
@@ -23,28 +24,15 @@ def place(model_folder, tmp_path_factory):
     """A folder with a model, a config for it, and the tables made from both."""
     folder = tmp_path_factory.mktemp("commands")
     shutil.copytree(model_folder, folder / "model")
-    config = {
-        "scale": "try",
-        "model": str(folder / "model"),
-        "problems": {"per_level": 1},
-        "rollouts": {"samples": 2, "max_new_tokens": 20, "batch_prompts": 4, "shards": 2},
-        "causal": {"rollouts": 2, "alternatives": 2, "continuations": 2, "shards": 1},
-        "cold_start": {
-            "per_level": 2,
-            "max_new_tokens": 20,
-            "size": 4,
-            "sft": {"batch": 4, "lr": 3e-4},
+    config = with_changes(
+        TINY,
+        {
+            "model": str(folder / "model"),
+            "rollouts": {"samples": 2, "max_new_tokens": 20, "batch_prompts": 4, "shards": 2},
+            "causal.rollouts": 2,
+            "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 20},
         },
-        "aepo": {
-            "steps": 1,
-            "prompts": 2,
-            "lr": 3e-4,
-            "max_new_tokens": 20,
-            "validation": {"per_level": 1, "every": 1},
-            "arms": {"grpo": {"seeds": [1]}},
-        },
-        "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 20},
-    }
+    )
     (folder / "try.yaml").write_text(yaml.safe_dump(config))
     scale = folder / "try.yaml"
     assert script("problems", scale, folder / "problems.parquet") == 0
@@ -189,40 +177,30 @@ def one_line(capsys) -> str:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "target", "message"),
+    ("words", "message"),
     [
-        (["3", "8"], "40", "unsolvable"),
-        (["3", "99"], "40", "number 99 is outside"),
-        (["3", "8"], "400", "target 400 is outside"),
+        ("3 8 --target 40", "unsolvable"),
+        ("3 99 --target 40", "number 99 is outside"),
+        ("3 8 --target 400", "target 400 is outside"),
+        ("3 8 --target 24 --picture text.png", "not a readable picture"),
+        ("3 8 --target 24 --picture none.png", "no such picture"),
+        ("3 8 --target 24 --config bare.yaml", "weights of the model are missing"),
+        ("3 8 --target 24 --config labtop", "labtop"),
     ],
 )
-def test_a_problem_that_cannot_be_is_one_line(place, capsys, numbers, target, message) -> None:
-    config = ["--config", str(place / "try.yaml")]
-    assert main(["ask", *numbers, "--target", target, *config]) == 2
-    assert message in one_line(capsys)
-
-
-def test_a_picture_that_is_none_is_one_line(place, tmp_path, capsys) -> None:
-    (tmp_path / "cards.png").write_text("not a picture")
-    config = ["--config", str(place / "try.yaml")]
-    for path, message in ((tmp_path / "cards.png", "not a readable picture"),
-                          (tmp_path / "none.png", "no such picture")):  # fmt: skip
-        assert main(["ask", "3", "8", "--target", "24", "--picture", str(path), *config]) == 2
-        assert message in one_line(capsys)
-
-
-def test_a_checkpoint_without_weights_is_one_line(place, tmp_path, capsys) -> None:
-    shutil.copytree(place / "model", tmp_path / "bare")
-    (tmp_path / "bare" / "model.safetensors").unlink()
+def test_a_question_that_cannot_be_asked_is_one_line(
+    place, tmp_path, monkeypatch, capsys, words, message
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.png").write_text("not a picture")
+    shutil.copytree(place / "model", "bare", ignore=shutil.ignore_patterns("*.safetensors"))
     config = yaml.safe_load((place / "try.yaml").read_text())
-    (tmp_path / "bare.yaml").write_text(yaml.safe_dump({**config, "model": str(tmp_path / "bare")}))
-    assert main(["ask", "3", "8", "--target", "24", "--config", str(tmp_path / "bare.yaml")]) == 2
-    assert "weights of the model are missing" in one_line(capsys)
-
-
-def test_an_unknown_scale_is_one_line(capsys) -> None:
-    assert main(["ask", "3", "8", "--target", "24", "--config", "labtop"]) == 2
-    assert "labtop" in one_line(capsys)
+    bare = {**config, "model": str(tmp_path / "bare")}
+    (tmp_path / "bare.yaml").write_text(yaml.safe_dump(bare))
+    words = words.replace("bare.yaml", str(tmp_path / "bare.yaml"))
+    default = [] if "--config" in words else ["--config", str(place / "try.yaml")]
+    assert main(["ask", *words.split(), *default]) == 2
+    assert message in one_line(capsys)
 
 
 def test_too_many_problems_is_one_line(place, tmp_path, capsys) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +21,8 @@ from safetensors import safe_open
 from ares.answers.grader import Grader
 from ares.config import load_config
 from ares.data.cards import CARD, draw_card
-from ares.data.countdown import Problem, draw_problems, random_problem, reachable, split_of
-from ares.data.world import VALUES, countdown_item, system_prompt, world_problems
+from ares.data.countdown import Problem, draw_problems, random_problem, split_of
+from ares.data.world import countdown_item, system_prompt, world_problems
 from ares.data.world_settings import load_world
 from ares.data.world_teachers import draw_habit, respond
 from ares.io import read_table
@@ -33,6 +32,7 @@ from ares.model.tiny import build_model, build_processor, vocabulary
 from ares.paths import CONFIG, ROOT
 from ares.training.data import prompt_dataset
 from ares.training.sft import training_set
+from tests.stand_in import copy_repository
 
 SCALE = load_config("gpu")
 BASE = load_base_config(CONFIG / "base-gpu.yaml")
@@ -62,14 +62,6 @@ def test_splits_hold_enough_problems() -> None:
     assert {split_of(problem, WORLD) for problem in drawn} == {"validation"}
 
 
-def test_six_numbers_are_drawn_in_milliseconds() -> None:
-    reachable.cache_clear()
-    rng, start = np.random.default_rng(0), time.process_time()
-    for _ in range(50):
-        random_problem("hard", WORLD, rng)
-    assert (time.process_time() - start) / 50 < 0.02
-
-
 def test_nearly_every_trace_fits_and_the_model_has_room_for_it() -> None:
     rng = np.random.default_rng(0)
     for level, share in (("easy", 0.99), ("medium", 0.95), ("hard", 0.8)):
@@ -97,29 +89,21 @@ def test_every_number_is_a_word_and_fits_on_a_card() -> None:
 # ------------------------------------------------------------------------- what a model is told
 
 
-def told(messages: list[dict]) -> str:
-    [system] = [message for message in messages if message["role"] == "system"]
-    return system["content"][0]["text"]
+def test_the_range_of_the_world_reaches_every_place_that_asks_a_model_and_the_grader() -> None:
+    def system(messages: list[dict]) -> str:
+        [found] = [message for message in messages if message["role"] == "system"]
+        return found["content"][0]["text"]
 
-
-def test_the_system_message_states_the_range_that_the_verifier_holds_to() -> None:
-    assert load_world().values == VALUES
     assert system_prompt().endswith("may leave the range 1 to 50.")
-    assert WORLD.values == (1, 60) and "1 to 60." in system_prompt(WORLD.values)
-
-
-def test_the_range_reaches_every_place_that_asks_a_model() -> None:
     expected, problem = system_prompt(WORLD.values), Problem((3, 8, 5), 19)
+    assert WORLD.values == (1, 60) and "1 to 60." in expected
     row = {"problem_id": problem.id, "level": "easy", "k": 3, "presentation": "text"}
     table = pd.DataFrame([{**row, "numbers": [3, 8, 5], "target": 19}])
     problems = world_problems(table, WORLD, look=0)
-    assert told(problems.items[0].messages) == expected
-    assert told(prompt_dataset(problems, 1, 0)[0]["prompt"]) == expected
+    assert system(problems.items[0].messages) == expected
+    assert system(prompt_dataset(problems, 1, 0)[0]["prompt"]) == expected
     processor = build_processor(WORLD)
-    assert told(training_set(problems, ["<think>"], [0], processor)[0]["prompt"]) == expected
-
-
-def test_the_grader_knows_the_range_of_the_world() -> None:
+    assert system(training_set(problems, ["<think>"], [0], processor)[0]["prompt"]) == expected
     item = countdown_item(Problem((6, 9), 54), "text", values=WORLD.values)
     with Grader() as grader:
         assert grader.grade("\\boxed{ 9 x 6 = 54 }", item.question).correct
@@ -140,40 +124,7 @@ def test_the_model_has_20_to_60_million_parameters_and_the_page_says_how_many() 
     assert f"{total:,}" in PAGE and f"{visual:,}" in PAGE
 
 
-# ------------------------------------------------------------------------------------- the plan
-
-
-def planned(scale: str, folder: Path = ROOT, *targets: str) -> dict[str, int]:
-    """Rule -> number of jobs, from a dry run."""
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--forceall", "--config", f"scale={scale}"]
-        + (["--", *targets] if targets else []),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    table = done.stdout.split("Job stats:")[1].split("total")[0]
-    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
-
-
-def test_the_scale_trains_its_base_first_and_five_seeds_of_every_arm() -> None:
-    jobs = planned("gpu")
-    assert jobs["base_gpu"] == 1 and "base" not in jobs
-    arms = SCALE.aepo.arms
-    assert len(arms) == 9 and {len(arm.seeds) for arm in arms.values()} == {5}
-    assert jobs["train"] == 45 and jobs["evaluate"] == 48
-    assert planned("gpu", ROOT, "results/gpu/pass_rates.parquet")["base_gpu"] == 1
-
-
-@pytest.mark.parametrize("scale", ["laptop", "smoke"])
-def test_other_scales_use_the_shipped_base(scale) -> None:
-    assert not {"base", "base_gpu"} & set(planned(scale))
-
-
-def test_the_page_says_how_long_and_that_it_was_not_tried() -> None:
-    assert "not been run on a GPU" in PAGE
+def test_the_page_says_how_to_run_it_in_pieces() -> None:
     for word in ("timeout", "--unlock", "--rerun-incomplete", "--cores", "/dev/shm"):
         assert word in PAGE, word
     commands = re.findall(r"^( *.*snakemake .*)$", PAGE, re.MULTILINE)
@@ -229,10 +180,7 @@ TABLES = (
 @pytest.fixture
 def place(tmp_path) -> Path:
     """A copy of the repository in which the scale `gpu` is small."""
-    for name in ("ares", "config", "data", "notebooks", "profiles", "workflow"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    shutil.copy(ROOT / "Snakefile", tmp_path)
+    copy_repository(tmp_path)
     for name, changes in (("base-gpu", SMALL_BASE), ("gpu", SMALL_SCALE)):
         path = tmp_path / f"config/{name}.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
@@ -242,24 +190,12 @@ def place(tmp_path) -> Path:
 def start(folder: Path, *targets: str) -> subprocess.Popen:
     """Snakemake in a process group of its own, on the code of the copy."""
     log = (folder / "snakemake.log").open("a")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "scale=gpu", "--"]
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--cores",
-            "1",
-            "--config",
-            "scale=gpu",
-            "--",
-            *targets,
-        ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
+        [*command, *targets],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)},
+        stdout=log, stderr=log, start_new_session=True,
+    )  # fmt: skip
 
 
 def finish(job: subprocess.Popen, folder: Path) -> None:

@@ -22,37 +22,12 @@ from accelerate.utils import FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_multi_gpu_env
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from ares import __version__, launch, paths
+from ares import launch, paths
 
 CONFIGS = sorted((paths.CONFIG / "accelerate").glob("*.yaml"))
 SCRIPTS = sorted((paths.CONFIG / "slurm").glob("*.sh"))
 PAGE = paths.ROOT / "docs/scale-out.md"
 STEP = "ares.launch"
-
-
-def test_there_are_the_files_that_are_promised():
-    assert {path.name for path in CONFIGS} == {"fsdp.yaml", "multi-gpu.yaml", "zero3.yaml"}
-    assert {path.name for path in SCRIPTS} == {"train.sh", "train-with-server.sh"}
-
-
-# ---------------------------------------------------------------------- python -m ares
-
-
-def test_the_module_is_the_command():
-    done = subprocess.run(
-        [sys.executable, "-m", "ares", "--version"], cwd=paths.ROOT,
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, f"ares {__version__}\n")
-
-
-def test_the_module_passes_the_exit_status_on():
-    done = subprocess.run(
-        [sys.executable, "-m", "ares", "config", "lptop"], cwd=paths.ROOT,
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.startswith("ares: error: unknown scale 'lptop'")
 
 
 # ---------------------------------------------------------------------- config/accelerate
@@ -64,32 +39,32 @@ def launched(*arguments: str):
     return _validate_launch_command(parsed)[0]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_accelerate_reads_the_config(path):
+#: What a config chooses in accelerate, under its two names for it.
+CHOSEN = {
+    "fsdp": ("FSDP", "use_fsdp"),
+    "multi-gpu": ("MULTI_GPU", "multi_gpu"),
+    "zero3": ("DEEPSPEED", "use_deepspeed"),
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_accelerate_reads_the_config_and_its_launcher_knows_every_key(name):
+    path = paths.CONFIG / f"accelerate/{name}.yaml"
     config = load_config_from_file(str(path))
     assert (config.num_machines, config.num_processes, config.mixed_precision) == (1, 8, "bf16")
-    expected = {"fsdp": "FSDP", "multi-gpu": "MULTI_GPU", "zero3": "DEEPSPEED"}[path.stem]
-    assert config.distributed_type.value == expected
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_the_launcher_knows_every_key(path):
+    assert config.distributed_type.value == CHOSEN[name][0]
     # The loader of the file checks the outer keys only; a misspelt inner one would do nothing.
     options = vars(launch_command_parser().parse_args(["x"]))
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    sections = yaml.safe_load(path.read_text(encoding="utf-8"))
     for section in ("fsdp_config", "deepspeed_config"):
-        assert [key for key in config.get(section, {}) if key not in options] == []
+        assert sections.get(section, {}).keys() <= options.keys()
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_the_command_line_overrides_the_number_of_processes(path):
-    args = launched("--config_file", str(path), "--num_processes", "3")
+@pytest.mark.parametrize("name", CHOSEN)
+def test_the_command_line_overrides_the_number_of_processes(name):
+    args = launched("--config_file", f"config/accelerate/{name}.yaml", "--num_processes", "3")
     assert (args.num_processes, args.module, args.training_script) == (3, True, "ares")
-    assert args.training_script_args == ["config", "smoke"]
-    chosen = [name for name in ("multi_gpu", "use_fsdp", "use_deepspeed") if getattr(args, name)]
-    assert chosen == [
-        {"fsdp": "use_fsdp", "multi-gpu": "multi_gpu", "zero3": "use_deepspeed"}[path.stem]
-    ]
+    assert [flag for _, flag in CHOSEN.values() if getattr(args, flag)] == [CHOSEN[name][1]]
 
 
 def test_fsdp_is_version_2_and_wraps_the_blocks_of_the_model(monkeypatch):
@@ -118,7 +93,7 @@ def test_zero3_is_stage_3():
 
 # ---------------------------------------------------------------------- config/slurm
 
-#: Stand-ins: `srun` runs its command once per node of the step, all note what they were told.
+#: Stand-ins: `srun` runs its command once per node of the step, all note how they were called.
 STAND_INS = {
     "scontrol": 'printf "%s\\n" $(echo "$3" | tr , " ")',
     "srun": """
@@ -139,7 +114,7 @@ STAND_INS = {
 def submit(
     tmp_path: Path, script: str, *arguments: str, real: tuple[str, ...] = (), **environment: str
 ) -> tuple[subprocess.CompletedProcess, list[str]]:
-    """Run a script as `sbatch` would; returns the process and what the stand-ins were told.
+    """Run a script as `sbatch` would; returns the process and the calls of the stand-ins.
 
     Commands in `real` are not replaced.
     """
@@ -159,13 +134,6 @@ def submit(
         env={"PATH": path, "CALLS": str(calls), **slurm, **environment},
     )  # fmt: skip
     return done, sorted(calls.read_text(encoding="utf-8").splitlines())
-
-
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_bash_can_read_the_script(path):
-    done = subprocess.run(["bash", "-n", str(path)], capture_output=True, text=True, timeout=10)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert os.access(path, os.X_OK)
 
 
 def test_every_node_launches_with_its_own_rank(tmp_path):
@@ -242,15 +210,11 @@ def test_a_wrong_call_is_told_the_right_one(tmp_path, script, arguments, nodes):
 # ---------------------------------------------------------------------- docs/scale-out.md
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-
-
 def commands() -> list[list[str]]:
     """The commands of the page's shell blocks, as words; continued lines are joined."""
-    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
-    found = [shlex.split(line, comments=True) for line in lines]
-    return [words for words in found if words]
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def trainings() -> list[tuple[str, list[str]]]:
@@ -264,36 +228,18 @@ def test_the_step_takes_the_options_of_the_page(monkeypatch):
         raise StopIteration(scale)
 
     monkeypatch.setattr(launch, "load_config", parsed)
-    assert len(trainings()) == 8
+    assert len(trainings()) >= 8
     for _, arguments in trainings():
         with pytest.raises(StopIteration, match=r"^(gpu|paper-7b)$"):
             launch.app(arguments, standalone_mode=False)
 
 
-def test_the_files_that_the_commands_name_exist():
-    named = {
-        word.rpartition("=")[2]
-        for words in commands()
-        for word in words
-        if re.search(r"config/|benchmarks/", word) and "results/" not in word
-    }
-    assert {"config/accelerate/fsdp.yaml", "config/slurm/train.sh"} <= named
-    assert [name for name in named if not (paths.ROOT / name).is_file()] == []
-
-
-def test_real_data_are_trained_on_by_the_command_with_every_launcher():
-    """One process per GPU, sharded in both ways, with a server beside it, and under SLURM."""
-    real = [(before, told) for before, told in trainings() if "paper-7b" in told]
-    assert len(real) == 4 and len({tuple(told) for _, told in real}) == 1
-    for start in ("fsdp.yaml -m", "zero3.yaml -m", "--num_processes 4 -m"):
-        assert sum(before.endswith(start) for before, _ in real) == 1, start
-    assert sum("train-with-server.sh Qwen" in before for before, _ in real) == 1
-
-
-def test_the_page_names_every_config_and_script():
+def test_the_page_names_every_config_and_script_and_what_its_commands_name_exists():
     text = PAGE.read_text(encoding="utf-8")
-    names = [str(path.relative_to(paths.ROOT)) for path in (*CONFIGS, *SCRIPTS)]
-    assert [name for name in names if name not in text] == []
+    assert all(str(path.relative_to(paths.ROOT)) in text for path in (*CONFIGS, *SCRIPTS))
+    words = {word.rpartition("=")[2] for words in commands() for word in words}
+    named = [word for word in words if word.startswith(("config/", "benchmarks/"))]
+    assert named and [name for name in named if not (paths.ROOT / name).is_file()] == []
 
 
 # ---------------------------------------------------------------------- really launched
