@@ -20,7 +20,16 @@ COLOURS = {name: style["color"] for name, style in (STARTS | ARMS).items()}
 NAMES = {"CS-Vanilla": "cs-vanilla", "CS (AdaCS)": "adacs", "RL (ares)": "ares"}
 
 
-@pytest.fixture(scope="module", params=LISTED)
+#: Notebooks that take longest. In `make test` nbval runs them, as it runs all.
+LONG = ("05_theory", "06_paper_vs_code", "09_training", "11_benchmarks")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in LISTED
+    ],
+)
 def drawn(request, tmp_path_factory) -> tuple[str, Path, dict[str, list[str]]]:
     """A notebook's name, the folder of its figures, and what is wrong with each figure."""
     folder, found = tmp_path_factory.mktemp(request.param), {}

@@ -30,7 +30,9 @@ def snakemake(*arguments: str, folder: Path = paths.ROOT) -> subprocess.Complete
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["paper-3b", "paper-7b"])
+@pytest.fixture(
+    scope="module", params=[pytest.param("paper-3b", marks=pytest.mark.slow), "paper-7b"]
+)
 def plan(request) -> tuple[str, str]:
     """A scale, and what its full run would do, with its shell commands."""
     done = snakemake("-n", "-p", "--forceall", "--config", f"scale={request.param}")
@@ -162,6 +164,7 @@ def test_greedy_decoding_is_passed_on(tmp_path, scale):
         assert option(words, "registry") == load_config(path).benchmarks[0]
 
 
+@pytest.mark.slow
 def test_a_state_belongs_to_its_settings(scale):
     def states(**changes) -> dict[str, str]:
         path = scale(**changes)
@@ -186,11 +189,6 @@ def test_an_unknown_model_for_the_analysis_is_told_in_one_line(scale):
     assert done.returncode != 0
     assert "analysis.model: there is no model 'ares-s9'; there are base, adacs" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_the_rules_have_a_good_form():
-    done = snakemake("--lint", "--config", "scale=paper-7b")
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # ---------------------------------------------------------------------- docs/paper-scale.md

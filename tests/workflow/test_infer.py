@@ -112,14 +112,12 @@ def test_colours_need_a_terminal_and_no_word_against_them(monkeypatch) -> None:
 
 
 def test_every_class_has_its_ground_and_no_ground_spans_a_line() -> None:
+    on, grounds = "\x1b[48;5;{};38;5;16m", (229, 221, 208, 203)
     assert coloured(["a", "b"], [0.0, NAN]) == "ab"
-    on = "\x1b[48;5;{};38;5;16m"
-    grounds = [229, 221, 208, 203]
-    assert coloured(["x"] * 4, [0.25, 0.5, 1.0, 9.0]) == "".join(
-        on.format(ground) + "x\x1b[0m" for ground in grounds
-    )
+    classes = "".join(f"{on.format(ground)}x\x1b[0m" for ground in grounds)
+    assert coloured(["x"] * 4, [0.25, 0.5, 1.0, 9.0]) == classes
     assert coloured(["a\n\nb"], [1.5]) == f"{on.format(208)}a\x1b[0m\n\n{on.format(208)}b\x1b[0m"
-    assert [str(ground) in legend("entropy") for ground in grounds] == [True] * 4
+    assert all(str(ground) in legend("entropy") for ground in grounds)
 
 
 def test_what_a_model_writes_never_acts_on_the_terminal(capsys, monkeypatch) -> None:
