@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
@@ -56,8 +55,7 @@ def label(folder, rollouts: str) -> int:
 
 def test_rollouts_cover_every_problem_and_sample_once(place) -> None:
     problems, rollouts = (
-        read_table(place / "problems.parquet"),
-        read_table(place / "rollouts.parquet"),
+        read_table(place / f"{name}.parquet") for name in ("problems", "rollouts")
     )
     assert len(problems) == 6 and set(problems.split) == {"test"}
     assert sorted(rollouts.rollout_id) == list(range(12))
@@ -68,12 +66,9 @@ def test_rollouts_cover_every_problem_and_sample_once(place) -> None:
         assert row.finished == (row.n_tokens < 20 or row.token_ids[-1] == 2)
 
 
-def test_the_same_shard_has_the_same_bytes(place) -> None:
+def test_the_same_shard_has_the_same_bytes_and_an_unknown_one_is_one_line(place, capsys) -> None:
     assert roll_out(place, "1", "again.parquet") == 0
     assert (place / "again.parquet").read_bytes() == (place / "1.parquet").read_bytes()
-
-
-def test_a_shard_that_there_is_not_is_one_line(place, capsys) -> None:
     assert roll_out(place, "2", "none.parquet") == 2
     assert "--shard 2: there are 2, from 0" in one_line(capsys)
 
@@ -218,13 +213,3 @@ def test_a_table_that_is_missing_or_damaged_is_one_line(place, tmp_path, capsys)
         out, shards = tmp_path / "o.parquet", {"shard": "0"}
         assert script("causal", place / "try.yaml", out, input=given, wildcards=shards) == 2
         assert message in one_line(capsys)
-
-
-def test_write_table_and_frames_agree(tmp_path) -> None:
-    from ares.io import write_table
-
-    table = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [[1], [2, 3]]})
-    write_table(tmp_path / "t.parquet", table)
-    back = read_table(tmp_path / "t.parquet")
-    assert back.a.tolist() == [1, 2] and [list(c) for c in back.c] == [[1], [2, 3]]
-    assert list(tmp_path.iterdir()) == [tmp_path / "t.parquet"]
