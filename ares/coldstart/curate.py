@@ -91,7 +91,7 @@ def spread_over_problems(traces: pd.DataFrame, distance: np.ndarray, number: int
 
 
 def with_pass_rates(pool: pd.DataFrame, pass_rates: pd.DataFrame) -> pd.DataFrame:
-    """The traces of problems that have a pass rate, with it. One whose requests failed has none.
+    """The traces of problems that have a pass rate, with it; failed requests leave none.
 
     Raises:
         UserError: there is no such trace.
@@ -134,10 +134,9 @@ def curate(
             report.append(rows.assign(curation=curation, source=name))
     problem = traces.columns.drop([*TRACE, "pass_rate"])
     columns = ["curation", *problem, "pass_rate", "bracket", "target_tokens"]
-    told = ["curation", "source", *_REPORT]
     return (
         pd.concat(selected, ignore_index=True)[[*columns, "habit", "text", "n_tokens"]],
-        pd.concat(report, ignore_index=True)[told],
+        pd.concat(report, ignore_index=True)[["curation", "source", *_REPORT]],
     )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ares.answers.base import UNGRADABLE
 from ares.answers.grader import Grader
-from ares.backends.base import Decoding, open_backend
+from ares.backends.base import Backend, Decoding, open_backend
 from ares.backends.store import CachedBackend, Store
 from ares.config import Scale
 from ares.data.items import Problems
@@ -29,7 +28,7 @@ def measure(
     The store keeps the answers of other back-ends than the package's own sampler.
 
     Raises:
-        UserError: the model can't be loaded or asked; what it has answered is kept.
+        UserError: the model can't be loaded or asked; its answers so far are kept.
     """
     part = scale.cold_start
     drawn = part.temperature, part.top_p
@@ -43,7 +42,7 @@ def measure(
     else:
         decoding = Decoding(part.max_new_tokens, *drawn)
         with Grader() as grader, Store(store) as kept:
-            backend = CachedBackend(open_backend(**backend_options(scale)), kept)
+            backend = CachedBackend(base_model_backend(scale), kept)
             answers = answered(
                 problems.items, backend, grader, decoding, part.samples, scale.seed, progress
             )
@@ -57,22 +56,22 @@ def measure(
     return table
 
 
-def backend_options(scale: Scale) -> dict[str, Any]:
-    """Arguments of `open_backend` for the base model, as `backend` of the scale says."""
+def base_model_backend(scale: Scale) -> Backend:
+    """The base model behind the back-end that the scale names."""
     backend, part = scale.backend, scale.cold_start
-    return {
-        "kind": backend.kind,
-        "model": scale.model,
-        "url": backend.url or None,
-        "parallel": backend.parallel or None,
-        "key_variable": backend.key_variable,
-        "tensor_parallel": backend.tensor_parallel,
-        "max_model_len": part.max_prompt_tokens + part.max_new_tokens,
-    }
+    return open_backend(
+        kind=backend.kind,
+        model=scale.model,
+        url=backend.url or None,
+        parallel=backend.parallel or None,
+        key_variable=backend.key_variable,
+        tensor_parallel=backend.tensor_parallel,
+        max_model_len=part.max_prompt_tokens + part.max_new_tokens,
+    )
 
 
 def tabulated(answers: Iterable[Answered]) -> pd.DataFrame:
-    """A row per answer, as of a benchmark; ungradable and failed as flags too."""
+    """A row per answer, as for a benchmark, with the flags ungradable and failed."""
     rows = pd.DataFrame(map(row, answers), columns=COLUMNS)
     return rows.assign(ungradable=rows["status"] == UNGRADABLE, failed=rows["status"] == "failed")
 

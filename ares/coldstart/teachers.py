@@ -1,10 +1,8 @@
-"""Where the traces of the pool come from, and whether they are right.
+"""The sources of the traces of the pool; the grader decides whether a trace is right.
 
 A trace comes with its data set (the item's tag `trace`), from a model behind an OpenAI-compatible
 endpoint, one for problems with pictures and one for the others, or from the teachers of the small
-world. Whoever gave it, the grader has the last word.
-
-What an endpoint has answered is kept in a store: a run that is killed loses nothing, and goes on.
+world. A store keeps what an endpoint has answered, so a run that is killed loses nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from ares.errors import UserError
 from ares.evaluation.run import Answered, answered
 from ares.seeds import row_seed
 
-#: The `habit` of traces that come with the data; of others it tells the teacher.
+#: The `habit` of traces that come with the data; that of others names the teacher.
 OWN = "data set"
 
 
@@ -40,17 +38,17 @@ class Trace:
     """A trace that is to be judged."""
 
     place: int  #: of its problem, in the table
-    habit: str  #: whose it is, or in which manner it was given
-    number: int  #: tells repeats apart
+    habit: str  #: the teacher, and the manner of asking if there are several
+    number: int  #: counts the traces of one problem and habit
     text: str
     status: str  #: of the grader, or why there is no text to grade
 
 
 def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
-    """Traces of some problems from whom `cold_start` of the scale names, in the problems' order.
+    """Traces of some problems from the sources in `cold_start` of the scale, in their order.
 
     Raises:
-        UserError: a teacher can't be asked; what it has answered is kept in the store.
+        UserError: a teacher can't be asked; its answers so far are kept in the store.
     """
     whose, items = scale.cold_start.traces, problems.items
     own = [place for place, item in enumerate(items) if item.tags.get("trace")]
@@ -75,10 +73,9 @@ def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
 
 
 def longest_trace(scale: Scale) -> int:
-    """Tokens of a trace, with its prompt in data sets: the context of the fine-tuning.
+    """Most tokens of a trace: for data sets the context of the fine-tuning, prompt included.
 
-    In the small world, where prompts are short: what reinforcement learning can't say later the
-    cold start need not teach.
+    In the small world, where prompts are short, the longest response of reinforcement learning.
     """
     sizes = scale.cold_start.sft.max_length, scale.aepo.max_new_tokens
     return sizes[0] if scale.of_data_sets else sizes[1]
@@ -141,20 +138,20 @@ def teacher_server(scale: Scale, kind: str) -> ServerBackend | None:
 
 @dataclass(frozen=True)
 class Manner:
-    """How a question is put: what is None is not sent, for servers that refuse the option."""
+    """How a question is asked; an option that is None is not sent, as some servers refuse it."""
 
     effort: str | None = None
     temperature: float | None = None
 
     @property
     def name(self) -> str:
-        """What tells its traces from those of other manners."""
+        """The options that are sent, in words."""
         given = (("effort", self.effort), ("temperature", self.temperature))
         return ", ".join(f"{name} {value}" for name, value in given if value is not None)
 
     @property
     def extra_body(self) -> dict[str, Any]:
-        """What distinguishes its requests from a plain one; None takes a field out.
+        """Changes to the body of a plain request; None takes a field out.
 
         >>> Manner("low").extra_body
         {'reasoning_effort': 'low', 'temperature': None, 'top_p': None}
@@ -171,7 +168,7 @@ def ask(
     grader: Grader,
     store: str | Path,
 ) -> Iterator[Trace]:
-    """What a teacher answers to some items in every manner, graded; `places` are theirs."""
+    """A teacher's answers to the items at some `places`, in every manner, graded."""
     part = scale.cold_start.teachers
     every = list(starmap(Manner, product(part.efforts or (None,), part.temperatures or (None,))))
     with closing(Store(store)) as kept:

@@ -1,4 +1,4 @@
-"""What enters the method: rows padded to one tensor, float dtypes, finite values under a mask."""
+"""Inputs of the method: rows padded to one tensor, float dtypes, finite values under a mask."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def as_float(values: Tensor) -> Tensor:
 
 
 def masked(values_BT: Tensor, mask_BT: Tensor, name: str) -> Tensor:
-    """Return float values with 0 where the mask is False; what stands there is never looked at.
+    """The values as floats, with 0 wherever the mask is False.
 
     Raises:
         UserError: a value under the mask is NaN or infinite, or the shapes differ.

@@ -67,11 +67,7 @@ def distribution(probability_V: ArrayLike) -> Array:
 
 
 def kl_divergence(policy_V: ArrayLike, reference_V: ArrayLike) -> float:
-    """KL(policy || reference) in nats; infinite where the reference lacks support.
-
-    >>> round(kl_divergence([1.0, 0.0], [0.5, 0.5]), 4)
-    0.6931
-    """
+    """KL(policy || reference) in nats; infinite where the reference lacks support."""
     policy_V, reference_V = distribution(policy_V), distribution(reference_V)
     held_V = policy_V > 0
     if np.any(reference_V[held_V] == 0):
@@ -116,10 +112,7 @@ def greedy_kl(reference_V: ArrayLike, reward_V: ArrayLike) -> float:
 
 
 def lemma2(reference_V: ArrayLike, reward_V: ArrayLike, budget: float) -> BudgetOptimum:
-    """Lemma 2: solve the KL-budget problem, kappa* by bisection (`budget` in nats).
-
-    KL(tilt(1/kappa) || ref) falls strictly in kappa from `greedy_kl` to 0, so one kappa meets a
-    budget between the two.
+    """Lemma 2: solve the KL-budget problem (nats), kappa* by bisection, as the KL falls in kappa.
 
     Raises:
         UserError: no policy fits the budget, or the reference gives an outcome probability 0.
@@ -218,8 +211,7 @@ class MeanShift:
 def lemma3(policy_V: ArrayLike, reference_V: ArrayLike, f_V: ArrayLike) -> MeanShift:
     """Lemma 3: |E_pi f - E_ref f| <= M sqrt(2 KL), M = sup |f|, with two sharper bounds.
 
-    |E_pi f - E_ref f| <= (max f - min f) TV, and TV <= sqrt(KL / 2) (Pinsker) or
-    TV <= sqrt(1 - exp(-KL)) (Bretagnolle-Huber). As max f - min f <= 2M the first gives the lemma.
+    They bound the total variation by Pinsker's or Bretagnolle and Huber's inequality.
     """
     f_V, kl = floats(f_V), kl_divergence(policy_V, reference_V)
     spread = float(np.ptp(f_V))
@@ -328,9 +320,8 @@ def true_gain(
     kappa: float,
 ) -> float:
     """What a step gains in the objective itself: the rise of mean_t E[A] less kappa weighted KL."""
-    before_TV, after_TV = (
-        np.exp(_log_policy(features_TVD, at)) for at in (theta_D, theta_D + step_D)
-    )
+    log_TV = [_log_policy(features_TVD, at) for at in (theta_D, theta_D + step_D)]
+    before_TV, after_TV = map(np.exp, log_TV)
     rise = float(((after_TV - before_TV) * advantage_TV).sum(axis=1).mean())
     return rise - kappa * weighted_kl(features_TVD, theta_D + step_D, theta_D, beta_T)
 
@@ -350,10 +341,9 @@ def corollary1(
 def gain_at_equal_kl(
     gradient_D: Array, inside_DD: Array, outside_DD: Array, rho: float, budget: float
 ) -> float:
-    """First-order gain g' step of the direction that `rho` chooses, scaled to spend `budget` nats.
+    """First-order gain g' step of the direction that `rho` chooses, at one unweighted KL (nats).
 
-    The KL it spends is the unweighted one, step' (inside + outside) step / 2. By Cauchy-Schwarz
-    no rho gains more than rho = 1, the natural gradient of that KL.
+    By Cauchy-Schwarz no rho gains more than rho = 1, the natural gradient of that KL.
     """
     step_D, _ = proposition2(gradient_D, outside_DD + rho * inside_DD, kappa=1.0)
     spent = float(step_D @ (inside_DD + outside_DD) @ step_D) / 2

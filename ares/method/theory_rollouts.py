@@ -155,8 +155,7 @@ def kl_gradients(policy_V: ArrayLike, reference_V: ArrayLike) -> KLGradients:
 def printed_reward(accuracy_B: Tensor, count_B: Tensor, bucket_B: Tensor) -> tuple[Tensor, Tensor]:
     """The main-text entropy reward with T_d as printed: multipliers (3,) and added reward (B,).
 
-    T_d is the batch mean of N_HE in the bucket, and lambda_d = max(0, (mean N_HE - T_d) / (Var N_HE
-    + eps)) compares the same mean with it. So both results are zero for every batch: R = acc.
+    T_d is the batch mean of N_HE that lambda_d compares with it, so both are zero for every batch.
     """
     sums = BucketSums.of(count_B, bucket_B)
     multiplier_D = main_text_multiplier(sums, target_D=sums.mean_D)
@@ -205,8 +204,7 @@ class EntropyChain:
 def segment_means(chain: EntropyChain, theta: float) -> tuple[Array, float]:
     """Mean length (tokens) of the segment that each state's token opens, and of the prefix.
 
-    A segment runs from a token to the last one before the next HWE token or the end. Theorem 1
-    needs the entries of the HWE states to be equal.
+    A segment runs from a token to the last one before the next HWE token or the end.
     """
     low_S = chain.entropy_S < theta
     to_low_SS = (1 - chain.hazard(chain.entropy_S))[:, None] * chain.transition_SS * low_S
@@ -287,8 +285,7 @@ def theorem2(chain: EntropyChain, theta: float) -> LengthBounds:
 def longest_mean_length(hwe_share: float) -> float:
     """The longest E[L] (tokens) at which Theorem 2, read with the response's hazard, can hold.
 
-    With E[N_HE] = q E[L] the theorem says lambda >= q, and the upper bound of `theorem2` says
-    lambda <= 1 / ((1 - q) E[L]); both hold up to E[L] = 1 / (q (1 - q)) only.
+    With E[N_HE] = q E[L], it says lambda >= q and the upper bound lambda <= 1 / ((1 - q) E[L]).
     """
     return 1 / (hwe_share * (1 - hwe_share))
 

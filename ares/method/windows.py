@@ -31,7 +31,7 @@ def window_entropy(
     """Mean entropy of the `window` tokens that start at, or after, each token (eq. 4).
 
     Args:
-        entropy_BT: token entropies in nats; whatever stands at masked positions is ignored.
+        entropy_BT: token entropies in nats; those at masked positions are ignored.
         mask_BT: True on response tokens; padding may be on either side.
         start: "at" (paper: tokens t .. t+w-1) or "after" (release: tokens t+1 .. t+w).
         incomplete: the value of a window with fewer than w response tokens: "undefined" is NaN;

@@ -2,7 +2,7 @@
 
 A processor returns one batch: ids padded to a common length, and the patches of all pictures in
 one long tensor. The sampler wants left padding, the scorer right padding, a branch wants a subset
-of the rows with a few tokens appended. All of that is list work once every prompt stands alone.
+of the rows with a few tokens appended. All of that is easy with lists of single prompts.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _deal_pictures(n_visual: list[int], inputs: Mapping, patches_per_token: int)
 
 def placeholders(config: PreTrainedConfig) -> list[int]:
     """Ids that stand for pictures and videos in a model's prompts; none in a language model's."""
-    told = config.to_dict()
-    return [told[name] for name in ("image_token_id", "video_token_id") if name in told]
+    values = config.to_dict()
+    return [values[name] for name in ("image_token_id", "video_token_id") if name in values]
 
 
 def pad_prompts(

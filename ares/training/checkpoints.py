@@ -115,9 +115,9 @@ def last_complete(output_dir: str | Path) -> str | None:
 
 
 class Resumable(Trainer):
-    """A Trainer whose checkpoints `last_complete` can tell from halves of some.
+    """A Trainer whose half-written checkpoints `last_complete` recognises.
 
-    It stands before the trainer that it changes: `class MyTrainer(Resumable, SFTTrainer)`.
+    Mix it in before the trainer that it changes: `class MyTrainer(Resumable, SFTTrainer)`.
     """
 
     def write_state(self, folder: Path) -> None:
@@ -137,8 +137,8 @@ class Resumable(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         # transformers 5.23 writes weights under the names they have on the hub and reads them back
-        # as they stand: of a model whose parts have other names in memory (Qwen2.5-VL) it would
-        # restore nothing, with no more than a warning.
+        # without renaming: where the parts of a model have other names in memory (Qwen2.5-VL), it
+        # would restore nothing, with no more than a warning.
         model = self.model if model is None else model
         if self.is_fsdp_enabled or not isinstance(model, PreTrainedModel):
             super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -36,7 +36,7 @@ from ares.training.checkpoints import Resumable, alone, train_or_resume
 
 
 class ResumableSFTTrainer(Resumable, SFTTrainer):
-    """SFTTrainer whose checkpoints are whole or not there."""
+    """SFTTrainer whose checkpoints are complete or ignored."""
 
 
 def fine_tune(
@@ -46,14 +46,14 @@ def fine_tune(
     folder: str | Path,
     losses_to: str | Path,
 ) -> None:
-    """Train the scale's model on one curation; run again, it goes on where it was.
+    """Train the scale's model on one curation, from its newest complete state if there is one.
 
     Every process of a launcher must call this; the first writes the model to `folder` and its
     losses to a table. The resumable states are removed in the end.
 
     Raises:
         UserError: the batch can't be split evenly over processes and passes, the selection is of
-            another world, or what stands at `load_policy`.
+            another world, or the model can't be loaded.
     """
     # Before a model is put on a device: this gives every process its own.
     processes = PartialState(cpu=not torch.cuda.is_available())

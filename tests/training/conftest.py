@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -41,3 +42,15 @@ def lively_folder(model_folder, tmp_path_factory) -> Path:
     processor.save_pretrained(folder)
     (folder / "world.json").write_bytes((Path(model_folder) / "world.json").read_bytes())
     return folder
+
+
+@pytest.fixture
+def made(scenes, lively_folder, tmp_path) -> Callable:
+    """A function: a preset, a verifier and options of the trainer -> one with fixed rollouts."""
+
+    def make(name: str = "ares", *verifier, **options):
+        options = {"sampler": scenes.FixedSampler(), **options}
+        settings = scenes.settings(name, **options.pop("method", {}))
+        return scenes.trainer(lively_folder, tmp_path, settings, *verifier, **options)
+
+    return make

@@ -133,11 +133,9 @@ class Recorder(TrainerCallback):
 
 
 @pytest.mark.parametrize("own_sampler", [True, False])
-def test_reporters_are_handed_our_metrics(scenes, lively_folder, tmp_path, own_sampler):
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("ares"), data=scenes.dataset(4, ["text"]),
-        sampler=scenes.FixedSampler() if own_sampler else None,
-    )  # fmt: skip
+def test_reporters_are_handed_our_metrics(scenes, made, own_sampler):
+    ours = {} if own_sampler else {"sampler": None}
+    made = made(data=scenes.dataset(4, ["text"]), **ours)
     recorder = Recorder()
     made.add_callback(recorder)
     made.train()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
+from types import SimpleNamespace as Fixed
 
 import pytest
 import torch
@@ -17,16 +17,12 @@ from ares.training.rollouts import EngineSampler, RolloutGroup
 # ---------------------------------------------------------------------- rewards
 
 
-def test_a_data_set_without_answers(scenes, lively_folder, tmp_path):
+def test_a_data_set_without_answers(scenes, made):
     data = scenes.dataset(4, ["text"])
-    bare = [{"prompt": row["prompt"], "gold": row["gold"]} for row in data]
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("ares"), Verifier(Grader()),
-        sampler=scenes.FixedSampler(), data=type(data).from_list(bare),
-    )  # fmt: skip
-    made.sampler = SimpleNamespace(groups=same_groups)
+    bare = type(data).from_list([{"prompt": row["prompt"], "gold": row["gold"]} for row in data])
+    trainer = made("ares", Verifier(Grader()), sampler=Fixed(groups=same_groups), data=bare)
     with pytest.raises(UserError, match="the data set has no column answer and no column choices"):
-        made.train()
+        trainer.train()
 
 
 def same_groups(trainer, rows, key):
@@ -38,12 +34,9 @@ def same_groups(trainer, rows, key):
 
 @pytest.mark.parametrize("verdict", [0.0, 1.0])
 @pytest.mark.parametrize("name", ["ares", "dapo", "paper"])
-def test_a_batch_in_which_every_group_is_dropped(scenes, lively_folder, tmp_path, name, verdict):
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings(name),
-        lambda completions, **columns: [verdict] * len(completions),
-        sampler=scenes.FixedSampler(), schedule=scenes.scheduled(weight_decay=0.0),
-    )  # fmt: skip
+def test_a_batch_in_which_every_group_is_dropped(scenes, made, name, verdict):
+    schedule = scenes.scheduled(weight_decay=0.0)
+    made = made(name, lambda completions, **_: [verdict] * len(completions), schedule=schedule)
     start = scenes.parameters(made).clone()
     made.train()
     assert scenes.losses(made) == [0.0, 0.0]
@@ -59,12 +52,10 @@ def test_a_batch_in_which_every_group_is_dropped(scenes, lively_folder, tmp_path
     }
 
 
-def test_a_refill_with_nothing_useful(scenes, lively_folder, tmp_path):
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("ares"),
-        lambda completions, **columns: [0.0] * len(completions), refill_rounds=3,
-        sampler=scenes.FixedSampler(), fresh=scenes.dataset(5, seed=6),
-        schedule=scenes.scheduled(steps=1),
+def test_a_refill_with_nothing_useful(scenes, made):
+    made = made(
+        "ares", lambda completions, **_: [0.0] * len(completions), refill_rounds=3,
+        fresh=scenes.dataset(5, seed=6), schedule=scenes.scheduled(steps=1),
     )  # fmt: skip
     made.train()
     assert scenes.losses(made) == [0.0]
@@ -73,13 +64,10 @@ def test_a_refill_with_nothing_useful(scenes, lively_folder, tmp_path):
     assert values["groups_refilled", "all"] == 0 and values["groups_dropped", "all"] == 2
 
 
-def test_responses_shorter_than_any_window(scenes, lively_folder, tmp_path):
+def test_responses_shorter_than_any_window(scenes, made, tmp_path):
     """No window, so no threshold: `paper` counts nothing and goes on, and its state can be kept."""
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("paper"), scenes.odd_length,
-        sampler=scenes.FixedSampler(), arguments={"save_strategy": "steps"},
-    )  # fmt: skip
-    made.sampler = SimpleNamespace(groups=short_groups)
+    saved = {"save_strategy": "steps"}
+    made = made("paper", scenes.odd_length, sampler=Fixed(groups=short_groups), arguments=saved)
     made.train()
     values = made.records.table()
     assert "threshold" not in set(values.metric)
@@ -124,20 +112,13 @@ def test_sizes_that_do_not_fit(scenes, tmp_path, group, sizes, processes, messag
         ({}, {"method": {"branching": True}, "sampler": None}, "branching=True needs a sampler"),
     ],
 )
-def test_arguments_that_trl_could_not_run_the_method_with(
-    scenes, lively_folder, tmp_path, arguments, others, message
-):
-    options = {"sampler": scenes.FixedSampler(), **others}
-    method = scenes.settings("ares", **options.pop("method", {}))
+def test_arguments_that_trl_could_not_run_the_method_with(scenes, made, arguments, others, message):
     with pytest.raises(UserError, match=message):
-        scenes.trainer(
-            lively_folder, tmp_path, method, arguments=arguments,
-            schedule=scenes.scheduled(updates=2), **options,
-        )  # fmt: skip
+        made(arguments=arguments, schedule=scenes.scheduled(updates=2), **others)
 
 
-def test_a_sharded_model_can_not_be_sampled_from_here(scenes, lively_folder, tmp_path):
-    made = scenes.trainer(lively_folder, tmp_path, scenes.settings("ares"), sampler=EngineSampler())
+def test_a_sharded_model_can_not_be_sampled_from_here(made):
+    made = made(sampler=EngineSampler())
     made.is_fsdp_enabled = True
     with pytest.raises(UserError, match="needs the whole model on every process"):
         made._check()
@@ -158,9 +139,8 @@ def test_an_unknown_arm(scenes, tmp_path):
 # ---------------------------------------------------------------------- states of others
 
 
-def test_a_state_of_other_settings(scenes, lively_folder, tmp_path):
-    sampler = scenes.FixedSampler()
-    made = scenes.trainer(lively_folder, tmp_path, scenes.settings("ares"), sampler=sampler)
+def test_a_state_of_other_settings(made):
+    made = made()
     state = made.state_dict()
     made.load_state_dict(state)  # its own
     for changed in ({"clip_high": 0.5}, {"new_setting": 1}):

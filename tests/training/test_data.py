@@ -84,12 +84,10 @@ def test_a_row_holds_what_the_prompt_and_the_verifier_need():
 
 
 @pytest.mark.parametrize("kinds", [("text",), ("image",), ("text", "image")])
-def test_prompts_are_tokenised_as_everywhere_else(scenes, lively_folder, tmp_path, kinds):
+def test_prompts_are_tokenised_as_everywhere_else(scenes, made, lively_folder, kinds):
     """Ids and pixels of a row equal those of `ares.sampling.rollouts.encode`, bit for bit."""
     rows = list(scenes.dataset(6, kinds))
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("ares"), sampler=scenes.FixedSampler()
-    )
+    made = made()
     ours = encoded(made, rows)
     model, processor = load_policy(lively_folder)
     items = [countdown_item(problem_of(row["gold"])[0], row["source"], look=3) for row in rows]
@@ -103,11 +101,9 @@ def test_prompts_are_tokenised_as_everywhere_else(scenes, lively_folder, tmp_pat
             assert torch.equal(one.image_grid_thw, other.image_grid_thw)
 
 
-def test_what_trl_scores_is_what_was_sampled(scenes, lively_folder, tmp_path):
+def test_what_trl_scores_is_what_was_sampled(scenes, made):
     """The batch of a mixed group of prompts: every row's own prompt, response and pictures."""
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("ares"), sampler=scenes.FixedSampler()
-    )
+    made = made()
     made.model.train()
     rows = [row for row in scenes.dataset(4) for _ in range(4)]
     batch = made._generate_and_score_completions(rows)

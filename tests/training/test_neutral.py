@@ -61,11 +61,8 @@ def test_neutral_settings_are_trl_bit_for_bit(
     assert not torch.equal(scenes.parameters(ours), start)
 
 
-def test_the_method_is_watched_although_it_changes_nothing(scenes, lively_folder, tmp_path):
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("grpo"), scenes.odd_length,
-        data=scenes.dataset(4, ["text"]),
-    )  # fmt: skip
+def test_the_method_is_watched_although_it_changes_nothing(scenes, made):
+    made = made("grpo", scenes.odd_length, sampler=None, data=scenes.dataset(4, ["text"]))
     made.train()
     table = made.records.table()
     whole = table[table.bucket == "all"].set_index(["metric", "step"])["value"]

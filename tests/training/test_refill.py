@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from ares.training.rollouts import FreshPrompts, RolloutGroup, refill
@@ -17,8 +19,10 @@ def names(groups: list[RolloutGroup]) -> list[str]:
     return [each.row["name"] for each in groups]
 
 
-ALL_WRONG, ALL_RIGHT = group("wrong", 0, 0), group("right", 1, 1)
-HALF, OTHER = group("half", 1, 0), group("other", 0, 1)
+def groups_of(words: str) -> list[RolloutGroup]:
+    """Groups by name: all `wrong`, all `right`, or informative under any other name."""
+    kinds = {"wrong": (0, 0), "right": (1, 1)}
+    return [group(word, *kinds.get(word, (1, 0))) for word in words.split()]
 
 
 class Source:
@@ -46,39 +50,24 @@ def test_the_bounds_themselves_are_outside():
     assert not group("x", 1, 0).informative(0.1, 0.5)
 
 
-def test_nothing_is_drawn_when_all_are_useful():
-    source = Source()
-    assert refill([HALF, OTHER], BOUNDS, 3, source) == ([HALF, OTHER], 0)
-    assert source.asked == []
-
-
-def test_holes_are_filled_in_place_and_the_useful_stay():
-    source = Source(group("new", 1, 0), ALL_WRONG)
-    groups, fresh = refill([ALL_WRONG, HALF, ALL_RIGHT], BOUNDS, 1, source)
-    assert names(groups) == ["new", "half", "right"] and fresh == 1
-    assert source.asked == [2]
-
-
-def test_later_rounds_ask_for_what_is_still_missing():
-    source = Source(ALL_RIGHT, group("a", 1, 0), ALL_RIGHT, group("b", 0, 1))
-    groups, fresh = refill([ALL_WRONG, ALL_RIGHT], BOUNDS, 3, source)
-    assert names(groups) == ["a", "b"] and fresh == 2
-    assert source.asked == [2, 1, 1]
-
-
-def test_rounds_end_although_holes_remain():
-    source = Source(*[ALL_WRONG] * 9)
-    groups, fresh = refill([ALL_WRONG, HALF], BOUNDS, 2, source)
-    assert names(groups) == ["wrong", "half"] and fresh == 0
-    assert source.asked == [1, 1]
-
-
-def test_what_is_too_much_is_thrown_away():
-    """Another process is needier, so more is drawn than this one has room for."""
-    source = Source(group("a", 1, 0), group("b", 1, 0), group("c", 1, 0))
-    groups, fresh = refill([ALL_WRONG, HALF], BOUNDS, 1, source, most=lambda count: 3)
-    assert names(groups) == ["a", "half"] and fresh == 1
-    assert source.asked == [3]
+@pytest.mark.parametrize(
+    ("first", "drawn", "rounds", "needier", "expected", "asked"),
+    [
+        ("half other", "", 3, 0, "half other", []),
+        ("wrong half right", "new wrong", 1, 0, "new half right", [2]),
+        ("wrong right", "right a right b", 3, 0, "a b", [2, 1, 1]),  # for what is still missing
+        ("wrong half", "wrong wrong wrong", 2, 0, "wrong half", [1, 1]),
+        ("wrong half", "a b c", 1, 3, "a half", [3]),  # another process needs three
+    ],
+)
+def test_holes_are_filled_in_place_and_the_useful_stay(
+    first, drawn, rounds, needier, expected, asked
+):
+    source, given = Source(*groups_of(drawn)), groups_of(first)
+    most = partial(max, needier)
+    groups, fresh = refill(given, BOUNDS, rounds, source, most=most)
+    assert names(groups) == expected.split() and source.asked == asked
+    assert fresh == len(set(expected.split()) - set(first.split()))
 
 
 def test_processes_take_turns_and_the_data_start_again():
@@ -92,7 +81,7 @@ def test_processes_take_turns_and_the_data_start_again():
     assert one.position == 6
 
 
-def test_a_trainer_learns_from_the_fresh_groups(scenes, lively_folder, tmp_path):
+def test_a_trainer_learns_from_the_fresh_groups(scenes, made):
     """Prompts of the first kind are never solved, fresh ones are half of the time."""
     data, fresh = scenes.dataset(4, ["text"]), scenes.dataset(8, ["image"], seed=6)
 
@@ -101,11 +90,7 @@ def test_a_trainer_learns_from_the_fresh_groups(scenes, lively_folder, tmp_path)
         shown = columns["images"]
         return [v * bool(images) for v, images in zip(right, shown, strict=True)]
 
-    made = scenes.trainer(
-        lively_folder, tmp_path, scenes.settings("ares"), by_kind, refill_rounds=2,
-        sampler=scenes.FixedSampler(), data=data, fresh=fresh,
-        schedule=scenes.scheduled(steps=2),
-    )  # fmt: skip
+    made = made("ares", by_kind, refill_rounds=2, data=data, fresh=fresh)
     made.train()
     values = made.records.table().set_index(["metric", "bucket"])["value"]
     assert (values["accuracy", "all"] == 0).all()  # of what was drawn first
