@@ -26,7 +26,7 @@ def ask(
     from ares.config import load_config
     from ares.data.countdown import Problem, check_problem
     from ares.data.items import Problems
-    from ares.data.pictures import check_shape, read_picture
+    from ares.data.pictures import read_picture
     from ares.data.world import countdown_item
     from ares.data.world_settings import load_world
     from ares.model.load import load
@@ -35,10 +35,7 @@ def ask(
     settings = load_config(config, of_data_sets=False)
     problem = Problem(tuple(numbers), target)
     check_problem(problem, load_world(settings.world))
-    shown = None
-    if picture is not None:
-        shown = read_picture(picture)
-        check_shape(shown, str(picture))
+    shown = read_picture(picture) if picture is not None else None
     presentation = "image" if image or shown else "text"
     model, processor, world = load(settings)
     item = countdown_item(problem, presentation, settings.seed, world.values, shown)

@@ -79,25 +79,18 @@ def read_picture(file: Path) -> Image.Image:
     """The picture in a file that a command was given, see `decode`.
 
     Raises:
-        UserError: there is none, or it is damaged or has more than `LARGEST` pixels.
+        UserError: there is none, it is damaged, has more than `LARGEST` pixels, or is more than
+            `NARROWEST` times as long as it is wide.
     """
     if not file.is_file():
         raise UserError(f"{file}: no such picture")
     try:
-        return decode(file.read_bytes(), LARGEST)
+        picture = decode(file.read_bytes(), LARGEST)
     except ValueError as error:
         raise UserError(f"{file}: not a readable picture ({error})") from None
-
-
-def check_shape(picture: Image.Image, where: str) -> None:
-    """Refuse a picture that a Qwen2.5-VL does not take.
-
-    Raises:
-        UserError: it is more than `NARROWEST` times as long as it is wide.
-    """
-    short, long = sorted(picture.size)
-    if long > NARROWEST * short:
+    if max(picture.size) > NARROWEST * min(picture.size):
         raise UserError(
-            f"{where}: {picture.width} x {picture.height} pixels; a Qwen2.5-VL takes pictures at "
-            f"most {NARROWEST} times as long as they are wide, so cut it"
+            f"{file}: {picture.width} x {picture.height} pixels; models take pictures at most "
+            f"{NARROWEST} times as long as they are wide, so cut it"
         )
+    return picture

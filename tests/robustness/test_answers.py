@@ -442,8 +442,8 @@ def test_nothing_of_an_answer_is_evaluated_but_its_numbers(tmp_path):
 
 @pytest.mark.slow
 def test_the_hook_would_see_it(tmp_path):
-    line = "reply = decide(*pair, letters, worker.algebra)"
+    line = "reply = decide(*pair, letters, algebra.algebra)"
     assert line in WATCHED
-    code = WATCHED.replace(line, "from sympy import sympify; reply = {}; sympify(pair[0])")
+    code = WATCHED.replace(line, "from sympy import sympify; sympify(pair[0]); reply = ['right']")
     seen = watched(code, [f"open('{MARK}','w').name"], tmp_path)
     assert (tmp_path / MARK).exists() and MARK in str(seen["compiled"])

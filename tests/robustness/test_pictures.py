@@ -137,11 +137,10 @@ def test_a_picture_of_an_odd_shape_is_refused(tmp_path, capsys):
     file = str(tmp_path / "odd.png")
     Image.new("RGB", (20_000, 28)).save(file)
     problem = ["3", "8", "5", "--target", "19", "--config", "smoke", "--samples", "1"]
-    assert main(["ask", *problem, "--picture", file]) == 2
-    assert "20000 x 28 pixels; a Qwen2.5-VL takes" in capsys.readouterr().err
-    question = ["--model", "data/base", "--question", "what ?", "--image", file]
-    assert main(["infer", *question, "--max-tokens", "2"]) == 2
-    assert "absolute aspect ratio must be smaller than 200" in capsys.readouterr().err
+    question = ["--model", "data/base", "--question", "what ?", "--max-tokens", "2"]
+    for words in (["ask", *problem, "--picture", file], ["infer", *question, "--image", file]):
+        assert main(words) == 2
+        assert "20000 x 28 pixels; models take pictures at most" in capsys.readouterr().err
 
 
 def test_a_damaged_archive_is_named(tmp_path):
