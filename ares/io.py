@@ -2,7 +2,7 @@
 
 A file is written under a temporary name in its own folder, flushed to the disk and renamed, so a
 run that is killed leaves either the old file or none, never half of a new one. The next run of the
-workflow removes what a killed one left; elsewhere it goes after a week.
+workflow removes what a killed one left; other commands leave files named .NAME.*.tmp when killed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +35,6 @@ MOST_BYTES = 4 * 2**30
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.tmp(?P<suffix>\.[^.]*)?")
 #: Where a temporary folder keeps what it is about to replace.
 OLD = "old"
-#: A temporary file that nobody has touched for so long belongs to nobody.
-_FORGOTTEN_S = 7 * 24 * 3600.0
 
 
 @contextmanager
@@ -107,7 +103,6 @@ def _prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise UserError(f"{error.filename}: is a file, not a folder; write elsewhere") from None
-    _sweep_once(folder)
 
 
 @contextmanager
@@ -141,31 +136,15 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{secrets.token_hex(6)}.tmp{path.suffix}")
 
 
-def sweep(folder: str | Path, all_of_them: bool = False) -> None:
-    """Remove the temporary files and folders in a folder that nobody has touched for a week.
+def sweep(folder: str | Path) -> None:
+    """Remove the temporary files and folders in a folder and below.
 
-    Args:
-        all_of_them: also younger ones, in all folders below: for who knows that nobody writes
-            there, and that a killed process has left them.
+    For who knows that nobody writes there, and that a killed process has left them.
     """
-    walked = os.walk(folder) if all_of_them else [(str(folder), [], os.listdir(folder))]
-    for parent, folders, files in walked:
+    for parent, folders, files in os.walk(folder):
         for path in [Path(parent) / name for name in [*folders, *files]]:
-            if _TEMPORARY.fullmatch(path.name) and (all_of_them or _is_forgotten(path)):
+            if _TEMPORARY.fullmatch(path.name):
                 _remove(path)
-
-
-@cache
-def _sweep_once(folder: Path) -> None:
-    """Once per folder and process: looking through a large folder takes time."""
-    sweep(folder)
-
-
-def _is_forgotten(path: Path) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime > _FORGOTTEN_S
-    except OSError:  # removed meanwhile
-        return False
 
 
 def _remove(path: Path) -> None:

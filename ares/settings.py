@@ -13,6 +13,7 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping
 from functools import reduce
+from io import StringIO
 from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -200,6 +201,14 @@ def read_yaml(path: Path) -> Any:
     except (YAMLError, LookupError, ValueError) as error:
         told = shortened(" ".join(str(error).split()), 400)
         raise UserError(f"{where}: not valid YAML ({told})") from None
+
+
+def yaml_text(value: Any) -> str:
+    """Return plain values as a YAML document that `read_yaml` reads, keys in their order."""
+    writer, stream = YAML(), StringIO()
+    writer.width = 100
+    writer.dump(value, stream)
+    return stream.getvalue()
 
 
 def _text(path: Path, where: str) -> str:

@@ -11,9 +11,7 @@ changed columns. (`ares.backends.store` has a number of its own: answers outlive
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +19,7 @@ import pyarrow.parquet as pq
 from ares.errors import UserError
 
 SCHEMA = 1
+AWAY = "move the folder away (mv {0} {0}-old) or remove all results (make clean)"
 #: The key of the number in a manifest and a marker, and in the metadata of a parquet file.
 KEY, PARQUET_KEY = "schema", b"ares_schema"
 
@@ -32,18 +31,17 @@ def numbered(table: pa.Table) -> pa.Table:
     )
 
 
-def check(found: object, what: str | Path, advice: str) -> None:
+def check(found: object, what: str | Path, advice: str = "") -> None:
     """Refuse what is of another version than ours.
 
     Args:
         found: its number, also as text; None or "" where it has none.
-        what: is refused, for the message.
-        advice: what to do about it.
+        what: is refused, for the message; the folder of a run, unless advice is given.
 
     Raises:
-        UserError: in one line what it is, its version, ours, and the advice.
+        UserError: in one line what it is, its version, ours, and what to do about it.
 
-    >>> check(SCHEMA, "results/laptop", "")
+    >>> check(SCHEMA, "results/laptop")
     >>> check(None, "results/laptop", "make clean")
     Traceback (most recent call last):
     ares.errors.UserError: results/laptop: of no schema version (older than the numbering, or not \
@@ -56,30 +54,18 @@ made by ares); this ares has version 1: make clean
         if found in (None, "")
         else f"schema version {found}"
     )
+    advice = advice or AWAY.format(what)
     raise UserError(f"{what}: of {version}; this ares has version {SCHEMA}: {advice}")
 
 
 def check_table(schema: pa.Schema, path: str | Path) -> None:
-    """Refuse a parquet table of another version.
-
-    Raises:
-        UserError: names the table, its version and ours.
-    """
+    """Refuse a parquet table of another version; see `check`."""
     advice = "move its folder away and make it again, or read it with the ares that made it"
     check(_number_of(schema), path, advice)
 
 
 def _number_of(schema: pa.Schema) -> str:
     return (schema.metadata or {}).get(PARQUET_KEY, b"").decode(errors="replace")
-
-
-def check_manifest(manifest: Mapping[str, Any], folder: str | Path) -> None:
-    """Refuse the manifest of a results folder of another version.
-
-    Raises:
-        UserError: names the folder, its version and ours.
-    """
-    check(manifest.get(KEY), folder, _advice(folder))
 
 
 def check_results(folder: str | Path) -> None:
@@ -89,7 +75,7 @@ def check_results(folder: str | Path) -> None:
     from one of them. Reads no rows.
 
     Raises:
-        UserError: names the folder, its version and ours.
+        UserError: names the folder, the table, its version and ours.
     """
     folder = Path(folder)
     for path in sorted([*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]):
@@ -97,8 +83,4 @@ def check_results(folder: str | Path) -> None:
             found = _number_of(pq.read_schema(path))
         except pa.ArrowInvalid:  # a damaged file: told by whoever reads it
             continue
-        check(found, f"{folder} ({path.relative_to(folder)})", _advice(folder))
-
-
-def _advice(folder: str | Path) -> str:
-    return f"move the folder away (mv {folder} {folder}-old) or remove all results (make clean)"
+        check(found, f"{folder} ({path.relative_to(folder)})", AWAY.format(folder))

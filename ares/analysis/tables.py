@@ -26,7 +26,7 @@ def read(folder: str | Path, name: str) -> pd.DataFrame:
     """Read one table of a run, by its name without the ending.
 
     Raises:
-        UserError: the table is missing, damaged, or not of its form (`ares.forms`).
+        UserError: the table is missing, damaged, or not of its form (`ares.tables`).
     """
     return read_form(resolve(folder) / f"{name}.parquet", name)
 

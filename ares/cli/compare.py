@@ -25,12 +25,12 @@ def compare(
     """Compare two runs of a scale: hashes where bytes are promised, else tables in a tolerance."""
     from ares.errors import UserError
     from ares.io import read_json
-    from ares.versions import check_manifest
+    from ares.versions import KEY, check
 
     paths = one, other
     manifests = [read_json(path) for path in paths]
     for path, manifest in zip(paths, manifests, strict=True):
-        check_manifest(manifest, path.parent)
+        check(manifest.get(KEY), path.parent)
         if "reproducible" not in manifest:
             raise UserError(f"{path}: does not say what it promises: run the scale again")
     promised = {manifest["reproducible"] for manifest in manifests}

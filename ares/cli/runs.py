@@ -13,11 +13,10 @@ from ares.cli.options import Scale, flag, option
 
 def config(scale: Scale) -> None:
     """Check a config and print it, defaults included."""
-    import yaml
-
     from ares.config import load_config
+    from ares.settings import yaml_text
 
-    print(yaml.safe_dump(load_config(scale).dump(), sort_keys=False), end="")
+    print(yaml_text(load_config(scale).dump()), end="")
 
 
 def summary(scale: Scale) -> None:
@@ -26,13 +25,13 @@ def summary(scale: Scale) -> None:
     from ares.config import load_config
     from ares.errors import UserError
     from ares.io import read_json
-    from ares.versions import check_manifest
+    from ares.versions import KEY, check
 
     path = _finished(load_config(scale).scale, scale)
     manifest, shown = read_json(path), path.relative_to(paths.ROOT)
     if not isinstance(manifest, dict):
         raise UserError(f"{shown}: damaged; run the workflow again")
-    check_manifest(manifest, shown.parent)
+    check(manifest.get(KEY), shown.parent)
     try:
         lines = summary_lines(manifest, shown)
     except (KeyError, TypeError, AttributeError, ValueError):

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ares.data.countdown import draw_problems
 from ares.data.world import gold_of, messages, picture, system_prompt
 from ares.data.world_settings import World
 from ares.io import atomic_path, write_text
+from ares.settings import yaml_text
 
 #: Name of the benchmark of each presentation.
 NAMES = {"text": "countdown-text", "image": "countdown-cards"}
@@ -73,5 +73,5 @@ def write_countdown(
             "note": "Countdown problems of the small world.",
         }
     registry = folder / "benchmarks.yaml"
-    write_text(registry, yaml.safe_dump({"benchmarks": entries}, sort_keys=False, width=100))
+    write_text(registry, yaml_text({"benchmarks": entries}))
     return registry

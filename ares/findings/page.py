@@ -27,7 +27,7 @@ from ares.findings.notebooks import rendered
 from ares.findings.rules import load_rules
 from ares.io import read_json, read_table, whole_folder, write_text
 from ares.settings import read_yaml
-from ares.versions import check_manifest
+from ares.versions import KEY, check
 
 HERE = Path(__file__).parent
 #: Of every figure, as `snakemake --report` has them too.
@@ -136,7 +136,7 @@ def page(
     """
     rules, (table, recorded, *_) = load_rules(), source.files(notebooks, "png")
     manifest = read_json(recorded)
-    check_manifest(manifest, source.tables)
+    check(manifest.get(KEY), source.tables)
     shown = cards(rules, read_table(table), notebooks, str(table))
     home: dict[str, str] = {}  # the first of the findings that a figure shows: it stands there
     for card in shown:

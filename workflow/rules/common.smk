@@ -14,15 +14,15 @@ from dataclasses import asdict
 from functools import cache, reduce
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
 
 from ares.model.base_settings import load_base_config
 from ares.config import Gpus, Launch, Scale, config_path, load_config
 from ares.errors import UserError
-from ares.forms import tables_of
+from ares.tables import tables_of
 from ares.locks import end_jobs, job_prefix, owner, take
 from ares.method.presets import FILE, preset
+from ares.settings import read_yaml
 
 # One thread per job: jobs run side by side, and sums come out the same on every machine.
 # A fixed date makes the bytes of a PDF repeatable. Jobs find the commands of this very Python.
@@ -58,7 +58,7 @@ def chosen_config() -> tuple[str, Scale]:
 CONFIG_FILE, SCALE = chosen_config()
 RESULTS = f"results/{SCALE.scale}"
 FIGURES = f"figures/{SCALE.scale}"
-NOTEBOOKS = yaml.safe_load(Path("workflow/notebooks.yaml").read_text(encoding="utf-8"))
+NOTEBOOKS = read_yaml(Path("workflow/notebooks.yaml"))
 
 # Whether the material is data sets of problems for a real model. Its registry files name the data
 # sets; the loaders read what they name.
@@ -109,7 +109,7 @@ def start_alone() -> None:
             take(f"{file}.lock", f"{file}: {{owner}} is making it; start again when it is there")
         end_jobs(JOBS_LOCK, lambda line: print(f"ares: {line}", file=sys.stderr, flush=True))
         for folder in (RESULTS, FIGURES):
-            sweep(folder, all_of_them=True)
+            sweep(folder)
         check_results(RESULTS)
     except UserError as error:
         sys.exit(f"ares: error: {error}")
