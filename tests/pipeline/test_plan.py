@@ -19,6 +19,7 @@ from tests.commands import check_command
 
 MODELS = ["base", "adacs", "cs-vanilla", "grpo-s1", "dapo-s1", "ares-no-kl-s1"]
 MODELS += ["ares-no-entropy-s1", "ares-s1"]
+PAGE = (paths.ROOT / "docs/paper-scale.md").read_text(encoding="utf-8")
 
 
 def snakemake(*arguments: str, folder: Path = paths.ROOT) -> subprocess.CompletedProcess:
@@ -141,16 +142,11 @@ def test_the_notebook_is_passed_exactly_its_parameters(plan):
 
 
 def test_what_is_launched_on_gpus_counts_them():
-    found: dict[str, set[str]] = {}
     files = [paths.ROOT / f"workflow/rules/{name}.smk" for name in ("training", "benchmarks")]
     rules = "".join(file.read_text(encoding="utf-8") for file in files)
     for body in re.split(r"\n *rule ", rules)[1:]:
-        gpu = re.search(r"gpu=GPUS\.(\w+)", body)
-        launch = re.search(r"launch=LAUNCH\.(\w+)", body)
-        assert (gpu and gpu[1]) == (launch and launch[1]), body
-        found.setdefault(gpu[1] if gpu else "", set()).add(body.split(":")[0])
-    assert found["training"] == {"sft", "train"}
-    assert found["sampling"] == {"pass_rate_shard", "benchmark", "token_records"}
+        kinds = re.findall(r"(?:gpu=GPUS|launch=LAUNCH)\.(\w+)", body)
+        assert len(kinds) in (0, 2) and len(set(kinds)) < 2, body
 
 
 def test_greedy_decoding_is_passed_on(tmp_path, scale):
@@ -191,30 +187,10 @@ def test_an_unknown_model_for_the_analysis_is_told_in_one_line(scale):
     assert "Traceback" not in done.stderr
 
 
-# ---------------------------------------------------------------------- docs/paper-scale.md
-
-PAGE = (paths.ROOT / "docs/paper-scale.md").read_text(encoding="utf-8")
-
-
 def test_the_page_names_every_rule(plan):
     _, text = plan
     table = text.split("Job stats:")[1].split("total")[0]
     rules = set(re.findall(r"^(\w+)\s+\d+$", table, re.MULTILINE)) - {"job", "all"}
     assert [rule for rule in rules if f"`{rule}`" not in PAGE] == []
-    assert f"8 models x {len(load_config('paper-7b').evaluation.benchmarks)}" in PAGE
-
-
-def test_the_page_says_what_was_not_run():
-    assert "Not run by us at this size" in PAGE
-    for word in ("FSDP", "ZeRO-3", "vLLM in training", "SLURM"):
-        assert word in PAGE.split("Not run, for want of a GPU or a network")[1], word
     for path in re.findall(r"`((?:tests|config|workflow|ares|profiles)/[\w./-]+)`", PAGE):
         assert (paths.ROOT / path).exists(), path
-
-
-def test_the_page_has_the_commands_that_start_it():
-    commands = re.search(r"```sh\n(.*?)```", PAGE, re.DOTALL)[1].splitlines()
-    for line in commands:
-        words = shlex.split(line, comments=True)
-        assert words[0] == "snakemake" and words[-1] == "scale=paper-7b"
-    assert "--resources gpu=8" in commands[1] and "profiles/slurm" in commands[2]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -16,7 +14,7 @@ from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.evaluation.registry import TRAINING_DATA
-from ares.model.load import load_policy, load_processor
+from ares.model.load import load_processor
 from ares.model.processor import placed, prompt_text, prompt_tokens
 from ares.paths import BASE_MODEL
 
@@ -30,13 +28,6 @@ def processor():
 def sources(scale):
     names = ["cards", "numbers", "virl39k-here", "openthoughts-here"]
     return data_sets(load_config(scale()).training_data, names)
-
-
-def test_the_processor_is_that_of_the_policy(processor):
-    _, expected = load_policy(BASE_MODEL)
-    assert processor.chat_template == expected.chat_template
-    assert processor.tokenizer.get_vocab() == expected.tokenizer.get_vocab()
-    assert processor.image_processor.size == expected.image_processor.size
 
 
 @pytest.mark.parametrize("source", ["cards", "numbers", "virl39k-here"])
@@ -143,11 +134,6 @@ def test_places_of_pictures_stay_where_they_are_and_language_models_get_text():
     assert placed([{"role": "user", "content": content[:1]}], pictures=False) == [
         {"role": "user", "content": "a"}
     ]
-
-
-def test_the_processor_of_no_model_is_told(tmp_path: Path):
-    with pytest.raises(UserError, match="no such model folder"):
-        load_processor(tmp_path / "nothing")
 
 
 # ---------------------------------------------------------------------------- the small world
