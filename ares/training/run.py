@@ -16,12 +16,12 @@ from ares.answers.grader import Grader
 from ares.config import Aepo, Scale
 from ares.data.problems import choose_problems, problems_of
 from ares.errors import UserError
-from ares.forms import FORMS
 from ares.method.presets import preset
 from ares.model.load import load
 from ares.model.processor import reads_pictures
 from ares.model.save import save_plain
 from ares.sampling.rollouts import Sampling, roll_out
+from ares.tables import FORMS
 from ares.training.arguments import grpo_config
 from ares.training.checkpoints import train_or_resume
 from ares.training.data import Verifier, prompt_dataset
