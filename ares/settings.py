@@ -133,14 +133,12 @@ def _told(model: type[Settings], value: Any, problem: ValidationError) -> str:
     """Say in one line which key is wrong, why, and what the key means."""
     # Unknown keys come first: a misspelt key also makes the right one missing.
     error = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
-    *parents, key = error["loc"] or ("",)
-    owner, _ = _declared(model, parents)
-    _, field = _declared(model, error["loc"])
+    place, owner, field = _place(model, value, error["loc"])
     meaning = f" ({' '.join(field.description.split())})" if field and field.description else ""
-    place = shortened(".".join(map(str, _path(value, error["loc"]))))
     if error["type"] == "extra_forbidden":
         known = list(owner.model_fields) if owner else []
-        return f"unknown key '{place}'{suggestion(str(key), known)}; known here: {', '.join(known)}"
+        near = suggestion(str(error["loc"][-1]), known)
+        return f"unknown key '{place}'{near}; known here: {', '.join(known)}"
     if error["type"] == "missing":
         return f"missing key '{'.'.join(map(str, error['loc']))}'{meaning}"
     if error["type"] == "value_error":
@@ -150,17 +148,24 @@ def _told(model: type[Settings], value: Any, problem: ValidationError) -> str:
     return f"{place}: {shortened(repr(error['input']))} {rule}{meaning}"
 
 
-def _declared(
-    model: type[Settings], place: Iterable[str | int]
-) -> tuple[type[Settings] | None, FieldInfo | None]:
-    """The model and the field that stand at a place; None where there is none."""
-    owner: type[Settings] | None = model
-    field: FieldInfo | None = None
-    for key in place:
-        if owner is not None and key in owner.model_fields:
-            field = owner.model_fields[str(key)]
-            owner = _model_in(field.annotation)
-    return owner, field
+def _place(
+    model: type[Settings], value: Any, keys: Iterable[str | int]
+) -> tuple[str, type[Settings] | None, FieldInfo | None]:
+    """A place as far as the value has it (pydantic adds names), its model and its field."""
+    path: list[str] = []
+    owner, inner, field = None, model, None
+    for key in keys:
+        owner = inner
+        if inner is not None and key in inner.model_fields:
+            field = inner.model_fields[str(key)]
+            inner = _model_in(field.annotation)
+        try:
+            value = value[key]
+        except (LookupError, TypeError):
+            value = None
+        else:
+            path.append(str(key))
+    return shortened(".".join(path)), owner, field
 
 
 def _model_in(annotation: Any) -> type[Settings] | None:
@@ -168,18 +173,6 @@ def _model_in(annotation: Any) -> type[Settings] | None:
     if inspect.isclass(annotation) and issubclass(annotation, Settings):
         return annotation
     return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
-
-
-def _path(value: Any, place: Iterable[str | int]) -> list[str | int]:
-    """The part of a place that the value has; the rest are names of pydantic's."""
-    path = []
-    for key in place:
-        try:
-            value = value[key]
-        except (LookupError, TypeError):
-            break
-        path.append(key)
-    return path
 
 
 def read_yaml(path: Path) -> Any:
