@@ -3,7 +3,7 @@
     python -m ares.findings.reference results/laptop data/reference
 
 The notebooks read the compact tables and the full ones with the same code, and draw the same
-figures. `ares.forms` says which columns are left out (lists per token; log-probabilities; texts of
+figures. `ares.tables` says which columns are left out (lists per token; log-probabilities; texts of
 the pool) and which are shortened: entropies keep 11 binary digits (relative error below 0.05 %, so
 their order hardly changes). Probabilities of slots keep three decimals. The other tables and the
 findings are kept as they are.
