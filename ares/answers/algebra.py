@@ -5,7 +5,7 @@ any time and any memory over a harmless-looking answer (9^{9^{9^{9}}}), and neit
 thread stops it everywhere; a process can be killed. Memory is limited here, time by the parent
 (`ares.answers.worker`), and by an alarm if the parent is gone.
 
-The verdict is math-verify's, save where numbers show that two objects differ (`certainly_differ`):
+The verdict is math-verify's, unless numbers show that two objects differ (`certainly_differ`):
 math-verify takes numbers for equal whose difference is below 1e-15 (10^{-20} and 10^{-21}), and
 equations for equal that have no real solution (x^2+1=0 and x^2+2=0). Here values are compared by
 their ratio, to 20 digits, and symbols get values too.
@@ -148,7 +148,7 @@ def exact(expression: Any) -> Any:
 
 
 def certainly_differ(one: Any, other: Any) -> bool:
-    """Whether two sympy objects differ; False means that this can't be told here."""
+    """Whether two sympy objects differ; False means that it can't be decided here."""
     from sympy import And, Eq, Expr, FiniteSet, MatrixBase, Tuple
     from sympy.core.relational import Relational  # type: ignore[import-untyped]
 

@@ -35,7 +35,7 @@ def gold_letters(gold: str, choices: Sequence[str]) -> frozenset[str]:
 
 
 def chosen(answer: str, choices: Sequence[str], several: bool) -> frozenset[str]:
-    """The letters that an answer chooses; empty if none can be told.
+    """The letters that an answer chooses; empty if it names none.
 
     Args:
         several: whether letters written together ("AC") are several letters.

@@ -100,7 +100,7 @@ def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:
 
 
 def _one_spelling(text: str) -> str:
-    """Plain text, with infinity as a sign and no doubled brackets: they take a parser for ever."""
+    """Plain text, with infinity as a sign and no doubled brackets, which slow a parser down."""
     text = _INFINITY.sub(r"\\infty", plain(text[: LONGEST + 1]))
     for _ in range(_DEEPEST_BRACKETS):
         text, braces = _DOUBLE_BRACES.subn(r"{\1}", text)

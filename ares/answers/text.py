@@ -53,7 +53,7 @@ def plain(text: str) -> str:
     text = text.replace("{,}", ",").replace(r"\%", "%").replace(r"\{", r"\lbrace ")
     text = text.replace(r"\}", r"\rbrace ")
     text = _SPACING.sub(" ", text)
-    for _ in range(4):  # fonts nest, though hardly deeper
+    for _ in range(4):  # fonts nest, rarely deeper than this
         text, changed = _FONT.subn(r" \1 ", text)
         if not changed:
             break
@@ -65,7 +65,7 @@ def plain(text: str) -> str:
 
 
 def squeezed(text: str) -> str:
-    """A plain text without the spaces, save between two digits: "1 2" is not 12."""
+    """A plain text without spaces, except between two digits: "1 2" is not 12."""
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
 
 

@@ -111,11 +111,11 @@ class AlgebraWorker:
             raise
         finally:
             timer.cancel()
-        if time.monotonic() - start >= limit_s:
-            process.wait()  # the timer has killed it, or is about to
-            raise NoReply(f"took longer than {limit_s:g} s")
-        if not reply.endswith("\n"):
-            raise NoReply("the algebra process died")
+        late = time.monotonic() - start >= limit_s
+        if late or not reply.endswith("\n"):
+            process.kill()
+            process.wait()  # so that the next request sees that it is gone
+            raise NoReply(f"took longer than {limit_s:g} s" if late else "the algebra process died")
         return reply
 
     def _kill(self) -> None:

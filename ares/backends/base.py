@@ -122,7 +122,7 @@ class Backend(Protocol):
         ...
 
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
-        """Every request with what came of it, in whatever order they end.
+        """Every request with its result, in the order in which they finish.
 
         Lazy: takes from `requests` only what it is about to ask, so memory does not grow with
         their number. A request that fails becomes a `Failure`; the others go on.

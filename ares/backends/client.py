@@ -129,7 +129,7 @@ class Client:
         await self.session.close()
 
     def submit(self, request: Request) -> None:
-        """Ask for a response; `done` tells what came of it."""
+        """Ask for a response; its result arrives in `done`."""
         body = request_body(request, self.settings.model, self.settings.extra_body)
         future = asyncio.run_coroutine_threadsafe(self._answer(request, body), self.loop)
         future.add_done_callback(lambda done: self.done.put((request, done)))
@@ -230,7 +230,7 @@ class Client:
         return raw
 
     def _timed_out(self) -> Exception:
-        """Don't wait for every attempt of every request where none is answered in time."""
+        """A time-out, or the end of the run when there have been too many in a row."""
         reason, self.heard = f"no answer within {self.settings.timeout_s:g} s", True
         self.silent += 1
         if self.silent < 2 * self.most_lost:

@@ -3,8 +3,8 @@
 Slower than a server that batches continuously, but it needs nothing else, and it sees the whole
 distribution: entropies here are exact, where a server's top log-probabilities give an estimate.
 
-1. A response depends on what is asked and on its seed, but for rounding not on the batch
-   (`ares.backends.drawing`). Of two prompts asked with one seed each draws its own numbers.
+1. A response depends on the question and on its seed and, apart from rounding, not on the batch
+   (`ares.backends.drawing`). Two prompts asked with the same seed draw different numbers.
 2. Penalties and temperatures of the model's own generation config do not apply; only what ends a
    response is read from there. What the request says is what is done.
 3. Pictures go through the processor at their size, within the limits that the model sets itself.

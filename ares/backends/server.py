@@ -94,7 +94,7 @@ class ServerBackend:
         """Refuse what can't work.
 
         Raises:
-            UserError: an address that is none, or that holds a secret; no request or no attempt.
+            UserError: an invalid address, or one that holds a secret; no request or no attempt.
         """
         checked_url(self.url)
         if self.parallel < 1 or self.attempts < 1:
@@ -120,7 +120,7 @@ class ServerBackend:
         return f"{self.url}, model {self.model}"
 
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Response | Failure]]:
-        """Every request with what came of it, as they end; closing it early cancels the rest.
+        """Every request with its result, as they finish; closing it early cancels the rest.
 
         Raises:
             UserError: nothing (more) can be asked. What was under way is yielded before.
@@ -142,7 +142,7 @@ class ServerBackend:
                 try:
                     outcome = future.result()
                 except NoServer:
-                    raise  # nobody is left who could answer what is under way
+                    raise  # no server is left that could answer what is under way
                 except UserError as error:
                     fatal = fatal or error
                     continue

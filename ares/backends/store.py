@@ -6,7 +6,7 @@ anyone sees it, so a run that is killed at any moment has lost nothing that it h
 are not stored: the next run asks again.
 
 Several processes of one machine may share a file. (SQLite's write-ahead log needs shared memory:
-don't share one between machines, and copy it only while nobody has it open.)
+don't share one between machines, and copy it only while no process has it open.)
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class CachedBackend:
             "decoding": asdict(request.decoding),
             "seed": request.seed,
         }
-        # Pictures are all that JSON does not know, and are told by their pixels.
+        # JSON knows everything but pictures, which are identified by their pixels.
         text = json.dumps(asked, sort_keys=True, default=digest)
         return hashlib.sha256(text.encode()).digest()
 

@@ -103,7 +103,7 @@ class VllmBackend:
                         if output.finished:
                             yield running.pop(output.request_id), to_outcome(output)
         finally:
-            # Left early, by an error or by whoever reads: the engine must not go on for nobody.
+            # After an error, or when the caller stops reading, the engine must not go on.
             if running:
                 self._llm.llm_engine.abort_request(list(running))
 

@@ -180,7 +180,7 @@ def countdown(
 
 
 def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Benchmark]:
-    """The benchmarks that the command line names; a UserError where it can't be told."""
+    """The benchmarks that the command line names; a UserError where it names none."""
     from ares.errors import UserError
     from ares.settings import suggestion
 

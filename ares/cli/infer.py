@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHOWN = "What is shown"
 #: Most probable tokens that are asked for where they are kept or an entropy is estimated from them.
 _RIVALS = 20
-#: Response tokens unless told; half the context of a model whose context is short.
+#: Response tokens by default; half the context of a model whose context is short.
 _LIMIT = 8192
 
 

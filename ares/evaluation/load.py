@@ -164,9 +164,9 @@ class _Reader:
         columns = self.benchmark.columns
         tags = {tag: _text(row[column]) for tag, column in columns.tags.items()}
         if columns.trace:
-            told = [_stepped(row[name], self.benchmark.steps.trace) for name in columns.trace]
-            thought, answer = told if len(told) == 2 else (told[0], None)
-            tags["trace"] = thought if answer is None else f"<think> {thought} </think> {answer}"
+            texts = [_stepped(row[name], self.benchmark.steps.trace) for name in columns.trace]
+            form = "{}" if len(texts) == 1 else "<think> {} </think> {}"
+            tags["trace"] = form.format(*texts)
         return tags
 
     def _pictures(self, row: dict[str, Any]) -> dict[int, Image.Image]:

@@ -1,7 +1,7 @@
 """Benchmarks as data: what each one is, where its questions are, how its columns are read.
 
 `config/benchmarks.yaml` holds the paper's. A user's file has the same form and adds to them; an
-entry with `like: AIME24` and `path: my.jsonl` is another one read from a file of one's own.
+entry with `like: AIME24` and `path: my.jsonl` is that benchmark read from your own file.
 """
 
 from __future__ import annotations

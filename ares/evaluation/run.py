@@ -1,7 +1,7 @@
 """Put the questions of a benchmark to a model and grade what it answers.
 
-Two passes. The first asks for what the store lacks, in whatever order answers come, so that the
-model is never kept waiting. The second reads the store in the order of the questions and grades:
+Two passes. The first asks for what the store lacks and takes answers in any order, so that the
+model never waits. The second reads the store in the order of the questions and grades:
 tables are the same whatever the order, a run that was killed goes on where it was, and grading
 again costs no request.
 """
