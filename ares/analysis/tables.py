@@ -63,21 +63,6 @@ def check_order(tokens: pd.DataFrame) -> None:
         )
 
 
-def pad(tokens: pd.DataFrame, column: str) -> tuple[Tensor, Tensor]:
-    """One column as a padded tensor.
-
-    Returns:
-        values_BT, with 0 where a rollout has ended, and mask_BT. `values_BT[mask_BT]` is the
-        column again, in the order of the table.
-    """
-    values, position = tokens[column].to_numpy(), tokens["position"].to_numpy()
-    row = np.cumsum(position == 0) - 1
-    shape = (int(row[-1]) + 1, int(position.max()) + 1) if len(tokens) else (0, 0)
-    values_BT, mask_BT = np.zeros(shape, values.dtype), np.zeros(shape, bool)
-    values_BT[row, position], mask_BT[row, position] = values, True
-    return torch.from_numpy(values_BT), torch.from_numpy(mask_BT)
-
-
 @dataclass(frozen=True, eq=False)
 class Tokens:
     """The tokens of R responses, one after another: what tables of tokens, rollouts and files of

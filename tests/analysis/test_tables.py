@@ -1,4 +1,4 @@
-"""Reading tables, padding tokens, window entropies in the order of the table."""
+"""Reading tables, window entropies in the order of the table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,6 @@ import pytest
 from ares.analysis import tables
 from ares.errors import UserError
 from ares.io import write_table
-
-
-def test_pad_and_back(make_tokens):
-    tokens = make_tokens([1.0, 2.0], [3.0])
-    values_BT, mask_BT = tables.pad(tokens, "entropy")
-    assert values_BT.tolist() == [[1.0, 2.0], [3.0, 0.0]]
-    assert mask_BT.tolist() == [[True, True], [True, False]]
-    assert values_BT[mask_BT].tolist() == [1.0, 2.0, 3.0]
 
 
 def test_windows_do_not_run_into_the_next_rollout(make_tokens):
