@@ -6,14 +6,14 @@
 
 SCALE ?= laptop
 CORES ?= all
-# The first of the two that starts: a version manager's python3.11 may be an empty promise.
+# The first of these that runs: a version manager may offer a python3.11 that is not installed.
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c "" 2>/dev/null && echo $$python && break; done || echo python3.11)
 
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-# Files of tests side by side, each file in one process.
+# Test files run side by side, each in one process.
 SIDE_BY_SIDE := -n $(if $(filter all,$(CORES)),auto,$(CORES)) --dist loadfile
 
 # One thread per process: several processes share the cores, and sums are the same everywhere.
@@ -24,7 +24,7 @@ export TOKENIZERS_PARALLELISM := false
 # The bytes of a PDF are repeatable when its date is.
 export SOURCE_DATE_EPOCH := 1759968000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Many programs keep caches at home: who has none (or may not write there) gets one in .venv.
+# Many programs keep caches in the home folder: without one that can be written, it is in .venv.
 ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
 export HOME := $(CURDIR)/.venv/home
 export PIP_NO_CACHE_DIR := 1
@@ -91,7 +91,7 @@ bench: install  ## speed of the method, the sampler and the trainer, measured
 	$(BIN)/python benchmarks/bench_client.py
 	$(BIN)/python benchmarks/bench_answers.py
 
-# Debian 12's Python is 3.11. A 3.12 is lent to the same root: the folder of one, as pyenv makes them.
+# Debian 12 has Python 3.11. For 3.12 the folder of one, such as pyenv makes, is mounted in the root.
 PYTHON312 ?= $(lastword $(wildcard $(HOME)/.pyenv/versions/3.12.*))
 
 test-clean:  ## the two commands on bare Debian roots: Python 3.11 and 3.12 (as root, with debootstrap)
@@ -128,7 +128,7 @@ reference: figures  ## make data/reference, figures/reference, the docs of the r
 reference-page: install  ## make docs/findings.html again from data/reference and figures/reference
 	$(BIN)/ares report --reference
 
-# Pins that still fit are kept; remove requirements.lock's lines to let packages move up.
+# Pins that still fit are kept; remove lines of requirements.lock to upgrade those packages.
 # The lock file leaves out what torch brings along by itself on machines with CUDA, and the local
 # part of its version, so that the same file installs a CPU torch where only that is wanted.
 lock: install  ## resolve the dependencies of pyproject.toml again into requirements.lock
@@ -137,7 +137,8 @@ lock: install  ## resolve the dependencies of pyproject.toml again into requirem
 	sed -E -i.bak -e 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' -e '/^(nvidia|cuda|triton)[a-z0-9-]*==/d' \
 		requirements.lock && rm requirements.lock.bak
 
-LOCK_OPTIONS := --extra dev --extra eval --extra train --extra workflow --strip-extras --unsafe-package pip --annotation-style line \
+LOCK_OPTIONS := --extra dev --extra eval --extra train --extra workflow --strip-extras \
+	--unsafe-package pip --annotation-style line \
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host --quiet
 
 install: writable .venv/ares-installed  ## make .venv and install the pinned packages and ares into it

@@ -32,28 +32,26 @@ STEPS = pd.DataFrame({"step": [1, 2, 3], "reward": [0.1, 0.2, 0.3], "arm": ["a",
 
 def make_run(folder: Path, reproducible: str = "bytes", **tables: pd.DataFrame) -> Path:
     """What a run of a scale leaves: tables, a figure, a model, times, and the manifest of it."""
-    results = folder / "results/made-up"
+    results, figures = folder / "results/made-up", folder / "figures/made-up"
     for name, table in {"steps": STEPS, **tables}.items():
         write_table(results / f"{name}.parquet", table)
-    for name, content in (("model.safetensors", b"weights"), ("timings.parquet", bytes(folder))):
-        (results / "models/grpo-s1").mkdir(parents=True, exist_ok=True)
-        path = results / "models/grpo-s1" / name if name[0] == "m" else results / name
-        path.write_bytes(content)
-    (folder / "figures/made-up").mkdir(parents=True)
-    (folder / "figures/made-up/f.png").write_bytes(b"picture")
+    for file in (results / "models/grpo-s1/model.safetensors", figures / "f.png"):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"the same")
+    (results / "timings.parquet").write_bytes(bytes(folder))
     return write_manifest(folder, reproducible)
 
 
 def write_manifest(folder: Path, reproducible: str = "bytes") -> Path:
-    found = {}
-    for kind in ("results", "figures"):
-        found[kind] = {
+    promised = {
+        name: {
             str(path.relative_to(folder)): None if path.stem == "timings" else fingerprint(path)
             for path in sorted((folder / kind / "made-up").iterdir())
             if path.suffix in (".parquet", ".png")
         }
+        for name, kind in (("tables", "results"), ("figures", "figures"))
+    }
     out = folder / "results/made-up/manifest.json"
-    promised = {"tables": found["results"], "figures": found["figures"]}
     write_json(out, {KEY: SCHEMA, "reproducible": reproducible, **promised})
     return out
 

@@ -47,7 +47,7 @@ CHOSEN = {
 
 
 @pytest.mark.parametrize("name", CHOSEN)
-def test_accelerate_reads_the_config_and_its_launcher_knows_every_key(name):
+def test_accelerate_and_its_launcher_take_the_config_and_the_number_of_processes(name):
     path = paths.CONFIG / f"accelerate/{name}.yaml"
     config = load_config_from_file(str(path))
     assert (config.num_machines, config.num_processes, config.mixed_precision) == (1, 8, "bf16")
@@ -57,11 +57,7 @@ def test_accelerate_reads_the_config_and_its_launcher_knows_every_key(name):
     sections = yaml.safe_load(path.read_text(encoding="utf-8"))
     for section in ("fsdp_config", "deepspeed_config"):
         assert sections.get(section, {}).keys() <= options.keys()
-
-
-@pytest.mark.parametrize("name", CHOSEN)
-def test_the_command_line_overrides_the_number_of_processes(name):
-    args = launched("--config_file", f"config/accelerate/{name}.yaml", "--num_processes", "3")
+    args = launched("--config_file", str(path), "--num_processes", "3")
     assert (args.num_processes, args.module, args.training_script) == (3, True, "ares")
     assert [flag for _, flag in CHOSEN.values() if getattr(args, flag)] == [CHOSEN[name][1]]
 
@@ -74,8 +70,7 @@ def test_fsdp_is_version_2_and_wraps_the_blocks_of_the_model(monkeypatch):
         monkeypatch.setenv(name, value)
     plugin = FullyShardedDataParallelPlugin()
     assert plugin.fsdp_version == 2
-    assert plugin.reshard_after_forward is True
-    assert plugin.activation_checkpointing
+    assert plugin.reshard_after_forward is True and plugin.activation_checkpointing
     # What transformers names as the blocks that must stay whole.
     assert set(plugin.transformer_cls_names_to_wrap) == set(
         Qwen2_5_VLForConditionalGeneration._no_split_modules
