@@ -78,9 +78,10 @@ def row_of(text: str, name: str) -> str:
 def test_every_part_is_on_the_page_with_the_numbers_of_the_table(text, read):
     with open(paths.REFERENCE / "findings.csv", encoding="utf-8", newline="") as handle:
         rows = {row["id"]: row for row in csv.DictReader(handle)}
-    parts = {part["id"]: part for finding in BOOK for part in finding["parts"]}
+    judged = [finding for finding in BOOK if finding["id"] in rows]
+    parts = {part["id"]: part for finding in judged for part in finding["parts"]}
     assert read.cells.keys() == parts.keys()
-    assert {finding["id"] for finding in BOOK} <= set(read.ids)
+    assert {finding["id"] for finding in judged} <= set(read.ids)
     for name, cell in read.cells.items():
         shown = [float(cell[f"data-{key}"]) for key in ("ours", "low", "high")]
         assert shown == [float(rows[name][key]) for key in ("ours", "ci_low", "ci_high")], name
