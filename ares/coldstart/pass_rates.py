@@ -42,7 +42,7 @@ def measure(
     else:
         decoding = Decoding(part.max_new_tokens, *drawn)
         with Grader() as grader, Store(store) as kept:
-            backend = CachedBackend(base_model_backend(scale), kept)
+            backend = CachedBackend(_base_model_backend(scale), kept)
             answers = answered(
                 problems.items, backend, grader, decoding, part.samples, scale.seed, progress
             )
@@ -56,7 +56,7 @@ def measure(
     return table
 
 
-def base_model_backend(scale: Scale) -> Backend:
+def _base_model_backend(scale: Scale) -> Backend:
     """The base model behind the back-end that the scale names."""
     backend, part = scale.backend, scale.cold_start
     return open_backend(

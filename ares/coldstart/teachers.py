@@ -55,7 +55,7 @@ def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
     own = [] if whose == "teachers" else own
     others = sorted(set(range(len(items))) - set(own))
     with Grader() as grader:
-        found = list(own_traces(items, own, grader))
+        found = list(_own_traces(items, own, grader))
         if whose == "own":
             found += [Trace(place, OWN, 0, "", "no trace of its own") for place in others]
             others = []
@@ -81,7 +81,7 @@ def longest_trace(scale: Scale) -> int:
     return sizes[0] if scale.of_data_sets else sizes[1]
 
 
-def own_traces(items: Sequence[Item], places: Sequence[int], grader: Grader) -> Iterator[Trace]:
+def _own_traces(items: Sequence[Item], places: Sequence[int], grader: Grader) -> Iterator[Trace]:
     """The traces that the items at some places bring, graded."""
     pairs = ((items[place].tags["trace"], items[place].question) for place in places)
     for place, grade in zip(places, grader.grade_many(pairs), strict=True):

@@ -38,7 +38,7 @@ class Branch:
 
 
 #: A rollout that starts at the prompt.
-NO_BRANCH = Branch(root=-1, position=0)
+_NO_BRANCH = Branch(root=-1, position=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +200,7 @@ def _plan(
     entropy_RT, mask_RT = pad_rows([root.entropies for root in roots])
     window_RT = window_entropy(entropy_RT, mask_RT, window, window_start)
     branches = branch_points(window_RT, threshold, window, group_size - len(roots))
-    return [NO_BRANCH] * (group_size - len(roots) - len(branches)) + branches
+    return [_NO_BRANCH] * (group_size - len(roots) - len(branches)) + branches
 
 
 def _drawn(

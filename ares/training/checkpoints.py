@@ -26,7 +26,7 @@ MARKER = "complete.json"
 #: Held by the process that trains with a folder of states.
 LOCK = "lock"
 #: Seconds to wait for another process there: workers of one that was killed live on for a moment.
-WAIT_S = 60.0
+_WAIT_S = 60.0
 
 
 #: What torch.save says when it can't write: it depends on where in the file that happens.
@@ -34,7 +34,7 @@ _TORCH_REFUSED = ("PytorchStreamWriter failed writing", "unexpected pos", "iostr
 
 
 @contextmanager
-def alone(state: str | Path, first: bool = True, wait_s: float = WAIT_S) -> Iterator[None]:
+def alone(state: str | Path, first: bool = True, wait_s: float = _WAIT_S) -> Iterator[None]:
     """Keep other processes out of a folder of states, and tell what its disk refuses.
 
     Only the first process of a run needs the lock.

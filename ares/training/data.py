@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Columns that the verifier needs, those of a `Question`; a data set of another kind brings its own
 #: reward.
-ANSWER_COLUMNS = ("gold", "answer", "choices", "question")
+_ANSWER_COLUMNS = ("gold", "answer", "choices", "question")
 
 
 def prompt_order(cell_sizes: Sequence[int], count: int, seed: int) -> list[tuple[int, int]]:
@@ -56,7 +56,7 @@ def prompt_dataset(problems: Problems, count: int, seed: int, pictures: bool = T
 
     A cell is a data set; in the small world a level in a presentation. Columns when read: prompt
     (chat messages), images (list, empty for text; only where the model reads `pictures`),
-    problem_id, source, and what the reward needs, `ANSWER_COLUMNS`.
+    problem_id, source, and what the reward needs, `_ANSWER_COLUMNS`.
     """
     table = problems.table
     keys = [name for name in ("level", source_of(table)) if name in table]
@@ -102,13 +102,13 @@ class Verifier:
         Raises:
             UserError: the data set has no answers to grade by.
         """
-        missing = [name for name in ANSWER_COLUMNS if name not in columns]
+        missing = [name for name in _ANSWER_COLUMNS if name not in columns]
         if missing:
             raise UserError(
                 f"the data set has no column {' and no column '.join(missing)}: add it, or "
                 "pass a reward function of your own"
             )
-        gold, answer, choices, question = (columns[name] for name in ANSWER_COLUMNS)
+        gold, answer, choices, question = (columns[name] for name in _ANSWER_COLUMNS)
         asked = map(Question, gold, answer, map(tuple, choices), question)
         pairs = zip(map(text_of, completions), asked, strict=True)
         grades = list(self.grader.grade_many(pairs))

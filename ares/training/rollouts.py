@@ -172,7 +172,7 @@ def _grade(trainer: AEPOTrainer, groups: Sequence[RolloutGroup]) -> None:
 def _groups_of_trl(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[RolloutGroup]:
     """Groups from TRL's own generation, or vLLM."""
     size = trainer.num_generations
-    repeated = [with_images(row) for row in rows for _ in range(size)]
+    repeated = [_with_images(row) for row in rows for _ in range(size)]
     _, completions, logprobs = generate_with_trl(trainer, repeated, size)
     return [
         RolloutGroup(
@@ -248,7 +248,7 @@ class EngineSampler:
 
 def encoded(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[Prompt]:
     """The prompts of some rows, tokenised as TRL does."""
-    ids, _, fields = trainer._tokenize_prompts([with_images(row) for row in rows])
+    ids, _, fields = trainer._tokenize_prompts([_with_images(row) for row in rows])
     ids_BT, mask_BT = pad_rows(ids, torch.long)
     inputs = {"input_ids": ids_BT, "attention_mask": mask_BT.long()}
     for name in ("pixel_values", "image_grid_thw"):
@@ -257,7 +257,7 @@ def encoded(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[Prompt
     return split_prompts(inputs, trainer.model.config)
 
 
-def with_images(row: dict[str, Any]) -> list[dict[str, Any]]:
+def _with_images(row: dict[str, Any]) -> list[dict[str, Any]]:
     """The chat messages of a row with its pictures in them, as TRL makes them.
 
     Rows without a column of pictures are of a language model, whose template wants plain text.
