@@ -54,7 +54,8 @@ def main() -> None:
     print('"ready"', file=replies, flush=True)
     for line in sys.stdin:
         signal.alarm(ALARM_S)
-        reply = decide(*json.loads(line), algebra=algebra)
+        gold, answer, letters = json.loads(line)
+        reply = decide(gold, answer, letters, algebra)
         signal.alarm(0)
         print(json.dumps(reply), file=replies, flush=True)
 
@@ -141,7 +142,7 @@ def _real(expression: Any) -> float | None:
 
 def exact(expression: Any) -> Any:
     """The same with decimals as fractions: 0.1 + 0.2 is 3/10."""
-    from sympy import Float, Rational  # type: ignore[import-untyped]
+    from sympy import Float, Rational
 
     decimals = {number: Rational(str(number)) for number in expression.atoms(Float)}
     return expression.xreplace(decimals) if decimals else expression

@@ -99,7 +99,7 @@ class Plan:
                 found = items(benchmark, self.limit)
                 how = self.decoding, self.samples or benchmark.samples, self.seed
                 answers = answered(found, backend, grader, *how, progress=benchmark.name)
-                rows = []
+                rows: list[dict[str, Any]] = []
                 # The samples of a question follow one another.
                 for _, group in groupby(answers, key=lambda done: done.item.id):
                     samples = list(group)

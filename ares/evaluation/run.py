@@ -117,8 +117,8 @@ def _ask(
 ) -> None:
     """Ask for what the store lacks, with a bar on a terminal, and note what fails."""
     tokens, silent = 0, not progress or not sys.stderr.isatty()
-    options = {"desc": progress, "unit": "req", "dynamic_ncols": True, "disable": silent}
-    with tqdm(total=len(requests), **options) as bar:
+    bar = tqdm(total=len(requests), desc=progress, unit="req", dynamic_ncols=True, disable=silent)
+    with bar:
         for request, outcome in backend.generate(requests):
             if isinstance(outcome, Failure):
                 failures[request.id] = outcome

@@ -179,7 +179,8 @@ def lettered(values: Sequence[Any], seed: int) -> Choices:
     >>> lettered(["Find x. A triangle has 3 sides."], 0)
     ([], '')
     """
-    text, markers = str(values[0] or ""), []
+    text = str(values[0] or "")
+    markers: list[re.Match[str]] = []
     for letter in ascii_uppercase:
         # A marker stands at the beginning, after white space or after a separator.
         marker = re.compile(rf"(?:^|(?<=[\s;,])) *(?:\({letter}\)|{letter}[.:)])")
