@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from matplotlib.colors import to_rgb
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
@@ -63,3 +64,15 @@ def desktop(browser: webdriver.Chrome) -> None:
 def complaints(browser: webdriver.Chrome) -> list[str]:
     """What the console has to say since the last call: errors, refused scripts, failed loads."""
     return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def contrast(*colours: str) -> float:
+    """Contrast ratio of two colours, 1 to 21 (WCAG 2)."""
+    linear = (
+        [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        for colour in colours
+    )
+    dark, light = sorted(
+        0.2126 * red + 0.7152 * green + 0.0722 * blue for red, green, blue in linear
+    )
+    return (light + 0.05) / (dark + 0.05)

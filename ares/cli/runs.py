@@ -98,8 +98,16 @@ def _finished(name: str, given: str) -> Path:
 
 def summary_lines(manifest: dict[str, Any], path: Path) -> list[str]:
     """Return the summary of a manifest that lies at `path`."""
-    figures = sorted({Path(file).stem for file in manifest["figures"]})
+
+    def places(files: Iterable[str]) -> str:
+        return ", ".join(sorted({f"{Path(file).parent}/" for file in files}))
+
+    drawn = sorted({Path(file).stem for file in manifest["figures"]})
     endings = sorted({Path(file).suffix[1:] for file in manifest["figures"]})
+    shown = {
+        **{kind: [Path(file).name for file in manifest[kind]] for kind in ("tables", "notebooks")},
+        "figures": [", ".join(drawn) + f" ({', '.join(endings)})"],
+    }
     commit = manifest["commit"]
     state = "no git" if commit is None else commit["hash"][:10]
     if commit is not None and commit["changed"]:
@@ -107,18 +115,9 @@ def summary_lines(manifest: dict[str, Any], path: Path) -> list[str]:
     minutes = sum(manifest["job_seconds"].values()) / 60
     return [
         f"made at scale {manifest['config']['scale']} ({state}), {minutes:.1f} minutes of jobs:",
-        f"  tables     {places(manifest['tables'])}: {names(manifest['tables'])}",
-        f"  figures    {places(manifest['figures'])}: {', '.join(figures)} ({', '.join(endings)})",
-        f"  notebooks  {places(manifest['notebooks'])}: {names(manifest['notebooks'])}",
+        *(
+            f"  {kind:9}  {places(manifest[kind])}: {', '.join(shown[kind])}"
+            for kind in ("tables", "figures", "notebooks")
+        ),
         f"  manifest   {path}",
     ]
-
-
-def places(files: Iterable[str]) -> str:
-    """Return the folders the files lie in."""
-    return ", ".join(sorted({f"{Path(file).parent}/" for file in files}))
-
-
-def names(files: Iterable[str]) -> str:
-    """Return the names of the files, without their folders."""
-    return ", ".join(Path(file).name for file in files)

@@ -30,8 +30,6 @@ COLOURS = {
     "light": ("#ffffff", "#e3eef9", "#bcd7ec", "#7fb6d9", "#3f8fc5", "#1764ab", "#08306b"),
     "dark": ("#14171c", "#16304d", "#1c4f80", "#2f78b7", "#69a9d8", "#b3d6ee", "#f4fbff"),
 }
-#: Of text on a colour: the first that can be read (contrast 4.5), and one of these always can.
-_INK = ("#16181d", "#ffffff", "#000000")
 #: Tokens on a page, as more make it slow to open, and tokens of one trace.
 PAGE_TOKENS, TRACE_TOKENS = 400_000, 50_000
 #: Characters of a prompt, and of names and answers.
@@ -147,23 +145,9 @@ def shade(anchors: Sequence[str], place: float) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Colour of text that can be read on a colour."""
-    return next(ink for ink in _INK if contrast(ink, colour) >= 4.5)
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours, 1 to 21 (WCAG 2).
-
-    >>> round(contrast("#ffffff", "#000000"), 1)
-    21.0
-    """
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: str) -> float:
+    """Black or white, whichever reads better on a colour: a contrast of 4.5 at least (WCAG 2)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if np.dot((0.2126, 0.7152, 0.0722), linear) > 0.179 else "#ffffff"
 
 
 def _data(shown: Sequence[Mapping[str, Any]], lexicon: Lexicon) -> dict[str, Any]:

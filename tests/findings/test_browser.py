@@ -7,8 +7,7 @@ import shutil
 import pytest
 from selenium.webdriver.common.by import By
 
-from ares.traces.page import contrast
-from tests.browser import browser, complaints, desktop, phone  # noqa: F401 - a fixture
+from tests.browser import browser, complaints, contrast, desktop, phone  # noqa: F401 - a fixture
 
 WIDTHS = {"phone": 390, "desktop": 1440}
 #: Elements that hang over the right edge, but for those inside a box that scrolls.

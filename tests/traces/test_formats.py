@@ -13,7 +13,7 @@ import pytest
 
 from ares.errors import UserError
 from ares.traces import read
-from ares.traces.read import read_traces
+from ares.traces.read import read_traces, traces_of
 from tests.traces.conftest import written
 
 HALF, QUARTER, EIGHTH = math.log(0.5), math.log(0.25), math.log(0.125)
@@ -37,66 +37,47 @@ CHOICE = {
     "logprobs": {"content": CONTENT},
     "finish_reason": "stop",
 }
+SAMPLED = {"tokens": [" Wait", ","], "token_logprobs": [HALF, EIGHTH]}
 LEGACY = {
-    "tokens": [" Wait", ","],
-    "token_logprobs": [HALF, EIGHTH],
-    "top_logprobs": [TOPS[0], TOPS[1] | {",": EIGHTH}],
-    "text_offset": [0, 5],
+    "text": " Wait,",
+    "logprobs": {**SAMPLED, "top_logprobs": [TOPS[0], TOPS[1] | {",": EIGHTH}]},
 }
 
 
-def entry(logprob: float, rank: int, token: str) -> dict:
-    return {"logprob": logprob, "rank": rank, "decoded_token": token}
+def entries(*listed: tuple[int, str, float, int]) -> dict:
+    """One position of vLLM: id, token, log-probability and rank of every alternative."""
+    return {
+        str(number): {"logprob": logprob, "rank": rank, "decoded_token": token}
+        for number, token, logprob, rank in listed
+    }
 
 
-OFFLINE = {
-    "request_id": "7",
-    "prompt": "2 + 3?",
-    "outputs": [
-        {
-            "text": " Wait,",
-            "token_ids": [11, 12],
-            "finish_reason": "length",
-            "logprobs": [
-                {"11": entry(HALF, 1, " Wait"), "5": entry(QUARTER, 2, " So")},
-                {
-                    "12": entry(EIGHTH, 9, ","),
-                    "6": entry(HALF, 1, "."),
-                    "7": entry(QUARTER, 2, "!"),
-                },
-            ],
-        }
+OUTPUT = {
+    "text": " Wait,",
+    "token_ids": [11, 12],
+    "finish_reason": "length",
+    "logprobs": [
+        entries((11, " Wait", HALF, 1), (5, " So", QUARTER, 2)),
+        entries((12, ",", EIGHTH, 9), (6, ".", HALF, 1), (7, "!", QUARTER, 2)),
     ],
 }
+OFFLINE = {"request_id": "7", "prompt": "2 + 3?", "outputs": [OUTPUT]}
 FORMATS = {
     "ours": {"id": "q", "text": " Wait,", "logprobs": {"content": CONTENT}, "entropy": None},
-    "plain, tables": {
-        "tokens": [" Wait", ","],
-        "token_logprobs": [HALF, EIGHTH],
-        "top_logprobs": TOPS,
-    },
-    "plain, pairs": {
-        "text": " Wait,",
-        "tokens": [" Wait", ","],
-        "token_logprobs": [HALF, EIGHTH],
-        "top_logprobs": [[[" Wait", HALF], [" So", QUARTER]], [[".", HALF], ["!", QUARTER]]],
-    },
-    "plain, numbers": {
-        "tokens": [" Wait", ","],
-        "token_logprobs": [HALF, EIGHTH],
-        "top_logprobs": [[HALF, QUARTER], [HALF, QUARTER]],
-    },
+    "plain, tables": {**SAMPLED, "top_logprobs": TOPS},
+    "plain, pairs": {**SAMPLED, "top_logprobs": [list(map(list, top.items())) for top in TOPS]},
+    "plain, numbers": {**SAMPLED, "top_logprobs": [[HALF, QUARTER], [HALF, QUARTER]]},
     "chat completion": {"object": "chat.completion", "choices": [CHOICE]},
     "choice": CHOICE,
     "batch": {"custom_id": "b", "response": {"status_code": 200, "body": {"choices": [CHOICE]}}},
-    "legacy completion": {"choices": [{"text": " Wait,", "logprobs": LEGACY}]},
-    "legacy choice": {"text": " Wait,", "logprobs": LEGACY},
+    "legacy completion": {"choices": [LEGACY]},
+    "legacy choice": LEGACY,
     "vllm offline": OFFLINE,
 }
 
 
-def read_one(tmp_path, line):
-    (trace,) = read_traces(written(tmp_path, line))
+def read_one(line):
+    (trace,) = traces_of(line)
     return trace
 
 
@@ -110,55 +91,51 @@ def test_every_format_gives_the_same_tokens_and_entropies_and_one_file_may_mix_t
         assert trace.top_k == 2, name
 
 
-def test_what_the_line_says_beside_the_tokens(tmp_path):
+def test_what_the_line_says_beside_the_tokens():
     extras = {
         "id": "q3", "sample": 5, "benchmark": "AIME", "prompt": "2 + 3?", "correct": False,
         "difficulty": "hard", "extracted": "5", "gold": "6", "finish": "length",
     }  # fmt: skip
-    trace = read_one(tmp_path, FORMATS["ours"] | extras)
+    trace = read_one(FORMATS["ours"] | extras)
     assert (trace.id, trace.problem, trace.benchmark) == ("q3#5", "AIME/q3", "AIME")
     assert (trace.correct, trace.difficulty, trace.finish) == (False, "hard", "length")
     assert (trace.prompt, trace.answer, trace.gold) == ("2 + 3?", "5", "6")
-    bare = read_one(tmp_path, CHOICE)
+    bare = read_one(CHOICE)
     assert (bare.id, bare.correct, bare.difficulty, bare.finish) == ("line 1", None, "", "stop")
-    offline = read_one(tmp_path, OFFLINE)
+    offline = read_one(OFFLINE)
     assert (offline.id, offline.prompt, offline.finish) == ("7", "2 + 3?", "length")
 
 
-def test_several_choices_are_several_traces_of_one_problem(tmp_path):
-    traces = list(read_traces(written(tmp_path, {"id": "q", "choices": [CHOICE, CHOICE]})))
-    assert [trace.id for trace in traces] == ["q#0", "q#1"]
-    assert [trace.problem for trace in traces] == ["/q", "/q"]
+def test_several_choices_are_several_traces_of_one_problem():
+    traces = list(traces_of({"id": "q", "choices": [CHOICE, CHOICE]}))
+    assert [(trace.id, trace.problem) for trace in traces] == [("q#0", "/q"), ("q#1", "/q")]
 
 
-def test_given_entropies_are_taken_as_they_are(tmp_path):
-    trace = read_one(tmp_path, {"tokens": ["a", "b"], "entropy": [0.25, 2]})
+def test_given_entropies_are_taken_as_they_are():
+    trace = read_one({"tokens": ["a", "b"], "entropy": [0.25, 2]})
     assert trace.entropy.tolist() == [0.25, 2.0]
     assert trace.top_k is None and trace.unlisted.tolist() == [0, 0]
-    both = read_one(tmp_path, FORMATS["ours"] | {"entropy": [0.25, 2.0]})
+    both = read_one(FORMATS["ours"] | {"entropy": [0.25, 2.0]})
     assert both.entropy.tolist() == [0.25, 2.0] and both.top_k is None
     assert both.alternatives(1) == [(".", HALF), ("!", QUARTER), (",", EIGHTH)]
 
 
-def test_a_response_without_tokens_is_a_trace(tmp_path):
-    trace = read_one(tmp_path, {"text": "", "logprobs": {"content": []}})
+def test_no_tokens_and_probability_zero():
+    trace = read_one({"text": "", "logprobs": {"content": []}})
     assert trace.tokens == [] and trace.entropy.shape == (0,)
+    one = record("a", 0.0, a=0.0, b=-9999.0)  # what servers write for probability 0
+    assert read_one({"logprobs": {"content": [one]}}).entropy.tolist() == [0.0]
 
 
-def test_the_sampled_token_is_counted_once(tmp_path):
+def test_the_sampled_token_is_counted_once():
     listed, added = record("a", QUARTER, b=HALF, a=QUARTER), record("a", QUARTER, b=HALF)
-    first, second = (read_one(tmp_path, {"logprobs": {"content": [r]}}) for r in (listed, added))
+    first, second = (read_one({"logprobs": {"content": [r]}}) for r in (listed, added))
     assert first.entropy.tolist() == second.entropy.tolist()
     assert (first.top_k, second.top_k) == (2, 1)
     # Two tokens that are no text by themselves: both read U+FFFD, the sampled one is not listed.
     same = record("\ufffd", EIGHTH, **{"\ufffd": HALF})
-    trace = read_one(tmp_path, {"logprobs": {"content": [same]}})
+    trace = read_one({"logprobs": {"content": [same]}})
     assert trace.alternatives(0) == [("\ufffd", HALF), ("\ufffd", EIGHTH)]
-
-
-def test_a_servers_minus_9999_is_probability_zero(tmp_path):
-    one = record("a", 0.0, a=0.0, b=-9999.0)
-    assert read_one(tmp_path, {"logprobs": {"content": [one]}}).entropy.tolist() == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -172,15 +149,15 @@ def test_a_servers_minus_9999_is_probability_zero(tmp_path):
         (["a", "\ud800"], None, ["a", "\ufffd"]),
     ],
 )
-def test_tokens_read_as_text(tmp_path, tokens, text, expected):
+def test_tokens_read_as_text(tokens, text, expected):
     line = {"tokens": tokens, "text": text, "entropy": [0.5] * len(tokens)}
-    assert read_one(tmp_path, line).tokens == expected
+    assert read_one(line).tokens == expected
 
 
-def test_bytes_of_the_server_put_split_characters_together(tmp_path):
+def test_bytes_of_the_server_put_split_characters_together():
     parts = {"\\xf0\\x9f": [0xF0, 0x9F], "\\x98\\x80": [0x98, 0x80]}
     content = [record(name, HALF, a=HALF) | {"bytes": known} for name, known in parts.items()]
-    assert read_one(tmp_path, {"logprobs": {"content": content}}).tokens == ["<0xF0><0x9F>", "😀"]
+    assert read_one({"logprobs": {"content": content}}).tokens == ["<0xF0><0x9F>", "😀"]
 
 
 def test_compressed_and_standard_input_are_read_alike(tmp_path, monkeypatch):

@@ -15,9 +15,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 from ares.method.tensors import pad_rows
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy
-from ares.traces.page import COLOURS, LEVELS, contrast, ink_on, shade
+from ares.traces.page import COLOURS, LEVELS, ink_on, shade
 from ares.traces.read import traces_of
-from tests.browser import browser, complaints, desktop, phone  # noqa: F401 - a fixture
+from tests.browser import browser, complaints, contrast, desktop, phone  # noqa: F401 - a fixture
 from tests.traces.conftest import WORDS, analysed, made_up
 
 CHOICES = {" wait": -0.5, " so": -1.0, ".": -4.0}

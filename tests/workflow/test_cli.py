@@ -1,5 +1,6 @@
 """The command `ares`: quick to answer, one line for a user's mistake."""
 
+import re
 import subprocess
 import sys
 
@@ -93,10 +94,39 @@ def test_the_version_is_told(capsys):
     assert capsys.readouterr().out == f"ares {__version__}\n"
 
 
-def test_help_needs_no_heavy_imports():
-    code = "import sys; from ares import cli; cli.main(['--help']); print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    heavy = {"torch", "transformers", "pandas", "pyarrow", "matplotlib", "numpy", "jsonschema"}
+TRACE = '{"id": "q", "tokens": [" so", " it"], "entropy": [0.5, 1.0]}\n'
+ANALYZE = ("analyze", "-", "--window", "1", "--page-traces", "1", "--out", "OUT")
+
+
+def started(code: str, *words: str, out) -> subprocess.CompletedProcess:
+    given = [str(out) if word == "OUT" else word for word in words]
+    start = [sys.executable, "-c", code, *given]
+    return subprocess.run(start, input=TRACE, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("words", [("config", "smoke"), ANALYZE])
+def test_output_that_nobody_reads_ends_quietly(words, tmp_path):
+    code = """
+import os, sys
+from ares import cli
+reader, writer = os.pipe()
+os.dup2(writer, 1)
+os.close(reader), os.close(writer)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    done = started(code, *words, out=tmp_path)
+    assert done.returncode == 1 and not re.search("Traceback|Error|Exception", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (("--help",), {"torch", "transformers", "pandas", "pyarrow", "matplotlib", "numpy"}),
+        (ANALYZE, {"transformers", "trl", "snakemake", "jupyterlab", "papermill", "datasets"}),
+    ],
+)
+def test_a_command_imports_no_more_than_it_needs(words, heavy, tmp_path):
+    code = "import sys; from ares import cli; cli.main(sys.argv[1:]); print(*sys.modules)"
+    done = started(code, *words, out=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert heavy & set(done.stdout.split()) == set()
