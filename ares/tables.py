@@ -131,6 +131,8 @@ _LISTED = {
     "entropy": Column("numbers", low=-1e-3, high=100),
     "logprob": Column("numbers", high=1e-3),
 }
+#: A token, whoever wrote it: a model of ours, one on a benchmark, or one from elsewhere.
+_TOKEN = {"position": _NATURAL, "token": _TEXT, "entropy": _NATS}
 _TRACE = {"habit": _TEXT, "trace": _NATURAL, "text": _TEXT, "n_tokens": _COUNT}
 
 #: Tables of scales of the small world.
@@ -157,9 +159,7 @@ FORMS: dict[str, Form] = {
     "tokens": Form(
         {
             "rollout_id": _NATURAL,
-            "position": _NATURAL,
-            "token": _TEXT,
-            "entropy": _NATS,
+            **_TOKEN,
             "lexicon": _FLAG,
             "lexicon_top1": _FLAG,
             "decision": _TEXT,
@@ -310,6 +310,38 @@ DATA_FORMS: dict[str, Form] = {
         {"model": _TEXT, "benchmark": _TEXT, "metric": _TEXT, "score": Column("number", 0, 100)},
         ("model", "benchmark", "metric"),
         parts="models",
+    ),
+}
+
+
+#: Tables of `ares analyze`; lexicon is the category of a token, "" for none.
+TRACE_FORMS: dict[str, Form] = {
+    "tokens": Form(
+        {
+            "trace": _NATURAL,
+            **_TOKEN,
+            "unlisted": _SHARE,
+            "window": Column("number", 0, 100, gaps=True),
+            "hwe": _FLAG,
+            "lexicon": _TEXT,
+        },
+        ("trace", "position"),
+    ),
+    "traces": Form(
+        {
+            "trace": _NATURAL,
+            **dict.fromkeys(("id", "problem", "benchmark", "difficulty"), _TEXT),
+            "correct": Column("flag", gaps=True),
+            "finish": _TEXT,
+            "n_tokens": _NATURAL,
+            "entropy": Column("number", 0, 100, gaps=True),
+            "hwe": _NATURAL,
+            "hwe_validated": _NATURAL,
+            "max_window": Column("number", 0, 100, gaps=True),
+            "top_k": Column("integer", low=0, gaps=True),
+            "unlisted": Column("number", 0, 1, gaps=True),
+        },
+        ("trace",),
     ),
 }
 

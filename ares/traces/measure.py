@@ -18,7 +18,7 @@ windows, and the lexicon is asked about the sampled token, not the most probable
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,37 +36,13 @@ from ares.io import atomic_path
 from ares.method.lexicon import Lexicon, normalize_token
 from ares.method.thresholds import rollout_quantiles
 from ares.method.windows import hwe_mask, window_entropy
+from ares.tables import TRACE_FORMS
 from ares.traces.quantile import exact_quantile
 from ares.traces.spool import FACTS, Spool, flat, tokens_of
 from ares.versions import numbered
 
 THRESHOLDS = ("batch", "main-text", "app-h", "released")
 _SAID = [*FACTS.names, "top_k"]
-_WORD = pa.dictionary(pa.int32(), pa.string())
-#: Columns of the two tables, in their order.
-TOKENS = pa.schema(
-    {
-        "trace": pa.int32(),
-        "position": pa.int32(),
-        "token": _WORD,
-        **dict.fromkeys(("entropy", "unlisted", "window"), pa.float32()),
-        "hwe": pa.bool_(),
-        "lexicon": _WORD,
-    }
-)
-TRACES = pa.schema(
-    {
-        "trace": pa.int64(),
-        **{field.name: field.type for field in FACTS},
-        "n_tokens": pa.int64(),
-        "entropy": pa.float64(),
-        "hwe": pa.int64(),
-        "hwe_validated": pa.int64(),
-        "max_window": pa.float32(),
-        "top_k": pa.int64(),
-        "unlisted": pa.float64(),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -126,7 +102,7 @@ def measure(
     Args:
         spool: closed.
         lexicon: says which tokens are reasoning triggers.
-        folder: receives tokens.parquet (`TOKENS`), traces.parquet and traces.csv (`TRACES`).
+        folder: receives tokens.parquet, traces.parquet and traces.csv, see `ares.tables`.
 
     Returns:
         The threshold of HWE tokens, in nats, and the table of words, see `word_table`.
@@ -140,10 +116,13 @@ def measure(
     words = pd.DataFrame(columns=["count", "high", "hwe", "entropy"], dtype=float)
     first = 0
     # Entropies hardly ever repeat: a dictionary of them would take half the time.
+    small = {"text": pa.dictionary(pa.int32(), pa.string()), "integer": pa.int32()}
+    small |= {"number": pa.float32(), "flag": pa.bool_()}
+    large = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
     repeating = ["trace", "position", "token", "lexicon"]
     with (
-        _writer(folder / "tokens.parquet", TOKENS, use_dictionary=repeating) as write_tokens,
-        _writer(folder / "traces.parquet", TRACES, compression_level=9) as write_traces,
+        _writer(folder / "tokens.parquet", small, use_dictionary=repeating) as write_tokens,
+        _writer(folder / "traces.parquet", large, compression_level=9) as write_traces,
         atomic_path(folder / "traces.csv") as csv_out,
         csv_out.open("w", encoding="utf-8", newline="") as csv,
     ):
@@ -161,9 +140,15 @@ def measure(
 
 @contextmanager
 def _writer(
-    path: Path, schema: pa.Schema, **options: Any
+    path: Path, types: Mapping[str, pa.DataType], **options: Any
 ) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write a Parquet file piece by piece, a row group each."""
+    """Write a table of `TRACE_FORMS`, named as the file, piece by piece, a row group each.
+
+    Args:
+        types: of the kinds of columns.
+    """
+    columns = TRACE_FORMS[path.stem].columns
+    schema = pa.schema({name: types[column.kind] for name, column in columns.items()})
     schema = numbered(schema.empty_table()).schema
     with (
         atomic_path(path) as out,
@@ -178,7 +163,7 @@ def _writer(
 def _tables(
     piece: pa.Table, first: int, how: Definition, theta: float, lexicon: Lexicon
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of a piece in both tables: `TOKENS` and `TRACES`.
+    """The rows of a piece in both tables.
 
     Args:
         first: number of the piece's first trace.
@@ -215,7 +200,7 @@ def _tables(
             max_window=tokens.reduced(window_N, np.fmax, empty=np.nan),
             unlisted=total(table["unlisted"], float) / tokens.length_R,
         )
-    return table, rows[TRACES.names]
+    return table, rows[list(TRACE_FORMS["traces"].columns)]
 
 
 def _counts(tokens: pd.DataFrame, high: float) -> pd.DataFrame:

@@ -13,8 +13,9 @@ import pytest
 from ares.analysis.difficulty import figure4
 from ares.cli import main
 from ares.stats import Resampler
+from ares.tables import TRACE_FORMS
 from ares.traces import figures, page
-from ares.traces.measure import THRESHOLDS, TOKENS, TRACES
+from ares.traces.measure import THRESHOLDS
 from ares.traces.read import read_traces
 from tests.traces.conftest import analysed, data_of, made_up, written
 
@@ -37,7 +38,8 @@ def test_everything_is_written_and_told(finished):
     tables = {"tokens.parquet", "traces.csv", "traces.parquet", "index.html"}
     assert {path.name for path in out.iterdir()} == drawn | tables
     tokens, traces = (pd.read_parquet(out / f"{name}.parquet") for name in ("tokens", "traces"))
-    assert (list(tokens), list(traces)) == (TOKENS.names, TRACES.names)
+    for name, table in {"tokens": tokens, "traces": traces}.items():
+        assert list(table) == list(TRACE_FORMS[name].columns)
     assert pd.read_csv(out / "traces.csv")["hwe"].tolist() == traces["hwe"].tolist()
     assert len(traces) == 48 and len(tokens) == sum(len(line["tokens"]) for line in lines)
     assert traces["id"].tolist()[:2] == ["q0#0", "q0#1"]
