@@ -17,22 +17,24 @@ def analyze(
     out: Annotated[
         Path | None, option("default: results/analysis/ and the file's name", "FOLDER")
     ] = None,
-    window: Annotated[int, option("over which entropy is meant", "TOKENS", min=1)] = 4,
+    window: Annotated[
+        int, option("size of the window over which entropy is averaged", "TOKENS", min=1)
+    ] = 4,
     percentile: Annotated[
-        float, option("of all windows, the threshold", "P", min=0, max=100)
+        float, option("percentile of all windows that is the threshold", "P", min=0, max=100)
     ] = 95.0,
     threshold: Annotated[
         Literal["batch", "main-text", "app-h", "released"],
-        option("whose definition of the threshold; docs/traces.md tells them apart"),
+        option("whose definition of the threshold; docs/traces.md compares them"),
     ] = "batch",
     lexicon: Annotated[
-        str | None, option("reasoning triggers of your own, .json or a word a line", "FILE")
+        str | None, option("your list of reasoning triggers, .json or one word per line", "FILE")
     ] = None,
     page_traces: Annotated[int, option("traces on the page; 0: no page", "N", min=0)] = 200,
 ) -> None:
     """Measure entropy, windows and high-window-entropy (HWE) tokens of the responses in a file.
 
-    The formats that are read stand in docs/traces.md.
+    docs/traces.md lists the formats it reads.
     """
     from ares.method.lexicon import load_lexicon
     from ares.traces.analyze import analyze

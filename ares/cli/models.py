@@ -25,7 +25,7 @@ def estimate(
         option("change a listed assumption; may be repeated", "NAME=VALUE", name="--set"),
     ] = None,
 ) -> None:
-    """Tell memory and time of a cold start and of AEPO, with every assumption and its source.
+    """Estimate memory and time of a cold start and of AEPO, with every assumption and its source.
 
     Calculated, not measured: see docs/estimate.md.
     """

@@ -20,7 +20,7 @@ def config(scale: Scale) -> None:
 
 
 def summary(scale: Scale) -> None:
-    """Tell what the last complete run of a scale made, and where."""
+    """Say what the last complete run of a scale made, and where."""
     from ares import paths
     from ares.config import load_config
     from ares.errors import UserError

@@ -19,11 +19,9 @@ from ares.traces.read import read_traces
 from ares.traces.spelling import clean
 from ares.traces.spool import Spool
 
-#: Columns of the table of traces that are told of in sum.
-SUMMED = [
-    *("n_tokens", "entropy", "hwe", "hwe_validated", "top_k", "unlisted", "correct"),
-    "difficulty",
-]
+#: Columns of the table of traces that the summary and the choice of the page's traces need.
+SUMMED = ["n_tokens", "entropy", "hwe", "hwe_validated", "top_k", "unlisted"]
+SUMMED += ["correct", "difficulty"]
 #: Words of a large model, for the bound on what is not listed.
 VOCABULARY = 150_000
 
@@ -40,7 +38,7 @@ HOW_TO_READ = (
 def analyze(
     path: str | Path, folder: Path, how: Definition, lexicon: Lexicon, page_traces: int
 ) -> Iterator[str]:
-    """Write the tables, the figures and the page; give what there is to tell, line by line.
+    """Write the tables, the figures and the page; yield a summary, line by line.
 
     Args:
         path: see `ares.traces.read.read_traces`.
@@ -73,7 +71,7 @@ def analyze(
 
 
 def _read(path: str | Path, scratch: Path, paged: bool) -> Spool:
-    """All traces to the spool."""
+    """Write all traces to the spool."""
     # A line is thousands of small objects: without this the collector would look through all
     # loaded modules again and again, which takes longer than reading.
     gc.freeze()
@@ -130,11 +128,11 @@ def _figures(
         yield f"words of high entropy: {folder / 'wordcloud.png'}"
     else:
         yield "no word cloud: no token of high entropy has a letter"
-    said = {"correct": rows["correct"].notna(), "difficulty": rows["difficulty"] != ""}
-    missing = [name for name, of_trace in said.items() if not of_trace.any()]
+    given = {"correct": rows["correct"].notna(), "difficulty": rows["difficulty"] != ""}
+    missing = [name for name, of_trace in given.items() if not of_trace.any()]
     if missing:
         yield f"no figure of difficulty: the file does not say {' and '.join(missing)}"
-    elif not (said["correct"] & said["difficulty"]).any():
+    elif not (given["correct"] & given["difficulty"]).any():
         yield "no figure of difficulty: the file says correct and difficulty of different traces"
     else:
         draw_difficulty(folder / "traces.parquet", folder)

@@ -36,12 +36,13 @@ def draw_words(words: pd.DataFrame, percentile: float, folder: Path) -> None:
     """Write wordcloud.png, .pdf and .csv: words by how often they are of high entropy (Fig. 2b).
 
     Args:
-        words: `ares.traces.measure.Words.table`, at least one row with `high` above 0.
+        words: `ares.traces.measure.word_table`, at least one row with `high` above 0.
         percentile: from which on a token's own entropy is high.
     """
     use_style()
     shown = words[words["high"] > 0].head(WORDS)
     hues = dict(zip(CATEGORIES, [arm["color"] for arm in ARMS.values()], strict=False))
+    hues |= {"": "#8A8A8A", "user": "#0072B2"}
     colour: dict[str, str] = {}
     weights: dict[str, float] = {}
     for row in shown.itertuples():
@@ -49,22 +50,16 @@ def draw_words(words: pd.DataFrame, percentile: float, folder: Path) -> None:
         name = row.word if len(row.word) <= LETTERS else row.word[: LETTERS - 1] + "…"
         # Line ends within a word can't be laid out, other controls have no shape.
         name = "".join(sign if sign.isprintable() else "\ufffd" for sign in name)
-        colour[name] = hues.get(row.category, _other(row.category))
+        colour[name] = hues.get(row.category, hues["user"])
         weights[name] = weights.get(name, 0.0) + row.high
     fig, ax = plt.subplots(figsize=(PAGE, 3.9))
     word_cloud(ax, weights, colour, SEED)
-    for category in [name for name in (*hues, "", "user") if name in set(shown["category"])]:
-        label = category or "not in the lexicon"
-        ax.plot([], [], "s", color=hues.get(category, _other(category)), label=label)
+    for category in [name for name in hues if name in set(shown["category"])]:
+        ax.plot([], [], "s", color=hues[category], label=category or "not in the lexicon")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, handletextpad=0.1)
     note(fig, f"Size: tokens whose own entropy is at or above the {percentile:g}th percentile.")
     save_figure(fig, words, folder, "wordcloud")
     plt.close(fig)
-
-
-def _other(category: str) -> str:
-    """Colour of a category that our lexicon does not have: the user's own, or none."""
-    return "#0072B2" if category else "#8A8A8A"
 
 
 def draw_difficulty(path: Path, folder: Path) -> None:

@@ -47,7 +47,7 @@ def packed(trace: Trace) -> str:
     """
     choices = {
         place: [
-            (word, round(np.exp(min(logprob, 0.0)), 4))
+            (word, round(np.exp(min(logprob, 0.0)), 3))
             for word, logprob in trace.alternatives(place)[:ALTERNATIVES]
             if logprob >= FAINTEST
         ]
