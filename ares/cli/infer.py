@@ -222,10 +222,8 @@ def _head(answer: Response, sample: int, samples: int, seed: int) -> str:
 
 def _tokens(answer: Response, window: int, in_colour: bool) -> str:
     """A response token by token, with entropies."""
-    import torch
-
+    from ares.analysis.tables import Tokens
     from ares.errors import UserError
-    from ares.method.windows import window_entropy
     from ares.terminal import coloured, table
     from ares.traces.formats import Malformed
     from ares.traces.read import traces_of
@@ -234,8 +232,7 @@ def _tokens(answer: Response, window: int, in_colour: bool) -> str:
         (trace,) = traces_of(answer.traced())
     except Malformed as error:
         raise UserError(f"--entropy: {error}; or run the model in this process") from None
-    entropy_1T = torch.from_numpy(trace.entropy)[None]
-    windows = window_entropy(entropy_1T, torch.ones_like(entropy_1T), window)[0].tolist()
+    windows = Tokens.of_responses([trace.entropy]).windows(window).tolist()
     head = ""
     if (k := trace.top_k) is not None:
         head = f"[entropies at temperature 1, estimated from the {k} most probable tokens]\n"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from ares.paths import ROOT
-from benchmarks.bench_load import Load, exponent, write_traces
+from benchmarks.bench_load import write_traces
 
 FEW, MANY = 4_000, 64_000
 #: Runs the analysis of both files in one process. Buffers that fill up to a bound are made so small
@@ -49,8 +49,3 @@ def test_memory_stays_and_time_grows_with_the_file(tmp_path):
     assert many_page < 1.2 * few_page
     for step in ("reading", "threshold", "percentile", "marking"):
         assert f"{step}:" in done.stderr
-
-
-def test_the_exponent_of_linear_time_is_one():
-    few, many = (Load(n, 0.0, 0.0, 0.001 * n, 0.0, 0.0, 0) for n in (1_000, 100_000))
-    assert abs(exponent(few, many) - 1) < 1e-9
