@@ -21,7 +21,7 @@ from ares.versions import KEY, SCHEMA
 #: Packages whose version can change a number or a picture.
 PACKAGES = (
     *("ares", "torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow"),
-    *("pillow", "matplotlib", "wordcloud"),
+    *("pillow", "matplotlib", "seaborn", "wordcloud"),
 )
 
 
