@@ -125,6 +125,16 @@ def check_arguments(args: GRPOConfig) -> None:
             raise UserError(f"{name}={getattr(args, name)}: AEPO's loss has no such part: {off}")
     accumulated = args.gradient_accumulation_steps
     cycle = args.steps_per_generation * args.num_iterations
+    if args.steps_per_generation % accumulated:
+        raise UserError(
+            f"steps_per_generation={args.steps_per_generation}: a batch of rollouts must last "
+            f"whole optimizer steps: choose a multiple of gradient_accumulation_steps={accumulated}"
+        )
+    if args.save_strategy != "no" and args.save_total_limit == 1:
+        raise UserError(
+            "save_total_limit=1: the last state would be removed before the next one is whole: "
+            "keep at least 2"
+        )
     if args.save_strategy == "steps" and args.save_steps * accumulated % cycle:
         raise UserError(
             f"save_steps={args.save_steps}: a batch of rollouts lasts {cycle / accumulated:g} "

@@ -107,6 +107,8 @@ def test_sizes_that_do_not_fit(scenes, tmp_path, group, sizes, processes, messag
     ("arguments", "others", "message"),
     [
         ({"save_strategy": "steps", "save_steps": 3}, {}, "save_steps=3: .* lasts 2 optimizer"),
+        ({"save_strategy": "steps", "save_total_limit": 1}, {}, "save_total_limit=1"),
+        ({"gradient_accumulation_steps": 4}, {}, "steps_per_generation=2: .* whole optimizer"),
         ({"loss_type": "cispo"}, {}, "loss_type='cispo': choose from grpo, dapo"),
         ({"entropy_coef": 0.1}, {}, "entropy_coef=0.1: AEPO's loss has no such part"),
         ({}, {"method": {"branching": True}, "sampler": None}, "branching=True needs a sampler"),
