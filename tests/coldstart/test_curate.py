@@ -59,6 +59,8 @@ def test_a_source_without_pass_rate_0_reads_it_off_the_line_through_the_medians(
     # The medians 60, 45, 30 lie on a line that reaches 90 at pass rate 0.
     assert found.at_0 == pytest.approx(90.0) and found.at_1 == 30.0
     assert found.fitted == (0.0,)
+    # Medians at one pass rate alone are the target of all.
+    assert end_lengths(pool[pool["pass_rate"] == 0.75]) == EndLengths(45.0, 45.0, (0.0, 1.0))
 
 
 def test_a_line_never_asks_for_less_than_a_token():

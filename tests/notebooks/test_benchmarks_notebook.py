@@ -36,12 +36,24 @@ def test_scores_of_real_models_stand_beside_the_papers(tmp_path, capsys):
     write_table(tmp_path / "scores.parquet", table)
     figures = tmp_path / "figures"
     common = {"config": "paper-7b", "tables": str(tmp_path), "figures": str(figures)}
-    execute(NAME, **common, measured="scores", size="7B")
+    notebook = execute(NAME, **common, measured="scores", size="7B")
     check_figures(figures)
     out = capsys.readouterr().out
     assert "F12: partly: of 15 benchmarks on which ARES-7B is best in the paper, 3 were" in out
     ours = read_table(figures / "fig8_beside.csv").query("benchmark == 'GSM8K' and arm == 'ares'")
     assert ours[["paper", "ours"]].astype(float).to_numpy().tolist() == [[278.9, 900.0]]
+    slip, gap = notebook["MARKS"]
+    signs = {number: notebook["marks"](f"Table {number}") for number in (2, 3, 4)}
+    assert signs[2] == {} and set(signs[4].values()) == {slip}
+    assert signs[3] == {
+        ("Gemini-2.5-Pro-Thinking", "Avg"): gap,
+        ("ARES-3B minus best open, printed", "Avg"): slip,
+        ("ARES-7B minus best open, printed", "Avg"): slip,
+    }
+    table = notebook["marked"]("text").set_index("model")["Avg"]
+    assert {model for model, text in table.items() if text.endswith((slip, gap))} == {
+        model for model, _ in signs[3]
+    }
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from ares.coldstart.pool import pool, room_for_traces
 from ares.coldstart.teachers import collect
 from ares.config import Scale, load_config
 from ares.data.countdown import Problem
+from ares.data.items import Item
 from ares.data.problems import choose_problems, problems_of
 from ares.data.world import countdown_item
 from ares.data.world_settings import load_world
@@ -28,7 +29,9 @@ from ares.errors import UserError
 from ares.io import read_table
 from ares.method.lexicon import load_lexicon
 from ares.model.load import load_policy, load_processor
+from ares.sampling.engine import sample
 from ares.sampling.rollouts import Sampling, encode, roll_out
+from ares.sampling.scoring import score
 from ares.training.rollouts import EngineSampler
 from ares.training.run import Run
 from ares.training.sft import fine_tune
@@ -151,6 +154,21 @@ def test_rollouts_and_their_token_table(scale, cold):
     )  # fmt: skip
     assert len(tokens) == rollouts["n_tokens"].sum() and tokens["entropy"].notna().all()
     assert top["rollout_id"].nunique() == 4
+
+
+def test_the_sampler_draws_from_the_models_own_distribution(cold):
+    """Cache, slots and left padding change nothing: scoring, which has none of them, agrees."""
+    model, processor = load_policy(cold[0])
+    texts = "1 + 2 = ?", "so 3 + 3 = ? wait 3 + 3 = ?", "2 + 2 = ?"
+    items = [Item("sums", text, [{"role": "user", "content": text}], None, text) for text in texts]
+    prompts = encode(items, model, processor)
+    alike = {"pad_token_id": 0, "temperature": 1.5, "samples_per_prompt": 4}
+    drawn = sample(model, prompts, max_new_tokens=12, eos_token_ids=[1], seeds=range(12), **alike)
+    assert len({len(one.token_ids) for one in drawn}) > 1
+    scored = score(model, prompts, [one.token_ids for one in drawn], **alike)
+    for one, read in zip(drawn, scored, strict=True):
+        torch.testing.assert_close(one.logprobs, read.logprobs, atol=1e-5, rtol=0)
+        torch.testing.assert_close(one.entropies, read.entropies, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("ours", [True, False])

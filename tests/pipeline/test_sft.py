@@ -16,6 +16,7 @@ from ares.answers.grader import Grader
 from ares.coldstart.pool import pool
 from ares.coldstart.teachers import habits
 from ares.config import FineTuning, load_config
+from ares.data.countdown import Problem
 from ares.data.items import Problems
 from ares.data.problems import choose, data_set_problems, data_sets
 from ares.data.world import draw_table, world_problems
@@ -23,6 +24,7 @@ from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.io import read_table
+from ares.model.base_corpus import Example, collate
 from ares.model.load import load_policy
 from ares.model.save import in_precision, save_plain, side_files
 from ares.model.tiny import build_processor
@@ -158,6 +160,24 @@ def traces() -> pd.DataFrame:
     kept, _ = pool(table, found, build_processor(WORLD), [150] * len(table))
     halves = [part.iloc[:5] for _, part in kept.groupby("presentation")]
     return pd.concat(halves).sample(frac=1, random_state=0, ignore_index=True)
+
+
+@pytest.mark.parametrize("presentations", [("text", "image"), ("text",), ("image",)])
+def test_ids_and_labels_are_those_of_the_base_corpus(model_folder, traces, presentations, tmp_path):
+    model, processor = load_policy(model_folder)
+    chosen = traces[traces["presentation"].isin(presentations)].reset_index(drop=True)
+    problems, settings = world_problems(chosen, WORLD, look=5), FineTuning(batch=4, lr=0.01)
+    trainer = build_trainer(model, processor, problems, chosen, settings, 5, tmp_path)
+    rows = trainer.train_dataset.with_format(None)["row"][: len(chosen)]
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(chosen))])
+    examples = [
+        Example(Problem(tuple(row.numbers), row.target), row.presentation, row.text)
+        for row in chosen.iloc[rows].itertuples()
+    ]
+    expected = collate(examples, processor, seed=5)
+    assert sorted(rows) == list(range(len(chosen))) and expected.keys() == batch.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(torch.as_tensor(batch[name]).to(tensor.dtype), tensor), name
 
 
 def test_the_loss_falls_and_two_runs_write_the_same_model(model_folder, traces, tmp_path):

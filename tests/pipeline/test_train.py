@@ -12,16 +12,17 @@ import pandas as pd
 import pytest
 import torch
 from accelerate import Accelerator
+from transformers import TrainerCallback
 
 from ares.answers.grader import Grader
 from ares.config import Scale, load_config
-from ares.data.problems import choose, data_sets
+from ares.data.problems import choose, data_sets, problems_of
 from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.io import read_table, write_table
 from ares.model.load import load_policy, load_processor
 from ares.paths import ROOT
-from ares.training.data import Verifier
+from ares.training.data import Verifier, prompt_dataset
 from ares.training.records import Records
 from ares.training.run import Run
 
@@ -70,6 +71,19 @@ def test_what_cannot_be_graded_is_worth_nothing_and_counted(grader):
 # ---------------------------------------------------------------------------- the prompts
 
 
+def test_prompts_come_in_turn_from_every_data_set_with_what_the_reward_needs(scale):
+    config = load_config(scale())
+    problems = problems_of(config, prompts_of(config, ["cards", "virl39k-here", "numbers"]))
+    rows = list(prompt_dataset(problems, 30, seed=1))
+    for start in range(0, 30, 3):
+        assert len({row["source"] for row in rows[start : start + 3]}) == 3
+    row = next(row for row in rows if row["problem_id"] == "a-2")
+    assert [part["type"] for part in row["prompt"][-1]["content"]][:2] == ["image", "image"]
+    assert [image.size for image in row["images"]] == [(8, 6), (8, 6)]
+    assert (row["gold"], row["answer"], row["choices"]) == ("B", "choice", ["left", "right"])
+    assert "images" not in prompt_dataset(problems, 3, seed=1, pictures=False)[0]
+
+
 # ---------------------------------------------------------------------------- runs
 
 
@@ -87,6 +101,35 @@ def test_settings_and_arguments_are_those_of_the_config(scale, tmp_path, grader)
     assert args.steps_per_generation == 2 and args.max_steps == 2
     assert trainer.sampler is None and trainer.refill_rounds == 1
     assert not args.use_vllm
+
+
+class StopAfter(TrainerCallback):
+    """Ends a run early, as a killed job does, after a number of optimizer steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, **others) -> None:
+        control.should_training_stop = state.global_step == self.steps
+
+
+def test_an_interrupted_run_ends_where_the_whole_one_ends(scale, tmp_path, grader):
+    config = load_config(scale(**{"aepo.steps": 3}))
+    prompts = prompts_of(config, ["cards", "numbers"])
+    whole = run_of(config, prompts, tmp_path / "whole", grader)
+    whole.train()
+    cut = run_of(config, prompts, tmp_path / "cut", grader)
+    cut.trainer.add_callback(StopAfter(5))
+    cut.train()
+    kept = {path.name for path in (tmp_path / "cut").glob("checkpoint-*")}
+    assert kept == {"checkpoint-2", "checkpoint-4"}
+    again = run_of(config, prompts, tmp_path / "cut", grader)
+    again.train()
+    for name, expected in whole.trainer.model.state_dict().items():
+        assert torch.equal(again.trainer.model.state_dict()[name], expected), name
+    steps = whole.tables()["steps"]
+    pd.testing.assert_frame_equal(again.tables()["steps"], steps)
+    assert set(steps["step"]) == {1, 2, 3}
 
 
 def test_a_sharded_model_is_not_given_a_mixture(scale, tmp_path, grader, monkeypatch):

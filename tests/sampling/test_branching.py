@@ -150,6 +150,18 @@ def test_without_candidates_the_group_is_plain_sampling(policy, prompts, groups_
     assert tokens(groups_of(prompts, roots=6)) == tokens(groups)
 
 
+def test_no_branch_leaves_after_the_end_or_from_a_rollout_of_one_token(prompts, groups_of, ids):
+    options = {"window": 1, "threshold": -math.inf}
+    ends = [*ids["eos_token_ids"], *range(20, 60)]
+    groups = groups_of(prompts, eos_token_ids=ends, group_size=12, roots=4, **options)
+    assert any(root.finished for group in groups for root in group.samples[:4])
+    assert any(at for group in groups for at in group.branch_at)
+    for response in (one for group in groups for one in group.samples):
+        *before, last = response.token_ids.tolist()
+        assert not set(before) & set(ends) and response.finished == (last in ends)
+    assert all(g.parent == [-1] * 6 for g in groups_of(prompts, max_new_tokens=1, **options))
+
+
 def test_roots_and_branches_fill_the_context_but_do_not_exceed_it(policy, prompts, groups_of):
     config = policy[0].config.text_config
     before = config.max_position_embeddings

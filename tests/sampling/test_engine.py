@@ -7,7 +7,7 @@ import torch
 
 from ares.errors import UserError
 from ares.sampling.engine import draw, sample
-from ares.sampling.prompts import Prompt
+from ares.sampling.prompts import Prompt, split_prompts
 from ares.sampling.scoring import score
 
 LENGTH = 48
@@ -88,6 +88,46 @@ def test_a_row_does_not_depend_on_the_others(policy, prompts, ids):
         (alone,) = sample(model, [prompts[row // 10]], seeds=[row], **options)
         assert alone.token_ids.tolist() == together[row].token_ids.tolist()
         torch.testing.assert_close(alone.entropies, together[row].entropies, atol=1e-5, rtol=0)
+
+
+def test_a_repeated_prompt_is_as_good_as_samples_per_prompt(policy, prompts, ids):
+    options = {"max_new_tokens": 16, "seeds": range(12), **ids}
+    expanded = sample(policy[0], prompts, samples_per_prompt=3, **options)
+    repeated = [prompt for prompt in prompts for _ in range(3)]
+    assert tokens(expanded) == tokens(sample(policy[0], repeated, **options))
+
+
+def test_a_response_continues_a_prefix(policy, prompts, ids):
+    options = {"top_p": 1e-6, "seeds": range(4), **ids}
+    whole = tokens(sample(policy[0], prompts, max_new_tokens=20, **options))
+    cuts = (3, 8, 1, 5)
+    begun = [p.followed_by(ids[:cut]) for p, ids, cut in zip(prompts, whole, cuts, strict=True)]
+    rest = tokens(sample(policy[0], begun, max_new_tokens=12, **options))
+    assert rest == [ids[cut : cut + 12] for ids, cut in zip(whole, cuts, strict=True)]
+
+
+def test_padding_on_the_right_and_arrays_are_read_alike(policy, inputs, prompts, ids):
+    shifted = {name: value.numpy().copy() for name, value in inputs.items()}
+    for row, prompt in enumerate(prompts):
+        length = len(prompt.token_ids)
+        shifted["input_ids"][row] = ids["pad_token_id"]
+        shifted["input_ids"][row, :length] = prompt.token_ids
+        shifted["attention_mask"][row] = shifted["attention_mask"][row, ::-1]
+    left, right = (
+        tokens(sample(policy[0], given, max_new_tokens=8, seeds=range(4), **ids))
+        for given in (prompts, split_prompts(shifted, policy[0].config))
+    )
+    assert left == right
+
+
+def test_top_p_truncates_the_draw_but_not_the_statistics(policy, inputs, prompts, ids):
+    model, _ = policy
+    nucleus = sample(model, prompts, max_new_tokens=12, seeds=range(4), top_p=1e-6, **ids)
+    assert tokens(nucleus) == generate(model, inputs, 12, list(ids["eos_token_ids"]))
+    scores = score(model, prompts, [s.token_ids for s in nucleus], pad_token_id=ids["pad_token_id"])
+    for drawn, scored in zip(nucleus, scores, strict=True):
+        torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
+        torch.testing.assert_close(drawn.logprobs, scored.logprobs, atol=1e-5, rtol=0)
 
 
 def test_frequencies_follow_the_distribution(policy, ids):

@@ -153,3 +153,11 @@ def test_reporters_are_handed_our_metrics(scenes, made, own_sampler):
         ours = {name: value for name, value in logs.items() if name.startswith("aepo/")}
         assert ours == expected
         assert {"aepo/accuracy", "aepo/hwe", "aepo/threshold", "aepo/finished"} <= set(ours)
+
+
+def test_report_to_tensorboard_writes_our_metrics(scenes, made, tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "board"))
+    made(data=scenes.dataset(4, ["text"]), arguments={"report_to": ["tensorboard"]}).train()
+    (events,) = (tmp_path / "board").rglob("events.out.tfevents.*")
+    content = events.read_bytes()
+    assert b"aepo/accuracy" in content and b"aepo/hwe/easy" in content

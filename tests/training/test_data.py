@@ -129,6 +129,20 @@ def test_what_trl_scores_is_what_was_sampled(scenes, made):
 
 # ---------------------------------------------------------------------- the verifier
 
+
+def test_a_verifier_of_ones_own_is_called_alike_for_every_source_of_rollouts(scenes, made):
+    seen = []
+
+    def curious(**columns):
+        seen.append(set(columns) - {"log_extra", "log_metric"})
+        assert len(columns["completions"]) == len(columns["problem_id"]) == 8
+        return [0.0, 1.0] * 4
+
+    for sampler in (None, scenes.FixedSampler()):
+        made("ares", curious, sampler=sampler, data=scenes.dataset(4, ["text"])).train()
+    assert len(seen) == 4 and all(names == seen[0] for names in seen)
+
+
 COLUMNS = {"answer": ["countdown"] * 2, "choices": [[]] * 2, "question": [""] * 2}
 RIGHT = "<think> 4 x 3 = 12 </think> \\boxed{ 4 x 3 = 12 }"
 

@@ -114,6 +114,11 @@ def test_other_verdicts_are_refused_with_the_completion(verdict):
         Grader(lambda completions: [1.0, verdict])(completions=["the first", "the second"])
 
 
+def test_a_verifier_gives_one_verdict_for_each_completion():
+    with pytest.raises(UserError, match="gave 1 verdicts for 2 completions"):
+        Grader(lambda completions: [1.0])(completions=["the first", "the second"])
+
+
 # ---------------------------------------------------------------------- measures
 
 

@@ -60,6 +60,7 @@ def test_accelerate_and_its_launcher_take_the_config_and_the_number_of_processes
     args = launched("--config_file", str(path), "--num_processes", "3")
     assert (args.num_processes, args.module, args.training_script) == (3, True, "ares")
     assert [flag for _, flag in CHOSEN.values() if getattr(args, flag)] == [CHOSEN[name][1]]
+    assert name != "zero3" or (args.zero_stage, args.zero3_save_16bit_model) == (3, True)
 
 
 def test_fsdp_is_version_2_and_wraps_the_blocks_of_the_model(monkeypatch):
