@@ -109,8 +109,9 @@ def _lines(path: str | Path, progress: str) -> Iterator[tuple[int, bytes]]:
     """Number and content of every line that is not blank."""
     with _opened(path) as (file, raw):
         size = os.fstat(raw.fileno()).st_size if raw else None
-        how = {"unit": "B", "unit_scale": True, "disable": not progress, "leave": False}
-        bar = tqdm(desc=progress, total=size, **how)
+        bar: tqdm = tqdm(
+            desc=progress, total=size, unit="B", unit_scale=True, disable=not progress, leave=False
+        )
         for number in itertools.count(1):
             try:
                 line = file.readline(LONGEST_LINE + 1)

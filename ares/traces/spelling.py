@@ -71,7 +71,8 @@ def _spaced(tokens: Sequence[str], text: str) -> list[str] | None:
         return None
     found, place = [], 0
     for token in tokens:
-        after = _SPACE.match(text, place).end()
+        gap = _SPACE.match(text, place)
+        after = gap.end() if gap else place
         if token and text.startswith(token, after):
             found.append(text[place:after] + token)
             place = after + len(token)
