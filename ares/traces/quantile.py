@@ -53,7 +53,7 @@ def exact_quantile(sweep: Callable[[], Iterable[np.ndarray]], q: float) -> float
         )
         for half, counts, rank in zip(halves, lower, within, strict=True)
     )
-    return low + (high - low) * (position - ranks[0])
+    return float(low + (high - low) * (position - ranks[0]))
 
 
 def _bits(chunk: np.ndarray) -> np.ndarray:
