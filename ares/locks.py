@@ -1,7 +1,9 @@
 """Locks between processes: who works in a folder, and what a killed workflow left running.
 
 A lock is a file held by flock(2). It ends with its process, however that ends, so nothing has to be
-cleaned up after a kill; the file stays, and names who had it last. Light: the Snakefile imports it.
+cleaned up after a kill; the file stays, and names who had it last. `fcntl` stands beside `filelock`
+for locks that are shared by a job's processes, or by those who look for the owner: `FileLock` can't
+share, and its `ReadWriteLock` is no flock(2). Light: the Snakefile imports it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,10 @@ should be fetched while the caller is busy with the last ones.)
 What fails in passing is tried again: overload, server faults, lost connections, replies that are
 cut, garbled or do not come. What fails for good is a `Failure` of that request. Where no request
 can succeed the run ends with a `UserError`: no server from the start, a key that is refused, a
-model that is not there, a server that has stopped answering.
+model that is not there, a server that has stopped answering. The retries are
+written by hand, since they depend on more than one request: errors are told without the key, all
+requests give a dead server up together, the store takes each response exactly once, and Retry-After
+holds for every request.
 
 The API key comes from an environment variable, goes into a header, and is neither part of what
 identifies a response nor in any message.
