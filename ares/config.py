@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -31,7 +31,9 @@ from ares.settings import (
 
 Level = Literal["easy", "medium", "hard"]
 Presentation = Literal["text", "image"]
-Start = Literal["adacs", "cs-vanilla", "base"]
+Curation = Literal["adacs", "cs-vanilla"]
+CURATIONS = get_args(Curation)
+Start = Literal[Curation, "base"]
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 BenchmarkName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -67,7 +69,7 @@ class Gpus(Settings):
     """Of a job of pass rates or of a benchmark"""
 
 
-class Backend(Settings):
+class BackendSettings(Settings):
     """What samples outside of training: pass rates, benchmarks, traces for the analysis."""
 
     kind: Literal["engine", "vllm", "server", "transformers"] = "engine"
@@ -85,7 +87,7 @@ class Backend(Settings):
     """Environment variable that holds the server's API key; the key itself is written nowhere"""
 
 
-class Problems(Settings):
+class ProblemsSettings(Settings):
     """Test problems of the small world, drawn from the held-out split."""
 
     per_level: Count
@@ -96,7 +98,7 @@ class Problems(Settings):
     """Levels of the world to draw from"""
 
 
-class Rollouts(Settings):
+class RolloutsSettings(Settings):
     """Sampled responses and their token entropies."""
 
     samples: GroupSize = 8
@@ -150,7 +152,7 @@ class Bootstrap(Settings):
     """Coverage of the intervals (fraction)"""
 
 
-class Teacher(Settings):
+class TeacherServer(Settings):
     """A model that is asked for traces."""
 
     url: str = ""
@@ -164,9 +166,9 @@ class Teacher(Settings):
 class Teachers(Settings):
     """Who is asked for traces: models, or the habits of the small world."""
 
-    text: Teacher = Teacher()
+    text: TeacherServer = TeacherServer()
     """Of problems without pictures"""
-    pictures: Teacher = Teacher()
+    pictures: TeacherServer = TeacherServer()
     """Of problems with pictures"""
     traces: Samples = 1
     """Traces asked for per problem; in the small world of each habit"""
@@ -264,7 +266,7 @@ class Vllm(Settings):
     ratio is far from 1 for every long response"""
 
 
-class Validation(Settings):
+class ValidationSettings(Settings):
     """Fixed held-out problems, measured during training."""
 
     per_level: Count
@@ -331,7 +333,7 @@ class Aepo(Settings):
     """Branching arms: rollouts of a group that are sampled from the prompt; the others branch"""
     checkpoint_every: Count = 10
     """Batches of rollouts between resumable states"""
-    validation: Validation = _NOT_HERE
+    validation: ValidationSettings = _NOT_HERE
     """Fixed held-out problems of the small world, measured during training"""
     vllm: Vllm = Vllm()
     """What draws rollouts in training, where vLLM does"""
@@ -404,11 +406,11 @@ class Scale(Settings):
     """What stands before `ares` in the commands that use GPUs"""
     gpus: Gpus = Gpus()
     """GPUs of a job"""
-    backend: Backend = Backend()
+    backend: BackendSettings = BackendSettings()
     """What samples outside of training"""
-    problems: Problems = _NOT_HERE
+    problems: ProblemsSettings = _NOT_HERE
     """Test problems of the small world"""
-    rollouts: Rollouts = _NOT_HERE
+    rollouts: RolloutsSettings = _NOT_HERE
     """Sampled responses to the test problems of the small world, and their token entropies"""
     causal: Causal = _NOT_HERE
     """Causal labels of the small world's rollouts"""

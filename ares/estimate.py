@@ -248,7 +248,7 @@ def vllm_cache_tokens(shape: ModelShape, inputs: Inputs) -> float:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepTime:
     """Seconds of one step of AEPO, and what the rollouts meet while they are drawn.
 
     sequences: at once per copy of the model. bound: what decoding waits for, "memory" or "FLOPs".
@@ -295,7 +295,7 @@ def cold_start_seconds(shape: ModelShape, inputs: Inputs) -> float:
     return inputs.sft_samples * inputs.sft_epochs * flops / inputs.rate
 
 
-def step_of(shape: ModelShape, inputs: Inputs) -> Step:
+def step_of(shape: ModelShape, inputs: Inputs) -> StepTime:
     """One step of AEPO."""
     kept, drawn = inputs.prompts * inputs.rollouts, inputs.prompts * (1 + inputs.refill)
     response = min(inputs.response_mean, inputs.response_longest)
@@ -305,7 +305,7 @@ def step_of(shape: ModelShape, inputs: Inputs) -> Step:
     update = training_flops(shape, inputs, tokens, response, False)
     prefill = forward_flops(shape, inputs, inputs.prompt_mean, 1)
     seconds, sequences, bound = decode(shape, inputs, drawn * inputs.rollouts, response)
-    return Step(
+    return StepTime(
         generation=seconds * inputs.straggle + drawn * prefill / inputs.rate,
         scoring=kept * scoring / inputs.rate,
         update=kept * update / inputs.rate,

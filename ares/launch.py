@@ -64,12 +64,12 @@ def train(
     from ares.answers.grader import Grader
     from ares.tables import read_form
     from ares.training.checkpoints import alone
-    from ares.training.run import Run
+    from ares.training.run import TrainingRun
 
     scale = load_config(config)
     table = read_form(prompts, "problems", data=scale.of_data_sets)
     with Grader() as grader:
-        run = Run(scale, arm, seed, table, start, state, grader)
+        run = TrainingRun(scale, arm, seed, table, start, state, grader)
         processes = run.trainer.accelerator
         with alone(state, processes.is_main_process):
             run.train()

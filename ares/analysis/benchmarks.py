@@ -50,7 +50,7 @@ TABLES = {"multimodal": "table2_multimodal", "text": "table3_text"}
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchmarkResults:
     """Our numbers. kind: EVALUATION or SCORES. rows: `COLUMNS`. size: in words, for captions.
 
     tested: of an evaluation, what differences are resampled from; None for scores.
@@ -102,7 +102,7 @@ def _percent(found: Compared, quantity: str) -> Compared:
     return Compared(*ends, found.over, found.runs)
 
 
-def measured(folder: str | Path, name: str, settings: Scale) -> Measured:
+def measured(folder: str | Path, name: str, settings: Scale) -> BenchmarkResults:
     """Our numbers from a table of a run or of `ares benchmark`; its columns say which it is.
 
     Args:
@@ -123,7 +123,7 @@ def measured(folder: str | Path, name: str, settings: Scale) -> Measured:
     return from_evaluation(table, settings) if kind == EVALUATION else from_scores(table, str(path))
 
 
-def from_evaluation(evaluation: pd.DataFrame, settings: Scale) -> Measured:
+def from_evaluation(evaluation: pd.DataFrame, settings: Scale) -> BenchmarkResults:
     """Every arm of a small-world run by level and presentation, and the means of these cells."""
     tested = Evaluated(evaluation, Resampler.of(evaluation, settings))
     prompts = next(iter(tested.models.values()))
@@ -147,10 +147,10 @@ def from_evaluation(evaluation: pd.DataFrame, settings: Scale) -> Measured:
         row |= {"samples": int(evaluation["samples"].max())}
         rows.append(row | {"runs": accuracy.runs, "over": accuracy.over})
     size = f"ours: the small world; {tested.size}"
-    return Measured(EVALUATION, pd.DataFrame(rows, columns=list(COLUMNS)), size, tested)
+    return BenchmarkResults(EVALUATION, pd.DataFrame(rows, columns=list(COLUMNS)), size, tested)
 
 
-def from_scores(scores: pd.DataFrame, path: str = "scores") -> Measured:
+def from_scores(scores: pd.DataFrame, path: str = "scores") -> BenchmarkResults:
     """Models that `ares benchmark` tested, by benchmark, with the averages that are complete.
 
     Benchmarks have the paper's names where the registry gives one.
@@ -185,7 +185,7 @@ def from_scores(scores: pd.DataFrame, path: str = "scores") -> Measured:
     groups = table.groupby(["arm", "benchmark"], sort=False)
     rows = pd.DataFrame([_over_runs(group) for _, group in groups])
     every = pd.concat([rows, *_means(rows, places)], ignore_index=True)[list(COLUMNS)]
-    return Measured(SCORES, every, _size(rows))
+    return BenchmarkResults(SCORES, every, _size(rows))
 
 
 def _places() -> pd.DataFrame:
@@ -247,7 +247,7 @@ def _size(rows: pd.DataFrame) -> str:
     return words + (f"; {failed} requests without a response count as wrong" if failed else "")
 
 
-def f12(ours: Measured, size: str) -> tuple[str, str, pd.DataFrame]:
+def f12(ours: BenchmarkResults, size: str) -> tuple[str, str, pd.DataFrame]:
     """F12: ARES is the best open model of its size, wherever the paper's tables say so.
 
     A part is a benchmark on which they do. It is reproduced (contradicted) if the interval of our

@@ -30,7 +30,7 @@ from ares.seeds import row_seed
 
 
 @dataclass(frozen=True)
-class Branch:
+class Alternative:
     """One alternative token at one position of one rollout."""
 
     row: int
@@ -107,7 +107,7 @@ def causal_table(
     )
 
 
-def _branches(rollouts, prompts, model, processor, settings, temperature) -> list[Branch]:
+def _branches(rollouts, prompts, model, processor, settings, temperature) -> list[Alternative]:
     """Every alternative of every uncertain position, shortest prefix first."""
     scores = score(
         model,
@@ -134,7 +134,7 @@ def _branches(rollouts, prompts, model, processor, settings, temperature) -> lis
                 token = int(scored.top_ids[position, choice])
                 path = prompt.followed_by([*map(int, ids[:position]), token])
                 weight = float(probability_K[choice] / total)
-                found.append(Branch(row, position, token, weight, path))
+                found.append(Alternative(row, position, token, weight, path))
     # Similar lengths share a forward pass; the sort is stable, so the order is fixed.
     return sorted(found, key=lambda branch: len(branch.prompt.token_ids))
 
@@ -147,7 +147,7 @@ def _continue_all(
     passed = np.zeros(len(branches), dtype=int)
     ids, responses = rollouts["rollout_id"].to_numpy(), list(rollouts["token_ids"])
 
-    def right(branch: Branch, continuation: list[int]) -> bool:
+    def right(branch: Alternative, continuation: list[int]) -> bool:
         so_far = [*map(int, responses[branch.row][: branch.position]), branch.token_id]
         text = tokenizer.decode([*so_far, *continuation], skip_special_tokens=True)
         return grader.grade(text, problems.items[branch.row].question).correct

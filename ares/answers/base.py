@@ -14,7 +14,7 @@ ANSWERS = get_args(Answer)
 
 #: What a grader can say. ungradable: an error, a time limit, or a gold that can't be read; never
 #: right, counted apart and listed.
-RIGHT, WRONG, NO_ANSWER, UNGRADABLE = STATUSES = ("right", "wrong", "no answer", "ungradable")
+RIGHT, WRONG, NO_ANSWER, UNGRADABLE = "right", "wrong", "no answer", "ungradable"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Question:
 class Grade:
     """The verdict on one response.
 
-    status: one of `STATUSES`. extracted: the answer as found in the response, or "".
-    by: "rule" or "judge". note: why it is ungradable, or what is worth knowing.
+    status: RIGHT, WRONG, NO_ANSWER or UNGRADABLE. by: "rule" or "judge".
+    extracted: the answer as found in the response, or "".
+    note: why it is ungradable, or what is worth knowing.
     """
 
     status: str

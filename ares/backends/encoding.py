@@ -33,7 +33,7 @@ LONGEST = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Prompt:
+class EncodedRequest:
     """A request as the model reads it: tensors of a batch of one, `length` tokens long."""
 
     request: Request
@@ -56,7 +56,7 @@ class Prompt:
         return tuple(self.tensors[name].shape) == (1, self.length)
 
 
-def encode(request: Request, processor: Any, context: int) -> Prompt | Failure:
+def encode(request: Request, processor: Any, context: int) -> EncodedRequest | Failure:
     """The prompt of a request, or why it can't be asked.
 
     Args:
@@ -88,7 +88,7 @@ def encode(request: Request, processor: Any, context: int) -> Prompt | Failure:
             0,
         )
     seed = row_seed(request.seed, text, *map(digest, shown))
-    return Prompt(request, tensors, length, seed)
+    return EncodedRequest(request, tensors, length, seed)
 
 
 def _refusal(error: Exception) -> Failure:
@@ -96,7 +96,7 @@ def _refusal(error: Exception) -> Failure:
     return Failure(f"the model's processor refuses the question: {reason}", 0)
 
 
-def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, Tensor]:
+def collate(prompts: Sequence[EncodedRequest], pad: int) -> dict[str, Tensor]:
     """One batch, padded on the left."""
     width = max(prompt.length for prompt in prompts)
     batch = {}

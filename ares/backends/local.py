@@ -27,7 +27,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from ares.backends.base import Failure, Request, Response
 from ares.backends.drawing import Draw, Record, StopTexts
-from ares.backends.encoding import Prompt, collate, encode, text_after, token_texts
+from ares.backends.encoding import EncodedRequest, collate, encode, text_after, token_texts
 from ares.backends.weights import weights_of
 from ares.errors import UserError, is_memory
 from ares.model.load import load_policy
@@ -109,7 +109,7 @@ class LocalBackend:
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         }
 
-    def prompt(self, request: Request) -> Prompt | Failure:
+    def prompt(self, request: Request) -> EncodedRequest | Failure:
         """A request as the model reads it, or why it can't be asked."""
         return encode(request, self.processor, self.context)
 
@@ -117,7 +117,7 @@ class LocalBackend:
         """Answer requests a batch at a time; see `ares.backends.base.Backend`."""
         waiting = iter(requests)
         while chunk := list(islice(waiting, _AHEAD * self.batch)):
-            groups: dict[Any, list[Prompt]] = defaultdict(list)
+            groups: dict[Any, list[EncodedRequest]] = defaultdict(list)
             for request in chunk:
                 encoded = self.prompt(request)
                 if isinstance(encoded, Failure):
@@ -129,7 +129,9 @@ class LocalBackend:
                 for start in range(0, len(prompts), self.batch):
                     yield from self._answers(prompts[start : start + self.batch])
 
-    def _answers(self, prompts: list[Prompt]) -> Iterator[tuple[Request, Response | Failure]]:
+    def _answers(
+        self, prompts: list[EncodedRequest]
+    ) -> Iterator[tuple[Request, Response | Failure]]:
         """Answer a batch; where memory is short, in halves."""
         try:
             answers = self._batch(prompts)
@@ -153,7 +155,7 @@ class LocalBackend:
         yield from zip([prompt.request for prompt in prompts], answers, strict=True)
 
     @torch.inference_mode()
-    def _batch(self, prompts: list[Prompt]) -> list[Response | Failure]:
+    def _batch(self, prompts: list[EncodedRequest]) -> list[Response | Failure]:
         decoding = prompts[0].request.decoding
         batch = {name: t.to(self.device) for name, t in collate(prompts, self.pad).items()}
         width = batch["input_ids"].shape[1]
@@ -173,7 +175,7 @@ class LocalBackend:
         ]
 
     def _response(
-        self, record: Record, row: int, prompt: Prompt, stopped: int | None
+        self, record: Record, row: int, prompt: EncodedRequest, stopped: int | None
     ) -> Response | Failure:
         """Take one row's tokens up to its end; `stopped`: tokens at which a stop text ended it."""
         drawn = record.token_BT[row].tolist()

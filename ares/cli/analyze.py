@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from typer import Argument
 
 from ares.cli.options import option
+from ares.traces import Threshold
 
 
 def analyze(
@@ -24,7 +25,7 @@ def analyze(
         float, option("percentile of all windows that is the threshold", "P", min=0, max=100)
     ] = 95.0,
     threshold: Annotated[
-        Literal["batch", "main-text", "app-h", "released"],
+        Threshold,
         option("whose definition of the threshold; docs/traces.md compares them"),
     ] = "batch",
     lexicon: Annotated[

@@ -24,11 +24,11 @@ import numpy as np
 import pandas as pd
 
 from ares.coldstart.pool import TRACE
+from ares.config import CURATIONS
 from ares.data.items import source_of
 from ares.errors import UserError
 from ares.seeds import row_seed
 
-CURATIONS = ("adacs", "cs-vanilla")
 #: Columns of the report on one bracket.
 _REPORT = ["bracket", "asked", "candidates", "selected", "target_tokens", "note"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ares.answers.base import RIGHT
-from ares.coldstart.teachers import Trace, longest_trace
+from ares.coldstart.teachers import TeacherTrace, longest_trace
 from ares.config import Scale
 from ares.model.processor import tokenizer_of
 
@@ -18,7 +18,7 @@ TRACE = ["habit", "trace", "text", "n_tokens"]
 
 
 def pool(
-    problems: pd.DataFrame, found: Iterable[Trace], processor: Any, room: Sequence[int]
+    problems: pd.DataFrame, found: Iterable[TeacherTrace], processor: Any, room: Sequence[int]
 ) -> tuple[pd.DataFrame, Counter]:
     """The traces that can be learnt from, a row each, and how many were left out for which reason.
 

@@ -34,7 +34,7 @@ OWN = "data set"
 
 
 @dataclass(frozen=True)
-class Trace:
+class TeacherTrace:
     """A trace that is to be judged."""
 
     place: int  #: of its problem, in the table
@@ -44,7 +44,7 @@ class Trace:
     status: str  #: of the grader, or why there is no text to grade
 
 
-def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
+def collect(scale: Scale, problems: Problems, store: str | Path) -> list[TeacherTrace]:
     """Traces of some problems from the sources in `cold_start` of the scale, in their order.
 
     Raises:
@@ -57,7 +57,7 @@ def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
     with Grader() as grader:
         found = list(_own_traces(items, own, grader))
         if whose == "own":
-            found += [Trace(place, OWN, 0, "", "no trace of its own") for place in others]
+            found += [TeacherTrace(place, OWN, 0, "", "no trace of its own") for place in others]
             others = []
         for kind in ("text", "pictures"):
             places = [at for at in others if bool(items[at].images) == (kind == "pictures")]
@@ -65,7 +65,7 @@ def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Trace]:
             if places and teacher is not None:
                 found += ask(scale, teacher, problems.some(places).items, places, grader, store)
             elif scale.of_data_sets:
-                found += [Trace(place, "", 0, "", "no teacher") for place in places]
+                found += [TeacherTrace(place, "", 0, "", "no teacher") for place in places]
             else:
                 number, world = scale.cold_start.teachers.traces, load_world(scale.world)
                 found += habits(items, places, world, number, scale.seed, grader)
@@ -81,11 +81,13 @@ def longest_trace(scale: Scale) -> int:
     return sizes[0] if scale.of_data_sets else sizes[1]
 
 
-def _own_traces(items: Sequence[Item], places: Sequence[int], grader: Grader) -> Iterator[Trace]:
+def _own_traces(
+    items: Sequence[Item], places: Sequence[int], grader: Grader
+) -> Iterator[TeacherTrace]:
     """The traces that the items at some places bring, graded."""
     pairs = ((items[place].tags["trace"], items[place].question) for place in places)
     for place, grade in zip(places, grader.grade_many(pairs), strict=True):
-        yield Trace(place, OWN, 0, items[place].tags["trace"], grade.status)
+        yield TeacherTrace(place, OWN, 0, items[place].tags["trace"], grade.status)
 
 
 def habits(
@@ -95,7 +97,7 @@ def habits(
     number: int,
     seed: int,
     grader: Grader,
-) -> Iterator[Trace]:
+) -> Iterator[TeacherTrace]:
     """The small world's teachers: `number` traces of each of the four habits.
 
     System 1 is 'direct', System 2 are the others. A trace depends on the problem, the habit and its
@@ -110,7 +112,7 @@ def habits(
         for habit, index in product(HABITS, range(number)):
             rng = np.random.default_rng(row_seed(seed, problem.id, habit, index))
             text = respond(problem, habit, world, rng).text
-            yield Trace(place, habit, index, text, grader.grade(text, item.question).status)
+            yield TeacherTrace(place, habit, index, text, grader.grade(text, item.question).status)
 
 
 def teacher_server(scale: Scale, kind: str) -> ServerBackend | None:
@@ -167,7 +169,7 @@ def ask(
     places: Sequence[int],
     grader: Grader,
     store: str | Path,
-) -> Iterator[Trace]:
+) -> Iterator[TeacherTrace]:
     """A teacher's answers to the items at some `places`, in every manner, graded."""
     part = scale.cold_start.teachers
     every = list(starmap(Manner, product(part.efforts or (None,), part.temperatures or (None,))))
@@ -191,7 +193,7 @@ def ask(
 
 def teacher_traces(
     answers: Iterable[Answered], habit: str, places: Sequence[int]
-) -> Iterator[Trace]:
+) -> Iterator[TeacherTrace]:
     """Answers to items at some `places`, in their order, the samples of an item side by side."""
     waiting, place = iter(places), -1
     for answer in answers:
@@ -201,7 +203,7 @@ def teacher_traces(
         if isinstance(outcome, Response) and answer.grade is not None:
             ended = outcome.finish == "stop"
             status = answer.grade.status if ended else f"ended by '{outcome.finish}'"
-            yield Trace(place, habit, answer.sample, outcome.full_text, status)
+            yield TeacherTrace(place, habit, answer.sample, outcome.full_text, status)
         else:
             why = f": {outcome.reason}" if isinstance(outcome, Failure) else ""
-            yield Trace(place, habit, answer.sample, "", f"no response{why}")
+            yield TeacherTrace(place, habit, answer.sample, "", f"no response{why}")

@@ -35,7 +35,7 @@ def zipf(count: int, exponent: float) -> np.ndarray:
 
 
 @dataclass
-class Trace:
+class Utterance:
     """A response as words, with what opens a decision: '', 'pair' or 'operation' per word."""
 
     words: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Speaker:
     """
 
     def __init__(self, language: Language, rng: np.random.Generator):
-        self.language, self.rng, self.trace = language, rng, Trace()
+        self.language, self.rng, self.trace = language, rng, Utterance()
         self.say("<think>")
 
     def say(self, text: str, decision: str = "") -> None:
@@ -229,7 +229,7 @@ class _Search:
         return answer
 
 
-def respond(problem: Problem, habit: str, world: World, rng: np.random.Generator) -> Trace:
+def respond(problem: Problem, habit: str, world: World, rng: np.random.Generator) -> Utterance:
     """One response of a teacher to a problem, with one of the four habits."""
     if habit not in HABITS:
         raise ValueError(f"unknown habit '{habit}'; known are {', '.join(HABITS)}")

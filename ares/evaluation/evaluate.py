@@ -115,7 +115,7 @@ class Plan:
 def row(done: Answered) -> dict[str, Any]:
     """One sample as a row: `COLUMNS`, then the tags of the question.
 
-    status: see `ares.answers.base.STATUSES`, or "failed" where there is no response. n_tokens: of
+    status: see `ares.answers.base.Grade`, or "failed" where there is no response. n_tokens: of
     the response; NaN where the backend does not say.
     """
     item, outcome, grade = done.item, done.outcome, done.grade

@@ -26,7 +26,7 @@ from ares.data.items import Item, Lazy
 from ares.errors import UserError
 from ares.evaluation.prompts import messages, with_choices
 from ares.evaluation.registry import PLACES, Benchmark
-from ares.evaluation.sources import ItemError, Part, parts
+from ares.evaluation.sources import DatasetPart, ItemError, parts
 from ares.evaluation.steps import CHOICE_STEPS, TEXT_STEPS
 from ares.seeds import row_seed
 
@@ -92,7 +92,7 @@ def _whole_groups(rows: Sequence[_Row], limit: int) -> list[_Row]:
 class _Reader:
     """Turns the rows of one part into items."""
 
-    def __init__(self, benchmark: Benchmark, part: Part) -> None:
+    def __init__(self, benchmark: Benchmark, part: DatasetPart) -> None:
         self.benchmark, self.part = benchmark, part
         self.images = _image_columns(benchmark, part)
         wanted = _wanted(benchmark, self.images)
@@ -247,7 +247,7 @@ def _wanted(benchmark: Benchmark, images: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for name in named if name))
 
 
-def _image_columns(benchmark: Benchmark, part: Part) -> list[str]:
+def _image_columns(benchmark: Benchmark, part: DatasetPart) -> list[str]:
     """The columns with pictures; a pattern `image_*` is every column of that form, by number."""
     found: list[str] = []
     for name in benchmark.columns.images:
@@ -262,7 +262,7 @@ def _image_columns(benchmark: Benchmark, part: Part) -> list[str]:
     return found
 
 
-def _check_columns(benchmark: Benchmark, part: Part, wanted: Sequence[str]) -> None:
+def _check_columns(benchmark: Benchmark, part: DatasetPart, wanted: Sequence[str]) -> None:
     absent = [name for name in wanted if name not in {*part.table.column_names, *PLACES}]
     if absent:
         raise _missing(benchmark, part, absent)
@@ -274,7 +274,7 @@ def _check_columns(benchmark: Benchmark, part: Part, wanted: Sequence[str]) -> N
             )
 
 
-def _missing(benchmark: Benchmark, part: Part, absent: Sequence[str]) -> UserError:
+def _missing(benchmark: Benchmark, part: DatasetPart, absent: Sequence[str]) -> UserError:
     return UserError(
         f"benchmark {benchmark.name}: {part.origin} has no column {', '.join(map(repr, absent))}; "
         f"it has {', '.join(part.table.column_names)}; correct 'columns' of its registry entry"

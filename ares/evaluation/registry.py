@@ -19,8 +19,6 @@ from ares.evaluation.steps import CHOICE_STEPS, TEXT_STEPS
 from ares.settings import Natural, Settings, Text, checked, read_yaml, shown, suggestion
 
 REGISTRY = paths.CONFIG / "benchmarks.yaml"
-#: Prompts of reinforcement learning and sources of the cold start, at the paper's scale.
-TRAINING_DATA = paths.CONFIG / "training-data.yaml"
 
 #: What an entry does not take over from the one it is like if it names another place: a file stands
 #: for the same config and split, another data set has its own.

@@ -35,7 +35,7 @@ class ItemError(UserError):
 
 
 @dataclass(frozen=True)
-class Part:
+class DatasetPart:
     """The rows of one config and split, or of one file.
 
     folder: where the pictures are that rows name by path; None on the hub.
@@ -100,7 +100,7 @@ class Part:
             raise UserError(f"{self.archive}: not a readable zip file ({error})") from None
 
 
-def parts(benchmark: Benchmark) -> list[Part]:
+def parts(benchmark: Benchmark) -> list[DatasetPart]:
     """All configs and splits of a benchmark, in their order.
 
     Raises:
@@ -120,7 +120,7 @@ def parts(benchmark: Benchmark) -> list[Part]:
     return [_from_file(benchmark, path, config, split) for config, split in wanted]
 
 
-def _from_hub(benchmark: Benchmark, config: str, split: str) -> Part:
+def _from_hub(benchmark: Benchmark, config: str, split: str) -> DatasetPart:
     import httpx
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
@@ -145,7 +145,7 @@ def _from_hub(benchmark: Benchmark, config: str, split: str) -> Part:
             f"registry entry with 'like: {benchmark.name}' and 'path: FILE', see docs/benchmarks.md"
         ) from None
     origin = f"{benchmark.hub}@{_commit_of(table) or benchmark.revision}"
-    return Part(table, config, split, origin, archive=Path(archive) if archive else None)
+    return DatasetPart(table, config, split, origin, archive=Path(archive) if archive else None)
 
 
 def _commit_of(table: datasets.Dataset) -> str:
@@ -157,7 +157,7 @@ def _commit_of(table: datasets.Dataset) -> str:
     return ""
 
 
-def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> Part:
+def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> DatasetPart:
     from datasets import Features, Value, load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -185,7 +185,7 @@ def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> Par
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     archive = path.parent / benchmark.archive if benchmark.archive else None
-    return Part(
+    return DatasetPart(
         table,
         config,
         split,

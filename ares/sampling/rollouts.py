@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from ares.answers.grader import Grader
-from ares.config import Evaluation, Rollouts, Scale
+from ares.config import Evaluation, RolloutsSettings, Scale
 from ares.data.items import Item, Problems
 from ares.errors import UserError
 from ares.model.processor import prompt_text, reads_pictures, tokenizer_of
@@ -33,7 +33,7 @@ class Sampling:
     seed: int
 
 
-def sampling_of(scale: Scale, sizes: Evaluation | Rollouts | None = None) -> Sampling:
+def sampling_of(scale: Scale, sizes: Evaluation | RolloutsSettings | None = None) -> Sampling:
     """How a scale samples rollouts; `sizes` of the evaluation keep their temperature and top-p."""
     drawn, sizes = scale.rollouts, sizes or scale.rollouts
     return Sampling(

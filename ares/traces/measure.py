@@ -37,11 +37,11 @@ from ares.method.lexicon import Lexicon, normalize_token
 from ares.method.thresholds import rollout_quantiles
 from ares.method.windows import hwe_mask, window_entropy
 from ares.tables import TRACE_FORMS
+from ares.traces import Threshold
 from ares.traces.quantile import exact_quantile
 from ares.traces.spool import FACTS, Spool, flat, tokens_of
 from ares.versions import numbered
 
-THRESHOLDS = ("batch", "main-text", "app-h", "released")
 _SAID = [*FACTS.names, "top_k"]
 
 
@@ -49,12 +49,12 @@ _SAID = [*FACTS.names, "top_k"]
 class Definition:
     """What counts as a high-window-entropy (HWE) token.
 
-    window: tokens. percentile: 0 to 100. threshold: one of `THRESHOLDS`.
+    window: tokens. percentile: 0 to 100. threshold: see the table above.
     """
 
     window: int = 4
     percentile: float = 95.0
-    threshold: str = "batch"
+    threshold: Threshold = "batch"
 
     def windows(self, tokens: Tokens) -> np.ndarray:
         """Window entropy of every token, nats, NaN where incomplete."""

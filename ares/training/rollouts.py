@@ -48,7 +48,7 @@ class RolloutGroup:
         return low < sum(self.accuracy) / len(self.accuracy) < high
 
 
-class Grader:
+class RewardFunction:
     """A reward function that grades once: what dynamic sampling has graded is not graded again."""
 
     __name__ = "accuracy"  # TRL logs it as rewards/accuracy

@@ -60,7 +60,7 @@ def vllm_arguments(aepo: Aepo) -> dict[str, Any]:
     }
 
 
-class Run:
+class TrainingRun:
     """The trainer of one run with its validation; `train` starts or resumes it.
 
     Args:
@@ -121,14 +121,14 @@ class Run:
                 "the prompts are with and without pictures, and processes that share the parts of "
                 "a model would wait for each other: set aepo.pictures to only or none"
             )
-        self.validation: Validation | None = None
+        self.validation: ValidationCallback | None = None
         if scale.of_data_sets:  # answers to the small world's problems are always gradable
             verifier.trainer = self.trainer
         else:
-            self.validation = Validation(self.trainer, scale)
+            self.validation = ValidationCallback(self.trainer, scale)
             self.trainer.add_callback(self.validation)
         self.trainer.remove_callback(PrinterCallback)  # it prints every metric of every update
-        self.trainer.add_callback(Progress(self.trainer, f"{arm}, seed {seed}"))
+        self.trainer.add_callback(ProgressPrinter(self.trainer, f"{arm}, seed {seed}"))
 
     def train(self) -> None:
         """Train to the end, from the newest whole checkpoint where there is one."""
@@ -156,7 +156,7 @@ class Run:
         return tables
 
 
-class Progress(TrainerCallback):
+class ProgressPrinter(TrainerCallback):
     """A line on the terminal after every batch of rollouts, from the first process."""
 
     def __init__(self, trainer: AEPOTrainer, name: str) -> None:
@@ -176,7 +176,7 @@ class Progress(TrainerCallback):
         )
 
 
-class Validation(TrainerCallback):
+class ValidationCallback(TrainerCallback):
     """Accuracy and length on a fixed set of held-out problems, every so many batches.
 
     What it measures goes into the trainer's `measurements`, which its checkpoints hold.

@@ -57,7 +57,7 @@ from ares.training.records import (
 from ares.training.rollouts import (
     EngineSampler,
     FreshPrompts,
-    Grader,
+    RewardFunction,
     RolloutGroup,
     draw_groups,
     generate_with_trl,
@@ -108,7 +108,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         tokens_per_pass: int | None = None,
         **others: Any,
     ) -> None:
-        self.grader = Grader(verifier)
+        self.grader = RewardFunction(verifier)
         super().__init__(model, self.grader, args=args, train_dataset=train_dataset, **others)
         self.rollout_func = self._hand_over
         passes.allow_many_passes(self.model)

@@ -41,7 +41,7 @@ def score(name: str, benchmark: str, value: float, **more: object) -> dict:
     return row | {"ungradable": 0, "failed": 0} | more
 
 
-def from_scores(*rows: dict) -> benchmarks.Measured:
+def from_scores(*rows: dict) -> benchmarks.BenchmarkResults:
     return benchmarks.from_scores(pd.DataFrame(rows))
 
 
@@ -59,12 +59,12 @@ SCORES = (
 
 
 @pytest.fixture(scope="module")
-def small() -> benchmarks.Measured:
+def small() -> benchmarks.BenchmarkResults:
     return benchmarks.from_evaluation(EVALUATION, CONFIG)
 
 
 @pytest.fixture(scope="module")
-def scored() -> benchmarks.Measured:
+def scored() -> benchmarks.BenchmarkResults:
     return from_scores(*SCORES)
 
 

@@ -11,7 +11,7 @@ from ares.answers.grader import Grader
 from ares.backends.base import Failure, Response
 from ares.coldstart.pass_rates import pass_rates, tabulated
 from ares.coldstart.pool import pool
-from ares.coldstart.teachers import Trace, habits, teacher_traces
+from ares.coldstart.teachers import TeacherTrace, habits, teacher_traces
 from ares.data.countdown import Problem
 from ares.data.items import Item, Problems
 from ares.data.world import countdown_item
@@ -36,7 +36,7 @@ def pool_of(*texts: str, room: int = 99) -> pd.DataFrame:
     question = problems.items[0].question
     with Grader() as grader:
         found = [
-            Trace(0, "direct", number, text, grader.grade(text, question).status)
+            TeacherTrace(0, "direct", number, text, grader.grade(text, question).status)
             for number, text in enumerate(texts)
         ]
     return pool(problems.table, found, TOKENIZER, [room])[0]
@@ -105,13 +105,13 @@ def test_words_the_model_lacks_and_special_tokens_are_refused(word):
 def test_the_same_text_counts_for_each_prompt_and_what_is_left_out_is_told():
     table = pd.DataFrame([("s", 3, "p"), ("s", 5, "q")], columns=["source", "row", "problem_id"])
     found = [
-        Trace(1, "data set", 0, RIGHT, "right"),
-        Trace(1, "teacher", 0, RIGHT, "right"),
-        Trace(0, "teacher", 0, RIGHT + " 7" * 50, "right"),
-        Trace(0, "teacher", 1, RIGHT + " unheard-of", "right"),
-        Trace(0, "teacher", 2, RIGHT, "wrong"),
-        Trace(0, "teacher", 3, "", "no response"),
-        Trace(0, "teacher", 4, RIGHT, "right"),
+        TeacherTrace(1, "data set", 0, RIGHT, "right"),
+        TeacherTrace(1, "teacher", 0, RIGHT, "right"),
+        TeacherTrace(0, "teacher", 0, RIGHT + " 7" * 50, "right"),
+        TeacherTrace(0, "teacher", 1, RIGHT + " unheard-of", "right"),
+        TeacherTrace(0, "teacher", 2, RIGHT, "wrong"),
+        TeacherTrace(0, "teacher", 3, "", "no response"),
+        TeacherTrace(0, "teacher", 4, RIGHT, "right"),
     ]
     kept, left_out = pool(table, found, TOKENIZER, [20, 20])
     assert kept.to_dict("records") == [
@@ -137,7 +137,7 @@ def test_a_teachers_answer_that_was_cut_is_no_trace():
     ]  # fmt: skip
 
 
-def spoken(problem: Problem, number: int, seed: int = 0) -> list[Trace]:
+def spoken(problem: Problem, number: int, seed: int = 0) -> list[TeacherTrace]:
     """What the teachers of the small world say to a problem, in words and as a picture."""
     with Grader() as grader:
         return list(habits(shown(problem).items, [0, 1], WORLD, number, seed, grader))

@@ -17,7 +17,11 @@ from typing import Any
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as Pictures
 
+from ares.paths import CONFIG
+
 Row = dict[str, Any]
+#: Prompts of reinforcement learning and sources of the cold start, at the paper's scale.
+TRAINING_DATA = CONFIG / "training-data.yaml"
 RED, GREEN, BLUE = (255, 0, 0), (0, 128, 0), (0, 0, 255)
 
 

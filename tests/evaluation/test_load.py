@@ -9,7 +9,7 @@ import pytest
 from ares.answers.grader import Grader
 from ares.errors import UserError
 from ares.evaluation.load import items
-from ares.evaluation.registry import REGISTRY, TRAINING_DATA, load_registry
+from ares.evaluation.registry import REGISTRY, load_registry
 from ares.evaluation.sources import ItemError
 from tests.evaluation import standins
 
@@ -35,8 +35,9 @@ def asked(item):
 
 
 def loaded(name, tmp_path, limit=None):
-    files = (TRAINING_DATA,) if name in load_registry(TRAINING_DATA) else (REGISTRY,)
-    registry = load_registry(*files, local={name: standins.write(name, tmp_path)})
+    training = name in load_registry(standins.TRAINING_DATA)
+    file = standins.TRAINING_DATA if training else REGISTRY
+    registry = load_registry(file, local={name: standins.write(name, tmp_path)})
     return items(registry[name], limit)
 
 
@@ -142,7 +143,7 @@ EXPECTED = {
 
 def test_every_data_set_of_the_paper_has_a_stand_in():
     assert set(standins.STANDINS) == {*EXPECTED, "DynaMath-W"}
-    assert set(standins.STANDINS) <= set(load_registry()) | set(load_registry(TRAINING_DATA))
+    assert set(standins.STANDINS) <= {*load_registry(), *load_registry(standins.TRAINING_DATA)}
 
 
 @pytest.mark.parametrize("name", EXPECTED)

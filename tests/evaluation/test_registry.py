@@ -11,13 +11,9 @@ import pytest
 from ares import paths
 from ares.errors import UserError
 from ares.evaluation.metrics import METRICS
-from ares.evaluation.registry import (
-    REGISTRY,
-    TRAINING_DATA,
-    Benchmark,
-    load_registry,
-)
+from ares.evaluation.registry import REGISTRY, Benchmark, load_registry
 from ares.evaluation.steps import CHOICE_STEPS, TEXT_STEPS
+from tests.evaluation.standins import TRAINING_DATA
 
 PAPER = [
     *("MathVerse-V", "MathVision", "MathVista", "DynaMath-W", "WeMath-S", "LogicVista"),

@@ -12,8 +12,8 @@ from PIL import Image
 
 from ares.errors import UserError
 from ares.evaluation.load import items
-from ares.evaluation.registry import TRAINING_DATA, load_registry
-from ares.evaluation.sources import MAX_PIXELS, Part, parts
+from ares.evaluation.registry import load_registry
+from ares.evaluation.sources import MAX_PIXELS, DatasetPart, parts
 from tests.evaluation import standins
 
 
@@ -51,7 +51,7 @@ def test_the_hub_is_asked_for_data_and_the_commit_that_was_read_is_reported(hub)
 
 
 def test_pictures_in_an_archive_on_the_hub(hub):
-    found = items(load_registry(TRAINING_DATA)["virl39k"])
+    found = items(load_registry(standins.TRAINING_DATA)["virl39k"])
     assert found[1].images[1].getpixel((0, 0)) == standins.BLUE
     assert hub[0][2]["data_files"] == "39Krelease.parquet"
 
@@ -119,7 +119,7 @@ def test_a_part_knows_its_split_and_its_rows(tmp_path):
 
 def decoded(data: bytes) -> Image.Image:
     """A picture as a row holds it, decoded."""
-    return Part(None, "", "test", "made up").picture({"bytes": data})
+    return DatasetPart(None, "", "test", "made up").picture({"bytes": data})
 
 
 def encoded(picture: Image.Image, form: str, **options) -> bytes:

@@ -13,7 +13,7 @@ import datasets
 import pytest
 import yaml
 
-from ares.evaluation.registry import TRAINING_DATA
+from tests.evaluation.standins import TRAINING_DATA
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,14 @@ import pytest
 import yaml
 from trl import GRPOConfig
 
-from ares.config import Teacher, load_config, scales
+from ares.config import TeacherServer, load_config, scales
 from ares.errors import UserError
-from ares.evaluation.registry import REGISTRY, TRAINING_DATA, load_registry
+from ares.evaluation.registry import REGISTRY, load_registry
 from ares.method.presets import PRESETS
 from ares.paths import CONFIG, ROOT
 from ares.training.run import vllm_arguments
 from tests.configs import changed
+from tests.evaluation.standins import TRAINING_DATA
 
 SCALES = [name for name in scales() if load_config(name).of_data_sets]
 
@@ -129,5 +130,5 @@ def test_a_wrong_value_is_named(scale, changes, message):
 
 def test_teachers_have_defaults_at_every_depth(scale):
     teachers = load_config(scale()).cold_start.teachers
-    assert teachers.text == Teacher(url="", model="", key_variable="OPENAI_API_KEY")
+    assert teachers.text == TeacherServer(url="", model="", key_variable="OPENAI_API_KEY")
     assert teachers.traces == 1

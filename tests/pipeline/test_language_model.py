@@ -33,7 +33,7 @@ from ares.sampling.engine import sample
 from ares.sampling.rollouts import Sampling, encode, roll_out
 from ares.sampling.scoring import score
 from ares.training.rollouts import EngineSampler
-from ares.training.run import Run
+from ares.training.run import TrainingRun
 from ares.training.sft import fine_tune
 
 NUMBERS = [str(n) for n in range(19)]
@@ -175,7 +175,7 @@ def test_the_sampler_draws_from_the_models_own_distribution(cold):
 def test_two_steps_of_aepo(scale, cold, tmp_path, ours):
     with Grader() as grader:
         prompts = choose_problems(scale, "aepo")
-        run = Run(scale, "ares", 1, prompts, cold[0], tmp_path / "state", grader)
+        run = TrainingRun(scale, "ares", 1, prompts, cold[0], tmp_path / "state", grader)
         if ours:
             run.trainer.sampler = EngineSampler()
         run.train()

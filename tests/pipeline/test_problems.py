@@ -13,10 +13,10 @@ from ares.data.world import draw_table, problem_of, world_problems
 from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.evaluation.load import items
-from ares.evaluation.registry import TRAINING_DATA
 from ares.model.load import load_processor
 from ares.model.processor import placed, prompt_text, prompt_tokens
 from ares.paths import BASE_MODEL
+from tests.evaluation.standins import TRAINING_DATA
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import torch
 import yaml
 
 from ares import cli
-from ares.evaluation.registry import TRAINING_DATA
 from ares.io import read_table, write_table
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
+from tests.evaluation.standins import TRAINING_DATA
 from tests.steps import joined, launched, script
 
 

@@ -24,7 +24,7 @@ from ares.model.load import load_policy, load_processor
 from ares.paths import ROOT
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.records import Records
-from ares.training.run import Run
+from ares.training.run import TrainingRun
 
 
 def prompts_of(scale: Scale, names: list[str], pictures: str = "both") -> pd.DataFrame:
@@ -87,8 +87,8 @@ def test_prompts_come_in_turn_from_every_data_set_with_what_the_reward_needs(sca
 # ---------------------------------------------------------------------------- runs
 
 
-def run_of(config, prompts, folder: Path, grader, arm: str = "ares") -> Run:
-    return Run(config, arm, 1, prompts, "data/base", folder, grader)
+def run_of(config, prompts, folder: Path, grader, arm: str = "ares") -> TrainingRun:
+    return TrainingRun(config, arm, 1, prompts, "data/base", folder, grader)
 
 
 def test_settings_and_arguments_are_those_of_the_config(scale, tmp_path, grader):

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ares.answers.base import RIGHT, STATUSES, UNGRADABLE, WRONG, Question
+from ares.answers.base import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
 from ares.answers.grader import Grader
 from ares.boxed import last_boxed
 from ares.data.countdown import Problem
@@ -107,7 +107,8 @@ def grade(grader: Grader, gold: str, answer: str, kind: str, choices: tuple[str,
     start, limit = time.monotonic(), grader._worker.time_limit_s
     found = grader.grade(rf"<think> so </think> \boxed{{{answer}}}", Question(gold, kind, choices))
     assert time.monotonic() - start < limit + AROUND_S
-    assert found.status in STATUSES and len(found.extracted) <= 500 and len(found.note) < 200
+    assert found.status in {RIGHT, WRONG, NO_ANSWER, UNGRADABLE}
+    assert len(found.extracted) <= 500 and len(found.note) < 200
     return found
 
 

@@ -18,7 +18,7 @@ from ares.data.pictures import LARGEST, decode, read_picture
 from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.evaluation.registry import load_registry
-from ares.evaluation.sources import Part
+from ares.evaluation.sources import DatasetPart
 from tests.robustness.spoil import cases, spoiled_bytes, within
 
 CARDS = draw_cards((3, 8, 5), 0)
@@ -145,7 +145,7 @@ def test_a_picture_of_an_odd_shape_is_refused(tmp_path, capsys):
 
 def test_a_damaged_archive_is_named(tmp_path):
     (tmp_path / "pictures.zip").write_bytes(b"PK\x03\x04 no zip")
-    part = Part(None, "", "train", "x", archive=tmp_path / "pictures.zip")  # type: ignore[arg-type]
+    part = DatasetPart(None, "", "train", "x", archive=tmp_path / "pictures.zip")  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"pictures\.zip: not a readable zip file"):
         part.picture("a.png")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from contextlib import redirect_stdout
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,7 @@ from ares.analysis.difficulty import figure4
 from ares.cli import main
 from ares.stats import Resampler
 from ares.tables import TRACE_FORMS
-from ares.traces import figures, page
-from ares.traces.measure import THRESHOLDS
+from ares.traces import Threshold, figures, page
 from ares.traces.read import read_traces
 from tests.traces.conftest import analysed, data_of, made_up, written
 
@@ -156,7 +156,7 @@ ONE = {"tokens": ["a"], "entropy": [1.0]}
         ([ONE], ["--lexicon", "none.txt"], "can't read"),
         ([ONE | {"id": "q", "difficulty": d, "correct": True} for d in ("easy", "hard")],
          ["--window", "1"], "/q: traces of one id have two difficulties"),
-        *([[ONE], ["--threshold", "other"], f"'{name}'"] for name in THRESHOLDS),
+        *([[ONE], ["--threshold", "other"], f"'{name}'"] for name in get_args(Threshold)),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_line(tmp_path, capsys, lines, options, message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,8 +16,9 @@ from ares.method.lexicon import Lexicon, load_lexicon
 from ares.method.tensors import pad_rows
 from ares.method.thresholds import batch_quantile, mean_rollout_quantile, median_rollout_quantile
 from ares.method.windows import count_hwe, hwe_mask, window_entropy
+from ares.traces import Threshold
 from ares.traces import spool as spooling
-from ares.traces.measure import THRESHOLDS, Definition, measure
+from ares.traces.measure import Definition, measure
 from ares.traces.quantile import exact_quantile
 from ares.traces.read import read_traces
 from ares.traces.spool import Spool
@@ -52,7 +55,7 @@ def expected(lines, how):
     return theta, hwe_BT, window_BT, mask_BT
 
 
-@pytest.mark.parametrize("threshold", THRESHOLDS)
+@pytest.mark.parametrize("threshold", get_args(Threshold))
 @pytest.mark.parametrize("window", [1, 4, 16])
 @pytest.mark.parametrize("piece", [1, 100, 2**18])
 def test_whatever_the_pieces_the_numbers_are_the_methods(

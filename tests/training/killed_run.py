@@ -20,7 +20,7 @@ def die(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def while_saving(run: scenes.Run) -> None:
+def while_saving(run: scenes.TrainingRun) -> None:
     """Die with every file of the third checkpoint written, but not its marker."""
     mark = checkpoints.mark_complete
 
@@ -30,7 +30,7 @@ def while_saving(run: scenes.Run) -> None:
     checkpoints.mark_complete = mark_or_die
 
 
-def while_learning(run: scenes.Run) -> None:
+def while_learning(run: scenes.TrainingRun) -> None:
     """Die in the second optimizer step of the third batch."""
     step = run.trainer.training_step
 
@@ -40,7 +40,10 @@ def while_learning(run: scenes.Run) -> None:
     run.trainer.training_step = step_or_die
 
 
-PLACES: dict[str, Callable[[scenes.Run], None]] = {"ares": while_saving, "paper": while_learning}
+PLACES: dict[str, Callable[[scenes.TrainingRun], None]] = {
+    "ares": while_saving,
+    "paper": while_learning,
+}
 
 if __name__ == "__main__":
     folder, states = Path(sys.argv[1]), Path(sys.argv[2])

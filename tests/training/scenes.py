@@ -27,7 +27,7 @@ from ares.seeds import row_seed
 from ares.training.arguments import grpo_config
 from ares.training.data import prompt_dataset, text_of
 from ares.training.rollouts import RolloutGroup
-from ares.training.run import Run
+from ares.training.run import TrainingRun
 from ares.training.trainer import AEPOTrainer
 from tests.configs import changed
 
@@ -209,17 +209,17 @@ def small_config(**changes: Any) -> Scale:
     return changed(load_config("smoke"), {f"aepo.{key}": value for key, value in aepo.items()})
 
 
-def run_of(arm: str, folder: str | Path, state: str | Path, **changes: Any) -> Run:
+def run_of(arm: str, folder: str | Path, state: str | Path, **changes: Any) -> TrainingRun:
     """A run of the small config that is graded by `half_useless`."""
     config = small_config(**changes)
     prompts = choose_problems(config, "aepo")
-    made = Run(config, arm, 1, prompts, folder, state, Grader())
+    made = TrainingRun(config, arm, 1, prompts, folder, state, Grader())
     made.trainer.grader.verifier = half_useless
     made.trainer.remove_callback(PrinterCallback)
     return made
 
 
-def remains(made: Run) -> dict[str, Any]:
+def remains(made: TrainingRun) -> dict[str, Any]:
     """Everything a run leaves behind that has to be the same for the same run."""
     state = made.trainer.state_dict()
     del state["records"]["seconds"]

@@ -17,7 +17,7 @@ from ares.training.records import (
     note_shaped,
     note_variance,
 )
-from ares.training.rollouts import Grader
+from ares.training.rollouts import RewardFunction
 
 # ---------------------------------------------------------------------- records
 
@@ -100,7 +100,9 @@ def test_clocks_may_nest_and_count_no_second_twice(monkeypatch):
 
 def test_what_was_graded_is_not_graded_again():
     calls = []
-    grader = Grader(lambda completions: calls.append(completions) or [1.0] * len(completions))
+    grader = RewardFunction(
+        lambda completions: calls.append(completions) or [1.0] * len(completions)
+    )
     assert grader(completions=["a", "b"]) == [1.0, 1.0]
     grader.known = [0.0, 1.0]
     assert grader(completions=["a", "b"]) == [0.0, 1.0] == grader.last
@@ -111,12 +113,12 @@ def test_what_was_graded_is_not_graded_again():
 @pytest.mark.parametrize("verdict", [None, math.nan, -0.5, 2])
 def test_other_verdicts_are_refused_with_the_completion(verdict):
     with pytest.raises(UserError, match=f"gave {verdict} for 'the second'"):
-        Grader(lambda completions: [1.0, verdict])(completions=["the first", "the second"])
+        RewardFunction(lambda completions: [1.0, verdict])(completions=["the first", "the second"])
 
 
 def test_a_verifier_gives_one_verdict_for_each_completion():
     with pytest.raises(UserError, match="gave 1 verdicts for 2 completions"):
-        Grader(lambda completions: [1.0])(completions=["the first", "the second"])
+        RewardFunction(lambda completions: [1.0])(completions=["the first", "the second"])
 
 
 # ---------------------------------------------------------------------- measures

@@ -17,7 +17,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from ares.model.base_settings import load_base_config
-from ares.config import Gpus, Launch, Scale, config_path, load_config
+from ares.config import CURATIONS, Gpus, Launch, Scale, config_path, load_config
 from ares.errors import UserError
 from ares.tables import tables_of
 from ares.locks import end_jobs, job_prefix, owner, take
@@ -117,7 +117,6 @@ def start_alone() -> None:
 
 # Models that training can start from, arms, and runs (an arm with a seed). Every model is tested;
 # its arm and seed stand in the rows of its test.
-CURATIONS = ("adacs", "cs-vanilla")
 ARMS = SCALE.aepo.arms
 RUNS = {f"{arm}-s{seed}": (arm, seed) for arm, entry in ARMS.items() for seed in entry.seeds}
 MODELS = {**{name: (name, 0) for name in ("base", *CURATIONS)}, **RUNS}
