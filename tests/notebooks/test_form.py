@@ -8,14 +8,18 @@ import re
 import pytest
 
 from ares import paths
+from ares.io import read_table
 from tests.notebooks.running import LISTED
+from tests.numbers import strays
 
 NOTEBOOKS = sorted(paths.NOTEBOOKS.glob("*.ipynb"))
-#: Lines of a code cell, blank ones not counted.
+#: Lines of a code cell.
 LONGEST = 40
 #: The sections, in this order. Measurements and figures may come several times, one per topic.
 BEFORE = ["Question", "Answer", "What the paper says", "Method"]
 AFTER = ["What we conclude", "What we can't conclude"]
+#: The tag of cells whose outputs nbval compares.
+CHECKED = "nbval-check-output"
 #: A figure's name where it is saved.
 SAVED = re.compile(r'save_figure\((?:[^()]|\([^()]*\))*"(\w+)"\)')
 
@@ -71,19 +75,29 @@ def test_every_section_has_what_it_promises(cells):
     for heading, text, own in sections(cells):
         assert text.strip() or own, heading
         shown = set().union(*map(kinds, own))
-        if heading == "Answer":
-            assert re.search(r"\d", text + json.dumps([cell["outputs"] for cell in own]))
         if heading.split(":")[0] == "Measurement":
             assert shown & {"stream", "text/html", "text/markdown"}, heading
         if heading.split(":")[0] == "Figure":
             assert "image/png" in shown, heading
 
 
+def test_it_opens_with_an_answer_whose_numbers_are_those_of_the_reference_run(request, cells):
+    """They round parts of its findings, or what checked cells below the answer print."""
+    listed = LISTED[request.node.callspec.params["cells"].stem]
+    (answer,) = (text for heading, text, _ in sections(cells[:1]) if heading == "Answer")
+    assert re.search(r"\d", answer) and ("reference run" in answer or not listed["tables"])
+    table = read_table(paths.REFERENCE / "findings.csv")
+    parts = table[table["id"].str.split(".").str[0].isin(list(listed.get("findings", {})))]
+    below = next(own for heading, _, own in sections(cells) if heading == "Answer")
+    own = code(below, CHECKED) or code(cells, CHECKED)
+    text = json.dumps([output for cell in own for output in cell["outputs"]])
+    printed = map(float, re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", text))
+    values = parts[["ours", "ci_low", "ci_high"]].to_numpy().ravel()
+    assert strays(answer, [*values, *printed]) == []
+
+
 def test_cells_are_short_and_have_ids_of_their_own(cells):
-    lengths = {
-        cell["id"]: len([line for line in "".join(cell["source"]).splitlines() if line.strip()])
-        for cell in code(cells)
-    }
+    lengths = {cell["id"]: len("".join(cell["source"]).splitlines()) for cell in code(cells)}
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
     assert len({cell["id"] for cell in cells}) == len(cells)
 
@@ -98,7 +112,7 @@ def test_every_cell_was_run_in_order_without_errors_and_checked_ones_show_text(c
     counts = [cell["execution_count"] for cell in code(cells)]
     assert counts == list(range(1, len(counts) + 1))
     assert not [c["id"] for c in code(cells) if "error" in kinds(c)]
-    checked = code(cells, "nbval-check-output")
+    checked = code(cells, CHECKED)
     assert checked
     for cell in checked:
         assert cell["outputs"] and "image/png" not in kinds(cell), cell["id"]
