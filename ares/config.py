@@ -8,14 +8,16 @@ has one. `config/schemas/scale.json`, which editors read, is written by `python 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ares import paths
 from ares.errors import UserError
+from ares.method.presets import MethodSettings, check_changes, preset
 from ares.settings import (
     AnyNumber,
     Positive,
@@ -47,6 +49,7 @@ Inside = Annotated[float, Field(gt=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0, le=10)]
 Greedy = Annotated[float, Field(ge=0, le=10)]
 Norm = Annotated[float, Field(gt=0)]
+Changes = Annotated[dict[str, bool | int | float | str], AfterValidator(check_changes)]
 #: A section of the other material; nothing reads it.
 _NOT_HERE: Any = None
 
@@ -284,6 +287,8 @@ class ArmSettings(Settings):
     """One run per seed"""
     preset: str = ""
     """Preset of ares.method.presets, when it is not the arm's name"""
+    changes: Changes = Field({})
+    """Settings of the method that differ from the preset; docs/presets.md says what they mean"""
     start: Start = "adacs"
     """Model that training starts from"""
 
@@ -339,6 +344,17 @@ class Aepo(Settings):
     """What draws rollouts in training, where vLLM does"""
     arms: dict[Slug, ArmSettings] = Field(min_length=1)
     """Runs by name; the name is the preset unless one is given"""
+
+    def settings_of(self, arm: str) -> MethodSettings:
+        """Return an arm's settings of the method: its preset, then this section, then its changes.
+
+        Raises:
+            UserError: an unknown preset.
+        """
+        own = {"group_size": self.rollouts, "temperature": self.temperature, "top_p": self.top_p}
+        entry = self.arms[arm]
+        given: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+        return replace(preset(entry.preset or arm), **given | entry.changes)
 
 
 class Evaluation(Settings):

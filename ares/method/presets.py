@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from ares.errors import UserError
-from ares.settings import read_yaml
+from ares.settings import read_yaml, shortened, suggestion
 
 FILE = Path(__file__).with_name("presets.yaml")
 
@@ -112,6 +112,24 @@ def _read() -> dict[str, MethodSettings]:
 
 
 PRESETS = _read()
+
+
+def check_changes(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return settings that differ from a preset's, when they are settings of the method.
+
+    Raises:
+        ValueError: an unknown setting, or a value of the wrong type or out of its bounds.
+    """
+    ours = asdict(PRESETS["ares"])
+    for name, value in changes.items():
+        if name not in ours:
+            raise ValueError(f"unknown setting '{name}'{suggestion(name, ours)}")
+        try:
+            MethodSettings(**ours | {name: value})
+        except ValidationError as error:
+            rule = error.errors()[0]["msg"].replace("Input should", "must")
+            raise ValueError(f"{name}: {shortened(repr(value))} {rule}") from None
+    return changes
 
 
 def preset(name: str) -> MethodSettings:

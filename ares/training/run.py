@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from ares.answers.grader import Grader
 from ares.config import Aepo, Scale
 from ares.data.problems import choose_problems, problems_of
 from ares.errors import UserError
-from ares.method.presets import preset
 from ares.model.load import load
 from ares.model.processor import reads_pictures
 from ares.model.save import save_plain
@@ -89,9 +87,7 @@ class TrainingRun:
         self.arm, self.seed, self.start = arm, seed, start
         if arm not in aepo.arms:
             raise UserError(f"no arm {arm!r} in aepo.arms; there are {', '.join(aepo.arms)}")
-        given = {"group_size": aepo.rollouts, "temperature": aepo.temperature, "top_p": aepo.top_p}
-        given = {name: value for name, value in given.items() if value is not None}
-        settings = replace(preset(aepo.arms[arm].preset or arm), **given)
+        settings = aepo.settings_of(arm)
         # Before a model is put on a device: this gives every process its own.
         processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
         model, processor, _ = load(scale, str(start), device="cpu")

@@ -14,7 +14,7 @@ from ares import paths
 from ares.config import load_config
 from ares.data.problems import choose_problems
 from ares.io import read_table, write_table
-from ares.method.presets import PRESETS, preset
+from ares.method.presets import PRESETS
 from ares.model.load import load_policy
 from ares.training import run as module
 from tests.steps import launched
@@ -55,7 +55,7 @@ def trained(scenes, config, lively_folder, tmp_path_factory) -> dict[str, Path]:
 
 
 def settings_of(arm: str):
-    return preset(ARMS[arm].preset or arm)
+    return load_config("smoke").aepo.settings_of(arm)
 
 
 def test_the_presets_are_tried():

@@ -1,6 +1,7 @@
 """Scales: defaults, and mistakes told in one line that names the file and the key."""
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import pytest
@@ -12,6 +13,7 @@ from ares import paths
 from ares.config import Scale, load_config, scales
 from ares.data.world_settings import World
 from ares.errors import UserError
+from ares.method.presets import preset
 from ares.model.base_settings import Base
 from ares.settings import Settings, _model_in
 from tests.configs import TINY, with_changes
@@ -58,6 +60,15 @@ def test_defaults_are_filled_in_at_every_depth(tmp_path):
     assert config.bootstrap.dump() == {"resamples": 2000, "level": 0.95}
 
 
+def test_an_arm_may_change_its_preset_and_the_values_of_the_scale(tmp_path):
+    wide = {"seeds": [1], "preset": "ares", "changes": {"window": 8, "top_p": 0.9, "kl": "none"}}
+    changes = {"aepo.arms.wide": wide, "aepo.top_p": 0.95, "aepo.rollouts": 4}
+    aepo = load_config(write(tmp_path, changes)).aepo
+    expected = replace(preset("ares"), window=8, top_p=0.9, kl="none", group_size=4)
+    assert aepo.settings_of("wide") == expected
+    assert aepo.settings_of("grpo") == replace(preset("grpo"), top_p=0.95, group_size=4)
+
+
 def test_settings_do_not_change(tmp_path):
     with pytest.raises(ValueError, match="frozen"):
         load_config(write(tmp_path)).seed = 2
@@ -83,6 +94,15 @@ def test_settings_do_not_change(tmp_path):
         ({"aepo.arms.grpo": {"seeds": [1, 1]}}, "aepo.arms.grpo.seeds: must hold different values"),
         ({"aepo.arms.grpo": {}}, "missing key 'aepo.arms.grpo.seeds' (One run per seed)"),
         ({"aepo.arms.grpo": {"seeds": [1], "start": "sft"}}, "aepo.arms.grpo.start: 'sft' must be"),
+        (
+            {"aepo.arms.grpo": {"seeds": [1], "changes": {"windw": 8}}},
+            "aepo.arms.grpo.changes: unknown setting 'windw'; did you mean 'window'? (Settings of",
+        ),
+        (
+            {"aepo.arms.grpo": {"seeds": [1], "changes": {"window": "8"}}},
+            "aepo.arms.grpo.changes: window: '8' must be a valid integer (Settings of the method",
+        ),
+        ({"aepo.arms.grpo": {"seeds": [1], "changes": {"psi": 1}}}, "psi: 1 must be a valid bool"),
         ({"aepo.arms": {"GRPO": {"seeds": [1]}}}, "Runs by name; the name is the preset"),
         ({"aepo.vllm": {}}, "'aepo.vllm' does not belong to a scale of the small world"),
         ({"aepo.data": ["virl39k"]}, "'problems' does not belong to a scale of data sets"),

@@ -47,21 +47,28 @@ def test_a_finished_run_is_finished_and_a_seed_more_is_one_run_more(place):
 
 
 def test_an_arm_more_is_its_runs_more_and_a_changed_preset_its_own_runs_again(place):
-    """With a preset of its own, as CONTRIBUTING says; no other arm is trained or tested again."""
+    """With changes of its own or a preset: no other arm is trained, no other notebook run."""
     presets = place / "ares/method/presets.yaml"
     text = presets.read_text(encoding="utf-8")
     try:
+        expected = {"train": 2, "evaluate": 2, "join": 5, **AFTER_A_TEST}
+        mine = {"preset": "ares", "changes": {"kl": "none"}, "seeds": [1, 2]}
+        write_config(place, **{"aepo.arms": ARMS | {"mine": mine}})
+        assert planned(place) == expected
         presets.write_text(f"{text}  mine:\n    kl: [none, ours]\n", encoding="utf-8")
         write_config(place, **{"aepo.arms": ARMS | {"mine": {"seeds": [1, 2]}}})
-        jobs = planned(place)
-        assert jobs.items() >= {"train": 2, "evaluate": 2, "join": 5, **AFTER_A_TEST}.items()
-        # Notebooks compare presets, so all that do run again.
-        others = jobs.keys() - {"train", "evaluate", "join", *AFTER_A_TEST}
-        assert all(name.startswith("notebook_") for name in others)
+        assert planned(place) == expected
+        write_config(place, **{"aepo.arms.grpo.changes": {"clip_high": 0.25}})
+        assert planned(place)["train"] == 1
         write_config(place)
         changed = text.replace('[0.2, "GRPO: symmetric"]', '[0.25, "GRPO: symmetric"]')
         presets.write_text(changed, encoding="utf-8")
         assert planned(place)["train"] == 1
+        changed = text.replace("window_start: [after,", "window_start: [at,")
+        presets.write_text(changed, encoding="utf-8")
+        jobs = planned(place)  # no arm, but notebooks compare it
+        assert "train" not in jobs and jobs["notebook_06_paper_vs_code"] == 1
+        assert "notebook_11_benchmarks" not in jobs
     finally:
         presets.write_text(text, encoding="utf-8")
 

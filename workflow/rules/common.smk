@@ -168,7 +168,7 @@ def start_of(wildcards) -> str:
 
 
 def arm_settings(wildcards) -> str:
-    """Return what a run of an arm depends on, as JSON: the resolved settings of its preset, too.
+    """Return what a run of an arm depends on, as JSON: the resolved settings of the method, too.
 
     Not among them: the other arms, the list of seeds, how often a state is kept, and what decides
     about time alone.
@@ -181,7 +181,7 @@ def arm_settings(wildcards) -> str:
         *(("model",) if REAL or start_of(wildcards) == "base" else ()),
         aepo=sizes,
         start=start_of(wildcards),
-        preset=asdict(preset(ARMS[wildcards.arm].preset or wildcards.arm)),
+        preset=asdict(SCALE.aepo.settings_of(wildcards.arm)),
     )
 
 
@@ -235,6 +235,8 @@ def parts_of(table: str, kind: str) -> list[str]:
 
 
 PARTS = {table: parts_of(table, form.parts) for table, form in TABLES.items() if form.parts}
+# Presets that code asks for by name; all others are arms.
+COMPARED = ("paper", "released", "ares")
 # Notebooks that follow.
 FOLLOWING = ["11_benchmarks"] if REAL else list(NOTEBOOKS)
 
@@ -280,6 +282,20 @@ def notebook_parameters(notebook: str) -> str:
     return json.dumps({**tables, "figures": FIGURES, **spec.get("parameters", {}), **measured})
 
 
+def notebook_settings(notebook: str) -> str:
+    """Return what a notebook depends on, as JSON: of the config, and presets if its code has them.
+
+    `ares.config` does not count: it only checks what arms change.
+    """
+    file = f"notebooks/{notebook}.ipynb"
+    sources = {*notebook_sources(file)} - {"ares/config.py"}
+    imported = [imported_files(notebook_code(file))]
+    imported += [imports_of(Path(source)) for source in sources if source.endswith(".py")]
+    used = COMPARED if module_file("ares.method.presets") in sum(imported, []) else ()
+    presets = {name: asdict(preset(name)) for name in used}
+    return settings(*NOTEBOOKS[notebook].get("settings", []), presets=presets)
+
+
 def notebook_tables(notebook: str) -> list[str]:
     """Return the tables that a notebook reads."""
     read = ["scores"] if REAL else NOTEBOOKS[notebook]["tables"]
@@ -292,7 +308,7 @@ def script_sources(name: str) -> list[str]:
     Snakemake looks at the script alone; as inputs, these files make a rule run again when the code
     behind it changes. Data files beside a module count as its sources.
     """
-    return job_sources(Path(f"workflow/scripts/{name}.py"))
+    return sources_of([Path(f"workflow/scripts/{name}.py")])
 
 
 def module_sources(module: str) -> list[str]:
@@ -300,7 +316,7 @@ def module_sources(module: str) -> list[str]:
     file = module_file(module)
     if file is None:
         raise WorkflowError(f"a rule runs {module}, and there is no such module")
-    return job_sources(file)
+    return sources_of([file])
 
 
 def step_sources(step: str) -> list[str]:
@@ -309,24 +325,27 @@ def step_sources(step: str) -> list[str]:
     code = ast.parse(file.read_text(encoding="utf-8"))
     others = [part for part in code.body if getattr(part, "name", step) != step]
     code.body = [part for part in code.body if part not in others]
-    return sorted({str(file), *job_sources(*imported_files(ast.unparse(code)))})
-
-
-def job_sources(*files: Path) -> list[str]:
-    """Return what is behind a job but the presets: it depends on those of its own arm."""
-    return [path for path in sources_of(list(files)) if not FILE.samefile(path)]
+    return sorted({str(file), *sources_of(imported_files(ast.unparse(code)))})
 
 
 def notebook_sources(notebook: str) -> list[str]:
     """Return the files of `ares` that a notebook imports, directly or not."""
+    return sources_of(imported_files(notebook_code(notebook)))
+
+
+def notebook_code(notebook: str) -> str:
+    """Return the Python of a notebook."""
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     lines = [line for line in "\n".join(code).splitlines() if not line.startswith(("%", "!"))]
-    return sources_of(imported_files("\n".join(lines)))
+    return "\n".join(lines)
 
 
 def sources_of(files: list[Path]) -> list[str]:
-    """Return the closure of module files under import, with the data files beside them."""
+    """Return the closure of module files under import, with the data files that they name.
+
+    The presets are left out: a rule depends on the settings it takes from them, not on every arm.
+    """
     seen: set[Path] = set()
     waiting = list(files)
     while waiting:
@@ -334,9 +353,15 @@ def sources_of(files: list[Path]) -> list[str]:
         if file not in seen:
             seen.add(file)
             waiting += imports_of(file)
-    beside = ("*.json", "*.yaml", "*.html", "*.css", "*.js")
-    data = {path for file in seen for kind in beside for path in file.parent.glob(kind)}
-    return sorted(str(path) for path in seen | data)
+    files = seen.union(*map(data_of, seen))
+    return sorted(str(path) for path in files if not FILE.samefile(path))
+
+
+@cache
+def data_of(file: Path) -> list[Path]:
+    """Return the data files beside a module that it names."""
+    kinds, text = ("*.json", "*.yaml", "*.css"), file.read_text(encoding="utf-8")
+    return [path for kind in kinds for path in file.parent.glob(kind) if path.name in text]
 
 
 @cache

@@ -26,7 +26,7 @@ for NOTEBOOK in FOLLOWING:
             "../envs/ares.yaml"
         params:
             parameters=notebook_parameters(NOTEBOOK),
-            settings=settings(*NOTEBOOKS[NOTEBOOK].get("settings", [])),
+            settings=notebook_settings(NOTEBOOK),
         message:
             "running {input.notebook}"
         shell:
