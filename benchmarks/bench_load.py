@@ -2,7 +2,9 @@
 
 For every size it writes a file of traces, analyses it in a process of its own, and tells the wall
 time, the CPU time and the most memory of that process, the size of its page, and how often it told
-its progress. From one size to the next it tells the exponent of the CPU time: 1 is linear.
+its progress. Its CPU time is compared with that of a plain read of the same file, `json.loads` line
+by line: this ratio is for comparing machines. From one size to the next it tells the exponent of
+the CPU time: 1 is linear.
 
 The responses are made up: eight to a question, words of a skewed vocabulary with reasoning triggers
 among them, and entropies as a model has them, most near 0. A few hundred bodies are made and used
@@ -92,7 +94,10 @@ def _bodies(tokens: int, top: int, rng: np.random.Generator) -> list[str]:
 
 @dataclass(frozen=True)
 class Load:
-    """One analysis. wall_s, cpu_s: seconds. peak_mib: most memory. bars: progress lines shown."""
+    """One analysis. wall_s, cpu_s: seconds. peak_mib: most memory. bars: progress lines shown.
+
+    read_s: CPU seconds of a plain read of the file.
+    """
 
     traces: int
     file_mib: float
@@ -101,6 +106,21 @@ class Load:
     peak_mib: float
     page_mib: float
     bars: int
+    read_s: float
+
+    @property
+    def to_read(self) -> float:
+        """CPU time as a multiple of a plain read of the file."""
+        return self.cpu_s / self.read_s
+
+
+def plain_read(path: Path) -> float:
+    """CPU seconds of `json.loads` on every line."""
+    began = time.process_time()
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            json.loads(line)
+    return time.process_time() - began
 
 
 def analyze(path: Path, out: Path, traces: int, *options: str) -> Load:
@@ -129,6 +149,7 @@ def analyze(path: Path, out: Path, traces: int, *options: str) -> Load:
         used.ru_maxrss / 1024,
         page.stat().st_size / 2**20 if page.exists() else 0.0,
         said.count("\r"),
+        plain_read(path),
     )
 
 
@@ -159,6 +180,7 @@ def main() -> None:
         print(
             f"{traces:,} traces of {given.tokens} tokens ({load.file_mib:,.0f} MiB): "
             f"{load.wall_s:,.0f} s, {load.cpu_s:,.0f} s of CPU{growth}, "
+            f"{load.to_read:.1f} times a plain read, "
             f"{load.peak_mib:,.0f} MiB at most, page of {load.page_mib:.1f} MiB, "
             f"{load.bars:,} signs of progress",
             flush=True,

@@ -12,7 +12,7 @@ each, on one CPU thread:
 The learning rate is 0 and every turn is seeded by its number, so `stock` and `method` train on the
 very same rollouts; those of `ares` have the same distribution. Dynamic sampling is off: it buys
 more rollouts, which is no overhead. Every round gives one ratio per phase; medians are printed.
-Seconds are CPU time of the trainer's thread, which other work on the machine lengthens least.
+Ratios are of CPU time of the trainer's thread, which other work on the machine lengthens least.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def trainers(options: argparse.Namespace, folder: str) -> dict[str, GRPOTrainer]
 
 
 def main() -> None:
-    """Print the CPU seconds of every round, then the medians and the ratios to stock."""
+    """Print the ratios to stock of every round, then their medians."""
     options = parse_options()
     torch.set_num_threads(1)
     logging.disable_progress_bar()  # of the weights
@@ -162,7 +162,9 @@ def main() -> None:
             taken = {name: turns[name].take() for name in order}
             if number >= 0:
                 rounds.append(taken)
-                print("; ".join(f"{n} {taken[n]['step']:.2f} s" for n in turns), flush=True)
+                stock = taken["stock"]["step"]
+                ratios = (f"{name} {taken[name]['step'] / stock:.3f}" for name in turns)
+                print("step to stock:", "; ".join(ratios), flush=True)
                 lengths.append({name: turns[name].mean_length() for name in turns})
                 same = [turns[name].rollouts["completion_ids"] for name in ("stock", "method")]
                 assert torch.equal(*same), "stock and method did not do the same work"
@@ -172,13 +174,12 @@ def main() -> None:
 
 
 def report(rounds: list[dict[str, dict[str, float]]]) -> None:
-    """Print the median seconds of every phase, and the median and the range of the ratios."""
+    """Print the median and the range of the ratios of every phase."""
     for name in rounds[0]:
         for phase in PHASES:
-            seconds = statistics.median(taken[name][phase] for taken in rounds)
             ratios = [taken[name][phase] / taken["stock"][phase] for taken in rounds]
             print(
-                f"{name:7} {phase:9} {seconds:6.3f} s   to stock: {statistics.median(ratios):.3f} "
+                f"{name:7} {phase:9} to stock: {statistics.median(ratios):.3f} "
                 f"({min(ratios):.3f} to {max(ratios):.3f})"
             )
 

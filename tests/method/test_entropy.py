@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from trl.trainer.utils import _ChunkedLogProbFunction as FusedHead
+from trl.trainer.utils import entropy_from_logits
 
 from ares.errors import UserError
 from ares.method.entropy import distribution, topk_entropy
@@ -57,6 +59,18 @@ def test_entropy_equals_the_textbook(seed, vocabulary, temperature, spread):
     for given_, tolerance in ((logits, 2e-5), (logits.bfloat16(), 2e-5)):
         got, expected = entropy(given_, temperature), textbook_entropy(given_, temperature)
         torch.testing.assert_close(got.double(), expected, atol=tolerance, rtol=0)
+
+
+def test_trl_scores_with_the_same_entropy():
+    """What its fused head gives to training, and what it computes from logits."""
+    logits = torch.tensor([[0.0, 0.0, 0.0], [1.0, 3.0, -2.0], [30.0, -5.0, 2.5], [0.1, 0.2, 9.0]])
+    torch.testing.assert_close(entropy_from_logits(logits), entropy(logits), atol=1e-5, rtol=0)
+    for temperature in (1.0, 0.7):
+        expected = distribution(logits, temperature)
+        head = (logits, torch.eye(3), None, torch.tensor([0, 1, 2, 2]), temperature, 2, None, 1.0)
+        logprob_B, entropy_B, *_ = FusedHead.apply(*head, ("log_probs", "entropy"))
+        torch.testing.assert_close(entropy_B, expected[2], atol=1e-5, rtol=0)
+        assert logprob_B[1].item() == pytest.approx(expected[1][1, 1].item(), abs=1e-5)
 
 
 def test_topk_literal_with_and_without_tail():

@@ -50,18 +50,62 @@ def functions_of(path: Path) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
+def uses(code: str, module: str = "") -> set[str]:
+    """What a piece of code uses, in full ("ares.method.kl.kl_sums"), by its imports.
+
+    Where something is defined or imported is no use, nor is a namesake.
+
+    module: the code's own, where it is one.
+    """
+    tree, known = ast.parse(code), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            known |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+        elif isinstance(node, ast.Import):
+            for each in node.names:  # `import a.b` binds a
+                known[each.asname or each.name.split(".")[0]] = (
+                    each.name if each.asname else each.name.split(".")[0]
+                )
+    defined = {
+        name: f"{module}.{name}" for part in tree.body if (name := getattr(part, "name", ""))
+    }
+
+    def full(node: ast.AST) -> str:
+        if isinstance(node, ast.Attribute):
+            return f"{full(node.value)}.{node.attr}"
+        return (defined | known).get(node.id, "") if isinstance(node, ast.Name) else ""
+
+    return {
+        full(node)
+        for part in tree.body
+        for node in ast.walk(part)
+        if full(node) != defined.get(getattr(part, "name", ""), "")
+    }
+
+
 @cache
-def used_names() -> set[str]:
-    """What the code outside the tests uses; where something is defined or imported is no use."""
-    files = [*(paths.ROOT / "ares").rglob("*.py"), *(paths.ROOT / "workflow").rglob("*.py")]
-    code = [path.read_text(encoding="utf-8") for path in files]
+def used() -> set[str]:
+    """What the code outside the tests uses."""
+    found = set()
+    for path in [*(paths.ROOT / "ares").rglob("*.py"), *(paths.ROOT / "workflow").rglob("*.py")]:
+        module = ".".join(path.relative_to(paths.ROOT).with_suffix("").parts)
+        found |= uses(path.read_text(encoding="utf-8"), module)
     for notebook in (paths.ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        code += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    nodes = [node for text in code for node in ast.walk(ast.parse(text))]
-    return {node.id for node in nodes if isinstance(node, ast.Name)} | {
-        node.attr for node in nodes if isinstance(node, ast.Attribute)
-    }
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        found |= uses("\n".join(code))
+    return found
+
+
+def test_a_namesake_is_no_use():
+    imports = "from ares.method import kl\nfrom ares.method.theory import lemma1 as first\n"
+    code = "import ares.paths\nkl.weights(first(ares.paths.ROOT))\nother.lemma2(lemma3)\n"
+    assert uses(imports) == set()
+    found = uses(imports + code)
+    assert {"ares.method.kl.weights", "ares.method.theory.lemma1", "ares.paths.ROOT"} <= found
+    assert not any("lemma" in name for name in found - {"ares.method.theory.lemma1", ".lemma2"})
+    assert "m.a" not in uses("def a():\n    return a()\n", "m")
+    assert "m.a" in uses("def a(): ...\ndef b():\n    return a()\n", "m")
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["item"])
@@ -69,7 +113,7 @@ def test_a_row_names_what_exists_and_is_used_outside_the_tests(row):
     assert row["status"] == "done"
     module, name = re.fullmatch(r"`(ares[\w.]*)\.(\w+)`", row["function"]).groups()
     assert callable(getattr(importlib.import_module(module), name))
-    assert name in used_names()
+    assert f"{module}.{name}" in used()
     path, test = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", row["test"]).groups()
     assert test in functions_of(paths.ROOT / path)
 
