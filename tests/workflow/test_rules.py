@@ -103,6 +103,7 @@ def test_rules_depend_on_the_code_behind_their_scripts(inputs):
         ("problems", "ares/data/countdown.py"),
         ("rollout_shard", "ares/sampling/engine.py"),
         ("tokens", "ares/method/lexicon.json"),
+        ("findings_page", "ares/findings/page.html"),
         ("causal_shard", "ares/data/responses.py"),
         ("sft", "ares/training/sft.py"),
         ("train", "ares/training/trainer.py"),

@@ -360,7 +360,8 @@ def sources_of(files: list[Path]) -> list[str]:
 @cache
 def data_of(file: Path) -> list[Path]:
     """Return the data files beside a module that it names."""
-    kinds, text = ("*.json", "*.yaml", "*.css"), file.read_text(encoding="utf-8")
+    kinds = ("*.json", "*.yaml", "*.html", "*.css", "*.js")
+    text = file.read_text(encoding="utf-8")
     return [path for kind in kinds for path in file.parent.glob(kind) if path.name in text]
 
 
