@@ -47,13 +47,8 @@ def topk_entropy(logprobs_BTK: Tensor, mask_BT: Tensor, tail: bool = True) -> Te
             entropy and the triggers, and does not in its threshold).
 
     Raises:
-        UserError: NaN or a positive log-probability under the mask; shapes that don't match.
+        UserError: NaN or a positive log-probability under the mask.
     """
-    if logprobs_BTK.shape[:-1] != mask_BT.shape:
-        raise UserError(
-            f"log-probabilities {tuple(logprobs_BTK.shape)} do not fit the mask "
-            f"{tuple(mask_BT.shape)}: expected (B, T, K) and (B, T)"
-        )
     logprobs_BTK = as_float(logprobs_BTK)
     probability_BTK = logprobs_BTK.exp()
     entropy_BT = -(probability_BTK * logprobs_BTK.clamp(min=_LOG_ZERO)).sum(-1)

@@ -89,8 +89,6 @@ class Method:
             UserError: inputs without meaning (NaN, shapes, a group of one, a missing trigger mask).
         """
         s, mask_BT, group_B = self.settings, batch.mask_BT, batch.group_B
-        if not ((batch.accuracy_B >= 0) & (batch.accuracy_B <= 1)).all():
-            raise UserError("accuracies: expected fractions between 0 (wrong) and 1 (right)")
         if s.trigger != "none" and batch.trigger_BT is None:
             raise UserError(f"trigger={s.trigger!r} needs the mask of lexicon tokens")
         window_BT = windows.window_entropy(batch.entropy_BT, mask_BT, s.window, s.window_start)

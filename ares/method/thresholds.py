@@ -35,16 +35,11 @@ def rollout_quantiles(
 ) -> Tensor:
     """The q-quantile of each rollout's values, (B,) float64; `empty` for one without values.
 
-    Values are token or window entropies in nats; NaN takes no part.
-
-    Raises:
-        UserError: q is no fraction of 1.
+    Values are token or window entropies in nats; NaN takes no part. q is a fraction of 1.
 
     >>> rollout_quantiles(torch.tensor([[1.0, 2.0, 5.0]]), torch.ones(1, 3), 0.75).tolist()
     [3.5]
     """
-    if not 0.0 <= q <= 1.0:
-        raise UserError(f"quantile {q}: give a fraction between 0 and 1 (0.95, not 95)")
     values_BT = values_BT.where(mask_BT.bool(), torch.nan)
     count_B = (~values_BT.isnan()).sum(1)
     if values_BT.shape[1] == 0:
@@ -67,7 +62,7 @@ def batch_quantile(values_BT: Tensor, mask_BT: Tensor, q: float) -> float:
     Over several processes: gather the values first, a quantile can't be reduced from sums.
 
     Raises:
-        UserError: there is no value, or as `rollout_quantiles`.
+        UserError: there is no value.
     """
     pooled = rollout_quantiles(values_BT.reshape(1, -1), mask_BT.reshape(1, -1), q)
     return _defined(float(pooled), "batch_quantile")
@@ -111,15 +106,7 @@ class ThresholdEMA:
     steps: int = 0  #: updates so far
 
     def update(self, batch_threshold: float) -> float:
-        """Take in one batch's threshold and return the new value; the first one is kept as it is.
-
-        Raises:
-            UserError: the batch threshold is not finite.
-        """
-        if not math.isfinite(batch_threshold):
-            raise UserError(
-                f"batch threshold {batch_threshold}: not finite; the batch has no complete window"
-            )
+        """Take in the threshold of a batch and return the new value; the first is kept as it is."""
         self.steps += 1
         weight = 1.0 - self.decay
         if self.steps == 1:

@@ -94,8 +94,6 @@ def test_topk_bf16_and_shapes():
     logprobs = torch.tensor([[[-0.5, -2.0]]]).bfloat16()
     assert topk_entropy(logprobs, ONE).dtype == torch.float32
     assert topk_entropy(torch.zeros(2, 0, 4), torch.zeros(2, 0)).shape == (2, 0)
-    with pytest.raises(UserError, match="do not fit"):
-        topk_entropy(torch.zeros(1, 2, 3), ONE)
 
 
 @given(st.integers(0, 2**31), st.floats(0.05, 20))

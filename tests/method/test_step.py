@@ -179,13 +179,6 @@ def test_partial_credit_enters_score_pass_rate_and_filter():
     assert shaped.keep_B.all()
 
 
-@pytest.mark.parametrize("accuracy", [-0.1, 1.1, math.nan])
-def test_an_accuracy_that_is_no_fraction_is_refused(accuracy):
-    wrong_B = torch.full((48,), accuracy)
-    with pytest.raises(UserError, match="accuracies"):
-        Method(PRESETS["ares"]).shape(replace(batch_of(), accuracy_B=wrong_B))
-
-
 @PRESET
 def test_bad_entropies_are_refused(name):
     batch = batch_of()

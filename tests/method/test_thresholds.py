@@ -30,12 +30,6 @@ def test_quantiles_leave_out_nan_and_masked():
     assert rollout_quantiles(V, MASK, 0.75, empty=0.0).tolist() == [3.5, 10.0, 0.0]
 
 
-@pytest.mark.parametrize("q", [-0.1, 1.1, 95, NAN])
-def test_quantile_is_a_fraction(q):
-    with pytest.raises(UserError, match="fraction"):
-        rollout_quantiles(V, MASK, q)
-
-
 def test_the_definitions_differ_on_the_same_values():
     assert batch_quantile(V, MASK, 0.5) == 3.5  # of 1, 3, 4, 10
     assert mean_rollout_quantile(V, MASK, 0.5) == 6.5  # of 3 and 10
@@ -70,8 +64,3 @@ def test_fast_start_is_a_mean_until_the_decay_takes_over():
     average = ThresholdEMA(0.75, fast_start=True)
     got = [average.update(x) for x in (1.0, 3.0, 5.0, 7.0, 8.0)]
     assert got == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0])
-
-
-def test_average_refuses_nan():
-    with pytest.raises(UserError, match="not finite"):
-        ThresholdEMA(0.9).update(NAN)

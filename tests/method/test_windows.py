@@ -67,14 +67,6 @@ def test_bad_entropy_is_refused_under_the_mask_only(bad):
     assert values(ignored) == [[1.0, None, 1.0]]
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"window": 0}, {"window": 2, "start": "before"}, {"window": 2, "incomplete": "x"}]
-)
-def test_unknown_choices_are_refused(arguments):
-    with pytest.raises(UserError):
-        window_entropy(H, ALL, **arguments)
-
-
 def test_dtypes():
     assert window_entropy(H.bfloat16(), ALL, 2).dtype == torch.float32
     assert window_entropy(H.double(), ALL, 2).dtype == torch.float64
