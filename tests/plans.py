@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -22,9 +24,14 @@ def snakemake(
 
 
 @cache
-def plan(scale: str = "") -> str:
-    """Everything that a whole run of a scale (or a bare one) would do, with its shell commands."""
-    done = snakemake("-n", "-p", "--forceall", *(["--config", f"scale={scale}"] if scale else []))
+def plan(scale: object = "") -> str:
+    """Everything that a whole run of a scale (or a bare one) would do, with its shell commands.
+
+    There is no way to the hub of models and data.
+    """
+    chosen = ["--config", f"scale={scale}"] if scale else []
+    offline = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = snakemake("-n", "-p", "--forceall", *chosen, env=offline)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -37,14 +44,20 @@ def jobs(plan: str) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
 
 
-def commands(plan: str, step: str) -> list[list[str]]:
-    """The command lines of a step that a launcher starts, as words."""
-    return [
-        shlex.split(line)
-        for line in re.findall(rf"(python -m ares\.launch {step} .*)$", plan, re.MULTILINE)
-    ]
+def commands(plan: str, name: str) -> list[list[str]]:
+    """The command lines of `ares NAME`, or of a step, in a plan, launcher included, as words."""
+    lines = re.findall(rf"Shell command: (.*\bares(?:\.launch)? {name} .*?) 2>&1", plan)
+    return [shlex.split(line) for line in lines]
 
 
 def option(words: list[str], name: str) -> str:
     """The value of an option in a command line."""
     return words[words.index(f"--{name}") + 1]
+
+
+def parameters(plan: str, notebook: str) -> dict[str, object]:
+    """What the rule of a notebook passes to it."""
+    lines = plan.splitlines()
+    [line] = [line for line in lines if "printf" in line and f"{notebook}.ipynb" in line]
+    words = shlex.split(line.split("Shell command: ")[1])
+    return json.loads(words[words.index("printf") + 2])

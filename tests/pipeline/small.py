@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import importlib.util
-import sys
-from functools import cache
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,52 +17,29 @@ from ares.data.world_settings import HABITS, load_world
 from ares.data.world_teachers import respond
 from ares.evaluation.countdown import write_countdown
 from tests.configs import with_changes
+from tests.evaluation import standins
 
 #: Two data sets that the shipped model can solve problems of, with pictures and without, and
 #: stand-ins for two of the paper's, in the form that they have on the hub.
+COLUMNS = {name: name for name in ("id", "question", "answer", "trace")}
+COUNTDOWN = {"columns": COLUMNS, "answer": "countdown", "prompt": "plain"}
 REGISTRY: dict[str, Any] = {
     "prompts": {"plain": "{question}"},
     "benchmarks": {
-        "cards": {
-            "path": "cards.parquet",
-            "columns": {
-                "id": "id",
-                "question": "question",
-                "answer": "answer",
-                "images": "image",
-                "trace": "trace",
-            },
-            "answer": "countdown",
-            "prompt": "plain",
-        },
-        "numbers": {
-            "path": "numbers.jsonl",
-            "columns": {
-                "id": "id",
-                "question": "question",
-                "answer": "answer",
-                "trace": "trace",
-            },
-            "answer": "countdown",
-            "prompt": "plain",
-        },
+        "cards": {**COUNTDOWN, "path": "cards.parquet", "columns": COLUMNS | {"images": "image"}},
+        "numbers": {**COUNTDOWN, "path": "numbers.jsonl"},
         "virl39k-here": {
             "like": "virl39k",
             "path": "virl39k/39Krelease.parquet",
             "archive": "images.zip",
         },
-        "openthoughts-here": {
-            "like": "openthoughts",
-            "path": "openthoughts/train.parquet",
-        },
+        "openthoughts-here": {"like": "openthoughts", "path": "openthoughts/train.parquet"},
     },
 }
 #: A paper scale for the shipped model of the small world, on a CPU.
 SMALL: dict[str, Any] = {
     "scale": "paper-small",
     "model": "data/base",
-    "training_data": ["config/training-data.yaml", "stand-ins/training.yaml"],
-    "benchmarks": ["stand-ins/benchmarks.yaml"],
     "launch": {"training": "python -m", "sampling": "python -m"},
     "gpus": {"training": 0, "sampling": 0},
     "backend": {"kind": "transformers", "parallel": 16},
@@ -117,9 +89,14 @@ SMALL: dict[str, Any] = {
 }
 
 
-def small(**changes: Any) -> dict[str, Any]:
-    """The small scale with changes like {"aepo.steps": 2}."""
-    return with_changes(copy.deepcopy(SMALL), changes)
+def write_scale(path: Path, stand_ins: Path | str, **changes: Any) -> Path:
+    """Write the small scale, with the data of a folder and changes like {"aepo.steps": 2}."""
+    registries = {
+        "training_data": ["config/training-data.yaml", f"{stand_ins}/training.yaml"],
+        "benchmarks": [f"{stand_ins}/benchmarks.yaml"],
+    }
+    path.write_text(yaml.safe_dump(with_changes(SMALL, {**registries, **changes})))
+    return path
 
 
 def write_stand_ins(folder: Path, problems: int = 8) -> None:
@@ -128,51 +105,24 @@ def write_stand_ins(folder: Path, problems: int = 8) -> None:
     rows = []
     for level in ("easy", "medium"):
         for problem in draw_problems(level, "train", problems // 2, world, rng):
+            seeds = [(habit, number) for habit in HABITS for number in range(4)]
             traces = [
                 respond(problem, habit, world, np.random.default_rng(number)).text
-                for habit in HABITS
-                for number in range(4)
+                for habit, number in seeds
             ]
             right = [text for text in traces if verify(problem, text, world.values).correct]
-            picture_of = BytesIO()
-            picture(problem, 1).save(picture_of, format="PNG")
-            rows.append(
-                {
-                    "id": problem.id,
-                    "question": f"cards target {problem.target}",
-                    "answer": gold_of(problem),
-                    "image": {"bytes": picture_of.getvalue(), "path": None},
-                    "trace": (right or traces)[-1],
-                }
-            )
+            shown = BytesIO()
+            picture(problem, 1).save(shown, format="PNG")
+            row = {"id": problem.id, "question": f"cards target {problem.target}"}
+            row |= {"answer": gold_of(problem), "trace": (right or traces)[-1]}
+            rows.append({**row, "image": {"bytes": shown.getvalue(), "path": None}})
     folder.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_parquet(folder / "cards.parquet")
     texts = pd.DataFrame(rows).drop(columns="image").assign(question=lambda t: t["answer"])
     texts.loc[0, "trace"] = ""  # a row of its own without a trace
     texts.to_json(folder / "numbers.jsonl", orient="records", lines=True)
     for name in ("virl39k", "openthoughts"):
-        made = standins().write(name, folder)
+        made = standins.write(name, folder)
         assert made == folder / REGISTRY["benchmarks"][f"{name}-here"]["path"]
     (folder / "training.yaml").write_text(yaml.safe_dump(REGISTRY))
     write_countdown(folder, world, ("easy", "medium"), 3, seed=3)
-
-
-@cache
-def standins() -> ModuleType:
-    """The module that writes stand-ins for data sets of the hub."""
-    return _module("evaluation/standins.py")
-
-
-@cache
-def stub() -> ModuleType:
-    """The module with a chat endpoint for tests."""
-    return _module("backends/stub.py")
-
-
-def _module(path: str) -> ModuleType:
-    file = Path(__file__).parents[1] / path
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

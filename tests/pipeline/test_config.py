@@ -115,12 +115,10 @@ def test_trl_knows_the_arguments(mode, monkeypatch):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"aepo.stepz": 3}, "unknown key 'aepo.stepz'; did you mean 'steps'?"),
     ({"cold_start.data": {}}, "missing key 'cold_start.data'"),
     ({"cold_start.data": {"cards": 0}}, "cold_start.data.cards: 0 must be greater than"),
     ({"problems": {"per_level": 2}}, "'problems' does not belong to a scale of data sets"),
     ({"backend.kind": "engine"}, "backend.kind: engine is of the small world"),
-    ({"aepo.pictures": "some"}, "aepo.pictures: 'some' must be 'only', 'none'"),
 ])  # fmt: skip
 def test_a_wrong_value_is_named(scale, changes, message):
     with pytest.raises(UserError) as caught:

@@ -4,60 +4,34 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from ares import paths
 from ares.config import load_config
 from tests.commands import check_command
+from tests.plans import commands, jobs, option, parameters, plan, snakemake
 
 MODELS = ["base", "adacs", "cs-vanilla", "grpo-s1", "dapo-s1", "ares-no-kl-s1"]
 MODELS += ["ares-no-entropy-s1", "ares-s1"]
 PAGE = (paths.ROOT / "docs/paper-scale.md").read_text(encoding="utf-8")
 
 
-def snakemake(*arguments: str, folder: Path = paths.ROOT) -> subprocess.CompletedProcess:
-    """Snakemake's planner, with no way to the hub."""
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=600,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
-
-
 @pytest.fixture(
     scope="module", params=[pytest.param("paper-3b", marks=pytest.mark.slow), "paper-7b"]
 )
-def plan(request) -> tuple[str, str]:
+def scale_and_plan(request) -> tuple[str, str]:
     """A scale, and what its full run would do, with its shell commands."""
-    done = snakemake("-n", "-p", "--forceall", "--config", f"scale={request.param}")
-    assert done.returncode == 0, done.stderr
-    return request.param, done.stdout
+    return request.param, plan(request.param)
 
 
-def commands(plan: str, name: str) -> list[list[str]]:
-    """The command lines of `ares NAME`, or of a step, in a plan, launcher included, as words."""
-    lines = re.findall(rf"Shell command: (.*\bares(?:\.launch)? {name} .*?) 2>&1", plan)
-    return [shlex.split(line) for line in lines]
-
-
-def option(words: list[str], name: str) -> str:
-    return words[words.index(f"--{name}") + 1]
-
-
-def test_every_job_is_planned(plan):
-    scale, text = plan
-    table = text.split("Job stats:")[1].split("total")[0]
-    jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+def test_every_job_is_planned(scale_and_plan):
+    scale, text = scale_and_plan
     config = load_config(scale)
     shards, benchmarks = config.cold_start.shards, config.evaluation.benchmarks
-    assert jobs == {
+    assert jobs(text) == {
         "chosen": 2,
         "pass_rate_shard": shards,
         "pool_shard": shards,
@@ -84,8 +58,8 @@ def test_every_job_is_planned(plan):
         ("analyze", ""),
     ],
 )
-def test_what_uses_gpus_stands_behind_its_launcher(plan, command, launcher):
-    scale, text = plan
+def test_what_uses_gpus_stands_behind_its_launcher(scale_and_plan, command, launcher):
+    scale, text = scale_and_plan
     found = commands(text, command)
     assert found
     start = shlex.split(getattr(load_config(scale).launch, launcher)) if launcher else []
@@ -97,16 +71,16 @@ def test_what_uses_gpus_stands_behind_its_launcher(plan, command, launcher):
             assert words[len(start) :][:2] == ["ares.launch", command]
 
 
-def test_arms_start_from_the_cold_start_and_keep_states_of_their_own(plan):
-    scale, text = plan
+def test_arms_start_from_the_cold_start_and_keep_states_of_their_own(scale_and_plan):
+    scale, text = scale_and_plan
     trained = commands(text, "train")
     assert {option(words, "start") for words in trained} == {f"results/{scale}/models/adacs"}
     for name in ("state", "model-out", "tables-out", "arm"):
         assert len({option(words, name) for words in trained}) == 5
 
 
-def test_every_model_meets_every_benchmark(plan):
-    scale, text = plan
+def test_every_model_meets_every_benchmark(scale_and_plan):
+    scale, text = scale_and_plan
     config = load_config(scale)
     tested = [words for words in commands(text, "benchmark") if "--scores-out" in words]
     assert {(option(w, "name"), w[w.index("benchmark") + 1]) for w in tested} == {
@@ -122,23 +96,21 @@ def test_every_model_meets_every_benchmark(plan):
     assert len({option(words, "store") for words in tested}) == len(tested)
 
 
-def test_one_model_is_asked_for_log_probabilities(plan):
-    _, text = plan
+def test_one_model_is_asked_for_log_probabilities(scale_and_plan):
+    _, text = scale_and_plan
     (words,) = [words for words in commands(text, "benchmark") if "--traces-out" in words]
     assert (option(words, "name"), option(words, "top-logprobs")) == ("ares-s1", "20")
     assert (option(words, "samples"), option(words, "limit")) == ("8", "100")
 
 
-def test_the_notebook_is_passed_exactly_its_parameters(plan):
-    scale, text = plan
-    (line,) = [line for line in text.splitlines() if "printf" in line]
-    words = shlex.split(line.split("Shell command: ")[1])
-    passed = json.loads(words[words.index("printf") + 2])
+def test_the_notebook_compares_the_measured_scores_of_this_scale(scale_and_plan):
+    scale, text = scale_and_plan
+    passed = parameters(text, "11_benchmarks")
+    assert passed["measured"] == "scores" and passed["tables"] == f"results/{scale}"
+    assert passed["size"] == scale.removeprefix("paper-").upper()
     cells = json.loads((paths.NOTEBOOKS / "11_benchmarks.ipynb").read_text("utf-8"))["cells"]
     (cell,) = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
     assert passed.keys() == {node.targets[0].id for node in ast.parse("".join(cell["source"])).body}
-    assert passed["measured"] == "scores" and passed["tables"] == f"results/{scale}"
-    assert passed["size"] == scale.removeprefix("paper-").upper()
 
 
 def test_what_is_launched_on_gpus_counts_them():
@@ -149,12 +121,10 @@ def test_what_is_launched_on_gpus_counts_them():
         assert len(kinds) in (0, 2) and len(set(kinds)) < 2, body
 
 
-def test_greedy_decoding_is_passed_on(tmp_path, scale):
+def test_greedy_decoding_is_passed_on(scale):
     path = scale(**{"evaluation.temperature": 0, "backend.kind": "server",
                     "backend.url": "http://127.0.0.1:1/v1"})  # fmt: skip
-    done = snakemake("-n", "-p", "--forceall", "--config", f"scale={path}")
-    assert done.returncode == 0, done.stderr
-    for words in commands(done.stdout, "benchmark"):
+    for words in commands(plan(path), "benchmark"):
         assert float(option(words, "temperature")) == 0
         assert option(words, "url") == "http://127.0.0.1:1/v1"
         assert option(words, "registry") == load_config(path).benchmarks[0]
@@ -163,10 +133,8 @@ def test_greedy_decoding_is_passed_on(tmp_path, scale):
 @pytest.mark.slow
 def test_a_state_belongs_to_its_settings(scale):
     def states(**changes) -> dict[str, str]:
-        path = scale(**changes)
-        done = snakemake("-n", "-p", "--forceall", "--config", f"scale={path}")
-        assert done.returncode == 0, done.stderr
-        found = commands(done.stdout, "train") + commands(done.stdout, "sft")
+        text = plan.__wrapped__(scale(**changes))  # the same file with other content
+        found = commands(text, "train") + commands(text, "sft")
         return {
             option(words, "model-out").split("/")[-1]: option(words, "state") for words in found
         }
@@ -187,10 +155,8 @@ def test_an_unknown_model_for_the_analysis_is_told_in_one_line(scale):
     assert "Traceback" not in done.stderr
 
 
-def test_the_page_names_every_rule(plan):
-    _, text = plan
-    table = text.split("Job stats:")[1].split("total")[0]
-    rules = set(re.findall(r"^(\w+)\s+\d+$", table, re.MULTILINE)) - {"job", "all"}
-    assert [rule for rule in rules if f"`{rule}`" not in PAGE] == []
+def test_the_page_names_every_rule(scale_and_plan):
+    _, text = scale_and_plan
+    assert [rule for rule in jobs(text).keys() - {"all"} if f"`{rule}`" not in PAGE] == []
     for path in re.findall(r"`((?:tests|config|workflow|ares|profiles)/[\w./-]+)`", PAGE):
         assert (paths.ROOT / path).exists(), path

@@ -8,13 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-import yaml
 
 from ares import cli
 from ares.io import read_table, write_table
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
-from tests.evaluation.standins import TRAINING_DATA
+from tests.pipeline.small import write_scale, write_stand_ins
 from tests.steps import joined, launched, script
 
 
@@ -30,19 +29,11 @@ def curate(folder: Path, pass_rates: str, pool: str, out: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def done(parts, tmp_path_factory) -> Path:
+def done(tmp_path_factory) -> Path:
     """A folder in which all stages have run, in their order."""
     folder = tmp_path_factory.mktemp("stages")
-    parts.write_stand_ins(folder / "stand-ins")
-    registries = [str(TRAINING_DATA), str(folder / "stand-ins/training.yaml")]
-    config = folder / "paper-small.yaml"
-    config.write_text(
-        yaml.safe_dump(
-            parts.small(
-                training_data=registries, benchmarks=[str(folder / "stand-ins/benchmarks.yaml")]
-            )
-        )
-    )
+    write_stand_ins(folder / "stand-ins")
+    config = write_scale(folder / "paper-small.yaml", folder / "stand-ins")
     for use in ("cold-start", "aepo"):
         out = folder / f"{use}.parquet"
         assert script("chosen", config, out, wildcards={"use": use}) == 0

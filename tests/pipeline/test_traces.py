@@ -14,15 +14,18 @@ from ares.coldstart.teachers import collect
 from ares.config import Scale, load_config
 from ares.data.countdown import Problem
 from ares.data.problems import choose, data_set_problems, data_sets
+from ares.data.world_settings import load_world
 from ares.data.world_teachers import respond
 from ares.evaluation.load import items
 from ares.model.load import load_processor
 from ares.paths import BASE_MODEL
+from tests.backends.stub import Answer, Stub
 
 
 @pytest.fixture
-def teacher(parts, world) -> Iterator:
+def teacher() -> Iterator:
     """A server that solves Countdown problems put in words, with thought and answer apart."""
+    world = load_world()
 
     def solve(body: dict) -> object:
         text = body["messages"][-1]["content"]
@@ -30,17 +33,10 @@ def teacher(parts, world) -> Iterator:
         problem = Problem(tuple(map(int, numbers.split())), int(target))
         said = respond(problem, "direct", world, np.random.default_rng(0)).text
         thought, _, rest = said.partition("</think>")
-        return parts.stub().Answer(rest.strip(), thought.removeprefix("<think>").strip())
+        return Answer(rest.strip(), thought.removeprefix("<think>").strip())
 
-    with parts.stub().Stub(solve) as stub:
+    with Stub(solve) as stub:
         yield stub
-
-
-@pytest.fixture(scope="module")
-def world():
-    from ares.data.world_settings import load_world
-
-    return load_world()
 
 
 def collected(scale: Scale, tmp_path) -> tuple[pd.DataFrame, dict]:

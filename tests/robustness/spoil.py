@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -122,28 +122,31 @@ def outcome(act: Callable[[], Any], file: Path) -> Any:
 
 
 @st.composite
-def spoiled_value(draw: st.DrawFn, value: Any) -> Any:
-    """A copy of a nested value in which one or two parts are gone, renamed or something else."""
+def spoiled_value(draw: st.DrawFn, value: Any, more: Sequence[Any] = ()) -> Any:
+    """A copy of a nested value in which one or two parts are gone, renamed or something else.
+
+    more: strange values beyond those of STRANGE.
+    """
     value = copy.deepcopy(value)
     for _ in range(draw(st.integers(1, 2))):
-        value = _spoil(draw, value)
+        value = _spoil(draw, value, [*STRANGE, *more])
     return value
 
 
-def _spoil(draw: st.DrawFn, value: Any) -> Any:
+def _spoil(draw: st.DrawFn, value: Any, strange: list[Any]) -> Any:
     """One change, somewhere inside."""
     inside = isinstance(value, dict | list) and len(value) > 0
     if not inside or draw(st.integers(0, 9)) == 0:
-        strange = st.sampled_from(STRANGE) | st.integers() | st.floats() | st.text(max_size=8)
-        return copy.deepcopy(draw(strange))  # a list of STRANGE would be changed by the next
+        found = st.sampled_from(strange) | st.integers() | st.floats() | st.text(max_size=8)
+        return copy.deepcopy(draw(found))  # a list of the strange would be changed by the next
     place = draw(st.sampled_from([*value] if isinstance(value, dict) else range(len(value))))
     if draw(st.integers(0, 3)) > 0:
-        value[place] = _spoil(draw, value[place])
+        value[place] = _spoil(draw, value[place], strange)
         return value
     act = draw(st.sampled_from(["remove", "rename", "double", "wrap", "swap"]))
     content = value.pop(place)
     if act == "rename" and isinstance(value, dict):
-        names = ["zzz", f"{place}s", str(place).upper(), str(place)[:-1]]
+        names = ["zzz", f"{place}s", str(place).upper(), str(place)[:-1], *value]
         value[draw(st.sampled_from(names))] = content
     elif act == "double" and isinstance(value, list):
         value[place:place] = [content, content]

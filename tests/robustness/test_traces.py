@@ -7,14 +7,11 @@ out of the broken line itself must be the entropy of the alternatives that the t
 
 from __future__ import annotations
 
-import copy
 import gzip
 import json
 import math
 import subprocess
 import sys
-from functools import reduce
-from operator import getitem
 
 import numpy as np
 import pytest
@@ -24,7 +21,7 @@ from hypothesis import strategies as st
 from ares.cli import main
 from ares.errors import UserError
 from ares.traces.read import read_traces
-from tests.robustness.spoil import cases, spoiled_bytes
+from tests.robustness.spoil import cases, spoiled_bytes, spoiled_value
 
 TOKENS = [" wait", " so", "."]
 #: Of every token: alternatives and their log-probabilities, the sampled one first.
@@ -92,70 +89,26 @@ VALID = {
 LINES, NAMES = [*VALID.values()], [*VALID]
 
 
-def deep(levels: int) -> str:
-    """Stands for a list within a list within a list ..., see `as_json`."""
-    return f"<{levels} levels>"
-
-
-HOSTILE = [
-    *(None, True, False, 0, -1, 1, 2**31, 2**63, -(2**63), 10**300, 10**400, -(10**4000)),
-    *(0.5, -0.5, 1e-3, 1e308, -1e308, 5e-324, math.nan, math.inf, -math.inf),
-    *("", "x", "\x00", "\ud800", "\u202e", "\x1b[2J", "\n\r", "nan", "-1.0", "x" * 10_000),
-    *([], {}, [[]], [None], [math.nan], {"": None}, {"token": 1}, {"token": "a", "logprob": "b"}),
-    *([-1.0] * 3, [0.0] * 3, ["a"] * 3, [{}] * 3, deep(50), deep(900), deep(5000)),
-    *({"token": "a", "logprob": -0.1}, [["a", -0.1]], {"a": -0.1}, {"a": math.nan}, {"\ud800": -1}),
-]
-
-
-def places(value: object, path: tuple = ()) -> list[tuple]:
-    """The path of every value within."""
-    inner: list = []
-    if isinstance(value, dict | list):
-        inner = [*value.items()] if isinstance(value, dict) else [*enumerate(value)]
-    return [path, *(p for key, part in inner for p in places(part, (*path, key)))]
-
-
-@st.composite
-def broken_value(draw) -> object:
-    """A valid line with some of its values replaced, removed, renamed, repeated or exchanged."""
-    line = copy.deepcopy(draw(st.sampled_from(LINES)))
-    for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(places(line)))
-        if not path:
-            return copy.deepcopy(draw(st.sampled_from(HOSTILE)))
-        parent, key = reduce(getitem, path[:-1], line), path[-1]
-        kind = draw(st.sampled_from(["replace", "remove", "rename", "repeat", "exchange"]))
-        if kind == "remove":
-            del parent[key]
-        elif kind == "rename" and isinstance(parent, dict):
-            name = draw(st.sampled_from(["logprobs", "tokens", "entropy", "id", "choices", "x"]))
-            parent[name] = parent.pop(key)
-        elif kind == "repeat" and isinstance(parent, list):
-            parent.insert(key, copy.deepcopy(parent[key]))
-        elif kind == "exchange":
-            other = reduce(getitem, draw(st.sampled_from(places(line))), line)
-            parent[key] = copy.deepcopy(other)
-        else:
-            parent[key] = copy.deepcopy(draw(st.sampled_from(HOSTILE)))
-        if not line:
-            break
-    return line
+#: What JSON can say and few readers of it expect.
+NESTED = ["[" * levels + "1" + "]" * levels for levels in (50, 900, 5000)]
+BYTES = [b"\xed\xa0\x80", b"\xef\xbb\xbf{}", b"1e999", b"NaN", b"9" * 5000, b'"\\ud800"']
+MORE = [10**400, -(10**4000), 5e-324, "\x00", "\ud800", "\x1b[2J", "\n\r", "-1.0"]
+MORE += [{"token": 1}, {"token": "a", "logprob": "b"}, {"token": "a", "logprob": -0.1}]
+MORE += [[-1.0] * 3, ["a"] * 3, [["a", -0.1]], {"a": -0.1}, {"a": math.nan}, {"\ud800": -1}, NESTED]
 
 
 def as_json(value: object) -> bytes:
-    """JSON, with the lists that are nested deeper than Python's own writer can follow."""
+    """JSON, with lists that are nested deeper than Python's own writer can follow."""
     text = json.dumps(value)
-    for levels in (50, 900, 5000):
-        text = text.replace(json.dumps(deep(levels)), "[" * levels + "1" + "]" * levels)
+    for nested in NESTED:
+        text = text.replace(json.dumps(nested), nested)
     return text.encode()
 
 
 BROKEN_LINES = st.one_of(
-    broken_value().map(as_json),
+    st.sampled_from(LINES).flatmap(lambda line: spoiled_value(line, MORE)).map(as_json),
     st.sampled_from(LINES).flatmap(lambda line: spoiled_bytes(json.dumps(line).encode())),
-    st.sampled_from(
-        [b"\xed\xa0\x80", b"\xef\xbb\xbf{}", b"1e999", b"NaN", b"9" * 5000, b'"\\ud800"']
-    ),
+    st.sampled_from(BYTES),
 )
 
 
@@ -248,7 +201,7 @@ def test_the_whole_command(path, line):
             {"outputs": [{"token_ids": [1], "logprobs": [{"1": {"logprob": -1.0}, "2": None}]}]},
             "not as an output of vLLM should be",
         ),
-        ({"id": deep(900), "tokens": [], "entropy": []}, "id: neither a text nor a number"),
+        ({"id": NESTED[1], "tokens": [], "entropy": []}, "id: neither a text nor a number"),
         ({"tokens": ["a"], "top_logprobs": [[[[["a"]], -1.0]]]}, "a token that is not a text"),
         ({"x" * 10_000: 1}, "no known format"),
     ],

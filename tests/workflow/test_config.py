@@ -78,31 +78,22 @@ def test_settings_do_not_change(tmp_path):
     ("changes", "message"),
     [
         ({"sede": 3}, "unknown key 'sede'; did you mean 'seed'?"),
-        ({"rollouts.sampels": 3}, "unknown key 'rollouts.sampels'; did you mean 'samples'?"),
         ({"causal.zzz": 3}, "unknown key 'causal.zzz'; known here: rollouts, alternatives"),
         ({"rollouts.samples": 1}, "samples: 1 must be greater than or equal to 2 (Responses per"),
         ({"rollouts.samples": True}, "rollouts.samples: True must be a valid integer"),
         ({"rollouts.samples": 8.0}, "rollouts.samples: 8.0 must be a valid integer"),
         ({"rollouts.temperature": float("nan")}, "holds a number that is not finite"),
         ({"rollouts": None}, "rollouts: None must be an object"),
-        ({"problems.levels": []}, "problems.levels: [] Tuple should have at least 1 item"),
         ({"problems.levels": ["esay"]}, "problems.levels.0: 'esay' must be 'easy', 'medium' or"),
         ({"windows.sizes": [1, 1]}, "windows.sizes: must hold different values (Window lengths"),
-        ({"windows.percentiles": [100]}, "windows.percentiles.0: 100 must be less than 100"),
         ({"scale": "../up"}, "scale: '../up' String should match pattern"),
         ({"aepo.validation.evry": 3}, "unknown key 'aepo.validation.evry'; did you mean 'every'?"),
-        ({"aepo.arms.grpo": {"seeds": [1, 1]}}, "aepo.arms.grpo.seeds: must hold different values"),
         ({"aepo.arms.grpo": {}}, "missing key 'aepo.arms.grpo.seeds' (One run per seed)"),
-        ({"aepo.arms.grpo": {"seeds": [1], "start": "sft"}}, "aepo.arms.grpo.start: 'sft' must be"),
         (
             {"aepo.arms.grpo": {"seeds": [1], "changes": {"windw": 8}}},
             "aepo.arms.grpo.changes: unknown setting 'windw'; did you mean 'window'? (Settings of",
         ),
-        (
-            {"aepo.arms.grpo": {"seeds": [1], "changes": {"window": "8"}}},
-            "aepo.arms.grpo.changes: window: '8' must be a valid integer (Settings of the method",
-        ),
-        ({"aepo.arms.grpo": {"seeds": [1], "changes": {"psi": 1}}}, "psi: 1 must be a valid bool"),
+        ({"aepo.arms.grpo.changes": {"window": "8"}}, "changes: window: '8' must be a valid int"),
         ({"aepo.arms": {"GRPO": {"seeds": [1]}}}, "Runs by name; the name is the preset"),
         ({"aepo.vllm": {}}, "'aepo.vllm' does not belong to a scale of the small world"),
         ({"aepo.data": ["virl39k"]}, "'problems' does not belong to a scale of data sets"),
@@ -122,21 +113,6 @@ def test_a_missing_size_is_named_and_a_misspelt_section_before_it(tmp_path):
             load_config(write(tmp_path, without=[key]))
     with pytest.raises(UserError, match="unknown key 'rolouts'; did you mean 'rollouts'"):
         load_config(write(tmp_path, {"rolouts": {}}, without=["rollouts"]))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "is not a config: it must be a mapping"),
-        ("- scale", "is not a config: it must be a mapping"),
-        ("scale: [", "not valid YAML"),
-    ],
-)
-def test_a_file_that_is_no_config(tmp_path, content, message):
-    path = tmp_path / "tiny.yaml"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=message):
-        load_config(path)
 
 
 @pytest.mark.parametrize(

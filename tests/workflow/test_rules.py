@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from snakemake.cli import get_argument_parser
 from ares import paths
 from ares.config import load_config
 from ares.findings import reference
-from tests.plans import commands, jobs, option, plan, snakemake
+from tests.plans import commands, jobs, option, parameters, plan, snakemake
 
 LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
 PROFILES = {
@@ -174,10 +173,7 @@ def test_a_notebook_is_passed_exactly_its_parameters_and_has_literal_defaults(na
     assigned = ast.parse("".join(cell["source"])).body
     defaults = {node.targets[0].id: ast.literal_eval(node.value) for node in assigned}
     assert len(defaults) == len(assigned) and None not in defaults.values()
-    lines = plan("smoke").splitlines()
-    [line] = [line for line in lines if "printf" in line and f"{name}.ipynb" in line]
-    words = shlex.split(line.split("Shell command: ")[1])
-    passed = json.loads(words[words.index("printf") + 2])
+    passed = parameters(plan("smoke"), name)
     expected = {"figures": "figures/smoke", **LISTED[name].get("parameters", {})}
     if LISTED[name]["tables"]:
         expected |= {"config": "config/smoke.yaml", "tables": "results/smoke"}
