@@ -326,6 +326,8 @@ class Aepo(Settings):
     """Tokens per forward pass, padding included, in rows of similar length"""
     lr: Positive
     """Peak learning rate"""
+    lr_decay: Literal["none", "linear"] = "none"
+    """Whether the rate then stays, or falls to 0 at the last step"""
     warmup: Share = 0.1
     """Share of the optimizer steps over which the rate rises"""
     weight_decay: Share = 0.01
@@ -338,6 +340,8 @@ class Aepo(Settings):
     """Branching arms: rollouts of a group that are sampled from the prompt; the others branch"""
     checkpoint_every: Count = 10
     """Batches of rollouts between resumable states"""
+    gradients_every: CountOrNone = 10
+    """Batches between two looks at the parts of the gradient, in the small world; 0: none"""
     validation: ValidationSettings = _NOT_HERE
     """Fixed held-out problems of the small world, measured during training"""
     vllm: Vllm = Vllm()

@@ -17,6 +17,8 @@ from ares.method.presets import MethodSettings
 
 #: TRL's names of the two averages of `ares.method.surrogate`.
 _LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
+#: Schedulers of transformers; both warm up.
+_SCHEDULES = {"none": "constant_with_warmup", "linear": "linear"}
 
 
 def common_arguments(folder: str | Path, seed: int, save_every: int) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def grpo_config(
         "max_steps": updates,
         "max_completion_length": aepo.max_new_tokens,
         "learning_rate": aepo.lr,
-        "lr_scheduler_type": "constant_with_warmup",
+        "lr_scheduler_type": _SCHEDULES[aepo.lr_decay],
         "warmup_steps": round(aepo.warmup * updates),
         "weight_decay": aepo.weight_decay,
         "max_grad_norm": aepo.max_grad_norm,

@@ -123,8 +123,11 @@ def note_drawn(
     records.add("groups_dropped", float((~useful_G).sum()))
 
 
-def note_shaped(records: Records, batch: Rollouts, shaped: Shaped) -> None:
-    """Counts, entropies, targets and scores of the batch that is trained on."""
+def note_shaped(records: Records, batch: Rollouts, shaped: Shaped, trigger_BT: Tensor) -> None:
+    """Counts, entropies, targets and scores of the batch that is trained on.
+
+    `trigger_BT` marks the sampled tokens that are in the lexicon.
+    """
     length_B = batch.mask_BT.sum(1)
     entropy_B = torch.where(batch.mask_BT, batch.entropy_BT, 0.0).sum(1) / length_B.clamp(min=1)
     columns = {
@@ -135,6 +138,7 @@ def note_shaped(records: Records, batch: Rollouts, shaped: Shaped) -> None:
         "entropy_reward": shaped.entropy_reward_B,
         "target": shaped.target_B,
         "pass_rate": shaped.pass_rate_B,
+        "triggers": trigger_BT.sum(1),
     }
     for metric, values_B in columns.items():
         sums = BucketSums.of(values_B, shaped.bucket_B)
@@ -142,6 +146,9 @@ def note_shaped(records: Records, batch: Rollouts, shaped: Shaped) -> None:
             records.add(metric, mean, BUCKETS[index])
         if metric not in ("length", "target"):  # the length of all is that of what was drawn
             records.add(metric, float(values_B.double().mean()))
+    bucket_BT = shaped.bucket_B[:, None].expand(trigger_BT.shape)
+    at_triggers = BucketSums.of(batch.entropy_BT[trigger_BT], bucket_BT[trigger_BT])
+    records.add_buckets("trigger_entropy", at_triggers)
     number_D = torch.bincount(shaped.bucket_B, minlength=3).tolist()
     for bucket, number in zip(BUCKETS, number_D, strict=True):
         records.add("rollouts", number, bucket)
@@ -149,6 +156,23 @@ def note_shaped(records: Records, batch: Rollouts, shaped: Shaped) -> None:
     records.add("rollouts_kept", float(shaped.keep_B.sum()))
     if math.isfinite(mean_threshold(shaped)):
         records.add("threshold", mean_threshold(shaped))
+
+
+def note_entropy_reward(records: Records, batch: Rollouts, shaped: Shaped) -> None:
+    """How much of the variance within groups the entropy reward has, and which way it points."""
+    parts = [
+        group_centred(reward_B, batch.group_B)
+        for reward_B in (batch.accuracy_B.double(), shaped.entropy_reward_B)
+    ]
+    for index, bucket in enumerate((*BUCKETS, _ALL)):
+        of_B = shaped.bucket_B == index if index < len(BUCKETS) else slice(None)
+        accuracy_B, bonus_B = (part[of_B] for part in parts)
+        squares = float(accuracy_B.square().sum()), float(bonus_B.square().sum())
+        if sum(squares):
+            records.add("entropy_reward_share", squares[1] / sum(squares), bucket)
+        if all(squares):
+            cosine = float(accuracy_B @ bonus_B) / math.sqrt(squares[0] * squares[1])
+            records.add("entropy_reward_correlation", cosine, bucket)
 
 
 def mean_threshold(shaped: Shaped) -> float:

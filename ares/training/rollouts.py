@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset
+from torch import Tensor
 from trl.data_utils import prepare_multimodal_messages
 
 from ares.errors import UserError
@@ -39,7 +40,8 @@ class RolloutGroup:
     row: dict[str, Any]  #: of the data set
     completions: list[list[int]]  #: token ids
     accuracy: list[float] = field(default_factory=list)  #: 0 to 1 each
-    logprobs: list[list[float]] | None = None  #: of the sampler, where TRL uses them
+    logprobs: list[list[float]] | None = None  #: of vLLM, for TRL's importance correction
+    scores: list[tuple[Tensor, Tensor]] | None = None  #: log-probabilities, entropies (T,), nats
     parents: list[int] = field(default_factory=list)  #: see `ares.sampling.branching.Group`
     branch_at: list[int] = field(default_factory=list)
 
@@ -200,7 +202,8 @@ class EngineSampler:
     """The sampler of `ares.sampling.engine`, plain or branching, in the training process.
 
     It needs the whole, unsharded model: laptops, one GPU, data-parallel processes. Sharded models
-    and vLLM sample through TRL.
+    and vLLM sample through TRL. It samples with the weights and in the precision that are trained,
+    so its log-probabilities and entropies are those of a scoring pass, which is left out.
 
     roots: rollouts of a group that start at the prompt when the preset branches; the others leave
     a root where its window entropy passes the threshold of the batch before. In the first batch
@@ -239,6 +242,7 @@ class EngineSampler:
             RolloutGroup(
                 row,
                 [sample.token_ids.tolist() for sample in tree.samples],
+                scores=[(sample.logprobs, sample.entropies) for sample in tree.samples],
                 parents=tree.parent,
                 branch_at=tree.branch_at,
             )

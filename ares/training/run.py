@@ -100,7 +100,11 @@ class TrainingRun:
             changes = {"activation_checkpointing": checkpointing(), **vllm_arguments(aepo)}
         else:
             roots = min(aepo.branch_roots, settings.group_size)
-            more = {"tokens_per_pass": aepo.tokens_per_pass, "sampler": EngineSampler(roots)}
+            more = {
+                "tokens_per_pass": aepo.tokens_per_pass,
+                "sampler": EngineSampler(roots),
+                "gradients_every": aepo.gradients_every,
+            }
         self.trainer = AEPOTrainer(
             model,
             settings,

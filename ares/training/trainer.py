@@ -12,9 +12,9 @@ TRL keeps the loop, the reference model, the back-ends of sampling and the proce
 Deviations and choices:
 1. With settings that change nothing (preset `grpo`) TRL's own advantages are left as they are, and
    a run is bitwise TRL's. Everywhere else they come from `Method.shape` on the gathered batch.
-2. Entropies and old log-probabilities come from one scoring pass of the trained model in training
-   precision, not from the sampler, so they mean the same for every back-end. They are TRL's: its
-   fused head never holds the logits of a batch, which `ares.method.entropy` would need.
+2. Entropies and old log-probabilities are those of the trained model in training precision: the
+   package's own sampler gives them with the tokens; for every other back-end they come from one
+   scoring pass of TRL, whose fused head never holds the logits of a batch.
 3. Rollouts of groups that dynamic sampling could not replace are masked out of the whole loss. A
    batch without any informative group has the loss 0: the optimizer's momentum still moves it.
 4. The entropies of `released` are exact over the vocabulary, and its top-1 token is that of the
@@ -35,6 +35,8 @@ import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 from trl import GRPOConfig, GRPOTrainer
 
 from ares.errors import UserError
@@ -46,11 +48,13 @@ from ares.method.step import Method, Rollouts
 from ares.training import passes, processes
 from ares.training.arguments import check_arguments
 from ares.training.checkpoints import Resumable
+from ares.training.gradients import gradient_metrics
 from ares.training.loss import loss_of
 from ares.training.records import (
     Records,
     mean_threshold,
     note_drawn,
+    note_entropy_reward,
     note_shaped,
     note_variance,
 )
@@ -86,6 +90,8 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         sampler: draws rollouts in place of TRL's generation; None leaves it to TRL (and vLLM).
         tokens_per_pass: rows of similar length share a forward pass of at most so many tokens,
             padding included; None leaves TRL's passes, all padded to the longest rollout.
+        gradients_every: batches of rollouts between two looks at the gradient's parts
+            (`ares.training.gradients`), which need the whole model on every process; 0: none.
         others: as GRPOTrainer.
 
     Raises:
@@ -106,6 +112,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         refill_rounds: int = 0,
         sampler: EngineSampler | None = None,
         tokens_per_pass: int | None = None,
+        gradients_every: int = 0,
         **others: Any,
     ) -> None:
         self.grader = RewardFunction(verifier)
@@ -119,6 +126,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         self.refill_rounds = refill_rounds if settings.filter == "accuracy" else 0
         self.sampler = sampler
         self.tokens_per_pass = tokens_per_pass
+        self.gradients_every = gradients_every
         self.branch_threshold = math.inf  # of the batch before; nothing branches in the first
         self.trees: list[dict[str, Any]] = []
         self.measurements: list[dict[str, Any]] = []  # of callbacks; checkpoints hold them
@@ -164,6 +172,11 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             output = super()._generate_and_score_completions(inputs)
             self._score(output)
             self._shape(output)
+        if self.gradients_every and (self.records.step - 1) % self.gradients_every == 0:
+            with self.records.clock("gradients"):
+                for metric, value in gradient_metrics(self, output).items():
+                    everywhere = processes.everywhere(self.accelerator, [value])
+                    self.records.add(metric, float(everywhere.nanmean()))
         self._drawn = self._scored = None
         return output
 
@@ -228,8 +241,13 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         compute_entropy: bool = False,
         **fields: Any,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        # During scoring TRL's first pass of the policy gives the entropies as well.
-        wanted = self._scored == {} and model is self.model and self._trl_scores_the_policy
+        # During scoring TRL's first pass of the policy gives the entropies as well, unless the
+        # sampler gave both.
+        wanted = self._scored == {} and model is self.model
+        if wanted and self._drawn is not None and self._drawn[0].scores is not None:
+            self._scored = _padded_scores(self._drawn, logits_to_keep, input_ids.device)
+            return self._scored["logprob_BT"], self._scored["entropy_BT"], None
+        wanted = wanted and self._trl_scores_the_policy
         entropy = compute_entropy or wanted
         score = super()._get_per_token_logps_and_entropies
         parts = self._passes(attention_mask, batch_size)
@@ -266,13 +284,16 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         scored = self._scored or {}
         mask_BT = output["completion_mask"].bool()
         rows, width = mask_BT.shape
+        trigger_BT = sampled_BT = self._triggers(output, output["completion_ids"])
+        if self.settings.trigger == "top1":
+            trigger_BT = self._triggers(output, self._most_probable(output))
         whole = Rollouts(
             entropy_BT=processes.gathered(self.accelerator, scored["entropy_BT"]),
             mask_BT=processes.gathered(self.accelerator, mask_BT),
             accuracy_B=processes.everywhere(self.accelerator, self.grader.last),
             group_B=torch.arange(rows * self.accelerator.num_processes, device=mask_BT.device)
             // self.num_generations,
-            trigger_BT=self._triggers(output),
+            trigger_BT=trigger_BT,
         )
         shaped = self.method.shape(whole)
         process = self.accelerator.process_index
@@ -285,7 +306,9 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         if self.settings.filter != "none":
             output["num_items_in_batch"] = (whole.mask_BT & shaped.keep_B[:, None]).sum()
         self.branch_threshold = mean_threshold(shaped)
-        note_shaped(self.records, whole, shaped)
+        note_shaped(self.records, whole, shaped, sampled_BT)
+        if self.settings.entropy_reward != "none":
+            note_entropy_reward(self.records, whole, shaped)
         if self._drawn is None:
             length_B = mask_BT.sum(1)
             last_B = output["completion_ids"].gather(1, length_B.clamp(min=1)[:, None] - 1)[:, 0]
@@ -303,21 +326,19 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             coefficient = self.settings.kl_coefficient * self.settings.kl_beta
             note_variance(self.records, shaped.score_B, kl_B, whole.group_B, coefficient)
 
-    def _triggers(self, output: dict[str, Any]) -> Tensor | None:
-        """Lexicon tokens of the whole batch, for presets that need them."""
-        if self.settings.trigger == "none":
-            return None
+    def _triggers(self, output: dict[str, Any], ids_BT: Tensor) -> Tensor:
+        """Lexicon tokens of the whole batch, among the sampled or the most probable ones."""
         if self._trigger_V is None:
             tokenizer = self._tokenizer
             tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
             self._trigger_V = load_lexicon().vocabulary_mask(tokens)
         mask_BT = output["completion_mask"].bool()
-        ids_BT = output["completion_ids"]
-        if self.settings.trigger == "top1":
-            _, whole_BT = passes.sequences(output)
-            parts = self._passes(whole_BT, self.args.per_device_train_batch_size)
-            ids_BT = passes.most_probable(self.model, output, parts)
         return processes.gathered(self.accelerator, token_match(ids_BT, self._trigger_V, mask_BT))
+
+    def _most_probable(self, output: dict[str, Any]) -> Tensor:
+        _, whole_BT = passes.sequences(output)
+        parts = self._passes(whole_BT, self.args.per_device_train_batch_size)
+        return passes.most_probable(self.model, output, parts)
 
     # --- an update
 
@@ -404,3 +425,15 @@ class AEPOTrainer(Resumable, GRPOTrainer):
                 f"{folder / _STATE}: damaged ({error!r}); remove {folder}, then training goes on "
                 "from the state before"
             ) from error
+
+
+def _padded_scores(
+    groups: Sequence[RolloutGroup], width: int, device: torch.device
+) -> dict[str, Tensor]:
+    """What the sampler measured, `logprob_BT` and `entropy_BT`, 0 behind the end of a response."""
+    pairs = [pair for group in groups for pair in group.scores or ()]
+    padded = {}
+    for name, rows in zip(("logprob_BT", "entropy_BT"), zip(*pairs, strict=True), strict=True):
+        values_BT = pad_sequence(list(rows), batch_first=True)
+        padded[name] = pad(values_BT, (0, width - values_BT.shape[1])).to(device)
+    return padded
