@@ -7,6 +7,7 @@ others every time. A case fails when it takes too much processor time (a hang) o
 from __future__ import annotations
 
 import copy
+import json
 import os
 import resource
 import signal
@@ -179,3 +180,19 @@ def spoiled_bytes(draw: st.DrawFn, data: bytes) -> bytes:
         elif act == "zero":
             data = data[:start] + bytes(end - start) + data[end:]
     return data
+
+
+def spoiled_json(data: bytes) -> st.SearchStrategy[bytes]:
+    """A file of JSON with a spoiled value, or with spoiled bytes."""
+    values = spoiled_value(json.loads(data)).map(lambda value: json.dumps(value).encode())
+    return values | spoiled_bytes(data)
+
+
+class Trap:
+    """Leaves a file behind when it is loaded from a pickle."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)

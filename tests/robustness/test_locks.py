@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,8 @@ from ares.io import OLD, atomic_path, sweep, temporary_folder, temporary_name, w
 from ares.locks import end_jobs, held, job_prefix, owner, take
 from ares.paths import ROOT
 from ares.training.checkpoints import LOCK, alone
+from tests.robustness.harness import on_small_disk, start
+from tests.stand_in import command_line, environment, make_stand_in, snakemake, write_config
 
 HOLDER = """
 import sys, time
@@ -125,3 +129,60 @@ def test_two_trainings_never_share_a_folder_of_states(tmp_path, holder):
     ):
         pass
     assert 0.3 <= time.monotonic() - start < 20
+
+
+# ---------------------------------------------------------------------------- whole workflows
+
+#: Starts of one scale, and seconds to wait for a run that should end.
+MANY, PATIENCE_S = 8, 280
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """A copy of the repository with stand-ins for the work of its jobs."""
+    make_stand_in(tmp_path)
+    write_config(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_of_many_starts_of_one_scale_one_works_and_the_others_say_so(place):
+    logs = [f"start-{number}.log" for number in range(MANY)]
+    go, target = {"STAND_IN_UNTIL": place / "go"}, "results/stand-in/rollouts.parquet"
+    runs = [start(place, "stand-in", 1, target, log=log, **go) for log in logs]
+    end = time.monotonic() + PATIENCE_S
+    while sum(run.poll() is None for run in runs) > 1:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert snakemake(place, "-n").returncode == 0, "a dry run is welcome meanwhile"
+    (place / "go").touch()
+    codes = [run.wait(timeout=PATIENCE_S) for run in runs]
+    assert sorted(codes) == [0] + [1] * (MANY - 1)
+    winner = runs[codes.index(0)]
+    told = rf"ares: error: results/stand-in: process {winner.pid} on .* is making the results of"
+    for log, code in zip(logs, codes, strict=True):
+        said = (place / log).read_text()
+        lines = [line for line in said.splitlines() if line.startswith("ares: error:")]
+        assert len(lines) == (code != 0), said
+        assert code == 0 or re.match(told, lines[0]), said
+        assert "Traceback" not in said
+    made = (place / "calls.txt").read_text().splitlines()
+    assert len(made) == len(set(made))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_results_that_cannot_be_written_are_one_line(place):
+    (place / "results").mkdir()
+    command = command_line(place, "--cores", "1", "tokens")
+    read_only = 'mount -o remount,ro "$0" && exec "$@"'
+    done = subprocess.run(
+        on_small_disk(place / "results", "1m", "sh", "-c", read_only, "results", *command),
+        cwd=place, env=environment(place), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("ares: error:")]
+    assert "results/stand-in/.workflow.lock: can't be written: Read-only file system" in line
+    assert "Traceback" not in done.stderr
+    assert not (place / "calls.txt").exists()

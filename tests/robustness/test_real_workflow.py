@@ -13,13 +13,13 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.robustness.conftest import MANY
 from tests.robustness.harness import (
-    RELEASE,
     SCALE,
     Note,
     finished,
@@ -34,91 +34,81 @@ from tests.stand_in import command_line, environment, planned
 
 pytestmark = [pytest.mark.crashes, pytest.mark.timeout(6 * 3600)]
 
-KILLS = 30
 #: Longest time that one run may take, in seconds: a run that hangs fails the test.
 PATIENCE_S = 3600.0
-#: What is killed, and how. Where only Snakemake is, its jobs live on.
-SIGNALS = ["snakemake KILL", "group KILL", "group TERM", "job KILL", "job TERM"]
 #: Jobs die by themselves for want of memory; those that get along are killed otherwise.
 MEMORY = "memory"
+#: What is killed, and how, in turn. Where only Snakemake is, its jobs live on.
+WAYS = ["snakemake KILL", "job TERM", "group KILL", MEMORY, "group TERM", "job KILL"]
 
 
 class Killing:
-    """A run after the other, each of which is killed, until every kind of job has been hit."""
+    """A run after the other, each of which is killed, until every kind of job has been hit.
+
+    A job of a kind that is missing waits at its end for its kill, so that none gets away.
+    """
 
     def __init__(self, place: Path, seconds: dict[str, float], seed: int):
         self.place, self.seconds, self.rng = place, seconds, random.Random(seed)
         self.missing = set(seconds)
-        self.kills: list[tuple[str, list[str]]] = []
+        #: How each run was killed.
+        self.ways: Counter[str] = Counter()
         #: Outputs that were finished at a kill -> the number of the run after it.
         self.safe: dict[str, int] = {}
 
     def one_run(self, number: int) -> None:
-        """Start the workflow and kill it at some moment."""
-        how = self.rng.choice([*SIGNALS, MEMORY])
+        """Start the workflow and kill it at some moment of a job of a kind that is missing."""
+        how = WAYS[number % len(WAYS)]
+        self.ways[how] += 1
         settings: dict[str, object] = {"RUN": number, "HOLD": " ".join(self.missing)}
         if how == MEMORY:
             settings["JOB_MEMORY"] = int(self.rng.uniform(0.4e9, 3e9))
-        (self.place / RELEASE).unlink(missing_ok=True)
-        run = start(self.place, **settings)
+        run, begin, hit = start(self.place, **settings), time.monotonic(), set()
+        due: dict[int, float] = {}
+        struck: set[int] = set()
         try:
-            victims: list[Note] = []
-            while not victims and (target := self.target(number, run, how)):
-                how = self.rng.choice(SIGNALS) if how == MEMORY else how
-                victims = self.send(how, run, number, target)
-            (self.place / RELEASE).touch()
-            run.wait(timeout=PATIENCE_S)
+            while run.poll() is None:
+                assert time.monotonic() < begin + PATIENCE_S, f"run {number} hangs"
+                time.sleep(0.05)
+                found = running(self.place, number)
+                for pid, note in found.items():
+                    share = float("inf") if how == MEMORY else self.rng.random()
+                    due.setdefault(pid, time.monotonic() + share * self.seconds[note.kind])
+                victims = [
+                    note
+                    for pid, note in found.items()
+                    if pid not in struck
+                    and note.kind in self.missing
+                    and (note.event == "hold" or time.monotonic() > due[pid])
+                ]
+                if victims:
+                    what, name = ("job KILL" if how == MEMORY or struck else how).split()
+                    victims = victims if what == "job" else [*found.values()]
+                    hit |= {note.kind for note in victims}
+                    struck |= {note.process for note in victims}
+                    self.send(what, signal.Signals[f"SIG{name}"], run, victims)
         finally:
             if run.poll() is None:
                 os.killpg(run.pid, signal.SIGKILL)
                 run.wait()
-        assert run.returncode != 0, "the workflow ended before it was killed often enough"
+        assert run.returncode != 0, f"run {number} ended though no {', '.join(self.missing)} ran"
         if how == MEMORY:
             mine = [note for note in notes(self.place) if note.run == number]
             ended = {note.process for note in mine if note.event == "end"}
-            victims = [note for note in mine if note.event == "start" and note.process not in ended]
-        assert victims, f"run {number} failed though nothing was killed"
-        hit = sorted(note.kind for note in victims)
-        self.missing -= set(hit)
-        self.kills.append((how, hit))
-        print(f"kill {len(self.kills)}: {how} during {', '.join(hit)}", flush=True)
+            hit |= {note.kind for note in mine if note.process not in ended}
+        assert hit, f"run {number} failed though nothing was killed"
+        self.missing -= hit
+        print(f"run {number}: {how} during {', '.join(sorted(hit))}", flush=True)
 
-    def target(self, number: int, run: subprocess.Popen, how: str) -> Note | None:
-        """Wait for a random moment of a job, rather of a kind that was not hit yet.
-
-        None if the run ends before.
-        """
-        wait: dict[int, float] = {}
-        while run.poll() is None:
-            found = running(self.place, number)
-            for pid, note in found.items():
-                share = 1.2 if how == MEMORY else self.rng.random()
-                wait.setdefault(pid, time.monotonic() + share * self.seconds[note.kind])
-            new = [note for note in found.values() if note.kind in self.missing]
-            for note in new or (list(found.values()) if len(self.kills) < KILLS else []):
-                if time.monotonic() > wait[note.process] or note.event == "hold":
-                    return note
-            time.sleep(0.05)
-        return None
-
-    def send(self, how: str, run: subprocess.Popen, number: int, target: Note) -> list[Note]:
-        """Send the signal; the jobs that ran then, or those that got it."""
-        found = list(running(self.place, number).values())
-        what, name = how.split()
-        sent = signal.Signals[f"SIG{name}"]
-        try:
+    def send(self, what: str, sent: signal.Signals, run: subprocess.Popen, jobs: list[Note]):
+        """Send the signal to the group of a run, to its Snakemake, or to jobs."""
+        with suppress(ProcessLookupError):  # ended a moment ago
             if what == "group":
                 os.killpg(run.pid, sent)
             elif what == "snakemake":
                 os.kill(run.pid, sent)
-            else:
-                new = [note for note in found if note.kind in self.missing]
-                found = new or [note for note in found if note.process == target.process]
-                for note in found:
-                    os.kill(note.process, sent)
-        except ProcessLookupError:  # ended a moment ago
-            return []
-        return found
+            for note in jobs if what == "job" else []:
+                os.kill(note.process, sent)
 
     def check(self, number: int, expected: dict[str, str]) -> None:
         """What Snakemake takes for finished is whole, and stays finished."""
@@ -133,21 +123,19 @@ class Killing:
             assert not again, f"{note.output} was finished and is made again"
 
 
-def test_killed_thirty_times_in_all_stages_it_ends_with_the_same_bytes(undisturbed, fresh):
+def test_killed_in_every_kind_of_job_it_ends_with_the_same_bytes(undisturbed, fresh):
     place, expected, seconds = fresh(), hashes(undisturbed), durations(undisturbed)
     assert len(expected) > 40 and len(seconds) >= 20
-    seed, begin, number = int(os.environ.get("CRASH_SEED", 1)), time.monotonic(), 1
+    seed, begin, number = int(os.environ.get("CRASH_SEED", 1)), time.monotonic(), 0
     print(f"seed {seed}; kinds of jobs: {', '.join(sorted(seconds))}", flush=True)
     killing = Killing(place, seconds, seed)
-    while len(killing.kills) < KILLS or killing.missing:
+    while killing.missing or killing.ways.keys() < {*WAYS}:
         killing.one_run(number)
         killing.check(number, expected)
         number += 1
     ended_well(place, start(place, RUN=number))
     killing.check(number, expected)
-    print(f"{len(killing.kills)} kills in {time.monotonic() - begin:.0f} s")
-    print("by kind:", dict(Counter(how for how, _ in killing.kills)))
-    print("during:", dict(Counter(kind for _, hit in killing.kills for kind in hit)))
+    print(f"{number} kills in {time.monotonic() - begin:.0f} s:", dict(killing.ways))
     assert hashes(place) == expected
     assert planned(place, SCALE) == {}
     assert temporaries(place) == []
@@ -200,7 +188,7 @@ def test_on_a_full_disk_every_run_says_so_and_with_room_it_goes_on(undisturbed, 
         told = re.search("No space left on device|a state could not be written: disk full", said)
         assert code == 0 or told, said[-3000:]
         assert "Traceback" not in said
-    # Snakemake's own words for results that are there; ours for new ones: test_workflow_kills.py.
+    # Snakemake's own words for results that are there; ours for new ones: test_locks.py.
     assert "Write-protected output files" in (place / "read-only.log").read_text()
     kept, expected = hashes(place, "kept"), hashes(undisturbed)
     assert len(kept) > 5

@@ -159,14 +159,9 @@ def test_why_a_response_ends(outcomes, reference):
         assert "<|im_end|>" not in response.text
 
 
-def test_numbers_of_tokens(outcomes, reference):
-    messages = [{"role": "user", "content": QUESTION}]
-    text = reference.tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True
-    )
-    assert outcomes["greedy"].prompt_tokens == len(reference.tokenizer(text)["input_ids"])
-    assert outcomes["greedy"].tokens == 40
-    assert outcomes["greedy"].finish == "length"
+def test_prompts_and_responses_are_counted_in_tokens(outcomes, reference):
+    greedy, length = outcomes["greedy"], len(reference.prompt(QUESTION))
+    assert (greedy.prompt_tokens, greedy.tokens, greedy.finish) == (length, 40, "length")
 
 
 def test_a_stop_text_ends_a_response_and_is_no_part_of_it(backend, outcomes):
@@ -174,8 +169,7 @@ def test_a_stop_text_ends_a_response_and_is_no_part_of_it(backend, outcomes):
     stop = whole[10:13]
     decoding = Decoding(max_tokens=40, temperature=0.0, top_logprobs=2, stop=(stop,))
     ((_, response),) = backend.generate([request("stop", decoding)])
-    assert response.text == whole[: whole.index(stop)]
-    assert response.finish == "stop"
+    assert (response.text, response.finish) == (whole[: whole.index(stop)], "stop")
     assert response.tokens == len(response.logprobs) < 40
 
 

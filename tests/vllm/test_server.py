@@ -1,15 +1,14 @@
-"""The evaluation against vLLM's OpenAI-compatible server, and the same evaluation offline.
+"""vLLM's OpenAI-compatible server: an evaluation against it, and its responses beside our own.
 
 The evaluation runs as a user runs it: the command `ares benchmark`, in the environment of the
-compendium (.venv), which has no vLLM; offline in this one.
+compendium (.venv), which has no vLLM.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from pathlib import Path
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -37,27 +36,17 @@ def server(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("registry")
+def served(server, tmp_path_factory) -> tuple[pd.DataFrame, list[dict]]:
+    """The evaluation of a benchmark through the server: the table of responses and the traces."""
+    out = tmp_path_factory.mktemp("served")
     rows = [{"id": f"q{n}", "question": q, "answer": a} for n, (q, a) in enumerate(QUESTIONS)]
-    (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "own.yaml").write_text(
-        """benchmarks:
-  Sums:
-    path: sums.jsonl
-    columns: {id: id, question: question, answer: answer}
-    answer: number
-    prompt: "{question} think step by step"
-"""
-    )
-    return folder / "own.yaml"
-
-
-def evaluate(python: Path, out: Path, registry: Path, *model: str) -> tuple[pd.DataFrame, list]:
-    """Run the evaluation of the whole benchmark; the table of responses and the traces."""
+    (out / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    entry = {"path": "sums.jsonl", "columns": {name: name for name in rows[0]}, "answer": "number"}
+    entry["prompt"] = "{question} think step by step"
+    (out / "own.yaml").write_text(json.dumps({"benchmarks": {"Sums": entry}}))
     command = [
-        *(str(python), "-m", "ares", "benchmark", "Sums"),
-        *("--registry", str(registry), *model),
+        *(str(CLIENT), "-m", "ares", "benchmark", "Sums", "--registry", str(out / "own.yaml")),
+        *("--backend", "server", "--url", server, "--model", "tiny"),
         *("--temperature", "0", "--max-tokens", "40", "--top-logprobs", "20"),
         *("--store", str(out / "store.sqlite"), "--scores-out", str(out / "scores.csv")),
         *("--responses-out", str(out / "responses.csv")),
@@ -70,77 +59,45 @@ def evaluate(python: Path, out: Path, registry: Path, *model: str) -> tuple[pd.D
     return pd.read_csv(out / "responses.csv"), [json.loads(line) for line in lines]
 
 
-@pytest.fixture(scope="module")
-def served(server, registry, tmp_path_factory):
-    """The evaluation through the server."""
-    out = tmp_path_factory.mktemp("served")
-    backend = ("--backend", "server", "--url", server, "--model", "tiny")
-    return evaluate(CLIENT, out, registry, *backend)
-
-
-@pytest.fixture(scope="module")
-def offline(served, model, registry, tmp_path_factory):
-    """The evaluation with the model in the same process."""
-    out = tmp_path_factory.mktemp("offline")
-    backend = ("--backend", "vllm", "--model", str(model), "--dtype", "float32")
-    return evaluate(Path(sys.executable), out, registry, *backend, "--max-model-len", str(LENGTH))
-
-
-def test_every_question_is_answered_and_graded(served):
+def test_every_question_is_answered_and_graded_and_records_agree_with_transformers(
+    served, reference
+):
     responses, traces = served
     assert responses["id"].tolist() == ["q0", "q1", "q2"]
     assert set(responses["status"]) <= {"right", "wrong", "no answer"}
     assert responses["n_tokens"].between(1, 40).all()
-    assert [trace["text"] != "" for trace in traces] == [True] * 3
-
-
-def test_the_servers_records_agree_with_transformers(served, reference):
-    _, traces = served
     for trace in traces:
         records = trace["logprobs"]["content"]
-        assert len(records) == trace["n_tokens"]
+        assert trace["text"] and len(records) == trace["n_tokens"]
         assert reference.worst_difference(trace["prompt"], records, listed=20) < TOLERANCE
         ids = reference.ids(records)
         assert ids == reference.logprobs(trace["prompt"], ids).argmax(-1).tolist()
 
 
-def test_offline_gives_what_the_server_gives(served, offline):
-    for ours, theirs in zip(offline[1], served[1], strict=True):
-        for name in ("id", "text", "finish", "n_tokens", "status"):
-            assert ours[name] == theirs[name]
-        for mine, other in zip(
-            ours["logprobs"]["content"], theirs["logprobs"]["content"], strict=True
-        ):
-            assert mine["token"] == other["token"]
-            assert mine["logprob"] == pytest.approx(other["logprob"], abs=TOLERANCE)
-
-
-def test_drawn_responses_are_the_same_both_ways(server, model):
-    # The same seed draws the same response, through the server and in this process.
-    decoding = Decoding(max_tokens=40, temperature=0.8, top_p=0.95, top_logprobs=20)
+def test_responses_are_the_same_through_the_server_and_in_this_process(server, model):
+    """Drawn ones by their seeds, and greedy ones."""
+    drawn = Decoding(max_tokens=40, temperature=0.8, top_p=0.95, top_logprobs=20)
     asked = [
         Request(str(seed), [{"role": "user", "content": "9 * 8 = ?"}], decoding, seed)
-        for seed in range(6)
+        for seed, decoding in enumerate([drawn] * 6 + [replace(drawn, temperature=0.0)])
     ]
     here = VllmBackend(str(model), dtype="float32", max_model_len=LENGTH)
-    found = [
+    there, ours = (
         {request.id: outcome for request, outcome in backend.generate(asked)}
         for backend in (ServerBackend(server, "tiny"), here)
-    ]
-    assert all(isinstance(it, Response) for it in found[0].values())
-    texts = [{name: outcome.text for name, outcome in answers.items()} for answers in found]
-    assert texts[0] == texts[1]
-    assert len(set(texts[0].values())) == 6
+    )
+    assert len({it.text for it in there.values()}) == len(asked)
+    for name, other in there.items():
+        assert (other.text, other.finish) == (ours[name].text, ours[name].finish)
+        for one, its in zip(other.logprobs, ours[name].logprobs, strict=True):
+            assert one["logprob"] == pytest.approx(its["logprob"], abs=TOLERANCE)
 
 
 def test_a_prompt_that_is_too_long_fails_alone_at_the_server_too(server):
-    decoding = Decoding(max_tokens=8)
     asked = [
-        Request(name, [{"role": "user", "content": "again " * times}], decoding)
-        for name, times in (("short", 1), ("long", 300), ("another", 2))
+        Request(str(n), [{"role": "user", "content": "again " * n}], Decoding(max_tokens=8))
+        for n in (1, 300, 2)
     ]
-    found = {
-        request.id: outcome for request, outcome in ServerBackend(server, "tiny").generate(asked)
-    }
-    assert isinstance(found["long"], Failure) and found["long"].attempts == 1
-    assert isinstance(found["short"], Response) and isinstance(found["another"], Response)
+    found = {int(one.id): outcome for one, outcome in ServerBackend(server, "tiny").generate(asked)}
+    assert isinstance(found[300], Failure) and found[300].attempts == 1
+    assert isinstance(found[1], Response) and isinstance(found[2], Response)

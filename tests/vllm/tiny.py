@@ -28,22 +28,13 @@ def make_model(folder: Path) -> None:
     tokenizer = make_tokenizer()
     end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
     torch.manual_seed(0)
+    # Far from uniform, so that log-probabilities differ and greedy choices are clear.
     config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=512,
-        # Far from uniform, so that log-probabilities differ and greedy choices are clear.
-        initializer_range=0.3,
-        tie_word_embeddings=False,
-        eos_token_id=end,
-        pad_token_id=pad,
-        bos_token_id=None,
-        dtype="float32",
-    )
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=512,
+        initializer_range=0.3, tie_word_embeddings=False, dtype="float32",
+        eos_token_id=end, pad_token_id=pad, bos_token_id=None,
+    )  # fmt: skip
     model = Qwen2ForCausalLM(config)
     # As shipped with Qwen2.5: settings that a measurement must not take over in silence.
     model.generation_config = GenerationConfig(
@@ -62,16 +53,14 @@ def make_tokenizer():
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(
-        [TEXT],
-        trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special, show_progress=False),
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY, special_tokens=special, show_progress=False
     )
+    tokenizer.train_from_iterator([TEXT], trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        tokenizer_object=tokenizer, eos_token=special[2], pad_token=special[0],
         chat_template=TEMPLATE,
-    )
+    )  # fmt: skip
 
 
 class Reference:
@@ -105,15 +94,19 @@ class Reference:
                 worst = max(worst, abs(one["logprob"] - expected_TV[at, token].item()))
         return worst
 
-    def logprobs(self, question: str, response: list[int]):
-        """Log-probabilities (T, V) at temperature 1 of every token of a response's positions."""
-        import torch
-
+    def prompt(self, question: str) -> list[int]:
+        """The ids of a question in its chat template."""
         messages = [{"role": "user", "content": question}]
         text = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )
-        prompt = self.tokenizer(text)["input_ids"]
+        return self.tokenizer(text)["input_ids"]
+
+    def logprobs(self, question: str, response: list[int]):
+        """Log-probabilities (T, V) at temperature 1 of every token of a response's positions."""
+        import torch
+
+        prompt = self.prompt(question)
         with torch.inference_mode():
             logits = self.model(torch.tensor([[*prompt, *response]])).logits[0]
         return logits[len(prompt) - 1 : -1].double().log_softmax(-1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from ares.model.load import load
 from ares.paths import ROOT
 from ares.sampling.rollouts import roll_out, sampling_of
 from ares.versions import KEY, SCHEMA
-from tests.workflow.two_clones import copy_repository
 
 STEPS = pd.DataFrame({"step": [1, 2, 3], "reward": [0.1, 0.2, 0.3], "arm": ["a", "b", "c"]})
 
@@ -69,24 +67,24 @@ def test_two_equal_runs_are_the_same_whatever_their_times(tmp_path, capsys):
     assert said == "the same: 3 files, by bytes; not compared, as they hold times: 1\n"
 
 
-def test_a_table_that_differs_is_named_with_its_column(tmp_path, capsys):
-    changed = STEPS.assign(reward=[0.1, 0.25, 0.3])
-    one, other = make_run(tmp_path / "one"), make_run(tmp_path / "other", steps=changed)
-    status, said = compare(capsys, one, other)
-    assert status == 2
-    assert "steps.parquet: column reward in 1 of 3 rows, first in row 1: 0.2 and 0.25" in said
-    assert "1 of 3 files differ" in said
-
-
 @pytest.mark.parametrize(
-    "name", ["models/grpo-s1/model.safetensors", "../../figures/made-up/f.png"]
+    ("name", "told"),
+    [
+        ("steps.parquet", "steps.parquet: column reward in 1 of 3 rows, first in row 1: 0.2 and"),
+        ("models/grpo-s1/model.safetensors", "model.safetensors: other bytes"),
+        ("../../figures/made-up/f.png", "f.png: other bytes"),
+    ],
 )
-def test_a_model_and_a_figure_are_compared_by_bytes(tmp_path, capsys, name):
+def test_what_differs_is_named_a_table_with_its_column(tmp_path, capsys, name, told):
     one, other = make_run(tmp_path / "one"), make_run(tmp_path / "other")
-    (other.parent / name).write_bytes(b"others")
+    changed = other.parent / name
+    if changed.suffix == ".parquet":
+        write_table(changed, STEPS.assign(reward=[0.1, 0.25, 0.3]))
+    else:
+        changed.write_bytes(b"others")
     write_manifest(tmp_path / "other")
     status, said = compare(capsys, one, other)
-    assert status == 2 and f"{Path(name).name}: other bytes" in said
+    assert status == 2 and told in said and "1 of 3 files differ" in said
 
 
 def test_what_only_one_of_them_made_is_named(tmp_path, capsys):
@@ -170,23 +168,3 @@ def test_means_of_trained_models_are_compared_by_their_errors():
     constant = pd.DataFrame({"steps": [10.0] * 5})
     assert agreement.table_difference("steps", constant, constant) == ""
     assert "steps" in agreement.table_difference("steps", constant, constant + 1)
-
-
-def test_a_copy_holds_what_a_clone_would_and_new_files(tmp_path):
-    source = tmp_path / "source"
-    for name in ("ares/a.py", "results/t.parquet", "gone.py", ".ci/run"):
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_text("")
-    (source / ".gitignore").write_text("results/\n")
-    try:
-        for words in (["init", "-q"], ["add", "."]):
-            subprocess.run(["git", *words], cwd=source, check=True)
-    except FileNotFoundError:
-        pytest.skip("there is no git here")
-    (source / "gone.py").unlink()
-    (source / "new.py").touch()
-    copy_repository(tmp_path / "copy", source)
-    files = {path for path in (tmp_path / "copy").rglob("*") if path.is_file()}
-    assert {path.relative_to(tmp_path / "copy").as_posix() for path in files} == {
-        *("ares/a.py", ".ci/run", ".gitignore", "new.py")
-    }

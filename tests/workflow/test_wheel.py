@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -16,7 +14,6 @@ import pytest
 
 from ares.paths import ROOT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 #: Modules of the extras; who has installed none of them gets on without.
 EXTRA = ("snakemake", "papermill", "jupyterlab", "IPython", "ipywidgets", "nbconvert", "nbformat")
 EXTRA += ("docutils", "pygments.lexers", "trl", "accelerate", "datasets", "math_verify")
@@ -73,16 +70,6 @@ def test_commands_of_a_wheel_need_no_clone_and_no_extra(wheel, tmp_path):
     printed = run(sys.executable, tmp_path / "here", *EXTRA, PYTHONPATH=str(installed))
     assert "MathVista" in printed and "HWE tokens" in printed and "8,292,166,656" in printed
     assert {path for path in installed.rglob("*") if "__pycache__" not in path.parts} == before
-
-
-def test_the_lock_holds_what_every_extra_but_vllm_names():
-    locked = set(
-        re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    )
-    extras = {**PROJECT["optional-dependencies"], "": PROJECT["dependencies"], "gpu": []}
-    named = {re.match(r"[\w.-]+", entry)[0] for needed in extras.values() for entry in needed}
-    folded = {name.lower().replace("_", "-").replace(".", "-") for name in named - {"ares"}}
-    assert folded <= {name.replace(".", "-") for name in locked}
 
 
 @pytest.mark.slow
