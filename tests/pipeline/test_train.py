@@ -1,4 +1,4 @@
-"""AEPO on real data: prompts in their order, the grader as reward, and runs that go on."""
+"""AEPO on real data: prompts in their order, and the grader as reward."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import torch
 from accelerate import Accelerator
-from transformers import TrainerCallback
 
 from ares.answers.grader import Grader
 from ares.config import Scale, load_config
@@ -101,35 +100,6 @@ def test_settings_and_arguments_are_those_of_the_config(scale, tmp_path, grader)
     assert args.steps_per_generation == 2 and args.max_steps == 2
     assert trainer.sampler is None and trainer.refill_rounds == 1
     assert not args.use_vllm
-
-
-class StopAfter(TrainerCallback):
-    """Ends a run early, as a killed job does, after a number of optimizer steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_step_end(self, args, state, control, **others) -> None:
-        control.should_training_stop = state.global_step == self.steps
-
-
-def test_an_interrupted_run_ends_where_the_whole_one_ends(scale, tmp_path, grader):
-    config = load_config(scale(**{"aepo.steps": 3}))
-    prompts = prompts_of(config, ["cards", "numbers"])
-    whole = run_of(config, prompts, tmp_path / "whole", grader)
-    whole.train()
-    cut = run_of(config, prompts, tmp_path / "cut", grader)
-    cut.trainer.add_callback(StopAfter(5))
-    cut.train()
-    kept = {path.name for path in (tmp_path / "cut").glob("checkpoint-*")}
-    assert kept == {"checkpoint-2", "checkpoint-4"}
-    again = run_of(config, prompts, tmp_path / "cut", grader)
-    again.train()
-    for name, expected in whole.trainer.model.state_dict().items():
-        assert torch.equal(again.trainer.model.state_dict()[name], expected), name
-    steps = whole.tables()["steps"]
-    pd.testing.assert_frame_equal(again.tables()["steps"], steps)
-    assert set(steps["step"]) == {1, 2, 3}
 
 
 def test_a_sharded_model_is_not_given_a_mixture(scale, tmp_path, grader, monkeypatch):

@@ -13,10 +13,9 @@ import yaml
 
 from ares.cli import main
 from ares.io import read_table, write_table
-from ares.model.load import load_policy
 from ares.paths import ROOT
 from tests.configs import TINY, with_changes
-from tests.steps import joined, launched, script
+from tests.steps import joined, script
 
 
 @pytest.fixture(scope="module")
@@ -124,30 +123,6 @@ def test_models_are_tested_on_the_same_prompts_with_one_threshold(place) -> None
     assert other.drop(columns=["arm", "seed"]).equals(base.drop(columns=["arm", "seed"]))
 
 
-def test_the_cold_start_goes_from_pass_rates_to_a_model(place, tmp_path, capsys) -> None:
-    scale, store = place / "try.yaml", tmp_path / "store.sqlite"
-    chosen, rates, pool, selection, losses = (
-        str(tmp_path / f"{name}.parquet")
-        for name in ("chosen", "rates", "pool", "selection", "losses")
-    )
-    assert script("chosen", scale, chosen, wildcards={"use": "cold-start"}) == 0
-    asked = {"problems": chosen, "shard": 0, "out": rates, "store": store}
-    assert launched("pass_rates", config=scale, **asked) == 0
-    given = {"input": {"problems": chosen}, "params": {"store": store}}
-    assert script("pool", scale, pool, wildcards={"shard": "0"}, **given) == 0
-    given = {"pass_rates": rates, "pool": pool}
-    assert script("curate", scale, selection, input=given) == 0
-    # The model solves nothing: only one bracket holds traces, and the report says so.
-    assert "empty: its share goes to the others" in capsys.readouterr().out
-    tuned = {"selection": selection, "curation": "adacs", "losses_out": losses}
-    tuned |= {"state": tmp_path / "state", "model_out": tmp_path / "adacs"}
-    assert launched("sft", config=scale, **tuned) == 0
-    sizes = read_table(selection).groupby("curation").size()
-    assert len(read_table(rates)) == 12 and sizes.to_dict() == {"adacs": 4, "cs-vanilla": 4}
-    load_policy(tmp_path / "adacs")
-    assert len(read_table(losses)) == 2 and not (tmp_path / "state").exists()
-
-
 def test_a_threshold_of_other_prompts_is_one_line(place, capsys) -> None:
     assert evaluated(place, "base", "base", 0) == 0
     write_table(place / "fewer.parquet", read_table(place / "base.parquet").iloc[:-1])
@@ -229,12 +204,3 @@ def test_too_many_problems_is_one_line(place, tmp_path, capsys) -> None:
     (tmp_path / "many.yaml").write_text(yaml.safe_dump(config))
     assert script("problems", tmp_path / "many.yaml", tmp_path / "problems.parquet") == 2
     assert "has only about" in one_line(capsys)
-
-
-def test_a_table_that_is_missing_or_damaged_is_one_line(place, tmp_path, capsys) -> None:
-    (tmp_path / "bad.parquet").write_bytes(b"PAR1 nothing")
-    for name, message in (("bad.parquet", "not a readable table"), ("no.parquet", "no such table")):
-        given = {"rollouts": str(tmp_path / name)}
-        out, shards = tmp_path / "o.parquet", {"shard": "0"}
-        assert script("causal", place / "try.yaml", out, input=given, wildcards=shards) == 2
-        assert message in one_line(capsys)

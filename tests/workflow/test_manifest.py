@@ -83,23 +83,19 @@ def test_summary_of_a_scale_that_was_not_run(monkeypatch, tmp_path, capsys):
     assert "scale 'smoke' has not been run to its end" in capsys.readouterr().err
 
 
-def test_without_git_or_outside_a_repository_there_is_no_commit_and_no_error(monkeypatch, tmp_path):
+def test_the_commit_is_that_of_git_and_without_one_there_is_none(monkeypatch, tmp_path):
     monkeypatch.setattr(manifest, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert manifest.git("rev-parse", "HEAD") is None
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert manifest.commit() is None
-
-
-def test_the_commit_is_that_of_git(monkeypatch, tmp_path):
     user = ["-c", "user.name=a", "-c", "user.email=a@b"]
     try:
         for words in (["init", "-q"], [*user, "commit", "-qm", "x", "--allow-empty"]):
             subprocess.run(["git", *words], cwd=tmp_path, check=True)
     except FileNotFoundError:
         pytest.skip("there is no git here")
-    monkeypatch.setattr(manifest, "ROOT", tmp_path)
     made = manifest.commit()
     assert len(made["hash"]) == 40 and not made["changed"]
     (tmp_path / "new").touch()
     assert manifest.commit()["changed"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert manifest.commit() is None

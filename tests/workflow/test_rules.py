@@ -15,6 +15,7 @@ from ares.findings import reference
 from tests.plans import commands, jobs, option, parameters, plan, snakemake
 
 LISTED = yaml.safe_load((paths.ROOT / "workflow/notebooks.yaml").read_text(encoding="utf-8"))
+RULES = sorted((paths.ROOT / "workflow/rules").glob("*.smk"))
 PROFILES = {
     path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in (paths.ROOT / "profiles").glob("*/config.yaml")
@@ -45,17 +46,8 @@ def test_a_bare_run_makes_the_figures_of_the_laptop_scale_from_the_shipped_base(
 
 
 def test_the_gpu_scale_trains_its_base_model_first():
-    planned, arms = jobs(plan("gpu")), load_config("gpu").aepo.arms
+    planned = jobs(plan("gpu"))
     assert planned["base_gpu"] == 1 and "base" not in planned
-    runs = sum(len(entry.seeds) for entry in arms.values())
-    assert planned["train"] == runs and planned["evaluate"] == runs + 3
-
-
-def test_the_smoke_scale_has_all_parts():
-    planned = jobs(plan("smoke"))
-    assert planned["rollout_shard"] == planned["causal_shard"] == planned["sft"] == 2
-    for rule in ("pass_rate_shard", "pool_shard", "curate", "findings_page"):
-        assert planned[rule] == 1
 
 
 def test_every_arm_is_trained_with_every_seed_from_its_start():
@@ -75,12 +67,9 @@ def test_every_model_is_tested_with_the_threshold_of_the_base():
     target = "results/smoke/evaluation.parquet"
     done = snakemake("--dag", "--forceall", "--config", "scale=smoke", "--", target)
     job = dict(re.findall(r'(\d+)\[label = "evaluate\\nmodel: ([\w-]+)"', done.stdout))
-    arms = load_config("smoke").aepo.arms
-    runs = {f"{arm}-s{seed}" for arm, entry in arms.items() for seed in entry.seeds}
-    assert set(job.values()) == runs | {"base", "adacs", "cs-vanilla"}
     edges = re.findall(r"(\d+) -> (\d+)", done.stdout)
     after_base = {job[end] for start, end in edges if job.get(start) == "base" and end in job}
-    assert after_base == set(job.values()) - {"base"}
+    assert {"adacs", "cs-vanilla", "ares-s1"} <= after_base == {*job.values()} - {"base"}
 
 
 def test_every_table_is_kept_for_the_reference(inputs):
@@ -199,29 +188,16 @@ def test_profiles_name_options_of_snakemake_and_rules_that_there_are():
     options = get_argument_parser()._option_string_actions
     for profile in PROFILES.values():
         assert [key for key in profile if f"--{key}" not in options] == []
-    files = (paths.ROOT / "workflow/rules").glob("*.smk")
-    rules = set(jobs(plan("gpu"))) | {
-        name
-        for file in files
-        for name in re.findall(r"^ *rule (\w+):", file.read_text("utf-8"), re.MULTILINE)
-    }
-    assert set(PROFILES["slurm"]["set-resources"]) <= rules
-
-
-def test_resources_on_a_cluster_are_numbers_of_known_names():
-    slurm = PROFILES["slurm"]
-    for wanted in [slurm["default-resources"], *slurm["set-resources"].values()]:
-        assert set(wanted) <= {"gpu", "mem_mb", "runtime"}
-        for threads in (1, 8):
-            found = [eval(str(value), {"threads": threads}) for value in wanted.values()]
-            assert all(isinstance(value, int) and value > 0 for value in found)
+    rules = "".join(file.read_text("utf-8") for file in RULES)
+    known = set(jobs(plan("gpu"))) | set(re.findall(r"^ *rule (\w+):", rules, re.MULTILINE))
+    assert set(PROFILES["slurm"]["set-resources"]) <= known
 
 
 def test_the_rules_that_run_a_model_get_a_gpu():
     # Those that sample, score or train; the others would let one idle.
     resources = PROFILES["slurm"]["set-resources"].items()
     on_gpu = {rule for rule, wanted in resources if "gpu" in wanted}
-    rules = "".join(file.read_text("utf-8") for file in (paths.ROOT / "workflow/rules").iterdir())
+    rules = "".join(file.read_text("utf-8") for file in RULES)
     for body in re.split(r"\n *rule ", rules)[1:]:
         on_gpu |= {body.split(":")[0]} if "gpu=GPUS" in body else set()
     assert on_gpu >= {

@@ -11,12 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ares import cli, paths
-from ares.analysis.tables import read
 from ares.errors import UserError
 from ares.io import read_table, write_json, write_table
 from ares.versions import SCHEMA, check_results
 from tests.stand_in import copy_repository, snakemake, write_config
-from tests.steps import script
 
 #: SHA-256 of the columns of all tables of version 1. Whoever changes them writes the next number in
 #: `ares.versions`, and the new hash here, so that results of before are told apart.
@@ -25,9 +23,9 @@ COLUMNS = "34503a6e9c58cd31f3752ac2301497a7014373bae0404e4a3dc5c74791cb209b"
 OLD = {"none": (None, "no schema version"), "another": (b"7", "schema version 7")}
 
 
-def write_old(path, number: bytes | None, table: pd.DataFrame | None = None) -> None:
+def write_old(path, number: bytes | None) -> None:
     """Write a table as ares did before the numbering, or as one of another version does."""
-    found = pa.Table.from_pandas(pd.DataFrame({"x": [1]}) if table is None else table)
+    found = pa.Table.from_pandas(pd.DataFrame({"x": [1]}))
     if number is not None:
         found = found.replace_schema_metadata({**found.schema.metadata, b"ares_schema": number})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,34 +47,18 @@ def test_a_written_table_says_its_version(tmp_path):
 
 
 @pytest.mark.parametrize("old", OLD)
-def test_an_old_table_is_refused_by_name(old, tmp_path):
-    number, version = OLD[old]
-    write_old(tmp_path / "rollouts.parquet", number)
-    with pytest.raises(UserError) as told:
-        read(tmp_path, "rollouts")
-    assert str(told.value).startswith(f"{tmp_path}/rollouts.parquet: of {version}")
-    assert "this ares has version 1: move its folder away and make it again" in str(told.value)
-
-
-@pytest.mark.parametrize("place", ["problems.parquet", "rollouts/3.parquet"])
-@pytest.mark.parametrize("old", OLD)
-def test_an_old_results_folder_is_refused_by_name(old, place, tmp_path):
+@pytest.mark.parametrize("place", ["rollouts.parquet", "rollouts/3.parquet"])
+def test_an_old_table_is_refused_by_name_and_so_is_the_folder_that_holds_it(old, place, tmp_path):
     number, version = OLD[old]
     check_results(tmp_path / "none")
     write_table(tmp_path / "a.parquet", pd.DataFrame({"x": [1]}))
     check_results(tmp_path)
     write_old(tmp_path / place, number)
+    remedy = "this ares has version 1: move its folder away and make it again"
+    with pytest.raises(UserError, match=rf"^{tmp_path}/{place}: of {version}.*{remedy}"):
+        read_table(tmp_path / place)
     with pytest.raises(UserError, match=rf"^{tmp_path} \({place}\): of {version}.*make clean"):
         check_results(tmp_path)
-
-
-def test_a_step_that_reads_an_old_table_ends_with_one_line(tmp_path, capsys):
-    write_old(tmp_path / "pool.parquet", None, read_table(paths.REFERENCE / "pool.parquet"))
-    given, out = {"parts": [str(tmp_path / "pool.parquet")]}, tmp_path / "out.parquet"
-    assert script("join", "smoke", out, input=given) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"ares: error: {tmp_path}/") and "of no schema version" in line
-    assert not out.exists()
 
 
 def test_summary_of_an_old_run(tmp_path, monkeypatch, capsys):
