@@ -12,7 +12,7 @@ from ares.config import TeacherServer, load_config, scales
 from ares.errors import UserError
 from ares.evaluation.registry import REGISTRY, load_registry
 from ares.method.presets import PRESETS
-from ares.paths import CONFIG, ROOT
+from ares.paths import ROOT
 from ares.training.run import vllm_arguments
 from tests.configs import changed
 from tests.evaluation.standins import TRAINING_DATA
@@ -51,24 +51,6 @@ def test_names_are_those_of_the_registries(scale):
     of_tables = {name for name, entry in benchmarks.items() if {2, 3, 4} & {*entry.tables}}
     assert set(config.evaluation.benchmarks) == of_tables
     assert set(config.aepo.arms) <= PRESETS.keys()
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_every_value_stands_beside_its_source(scale):
-    """A line with a value has a comment, its own or that of the section it stands in."""
-    comments: list[tuple[int, bool]] = []  # of the sections that are open: indent, commented
-    for line in (CONFIG / f"{scale}.yaml").read_text("utf-8").splitlines():
-        code, _, comment = line.partition("#")
-        if not code.strip() or re.match(r"(scale|training_data):", code):
-            continue
-        indent = len(code) - len(code.lstrip())
-        while comments and comments[-1][0] >= indent:
-            comments.pop()
-        known = bool(comment.strip()) or any(told for _, told in comments)
-        if code.rstrip().endswith(":"):
-            comments.append((indent, known))
-        else:
-            assert known, line
 
 
 def test_the_two_scales_differ_in_the_model_alone():

@@ -35,6 +35,7 @@ from ares.sampling.scoring import score
 from ares.training.rollouts import EngineSampler
 from ares.training.run import TrainingRun
 from ares.training.sft import fine_tune
+from tests.pipeline.small import write_scale
 
 NUMBERS = [str(n) for n in range(19)]
 WORDS = [
@@ -70,7 +71,7 @@ def write_llama(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def write_sums(folder: Path) -> Path:
+def write_sums(folder: Path) -> None:
     """A data set of sums with traces, and its registry."""
     rows = [
         {
@@ -85,7 +86,6 @@ def write_sums(folder: Path) -> Path:
     columns = {"id": "id", "question": "question", "answer": "answer", "trace": "trace"}
     entry = {"path": "sums.jsonl", "columns": columns, "answer": "number", "prompt": "{question}"}
     (folder / "sums.yaml").write_text(yaml.safe_dump({"benchmarks": {"sums": entry}}))
-    return folder / "sums.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -93,25 +93,28 @@ def scale(tmp_path_factory) -> Scale:
     """Everything small, from the Llama and the sums."""
     folder = tmp_path_factory.mktemp("llama")
     write_llama(folder / "model")
-    settings = {
-        "scale": "llama",
+    write_sums(folder)
+    changes = {
         "model": str(folder / "model"),
-        "training_data": [str(write_sums(folder))],
-        "backend": {"kind": "transformers"},
-        "cold_start": {
-            "data": {"sums": 9}, "samples": 2, "max_new_tokens": 16, "size": 9,
-            "sft": {"batch": 3, "micro_batch": 3, "epochs": 60, "lr": 0.01, "max_length": 64},
+        "training_data": [str(folder / "sums.yaml")],
+        "benchmarks": [str(folder / "sums.yaml")],
+        "cold_start.data": {"sums": 9},
+        "cold_start.max_new_tokens": 16,
+        "cold_start.size": 9,
+        "cold_start.sft": {
+            "batch": 3,
+            "micro_batch": 3,
+            "epochs": 60,
+            "lr": 0.01,
+            "max_length": 64,
         },
-        "aepo": {
-            "data": ["sums"], "pictures": "both", "steps": 2, "prompts": 4, "rollouts": 4,
-            "updates": 1, "max_new_tokens": 16, "lr": 1e-3, "refill_rounds": 1,
-            "vllm": {"mode": "none"}, "arms": {"ares": {"seeds": [1]}},
-        },
-        "evaluation": {"benchmarks": ["sums"], "max_new_tokens": 16},
-        "analysis": {"model": "ares-s1", "benchmarks": ["sums"], "limit": 2},
-    }  # fmt: skip
-    (folder / "llama.yaml").write_text(yaml.safe_dump(settings))
-    return load_config(folder / "llama.yaml")
+        "aepo.data": ["sums"],
+        "aepo.pictures": "both",
+        "aepo.steps": 2,
+        "aepo.updates": 1,
+        "aepo.max_new_tokens": 16,
+    }
+    return load_config(write_scale(folder / "llama.yaml", folder, **changes))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from tests.configs import TINY, with_changes
 from tests.stand_in import command_line, copy_repository, environment
 
 SCALE = "tiny"
@@ -24,34 +25,32 @@ SCALE = "tiny"
 COMPARED = (".parquet", ".csv", ".png", ".pdf", ".safetensors")
 TIMED = ("timings", "training_cost")
 #: Every stage at a size that takes seconds; the training keeps three states.
-CONFIG = {
-    "scale": SCALE,
-    "problems": {"per_level": 2},
-    "rollouts": {"batch_prompts": 16, "shards": 2, "samples": 4},
-    "causal": {"rollouts": 1, "alternatives": 2, "continuations": 2, "shards": 1},
-    "windows": {"percentiles": [50, 90]},
-    "bootstrap": {"resamples": 50},
-    "cold_start": {
-        "per_level": 4,
-        "samples": 4,
-        "max_new_tokens": 288,
-        "size": 16,
-        "sft": {"epochs": 1, "batch": 8, "lr": 3e-4, "schedule": "linear", "warmup": 0.0},
+CONFIG = with_changes(
+    TINY,
+    {
+        "problems.per_level": 2,
+        "rollouts": {"batch_prompts": 16, "shards": 2, "samples": 4},
+        "windows.percentiles": [50, 90],
+        "bootstrap.resamples": 50,
+        "cold_start": {"per_level": 4, "samples": 4, "max_new_tokens": 288, "size": 16},
+        "cold_start.sft": {
+            "epochs": 1,
+            "batch": 8,
+            "lr": 3e-4,
+            "schedule": "linear",
+            "warmup": 0.0,
+        },
+        "aepo.steps": 3,
+        "aepo.updates": 1,
+        "aepo.max_new_tokens": 64,
+        "aepo.checkpoint_every": 1,
+        "aepo.validation.samples": 2,
+        "aepo.per_level": 8,
+        "aepo.refill_rounds": 1,
+        "aepo.arms": {"ares": {"seeds": [1]}},
+        "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 64},
     },
-    "aepo": {
-        "steps": 3,
-        "prompts": 2,
-        "updates": 1,
-        "lr": 3e-4,
-        "per_level": 8,
-        "refill_rounds": 1,
-        "checkpoint_every": 1,
-        "max_new_tokens": 64,
-        "validation": {"per_level": 1, "samples": 2, "every": 1},
-        "arms": {"ares": {"seeds": [1]}},
-    },
-    "evaluation": {"per_level": 2, "samples": 2, "max_new_tokens": 64},
-}
+)
 #: One notebook without tables and two with stand for all.
 NOTEBOOKS = ("04_hwe_length", "07_entropy_reward", "10_ablation")
 #: Where a job notes `run event time process kind output`. One of a kind in the variable HOLD waits

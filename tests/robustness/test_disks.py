@@ -26,7 +26,6 @@ from ares.backends.base import Response
 from ares.backends.store import Store
 from ares.errors import UserError
 from ares.io import temporary_folder, write_json, write_table, write_text
-from ares.locks import held
 from ares.plotting import save_figure
 
 disk = Path(sys.argv[1])
@@ -52,21 +51,13 @@ def answer(rows):
         store.put(os.urandom(32), Response(text=text, finish="stop"))
 
 
-def lock(rows):
-    if rows == 20000:
-        with held(disk / "new.lock", "busy"):
-            pass
-
-
 WRITERS = {
     "table.parquet": lambda rows: write_table(disk / "table.parquet", table[:rows]),
-    "table.csv": lambda rows: write_table(disk / "table.csv", table[:rows]),
     "facts.json": lambda rows: write_json(disk / "facts.json", list(range(rows))),
     "page.html": lambda rows: write_text(disk / "page.html", "x" * 50 * rows),
     "model": folder,
     "figure": figure,
     "answers.sqlite": answer,
-    "new.lock": lock,
 }
 
 
@@ -84,8 +75,7 @@ def written(rows):
             told[name] = None
         except UserError as error:
             told[name] = str(error)
-            # A lock file is made before its owner's name is written.
-            assert name == "new.lock" or content() == before, f"{name} was changed"
+            assert content() == before, f"{name} was changed"
     return told
 
 

@@ -76,11 +76,6 @@ def test_bytes_of_anything(data, head):
     decoded_or_refused(head + data)
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_every_kind_is_read_as_rgb(name):
-    assert decode(PICTURES[name], SMALL).mode == "RGB"
-
-
 def png(width: int, height: int, rows: bytes, *more: tuple[bytes, bytes]) -> bytes:
     """A PNG of grey levels whose header says what it likes."""
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
@@ -99,13 +94,11 @@ def png(width: int, height: int, rows: bytes, *more: tuple[bytes, bytes]) -> byt
         (png(28, 28, b"\0" * 100), "not a readable picture"),
         (png(28, 28, b"", (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**27)))), "not a"),
         (PICTURES["png"][:100], "not a readable picture"),
-        (PICTURES["jpeg"][:400], "not a readable picture"),
         (b"", "its bytes are none of PNG, JPEG, GIF, BMP, WEBP"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "its bytes are none of"),
-        (b"<html><script>alert(1)</script></html>", "its bytes are none of"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "its bytes are none of"),
     ],
-    ids=["bomb", "large", "short", "text bomb", "cut 1", "cut 2", "empty", "svg", "html", "eps"],
+    ids=["bomb", "large", "short", "text bomb", "cut", "empty", "svg", "eps"],
 )  # fmt: skip
 def test_pictures_that_are_refused(tmp_path, data, message):
     file = tmp_path / "cards.png"
@@ -122,7 +115,8 @@ def test_the_largest_picture_that_is_read_takes_at_most_sixteen_bytes_a_pixel():
         assert decode(data, LARGEST).getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_what_a_picture_shows_is_kept():
+def test_every_kind_is_read_as_rgb_and_what_it_shows_is_kept():
+    assert {decode(data, SMALL).mode for data in PICTURES.values()} == {"RGB"}
     levels = np.asarray(decode(PICTURES["16 bit"], SMALL))[..., 0].ravel()
     assert np.abs(levels - np.linspace(0, 255, 28 * 28)).max() <= 1
     assert decode(PICTURES["turned"], SMALL).size == (CARDS.height, CARDS.width)
