@@ -29,7 +29,7 @@ from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
 from ares.model.load import load_policy
 from ares.model.save import export
-from tests.robustness.traps import Trap
+from tests.robustness.spoil import Trap
 
 #: The names of Qwen/Qwen2.5-VL-7B-Instruct on the hub, for one layer and one block.
 LAYER, BLOCK, MERGER = "model.layers.0", "visual.blocks.0", "visual.merger"

@@ -11,8 +11,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from ares.io import read_json, read_table
+from ares.model.load import load_policy
+from ares.paths import BASE_MODEL
 from tests import plans
 from tests.pipeline.small import write_scale, write_stand_ins
 from tests.stand_in import copy_repository
@@ -47,8 +50,12 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def test_everything_is_made_and_listed(place):
-    results = place / "results/paper-small"
+@pytest.fixture(scope="module")
+def results(place) -> Path:
+    return place / "results/paper-small"
+
+
+def test_everything_is_made_and_listed(place, results):
     manifest = read_json(results / "manifest.json")
     for path in [*manifest["tables"], *manifest["figures"], *manifest["notebooks"]]:
         assert (place / path).is_file(), path
@@ -59,12 +66,66 @@ def test_everything_is_made_and_listed(place):
     timed = {"sft-adacs", "train-ares-s1", "pass-rates-1", "analyze"}
     assert timed <= manifest["job_seconds"].keys()
     assert (results / "analysis/index.html").is_file()
+    assert read_table(results / "analysis/tokens.parquet")["entropy"].notna().all()
+
+
+def test_the_cold_start_takes_problems_and_traces_of_every_data_set(results):
+    problems = read_table(results / "problems/cold-start.parquet")
+    sizes = {"cards": 5, "numbers": 4, "openthoughts-here": 1}
+    assert problems.groupby("source").size().to_dict() == sizes
+    assert problems["prompt_tokens"].between(8, 128).all()
+    rates, pool = read_table(results / "pass_rates.parquet"), read_table(results / "pool.parquet")
+    assert len(rates) == 10 and set(rates["samples"]) == {2}
+    solved = rates.groupby("source")["pass_rate"].mean()
+    assert solved["cards"] > 0 and solved["numbers"] > 0 and solved["openthoughts-here"] == 0
+    # The shipped model knows no word of the mathematics of openthoughts.
+    assert set(pool["source"]) == {"cards", "numbers"} and set(pool["habit"]) == {"data set"}
+    selection = read_table(results / "selection.parquet").set_index("curation")["target_tokens"]
+    assert selection["adacs"].notna().all() and selection["cs-vanilla"].isna().all()
+
+
+def test_training_moves_the_language_model_only_and_keeps_the_rest_of_the_folder(results):
+    start, cold, trained = (
+        load_policy(model)[0].state_dict()
+        for model in (BASE_MODEL, results / "models/adacs", results / "models/ares-s1")
+    )
+    moved = {name for name in start if not torch.equal(start[name], cold[name])}
+    assert moved and not [name for name in moved if ".visual." in name]
+    assert any(not torch.equal(cold[name], trained[name]) for name in cold)
+    kept = {path.name for path in BASE_MODEL.iterdir() if path.suffix not in (".md", ".csv")}
+    for name in ("adacs", "ares-s1"):
+        folder = results / "models" / name
+        assert {path.name for path in folder.iterdir()} == kept
+        for side in kept - {"model.safetensors"}:
+            assert (folder / side).read_bytes() == (BASE_MODEL / side).read_bytes()
+    assert not list((results / "states").iterdir()), "a state of a run that is over"
+
+
+def test_aepo_trains_on_prompts_with_pictures_and_writes_the_tables_of_the_small_world(results):
+    # Of ViRL39K's stand-in one row has no picture: it is no prompt of a sharded model.
+    prompts = read_table(results / "problems/aepo.parquet")
+    assert prompts.groupby("source").size().to_dict() == {"cards": 8, "virl39k-here": 2}
+    assert (prompts["pictures"] > 0).all()
+    steps, timings = read_table(results / "steps.parquet"), read_table(results / "timings.parquet")
+    assert list(steps) == ["arm", "seed", "step", "metric", "bucket", "value"]
+    assert {"accuracy", "length", "hwe", "ungradable", "no_answer"} <= set(steps["metric"])
+    assert list(timings) == ["arm", "seed", "step", "phase", "seconds"]
+    assert set(steps["arm"]) == {"grpo", "ares"}
+
+
+def test_every_model_is_scored_on_every_benchmark_by_its_own_responses(results):
     scores = read_table(results / "scores.parquet")
     models = ("base", "adacs", "cs-vanilla", "grpo-s1", "ares-s1")
     assert set(zip(scores["model"], scores["benchmark"], strict=True)) == {
         (model, name) for model in models for name in BENCHMARKS
     }
-    assert set(read_table(results / "steps.parquet")["arm"]) == {"grpo", "ares"}
+    assert scores["score"].between(0, 100).all()
+    assert (scores.loc[scores["model"] == "base", "score"] > 0).any()
+    texts = [
+        read_table(results / f"responses/{model}/{BENCHMARKS[0]}.parquet").set_index("id")
+        for model in ("base", "ares-s1")
+    ]
+    assert texts[0].index.equals(texts[1].index) and not texts[0].equals(texts[1])
 
 
 def test_a_finished_run_is_finished_and_a_seed_more_is_one_run_more(place):

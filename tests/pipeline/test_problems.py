@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -65,12 +67,11 @@ def test_more_problems_contain_the_fewer(processor, sources):
     assert {frozenset(chosen(3, seed)) for seed in range(5)} != {frozenset(chosen(3))}
 
 
-def test_a_row_that_cannot_be_read_is_left_out(processor, sources, stand_ins, tmp_path, scale):
+def test_a_row_that_cannot_be_read_is_left_out(processor, stand_ins, tmp_path):
     rows = pd.read_json(stand_ins / "numbers.jsonl", lines=True)
     rows.loc[2, "answer"] = ""
     rows.to_json(tmp_path / "numbers.jsonl", orient="records", lines=True)
-    registry = tmp_path / "training.yaml"
-    registry.write_text((stand_ins / "training.yaml").read_text(encoding="utf-8"))
+    registry = shutil.copy(stand_ins / "training.yaml", tmp_path)
     found = items(data_sets([str(TRAINING_DATA), str(registry)], ["numbers"])["numbers"])
     table, left_out = choose(found, "numbers", None, processor, 99, "both", 1)
     assert len(table) == 7 and left_out == {"row can't be used": 1}

@@ -196,11 +196,3 @@ def test_a_question_that_cannot_be_asked_is_one_line(
     default = [] if "--config" in words else ["--config", str(place / "try.yaml")]
     assert main(["ask", *words.split(), *default]) == 2
     assert message in one_line(capsys)
-
-
-def test_too_many_problems_is_one_line(place, tmp_path, capsys) -> None:
-    config = yaml.safe_load((place / "try.yaml").read_text())
-    config["problems"] = {"per_level": 5000, "levels": ["easy"]}
-    (tmp_path / "many.yaml").write_text(yaml.safe_dump(config))
-    assert script("problems", tmp_path / "many.yaml", tmp_path / "problems.parquet") == 2
-    assert "has only about" in one_line(capsys)
