@@ -452,6 +452,11 @@ class Scale(Settings):
         """Whether data sets are the material of this scale; else the small world is."""
         return any(_value(self, key) for key in _MATERIAL)
 
+    @property
+    def material(self) -> Literal["world", "data"]:
+        """Whose problems they are, as `ares.tables` names it."""
+        return "data" if self.of_data_sets else "world"
+
     @model_validator(mode="after")
     def _one_material(self) -> Self:
         """Refuse keys of the other material, and ask for those that this one needs."""

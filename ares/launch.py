@@ -43,7 +43,7 @@ def sft(
     from ares.training.sft import fine_tune
 
     scale = load_config(config)
-    table = read_form(selection, "selection", data=scale.of_data_sets)
+    table = read_form(selection, "selection", maker=scale.material)
     fine_tune(scale, selected(table, curation), state, model_out, losses_out)
 
 
@@ -67,7 +67,7 @@ def train(
     from ares.training.run import TrainingRun
 
     scale = load_config(config)
-    table = read_form(prompts, "problems", data=scale.of_data_sets)
+    table = read_form(prompts, "problems", maker=scale.material)
     with Grader() as grader:
         run = TrainingRun(scale, arm, seed, table, start, state, grader)
         processes = run.trainer.accelerator

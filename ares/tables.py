@@ -4,12 +4,16 @@ A table that lacks a column, has one of another type, a value out of its bounds,
 numbers that contradict each other is refused before a number is computed from it. Columns that a
 form does not name may stand in a table. The compact tables of the repository have the forms of the
 full ones, but for the columns that are `left_out`.
+
+A name has one form, whoever makes the table: a scale of the small world ("world"), one of data sets
+("data"), or `ares analyze` ("traces"). What only some makers can say, such as how a problem is
+named, is a column of theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +23,7 @@ import pandas as pd
 from ares.errors import UserError
 from ares.io import read_table
 
+Maker = Literal["world", "data", "traces"]
 LEVELS, PRESENTATIONS = ("easy", "medium", "hard"), ("text", "image")
 
 
@@ -29,6 +34,7 @@ class Column:
     kind: text, flag, integer, number, or a list of one of the last two ("integers", "numbers").
     low, high: bounds, themselves allowed. among: the texts there are, () for any.
     gaps: whether NaN may stand there.
+    of: the makers whose tables have it, () for all.
     """
 
     kind: str
@@ -36,19 +42,22 @@ class Column:
     high: float = np.inf
     among: tuple[str, ...] = ()
     gaps: bool = False
+    of: tuple[Maker, ...] = ()
 
 
-#: What must hold in every row, in words, and whether it does in each.
-Rule = tuple[str, Callable[[pd.DataFrame], np.ndarray]]
+#: What must hold in every row, in words; the columns that show it; whether it does in each. A table
+#: without one of these columns has nothing to contradict.
+Rule = tuple[str, tuple[str, ...], Callable[[pd.DataFrame], np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Form:
     """Columns, those that tell one row from another, and what must hold between columns.
 
+    of: the makers that make such a table.
     empty: whether there may be no rows.
     parts: what it is joined from: shards, runs, or tests of all models; "" if it is made at once.
-    files: its names in the folder of a run; none: that of the form.
+    files: a maker's names for it in the folder of a run; none: that of the form.
     judged: whether findings are judged by it. timed: whether it holds wall times: other bytes in
     every run.
     left_out: columns that the repository's copy lacks. shortened: those whose entropies it rounds.
@@ -57,9 +66,10 @@ class Form:
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     rules: tuple[Rule, ...] = ()
+    of: tuple[Maker, ...] = ("world",)
     empty: bool = False
     parts: Literal["", "shards", "runs", "models"] = ""
-    files: tuple[str, ...] = ()
+    files: Mapping[Maker, tuple[str, ...]] = field(default_factory=dict)
     judged: bool = False
     timed: bool = False
     left_out: tuple[str, ...] = ()
@@ -79,47 +89,67 @@ def _one_level(table: pd.DataFrame) -> np.ndarray:
     return table.groupby("problem_id")["level"].transform("nunique").to_numpy() == 1
 
 
-NAMED = ("problem_id is not that of its numbers and target", _named)
-ONE_LEVEL = ("its problem has another level elsewhere", _one_level)
-AS_MANY = ("k is not how many numbers there are", lambda t: t["numbers"].map(len) == t["k"])
-AT_MOST = ("more correct than samples", lambda t: t["correct"] <= t["samples"])
-SHARE = (
+def _lengths(table: pd.DataFrame) -> np.ndarray:
+    same = [table[name].map(len) == table["n_tokens"] for name in _LISTED if name in table]
+    return np.logical_and.reduce([*same, table["n_tokens"] > 0])
+
+
+_PROBLEM_RULES: tuple[Rule, ...] = (
+    (
+        "k is not how many numbers there are",
+        ("numbers", "k"),
+        lambda table: table["numbers"].map(len) == table["k"],
+    ),
+    (
+        "problem_id is not that of its numbers and target",
+        ("problem_id", "numbers", "target"),
+        _named,
+    ),
+    ("its problem has another level elsewhere", ("problem_id", "level"), _one_level),
+)
+AT_MOST: Rule = (
+    "more correct than samples",
+    ("correct", "samples"),
+    lambda table: table["correct"] <= table["samples"],
+)
+SHARE: Rule = (
     "pass_rate is not correct / samples",
+    ("pass_rate", "correct", "samples"),
     lambda t: np.isclose(t["pass_rate"], t["correct"] / t["samples"], rtol=0, atol=1e-9),
 )
-VERDICT = (
+VERDICT: Rule = (
     "correct and verdict contradict each other",
-    lambda t: t["correct"] == t["verdict"].isin(["correct", "cut: correct"]),
+    ("correct", "verdict"),
+    lambda table: table["correct"] == table["verdict"].isin(["correct", "cut: correct"]),
 )
-
-LENGTHS = (
-    "its lists are not n_tokens long",
-    lambda t: np.logical_and.reduce(
-        [t[name].map(len) == t["n_tokens"] for name in _LISTED if name in t] or [t["n_tokens"] > 0]
-    ),
-)
+LENGTHS: Rule = ("its lists are not n_tokens long", ("n_tokens",), _lengths)
 
 _COUNT, _NATURAL = Column("integer", low=1), Column("integer", low=0)
 _LOGPROB = Column("number", high=1e-3)
 _TEXT, _FLAG, _SHARE = Column("text"), Column("flag"), Column("number", 0, 1)
 _LENGTH, _NATS = Column("number", low=0), Column("number", low=-1e-3, high=100)
+_WORLD: tuple[Maker, ...] = ("world",)
+_DATA: tuple[Maker, ...] = ("data",)
+_SCALES: tuple[Maker, ...] = ("world", "data")
+_TRACES: tuple[Maker, ...] = ("traces",)
+#: A problem of the small world as it is shown, or of a data set.
 _PROMPT = {
+    "source": Column("text", of=_DATA),
+    "row": Column("integer", low=0, of=_DATA),
     "problem_id": _TEXT,
-    "level": Column("text", among=LEVELS),
-    "k": Column("integer", low=2),
-    "presentation": Column("text", among=PRESENTATIONS),
+    "prompt_tokens": Column("integer", low=1, of=_DATA),
+    "pictures": Column("integer", low=0, of=_DATA),
+    "level": Column("text", among=LEVELS, of=_WORLD),
+    "k": Column("integer", low=2, of=_WORLD),
+    "presentation": Column("text", among=PRESENTATIONS, of=_WORLD),
 }
-_PROBLEM = {**_PROMPT, "numbers": Column("integers", low=1), "target": Column("integer", low=1)}
-_PROBLEM_RULES = (AS_MANY, NAMED, ONE_LEVEL)
+_PROBLEM = {
+    **_PROMPT,
+    "numbers": Column("integers", low=1, of=_WORLD),
+    "target": Column("integer", low=1, of=_WORLD),
+}
 _RUN = {"arm": _TEXT, "seed": _NATURAL, "step": _NATURAL}
-_ONE = ("problem_id", "presentation")
-_ITEM = {
-    "source": _TEXT,
-    "row": _NATURAL,
-    "problem_id": _TEXT,
-    "prompt_tokens": _COUNT,
-    "pictures": _NATURAL,
-}
+_ONE = ("source", "problem_id", "presentation")
 _RATE = {"samples": _COUNT, "correct": _NATURAL, "pass_rate": _SHARE}
 _PLACE = {
     "pass_rate": _SHARE,
@@ -131,13 +161,17 @@ _LISTED = {
     "entropy": Column("numbers", low=-1e-3, high=100),
     "logprob": Column("numbers", high=1e-3),
 }
-#: A token, whoever wrote it: a model of ours, one on a benchmark, or one from elsewhere.
-_TOKEN = {"position": _NATURAL, "token": _TEXT, "entropy": _NATS}
 _TRACE = {"habit": _TEXT, "trace": _NATURAL, "text": _TEXT, "n_tokens": _COUNT}
 
-#: Tables of scales of the small world.
+#: All tables by name.
 FORMS: dict[str, Form] = {
-    "problems": Form({**_PROBLEM, "split": _TEXT}, _ONE, _PROBLEM_RULES),
+    "problems": Form(
+        {**_PROBLEM, "split": Column("text", of=_WORLD)},
+        _ONE,
+        _PROBLEM_RULES,
+        of=_SCALES,
+        files={"data": ("problems/cold-start", "problems/aepo")},
+    ),
     "rollouts": Form(
         {
             "rollout_id": _NATURAL,
@@ -159,15 +193,22 @@ FORMS: dict[str, Form] = {
     "tokens": Form(
         {
             "rollout_id": _NATURAL,
-            **_TOKEN,
+            "position": _NATURAL,
+            "token": _TEXT,
+            "entropy": _NATS,
             "lexicon": _FLAG,
-            "lexicon_top1": _FLAG,
-            "decision": _TEXT,
-            "slot": _TEXT,
-            "class_entropy": _NATS,
-            "logprob": _LOGPROB,
+            "lexicon_top1": Column("flag", of=_SCALES),
+            "decision": Column("text", of=_WORLD),
+            "slot": Column("text", of=_WORLD),
+            "class_entropy": Column("number", low=-1e-3, high=100, of=_WORLD),
+            "logprob": Column("number", high=1e-3, of=_SCALES),
+            "category": Column("text", of=_TRACES),
+            "unlisted": Column("number", 0, 1, of=_TRACES),
+            "window": Column("number", 0, 100, gaps=True, of=_TRACES),
+            "hwe": Column("flag", of=_TRACES),
         },
         ("rollout_id", "position"),
+        of=("world", "traces"),
         judged=True,
         left_out=("logprob",),
         shortened=("entropy", "class_entropy"),
@@ -195,15 +236,17 @@ FORMS: dict[str, Form] = {
         judged=True,
     ),
     "pass_rates": Form(
-        {**_PROBLEM, **_RATE, "n_tokens": _LENGTH},
+        {**_PROBLEM, **_RATE, "n_tokens": Column("number", low=0, gaps=True)},
         _ONE,
         (*_PROBLEM_RULES, AT_MOST, SHARE),
+        of=_SCALES,
         parts="shards",
     ),
     "pool": Form(
         {**_PROBLEM, **_TRACE},
         (*_ONE, "habit", "trace"),
-        (ONE_LEVEL,),
+        _PROBLEM_RULES,
+        of=_SCALES,
         parts="shards",
         left_out=("numbers", "target", "text"),
     ),
@@ -218,16 +261,19 @@ FORMS: dict[str, Form] = {
         },
         ("curation", *_ONE, "habit", "text"),
         _PROBLEM_RULES,
+        of=_SCALES,
     ),
     "steps": Form(
         {**_RUN, "metric": _TEXT, "bucket": _TEXT, "value": Column("number")},
         ("arm", "seed", "step", "metric", "bucket"),
+        of=_SCALES,
         parts="runs",
         judged=True,
     ),
     "timings": Form(
         {**_RUN, "phase": _TEXT, "seconds": _LENGTH},
         ("arm", "seed", "step", "phase"),
+        of=_SCALES,
         parts="runs",
         timed=True,
     ),
@@ -273,63 +319,26 @@ FORMS: dict[str, Form] = {
             "hwe_threshold": Column("number"),
         },
         ("arm", "seed", *_ONE),
-        (ONE_LEVEL, AT_MOST),
+        (*_PROBLEM_RULES, AT_MOST),
         parts="models",
         judged=True,
         shortened=("entropy",),
     ),
-}
-
-#: Tables of scales whose material is data sets: there, problems are rows of these.
-DATA_FORMS: dict[str, Form] = {
-    **{name: FORMS[name] for name in ("steps", "timings")},
-    "problems": Form(_ITEM, ("source", "row"), files=("problems/cold-start", "problems/aepo")),
-    "pass_rates": Form(
-        {
-            "source": _TEXT,
-            "problem_id": _TEXT,
-            "prompt_tokens": _COUNT,
-            **_RATE,
-            "n_tokens": Column("number", low=0, gaps=True),
-        },
-        ("source", "problem_id"),
-        (AT_MOST, SHARE),
-        parts="shards",
-    ),
-    "pool": Form({**_ITEM, **_TRACE}, ("source", "row", "habit", "trace"), parts="shards"),
-    "selection": Form(
-        {"curation": _TEXT, **_ITEM, **_PLACE, "habit": _TEXT, "text": _TEXT, "n_tokens": _COUNT},
-        ("curation", "source", "row", "habit", "text"),
-    ),
     "losses": Form(
-        {"step": _COUNT, "loss": Column("number"), "lr": Column("number", low=0)},
+        {"curation": _TEXT, "step": _COUNT, "loss": Column("number"), "lr": _LENGTH},
         ("curation", "step"),
-        files=("losses/adacs", "losses/cs-vanilla"),
+        of=_DATA,
+        files={"data": ("losses/adacs", "losses/cs-vanilla")},
     ),
     "scores": Form(
         {"model": _TEXT, "benchmark": _TEXT, "metric": _TEXT, "score": Column("number", 0, 100)},
         ("model", "benchmark", "metric"),
+        of=_DATA,
         parts="models",
-    ),
-}
-
-
-#: Tables of `ares analyze`; lexicon is the category of a token, "" for none.
-TRACE_FORMS: dict[str, Form] = {
-    "tokens": Form(
-        {
-            "trace": _NATURAL,
-            **_TOKEN,
-            "unlisted": _SHARE,
-            "window": Column("number", 0, 100, gaps=True),
-            "hwe": _FLAG,
-            "lexicon": _TEXT,
-        },
-        ("trace", "position"),
     ),
     "traces": Form(
         {
-            "trace": _NATURAL,
+            "rollout_id": _NATURAL,
             **dict.fromkeys(("id", "problem", "benchmark", "difficulty"), _TEXT),
             "correct": Column("flag", gaps=True),
             "finish": _TEXT,
@@ -341,52 +350,61 @@ TRACE_FORMS: dict[str, Form] = {
             "top_k": Column("integer", low=0, gaps=True),
             "unlisted": Column("number", 0, 1, gaps=True),
         },
-        ("trace",),
+        ("rollout_id",),
+        of=_TRACES,
     ),
 }
 
 
-def tables_of(data: bool) -> dict[str, Form]:
-    """The tables that a scale makes, by the names of their files without the ending.
+def form_of(name: str, maker: Maker = "world") -> Form:
+    """The form of a table as a maker makes it: its own columns, and the key among them."""
+    form = FORMS[name]
+    columns = {
+        column: each for column, each in form.columns.items() if not each.of or maker in each.of
+    }
+    return replace(form, columns=columns, key=tuple(c for c in form.key if c in columns))
 
-    Args:
-        data: whether the material is data sets; else it is the small world.
 
-    >>> [name for name, form in tables_of(data=True).items() if form.parts == "runs"]
+def tables_of(maker: Maker) -> dict[str, Form]:
+    """The tables that a maker makes, by the names of their files without the ending.
+
+    >>> [name for name, form in tables_of("data").items() if form.parts == "runs"]
     ['steps', 'timings']
     """
-    forms = DATA_FORMS if data else FORMS
-    return {file: form for name, form in forms.items() for file in form.files or (name,)}
+    forms = {name: form_of(name, maker) for name, form in FORMS.items() if maker in form.of}
+    return {file: form for name, form in forms.items() for file in form.files.get(maker, (name,))}
 
 
-def read_form(path: str | Path, form: str, *more: str, data: bool = False) -> pd.DataFrame:
+def read_form(path: str | Path, name: str, *more: str, maker: Maker = "world") -> pd.DataFrame:
     """Read a table and check it.
 
     Args:
-        form: a key of `FORMS`, or of `DATA_FORMS`.
+        name: a key of `FORMS`.
         more: left-out columns that are needed: a run's own table has them, a compact one has not.
-        data: whether the table is of a scale whose material is data sets.
+        maker: who made it.
 
     Raises:
         UserError: the table is missing, damaged, or not of that form; names the column and row.
     """
     table = read_table(path)
-    found = (DATA_FORMS if data else FORMS)[form]
-    for name, column in found.columns.items():
-        if name in found.left_out and name not in more:
+    form = form_of(name, maker)
+    for column, values in form.columns.items():
+        if column in form.left_out and column not in more:
             continue
-        if name not in table.columns:
+        if column not in table.columns:
             raise UserError(
-                f"{path}: has no column '{name}', so it is no table of {form}; give another, or "
+                f"{path}: has no column '{column}', so it is no table of {name}; give another, or "
                 "run the workflow that makes it"
             )
-        if len(table) and (wrong := _wrong(table[name], column)):
-            raise UserError(f"{path}: column '{name}': {wrong}; make the table again")
-    if not len(table) and not found.empty:
+        if len(table) and (wrong := _wrong(table[column], values)):
+            raise UserError(f"{path}: column '{column}': {wrong}; make the table again")
+    if not len(table) and not form.empty:
         raise UserError(f"{path}: has no rows; make the table again")
-    unique = f"has the {', '.join(found.key)} of an earlier one"
-    once: Rule = (unique, lambda rows: ~rows.duplicated(list(found.key)))
-    for what, holds in (once, *found.rules) if len(table) else ():
+    unique = f"has the {', '.join(form.key)} of an earlier one"
+    once: Rule = (unique, form.key, lambda rows: ~rows.duplicated(list(form.key)))
+    for what, needed, holds in (once, *form.rules) if len(table) else ():
+        if not set(needed) <= set(table.columns):
+            continue
         wrong = ~np.asarray(holds(table), dtype=bool)
         if wrong.any():
             raise UserError(f"{path}: row {int(wrong.argmax())}: {what}; make the table again")

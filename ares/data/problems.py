@@ -68,7 +68,7 @@ def choose_problems(scale: Scale, use: str) -> pd.DataFrame:
 
 def read_problems(scale: Scale, path: str | Path) -> Problems:
     """The problems of a file of `choose_problems`; UserError as `read_form` and `problems_of`."""
-    table = read_form(path, "problems", data=scale.of_data_sets)
+    table = read_form(path, "problems", maker=scale.material)
     return problems_of(scale, table, str(path))
 
 

@@ -36,7 +36,7 @@ from ares.io import atomic_path
 from ares.method.lexicon import Lexicon, normalize_token
 from ares.method.thresholds import rollout_quantiles
 from ares.method.windows import hwe_mask, window_entropy
-from ares.tables import TRACE_FORMS
+from ares.tables import form_of
 from ares.traces import Threshold
 from ares.traces.quantile import exact_quantile
 from ares.traces.spool import FACTS, Spool, flat, tokens_of
@@ -119,7 +119,7 @@ def measure(
     small = {"text": pa.dictionary(pa.int32(), pa.string()), "integer": pa.int32()}
     small |= {"number": pa.float32(), "flag": pa.bool_()}
     large = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
-    repeating = ["trace", "position", "token", "lexicon"]
+    repeating = ["rollout_id", "position", "token", "category"]
     with (
         _writer(folder / "tokens.parquet", small, use_dictionary=repeating) as write_tokens,
         _writer(folder / "traces.parquet", large, compression_level=9) as write_traces,
@@ -142,12 +142,12 @@ def measure(
 def _writer(
     path: Path, types: Mapping[str, pa.DataType], **options: Any
 ) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write a table of `TRACE_FORMS`, named as the file, piece by piece, a row group each.
+    """Write the table of traces that is named as the file, piece by piece, a row group each.
 
     Args:
         types: of the kinds of columns.
     """
-    columns = TRACE_FORMS[path.stem].columns
+    columns = form_of(path.stem, "traces").columns
     schema = pa.schema({name: types[column.kind] for name, column in columns.items()})
     schema = numbered(schema.empty_table()).schema
     with (
@@ -175,14 +175,15 @@ def _tables(
     category = word.map(lambda spelling: lexicon.category_of.get(normalize_token(spelling), ""))
     table = pd.DataFrame(
         {
-            "trace": np.repeat(number_R, tokens.length_R),
+            "rollout_id": np.repeat(number_R, tokens.length_R),
             "position": tokens.position_N,
             "token": word,
             "entropy": tokens.entropy_N,
+            "lexicon": (category != "").astype(bool),
+            "category": category,
             "unlisted": flat(piece, "unlisted").to_numpy(),
             "window": window_N,
             "hwe": how.selected(tokens.entropy_N, window_N, theta),
-            "lexicon": category,
         }
     )
 
@@ -192,15 +193,15 @@ def _tables(
     facts = piece.select(_SAID).to_pandas().astype({"correct": "boolean", "top_k": "Int64"})
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, the mean of no token
         rows = facts.assign(
-            trace=number_R,
+            rollout_id=number_R,
             n_tokens=tokens.length_R,
             entropy=total(table["entropy"], float) / tokens.length_R,
             hwe=total(table["hwe"], int),
-            hwe_validated=total(table["hwe"] & (category != ""), int),
+            hwe_validated=total(table["hwe"] & table["lexicon"], int),
             max_window=tokens.reduced(window_N, np.fmax, empty=np.nan),
             unlisted=total(table["unlisted"], float) / tokens.length_R,
         )
-    return table, rows[list(TRACE_FORMS["traces"].columns)]
+    return table, rows[list(form_of("traces", "traces").columns)]
 
 
 def _counts(tokens: pd.DataFrame, high: float) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from ares import paths
 from ares.analysis.tables import read_tokens
 from ares.errors import UserError
 from ares.io import read_json, read_table, write_table
-from ares.tables import DATA_FORMS, FORMS, Column, Form, read_form
+from ares.tables import Column, Form, form_of, read_form, tables_of
 from ares.versions import numbered
 from tests.robustness.spoil import (
     STRANGE,
@@ -54,16 +54,19 @@ TABLES = {
     "data-losses": LOSSES.assign(curation="adacs"),
     "data-scores": SCORES.assign(score=[0, 50.0]),
 }
-TABLES |= {name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS) for name in FORMS}
+TABLES |= {
+    name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS) for name in tables_of("world")
+}
 
 
-def form_of(name: str) -> Form:
-    return DATA_FORMS[name[5:]] if name.startswith("data-") else FORMS[name]
+def form(name: str) -> Form:
+    return form_of(name[5:], "data") if name.startswith("data-") else form_of(name)
 
 
 def read(path: Path, name: str) -> pd.DataFrame:
-    data = name.startswith("data-")
-    return read_form(path, name[5:] if data else name, data=data)
+    if name.startswith("data-"):
+        return read_form(path, name[5:], maker="data")
+    return read_form(path, name)
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +79,10 @@ def folder(tmp_path_factory) -> Path:
 
 def allowed(table: pd.DataFrame, name: str) -> None:
     """What every table that is read must be, said by other means than `ares.tables` uses."""
-    form = form_of(name)
-    assert not table.duplicated(list(form.key)).any()
-    for column in form.columns.keys() - {*form.left_out}:
-        assert all(fits(value, form.columns[column]) for value in table[column]), column
+    of = form(name)
+    assert not table.duplicated(list(of.key)).any()
+    for column in of.columns.keys() - {*of.left_out}:
+        assert all(fits(value, of.columns[column]) for value in table[column]), column
 
 
 def fits(value: object, what: Column) -> bool:
@@ -153,7 +156,7 @@ def test_spoiled_tables(folder, data):
         allowed(found, name)
         shared = [
             column
-            for column in form_of(name).columns
+            for column in form(name).columns
             if column in table and table[column].dtype != object
         ]
         written = table[shared].reset_index(drop=True)  # other types of the same values are fine
@@ -213,9 +216,9 @@ def test_spoiled_json(folder, data):
         ("rollouts", lambda t: t.assign(correct=~t.correct), "row 0: correct and verdict"),
         ("rollouts", lambda t: t.assign(level="esay"), "column 'level': row 0 holds 'esay'"),
         ("rollouts", lambda t: t.head(0), "has no rows"),
-        ("data-problems", lambda t: t.assign(row=7), "row 1: has the source, row of an earlier"),
+        ("data-problems", lambda t: t.assign(problem_id="b"), "row 1: has the source, problem_id"),
         ("data-pass_rates", lambda t: t.assign(correct=9), "row 0: more correct than samples"),
-        ("data-pool", lambda t: t.drop(columns="text"), "has no column 'text', so it is no table"),
+        ("data-pool", lambda t: t.drop(columns="habit"), "has no column 'habit', so it is no"),
         ("data-selection", lambda t: t.assign(bracket=2.0), "column 'bracket': row 0 holds"),
         ("evaluation", lambda t: t.assign(correct=t.samples + 1), "row 0: more correct than"),
         ("evaluation", lambda t: t.assign(entropy=np.nan), "column 'entropy': row 0 holds 'nan'"),
@@ -280,7 +283,9 @@ def test_tables_of_another_run_are_refused(tmp_path, capsys):
     given = {"rollouts": str(rollouts)}
     assert script("tokens", "smoke", {"tokens": "never", "top_k": "never"}, input=given) == 2
     assert "has no column 'token_ids'" in capsys.readouterr().err
-    write_table(pool, TABLES["pool"].assign(numbers=[[1, 2]] * ROWS, target=3, text="a"))
+    problem = {"problem_id": "1-2=3", "k": 2, "numbers": [[1, 2]] * ROWS, "target": 3}
+    own = TABLES["pool"].assign(**problem, level="easy", trace=range(ROWS), text="a")
+    write_table(pool, own)
     given = {"pass_rates": str(paths.REFERENCE / "pass_rates.parquet"), "pool": str(pool)}
     assert script("curate", "smoke", tmp_path / "out.parquet", input=given) == 2
     assert "of 8 samples a problem, and the config says 4" in capsys.readouterr().err

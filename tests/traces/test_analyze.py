@@ -14,7 +14,7 @@ import pytest
 from ares.analysis.difficulty import figure4
 from ares.cli import main
 from ares.stats import Resampler
-from ares.tables import TRACE_FORMS
+from ares.tables import form_of
 from ares.traces import Threshold, figures, page
 from ares.traces.read import read_traces
 from tests.traces.conftest import analysed, data_of, made_up, written
@@ -39,12 +39,12 @@ def test_everything_is_written_and_told(finished):
     assert {path.name for path in out.iterdir()} == drawn | tables
     tokens, traces = (pd.read_parquet(out / f"{name}.parquet") for name in ("tokens", "traces"))
     for name, table in {"tokens": tokens, "traces": traces}.items():
-        assert list(table) == list(TRACE_FORMS[name].columns)
+        assert list(table) == list(form_of(name, "traces").columns)
     assert pd.read_csv(out / "traces.csv")["hwe"].tolist() == traces["hwe"].tolist()
     assert len(traces) == 48 and len(tokens) == sum(len(line["tokens"]) for line in lines)
     assert traces["id"].tolist()[:2] == ["q0#0", "q0#1"]
     assert traces["hwe"].sum() == tokens["hwe"].sum()
-    by_trace = tokens[tokens["hwe"] & (tokens["lexicon"] != "")].groupby("trace").size()
+    by_trace = tokens[tokens["hwe"] & tokens["lexicon"]].groupby("rollout_id").size()
     assert traces["hwe_validated"].tolist() == by_trace.reindex(range(48), fill_value=0).tolist()
     for told in (
         f"48 traces, {len(tokens):,} tokens",

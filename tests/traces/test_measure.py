@@ -71,7 +71,7 @@ def test_whatever_the_pieces_the_numbers_are_the_methods(
     assert traces["hwe"].tolist() == [0, *count_hwe(hwe_BT).tolist()]
     assert tokens["token"].tolist() == [word for line in lines for word in line["tokens"]]
     assert traces["n_tokens"].tolist() == [len(line["tokens"]) for line in lines]
-    assert traces["trace"].tolist() == list(range(30))
+    assert traces["rollout_id"].tolist() == list(range(30))
     assert traces["id"].tolist() == [f"{line['id']}#{line['sample']}" for line in lines]
     assert traces["hwe"].sum() == int(hwe_BT.sum())
     means = [np.float32(line["entropy"]).mean(dtype=float) for line in lines[1:]]
@@ -87,7 +87,8 @@ def test_a_trace_worked_out_by_hand(tmp_path, write_traces):
     assert found == 3.0
     assert tokens["window"].tolist()[:3] == [2.0, 4.0, 3.0] and np.isnan(tokens["window"][3])
     assert tokens["hwe"].tolist() == [False, True, True, False]
-    assert tokens["lexicon"].tolist() == ["conclude", "", "", "conclude"]
+    assert tokens["category"].tolist() == ["conclude", "", "", "conclude"]
+    assert tokens["lexicon"].tolist() == [True, False, False, True]
     assert traces.loc[0, ["hwe", "hwe_validated", "max_window"]].tolist() == [2, 0, 4.0]
     own = measured(tmp_path, path, Definition(2, 50.0), Lexicon({"user": ("it", "thus")}))[3]
     assert own.loc[0, ["hwe", "hwe_validated"]].tolist() == [2, 1]

@@ -123,7 +123,7 @@ MODELS = {**{name: (name, 0) for name in ("base", *CURATIONS)}, **RUNS}
 
 
 # The tables that a scale makes; those that every run writes.
-TABLES = tables_of(data=REAL)
+TABLES = tables_of(SCALE.material)
 RUN_TABLES = [table for table, form in TABLES.items() if form.parts == "runs"]
 
 

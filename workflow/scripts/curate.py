@@ -7,10 +7,9 @@ from ares.tables import check_samples, read_form
 
 with step(snakemake) as scale:
     settings, given = scale.cold_start, snakemake.input
-    # Compact tables of the repository lack what a run's own have.
-    more = () if scale.of_data_sets else ("numbers", "target", "text")
-    pool = read_form(given.pool, "pool", *more, data=scale.of_data_sets)
-    pass_rates = read_form(given.pass_rates, "pass_rates", data=scale.of_data_sets)
+    more = ("numbers", "target", "text")  # which the repository's copy of the pool lacks
+    pool = read_form(given.pool, "pool", *more, maker=scale.material)
+    pass_rates = read_form(given.pass_rates, "pass_rates", maker=scale.material)
     check_samples(pass_rates, settings.samples, given.pass_rates)
     traces = with_pass_rates(pool, pass_rates)
     selection, report = curate(traces, settings.size, settings.samples, scale.seed)
