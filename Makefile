@@ -69,7 +69,7 @@ types: install  ## what mypy says about the type hints
 test-slow: install  ## the tests that take long
 	$(BIN)/pytest -m slow --timeout 3600
 
-test-crashes: install  ## kill the workflow 30 times in all stages, fill its disk, run eight at once
+test-crashes: install  ## kill the workflow in every kind of job, fill its disk, run eight at once
 	$(BIN)/pytest -s -m crashes tests/robustness
 
 TWICE = $(BIN)/python tests/workflow/two_clones.py $(SCALE) --here $(CORES)

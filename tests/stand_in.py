@@ -128,7 +128,7 @@ def snakemake(
     """Run Snakemake in the copy, to its end."""
     return subprocess.run(
         command_line(folder, *arguments, scale=scale),
-        cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=900,
+        cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=3600,
     )  # fmt: skip
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 
+import pytest
 from typer.main import get_command
 
 from ares.cli import app
@@ -64,3 +66,18 @@ def test_no_command_takes_a_key():
         options = {option for parameter in command.params for option in parameter.opts}
         secret = {o for o in options if any(w in o for w in ("key", "secret", "password"))}
         assert secret <= {"--key-variable", "--judge-key-variable"}, name
+
+
+@pytest.mark.parametrize(
+    "template", sorted((ROOT / "ares").rglob("*.html")), ids=lambda path: path.name
+)
+def test_every_page_has_a_policy(template):
+    """Nothing is allowed but what a page names; scripts and styles only by their hashes."""
+    found = re.search(
+        r'http-equiv="Content-Security-Policy"\s+content="([^"]*)"', template.read_text("utf-8")
+    )
+    assert found is not None
+    assert "default-src 'none'" in found[1] and "base-uri 'none'" in found[1]
+    assert "unsafe-eval" not in found[1] and "http:" not in found[1] and "*" not in found[1]
+    script = re.search(r"script-src ([^;]*)", found[1])
+    assert script is None or "unsafe-inline" not in script[1]

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ares import paths
-from ares.cli import main
 from ares.config import load_config
 from ares.data.world_settings import load_world
 from ares.errors import UserError
@@ -120,6 +119,7 @@ HOSTILE = {
     "merged": (unfolding("{x: 1}", "{{<<: [{}]}}", 20), "unfolds to more than 100000"),
     "circle": ("scale: &a [*a]", "line 1: nested more than 64 deep"),
     "python": ("scale: !!python/object/apply:os.system ['touch owned']", "the tag .*leave it out"),
+    "module": ("scale: !!python/module:os", "the tag .*leave it out"),
     "local tag": ("scale: !thing x", "line 1: the tag !thing: leave it out"),
     "bad tag": ("seed: !!bool maybe", "not valid YAML .*maybe"),
     "open": ("scale: [", "not valid YAML"),
@@ -137,7 +137,8 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_yaml(tmp_path, name):
+def test_hostile_yaml(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
     content, message = HOSTILE[name]
     path = tmp_path / "x.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -145,24 +146,7 @@ def test_hostile_yaml(tmp_path, name):
         with within(2, 64), pytest.raises(UserError, match=message) as caught:
             load(path)
         assert str(caught.value).startswith(f"{path}") and "\n" not in str(caught.value)
-
-
-TAGS = [
-    "!!python/object/apply:os.system ['touch {}']",
-    "!!python/module:os",
-    "!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{}']]",
-]
-
-
-@pytest.mark.parametrize("tag", TAGS)
-def test_tags_of_a_config_run_nothing(tmp_path, sprung, capsys, tag):
-    file = tmp_path / "config.yaml"
-    file.write_text("seed: " + tag.format(sprung) + "\n")
-    yaml.compose(file.read_text())  # well formed
-    problem = ["3", "8", "--target", "11"]
-    for words in (["ask", *problem, "--config", file], ["benchmark", "--list", "--registry", file]):
-        assert main([*map(str, words)]) == 2
-        assert capsys.readouterr().err.startswith("ares: error: ")
+    assert not Path("owned").exists(), "a tag was run"
 
 
 def test_what_is_no_file(tmp_path):

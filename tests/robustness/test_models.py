@@ -24,7 +24,6 @@ from transformers import Trainer, TrainingArguments
 from ares import paths
 from ares.backends.base import Decoding, Failure, Request
 from ares.backends.local import LocalBackend
-from ares.cli import main
 from ares.config import load_config
 from ares.errors import UserError
 from ares.model.base_training import _restore
@@ -257,8 +256,6 @@ def test_code_of_a_model_folder_is_not_run(folder, sprung, monkeypatch, tmp_path
 
 
 TEMPLATES = [
-    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-    "{{ messages.__class__.__init__.__globals__ }}",
     "{% for c in [].__class__.__base__.__subclasses__() %}{{ c }}{% endfor %}",
     "{{ cycler.__init__.__globals__.os.popen('touch SPRUNG') }}",
     "{{ self.__init__.__globals__.__builtins__.__import__('os').system('touch SPRUNG') }}",
@@ -266,7 +263,6 @@ TEMPLATES = [
     "{% include '/etc/passwd' %}",
     "{% for i in range(10 ** 9) %}x{% endfor %}",
     "{{ messages.append(1) }}",
-    "{{ 1 / 0 }}",
     "{{ messages[99] + 'x' }}",
 ]
 
@@ -366,11 +362,3 @@ def test_a_damaged_state_of_base_training(tmp_path):
     (tmp_path / "state.safetensors").write_bytes(b"\xff" * 64)
     with pytest.raises(UserError, match=r"state\.safetensors: damaged .* training starts again"):
         _restore(tmp_path / "state.safetensors", None, None)  # type: ignore[arg-type]
-
-
-def test_the_config_of_a_model_in_the_form_of_the_hub(tmp_path, capsys):
-    flat = {**CONFIG["text_config"], **CONFIG, "model_type": "qwen2_5_vl"}
-    del flat["text_config"]
-    (tmp_path / "config.json").write_text(json.dumps(flat))
-    assert main(["estimate", "--model-shape", str(tmp_path), "--config", "paper-7b"]) == 2
-    assert "text_config in its config.json: Field required" in capsys.readouterr().err
