@@ -16,8 +16,8 @@ from pydantic import Field, model_validator
 
 from ares.config import Scale, load_config
 from ares.errors import UserError
+from ares.model.shapes import ModelShape, load_shape
 from ares.settings import Natural, Positive, Settings, checked
-from ares.shapes import ModelShape, load_shape
 
 #: Dense bfloat16 TFLOP/s, memory bandwidth in TB/s, memory in GB, of the makers' data sheets.
 GPUS = {
@@ -167,7 +167,7 @@ def phases(shape: ModelShape, inputs: Inputs) -> dict[str, dict[str, float]]:
     The phases are the cold start, and AEPO's update and its generation on the same GPUs.
     """
     drawing = inputs.vllm_colocated * inputs.vllm_share * inputs.gpu_memory
-    frozen = shape.vision.parameters if inputs.freeze_vision else 0
+    frozen = shape.vision_parameters if inputs.freeze_vision else 0
     longest = inputs.prompt_longest + inputs.response_longest
     # The reference policy is sharded as the policy is.
     reference = inputs.reference * shape.parameters * inputs.reference_bytes / inputs.shards / GB
@@ -383,7 +383,7 @@ def inputs_of(
 def report(shape: ModelShape, inputs: Inputs, sources: Mapping[str, str]) -> str:
     """The whole page."""
     lines = [
-        f"{shape.name}: {shape.parameters:,} parameters, {shape.vision.parameters:,} of them in "
+        f"{shape.name}: {shape.parameters:,} parameters, {shape.vision_parameters:,} of them in "
         f"the vision tower; KV cache {shape.kv_bytes(inputs.compute_bytes):,} bytes per token",
         "",
         f"Memory per GPU, GB of {inputs.gpu_memory:g} (calculated)",

@@ -6,8 +6,8 @@ form does not name may stand in a table. The compact tables of the repository ha
 full ones, but for the columns that are `left_out`.
 
 A name has one form, whoever makes the table: a scale of the small world ("world"), one of data sets
-("data"), or `ares analyze` ("traces"). What only some makers can say, such as how a problem is
-named, is a column of theirs.
+("data"), the judge of its findings ("findings"), `ares analyze` ("traces") or `ares benchmark`
+("benchmark"). What only some makers can say, such as how a problem is named, is a column of theirs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pandas as pd
 from ares.errors import UserError
 from ares.io import read_table
 
-Maker = Literal["world", "data", "traces"]
+Maker = Literal["world", "data", "traces", "benchmark", "findings"]
 LEVELS, PRESENTATIONS = ("easy", "medium", "hard"), ("text", "image")
 
 
@@ -161,7 +161,8 @@ _LISTED = {
     "entropy": Column("numbers", low=-1e-3, high=100),
     "logprob": Column("numbers", high=1e-3),
 }
-_TRACE = {"habit": _TEXT, "trace": _NATURAL, "text": _TEXT, "n_tokens": _COUNT}
+#: What the pool of traces has beside the columns of their problems.
+TRACE = {"habit": _TEXT, "trace": _NATURAL, "text": _TEXT, "n_tokens": _COUNT}
 
 #: All tables by name.
 FORMS: dict[str, Form] = {
@@ -243,7 +244,7 @@ FORMS: dict[str, Form] = {
         parts="shards",
     ),
     "pool": Form(
-        {**_PROBLEM, **_TRACE},
+        {**_PROBLEM, **TRACE},
         (*_ONE, "habit", "trace"),
         _PROBLEM_RULES,
         of=_SCALES,
@@ -325,16 +326,59 @@ FORMS: dict[str, Form] = {
         shortened=("entropy",),
     ),
     "losses": Form(
-        {"curation": _TEXT, "step": _COUNT, "loss": Column("number"), "lr": _LENGTH},
+        {
+            "step": _COUNT,
+            "loss": Column("number"),
+            "lr": _LENGTH,
+            "grad_norm": _LENGTH,
+            "curation": _TEXT,
+        },
         ("curation", "step"),
         of=_DATA,
         files={"data": ("losses/adacs", "losses/cs-vanilla")},
     ),
     "scores": Form(
-        {"model": _TEXT, "benchmark": _TEXT, "metric": _TEXT, "score": Column("number", 0, 100)},
+        {
+            **dict.fromkeys(("model", "benchmark", "metric"), _TEXT),
+            **dict.fromkeys(("score", "ci_low", "ci_high"), Column("number", 0, 100)),
+            **dict.fromkeys(("n_items", "n_groups", "samples"), _COUNT),
+            "n_tokens": Column("number", low=0, gaps=True),
+            "finished": Column("number", 0, 1, gaps=True),
+            **dict.fromkeys(("no_answer", "ungradable", "failed"), _NATURAL),
+            "source": _TEXT,
+        },
         ("model", "benchmark", "metric"),
-        of=_DATA,
+        of=("data", "benchmark"),
         parts="models",
+    ),
+    "responses": Form(
+        {
+            **dict.fromkeys(("model", "benchmark", "id", "group", "variant"), _TEXT),
+            "sample": _NATURAL,
+            "status": _TEXT,
+            "correct": _FLAG,
+            "finish": _TEXT,
+            "n_tokens": Column("number", low=0, gaps=True),
+            **dict.fromkeys(("failure", "gold", "extracted", "by", "note"), _TEXT),
+        },
+        ("model", "benchmark", "id", "sample"),
+        of=("benchmark",),
+    ),
+    "findings": Form(
+        {
+            **dict.fromkeys(("id", "claim"), _TEXT),
+            **dict.fromkeys(("paper", "ours", "ci_low", "ci_high"), Column("number", gaps=True)),
+            "unit": _TEXT,
+            "n_seeds": _NATURAL,
+            **dict.fromkeys(("verdict", "scale"), _TEXT),
+        },
+        ("id",),
+        of=("findings",),
+    ),
+    "findings_by_seed": Form(
+        {"id": _TEXT, "seed": _NATURAL, "value": Column("number"), "unit": _TEXT},
+        ("id", "seed"),
+        of=("findings",),
     ),
     "traces": Form(
         {
@@ -365,6 +409,15 @@ def form_of(name: str, maker: Maker = "world") -> Form:
     return replace(form, columns=columns, key=tuple(c for c in form.key if c in columns))
 
 
+def columns_of(name: str, maker: Maker = "world") -> list[str]:
+    """The columns of a table as a maker makes it, in their order.
+
+    >>> columns_of("timings")
+    ['arm', 'seed', 'step', 'phase', 'seconds']
+    """
+    return list(form_of(name, maker).columns)
+
+
 def tables_of(maker: Maker) -> dict[str, Form]:
     """The tables that a maker makes, by the names of their files without the ending.
 
@@ -376,17 +429,26 @@ def tables_of(maker: Maker) -> dict[str, Form]:
 
 
 def read_form(path: str | Path, name: str, *more: str, maker: Maker = "world") -> pd.DataFrame:
-    """Read a table and check it.
+    """Read a table and check it as `check_form`; UserError also where it is missing or damaged."""
+    table = read_table(path)
+    check_form(table, path, name, *more, maker=maker)
+    return table
+
+
+def check_form(
+    table: pd.DataFrame, path: str | Path, name: str, *more: str, maker: Maker = "world"
+) -> None:
+    """Refuse a table that is not of a form.
 
     Args:
+        path: where it comes from, for messages.
         name: a key of `FORMS`.
         more: left-out columns that are needed: a run's own table has them, a compact one has not.
         maker: who made it.
 
     Raises:
-        UserError: the table is missing, damaged, or not of that form; names the column and row.
+        UserError: names the column and row.
     """
-    table = read_table(path)
     form = form_of(name, maker)
     for column, values in form.columns.items():
         if column in form.left_out and column not in more:
@@ -408,7 +470,6 @@ def read_form(path: str | Path, name: str, *more: str, maker: Maker = "world") -
         wrong = ~np.asarray(holds(table), dtype=bool)
         if wrong.any():
             raise UserError(f"{path}: row {int(wrong.argmax())}: {what}; make the table again")
-    return table
 
 
 def _wrong(values: pd.Series, column: Column) -> str:

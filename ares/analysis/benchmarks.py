@@ -31,13 +31,10 @@ from ares.evaluation.registry import load_registry
 from ares.io import read_table
 from ares.paths import resolve
 from ares.stats import NAN, Resampler
+from ares.tables import check_form
 
-#: The two kinds of tables, and the columns that each needs.
+#: The two kinds of tables, see `ares.tables`.
 EVALUATION, SCORES = "evaluation", "scores"
-NEEDED = {
-    EVALUATION: "arm seed problem_id level presentation samples correct n_tokens",
-    SCORES: "model benchmark metric score ci_low ci_high n_items samples n_tokens failed",
-}
 #: The form both take; `kind` is benchmark, level (mean of a level's) or average.
 COLUMNS = (
     *("arm", "kind", "benchmark", "modality", "level", "accuracy", "low", "high"),
@@ -118,8 +115,7 @@ def measured(folder: str | Path, name: str, settings: Scale) -> BenchmarkResults
     path = resolve(name) if own else resolve(folder) / f"{name}.parquet"
     table = read_table(path)
     kind = EVALUATION if "arm" in table else SCORES
-    if missing := sorted(set(NEEDED[kind].split()) - set(table.columns)):
-        raise UserError(f"{path}: as a table of {kind} it lacks {', '.join(missing)}")
+    check_form(table, path, kind, maker="world" if kind == EVALUATION else "benchmark")
     return from_evaluation(table, settings) if kind == EVALUATION else from_scores(table, str(path))
 
 

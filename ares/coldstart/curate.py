@@ -23,11 +23,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ares.coldstart.pool import TRACE
 from ares.config import CURATIONS
 from ares.data.items import source_of
 from ares.errors import UserError
 from ares.seeds import row_seed
+from ares.tables import TRACE, columns_of
 
 #: Columns of the report on one bracket.
 _REPORT = ["bracket", "asked", "candidates", "selected", "target_tokens", "note"]
@@ -133,9 +133,10 @@ def curate(
             selected.append(chosen.assign(curation=curation))
             report.append(rows.assign(curation=curation, source=name))
     problem = traces.columns.drop([*TRACE, "pass_rate"])
-    columns = ["curation", *problem, "pass_rate", "bracket", "target_tokens"]
+    others = [name for name in columns_of("selection") if name not in columns_of("problems")]
+    columns = [others[0], *problem, *others[1:]]
     return (
-        pd.concat(selected, ignore_index=True)[[*columns, "habit", "text", "n_tokens"]],
+        pd.concat(selected, ignore_index=True)[columns],
         pd.concat(report, ignore_index=True)[["curation", "source", *_REPORT]],
     )
 

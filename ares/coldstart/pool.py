@@ -12,9 +12,7 @@ from ares.answers.base import RIGHT
 from ares.coldstart.teachers import TeacherTrace, longest_trace
 from ares.config import Scale
 from ares.model.processor import tokenizer_of
-
-#: Columns of the pool behind those of its problems.
-TRACE = ["habit", "trace", "text", "n_tokens"]
+from ares.tables import TRACE
 
 
 def pool(
@@ -29,7 +27,7 @@ def pool(
         room: tokens that a trace of each problem may have, the end token included.
 
     Returns:
-        The columns of the problems, then `TRACE`; and the reasons.
+        The table of the pool, see `ares.tables`; and the reasons.
     """
     tokenizer = tokenizer_of(processor)
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
@@ -55,7 +53,8 @@ def pool(
         places.append(trace.place)
         rows.append((trace.habit, trace.number, trace.text, n_tokens))
     kept = problems.iloc[places].reset_index(drop=True)
-    return pd.concat([kept, pd.DataFrame(rows, columns=TRACE)], axis=1), left_out
+    columns = list(TRACE)
+    return pd.concat([kept, pd.DataFrame(rows, columns=columns)], axis=1), left_out
 
 
 def room_for_traces(scale: Scale, problems: pd.DataFrame) -> list[int]:

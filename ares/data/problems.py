@@ -28,7 +28,7 @@ from ares.model.processor import prompt_tokens, reads_pictures
 from ares.paths import resolve
 from ares.seeds import row_seed
 from ares.settings import suggestion
-from ares.tables import read_form
+from ares.tables import columns_of, read_form
 
 #: Which problems are kept by their number of pictures.
 PICTURES = {"only": lambda n: n > 0, "none": lambda n: n == 0, "both": lambda n: True}
@@ -216,5 +216,5 @@ def choose(
             else:
                 rows.append((source, row, item.id, tokens, shown))
                 bar.update()
-    columns = ["source", "row", "problem_id", "prompt_tokens", "pictures"]
+    columns = columns_of("problems", "data")
     return pd.DataFrame(sorted(rows, key=lambda each: each[1]), columns=columns), left_out

@@ -17,6 +17,7 @@ from ares.data.countdown import Problem, draw_problems
 from ares.data.items import Item, Lazy, Problems
 from ares.data.world_settings import World
 from ares.errors import UserError
+from ares.tables import columns_of
 
 PRESENTATIONS = ("text", "image")
 #: Range of the values in the shipped world (`config/world.yaml`).
@@ -168,8 +169,7 @@ def world_problems(table: pd.DataFrame, world: World, look: int, where: str = ""
                 "give the config that the table was made with, or make it again"
             )
         shown.append((problem, row.presentation))
-    columns = ["problem_id", "level", "k", "presentation", "numbers", "target"]
     return Problems(
-        table[columns].reset_index(drop=True),
+        table[columns_of("problems")[:-1]].reset_index(drop=True),
         Lazy(len(shown), lambda at: countdown_item(*shown[at], look, world.values)),
     )

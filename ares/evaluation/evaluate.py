@@ -32,13 +32,12 @@ from ares.evaluation.registry import Benchmark
 from ares.evaluation.run import Answered, answered, requests_of
 from ares.io import atomic_path
 from ares.method.difficulty import BUCKETS, buckets
+from ares.tables import columns_of
 
 #: Samples of a question from which its pass rate says how difficult it is (eq. 10).
 ENOUGH = 8
-COLUMNS = [
-    *("benchmark", "id", "group", "variant", "sample", "status", "correct", "finish"),
-    *("n_tokens", "failure", "gold", "extracted", "by", "note"),
-]
+#: Of the table of responses, but for the model, which the command knows.
+COLUMNS = columns_of("responses", "benchmark")[1:]
 #: Rules of thumb: characters of English text per token, and pixels of a visual token of Qwen2.5-VL.
 CHARACTERS, PIXELS = 4, 28 * 28
 

@@ -19,13 +19,10 @@ import pandas as pd
 
 from ares.errors import UserError
 from ares.evaluation.registry import Benchmark
+from ares.tables import columns_of
 
 #: Of the bootstrap: resamples, coverage, seed.
 RESAMPLES, COVERAGE, SEED = 2000, 0.95, 1
-COLUMNS = [
-    *("benchmark", "metric", "score", "ci_low", "ci_high", "n_items", "n_groups", "samples"),
-    *("n_tokens", "finished", "no_answer", "ungradable", "failed"),
-]
 
 
 def scores(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
@@ -36,9 +33,10 @@ def scores(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
             n_tokens.
 
     Returns:
-        `COLUMNS`: score and interval in percent; n_items, n_groups; samples per item; n_tokens,
-        mean tokens per response where known; finished, share of responses that ended by
-        themselves; no_answer, ungradable and failed (no response), numbers of rows.
+        The table of scores, without model and source: score and interval in percent; n_items,
+        n_groups; samples per item; n_tokens, mean tokens per response where known; finished, share
+        of responses that ended by themselves; no_answer, ungradable and failed (no response),
+        numbers of rows.
 
     Raises:
         UserError: no rows, items with different numbers of samples, variants that are missing.
@@ -69,7 +67,7 @@ def scores(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
         share = units["total"].sum() / units["number"].sum()
         name = metric.replace("@k", f"@{shared['samples']}")
         found.append((benchmark.name, name, 100 * share, 100 * low, 100 * high, *shared.values()))
-    return pd.DataFrame(found, columns=COLUMNS)
+    return pd.DataFrame(found, columns=columns_of("scores", "benchmark")[1:-1])
 
 
 def average(rows: pd.DataFrame) -> pd.DataFrame:

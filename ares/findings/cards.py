@@ -14,12 +14,12 @@ import pandas as pd
 
 from ares.errors import UserError
 from ares.findings.rules import CONTRADICTED, OPEN, PARTLY, REPRODUCED, Finding, Part, Rules
+from ares.tables import columns_of
 
 #: Sign and class of a verdict, and its word where it is about an aim of the project.
 SIGNS = {REPRODUCED: "✓", PARTLY: "◐", CONTRADICTED: "✗", OPEN: "○"}
 CLASSES = {REPRODUCED: "good", PARTLY: "half", CONTRADICTED: "bad", OPEN: "open"}
 AIM_WORDS = {REPRODUCED: "met", PARTLY: "partly met", CONTRADICTED: "missed", OPEN: OPEN}
-COLUMNS = ("id", "paper", "ours", "ci_low", "ci_high", "n_seeds", "verdict")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def cards(
     Raises:
         UserError: the table lacks a column or a part, or has an unknown verdict.
     """
-    if missing := set(COLUMNS) - set(table.columns):
+    if missing := set(columns_of("findings", "findings")) - set(table.columns):
         raise UserError(f"{where}: no column {', '.join(sorted(missing))}; judge the run again")
     if unknown := set(table["verdict"]) - set(SIGNS):
         raise UserError(f"{where}: '{unknown.pop()}' is no verdict; judge the run again")

@@ -14,11 +14,7 @@ from ares.findings import quantities  # noqa: F401
 from ares.findings.rules import OPEN, REPRODUCED, Finding, Part, Rules, of_finding, of_part
 from ares.findings.run import QUANTITIES, Measured, Run, named
 from ares.stats import NAN
-
-COLUMNS = (
-    *("id", "claim", "paper", "ours", "ci_low", "ci_high"),
-    *("unit", "n_seeds", "verdict", "scale"),
-)
+from ares.tables import columns_of
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def _judge_part(run: Run, part: Part) -> JudgedPart:
 
 
 def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
-    """One row per finding, followed by one per part, with the columns `COLUMNS`.
+    """One row per finding, followed by one per part, see `ares.tables`.
 
     In the row of a finding, `ours` is the number of its deciding parts that are reproduced and
     n_seeds the smallest of them; paper, ci_low and ci_high are NaN.
@@ -110,7 +106,7 @@ def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
             numbers = (part.paper, measured.found.value, measured.found.low, measured.found.high)
             counted = (part.unit, measured.n_seeds, judged_part.verdict)
             rows.append((part.id, part.claim, *numbers, *counted))
-    return pd.DataFrame([(*row, scale) for row in rows], columns=list(COLUMNS))
+    return pd.DataFrame([(*row, scale) for row in rows], columns=columns_of("findings", "findings"))
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +127,7 @@ def per_seed(judged: Sequence[Judged]) -> pd.DataFrame:
         for part in finding.parts
         for seed, value in part.measured.per_seed.items()
     ]
-    return pd.DataFrame(rows, columns=["id", "seed", "value", "unit"])
+    return pd.DataFrame(rows, columns=columns_of("findings_by_seed", "findings"))
 
 
 def one(judged: Sequence[Judged], name: str, digits: int = 3) -> pd.DataFrame:

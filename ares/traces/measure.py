@@ -36,13 +36,11 @@ from ares.io import atomic_path
 from ares.method.lexicon import Lexicon, normalize_token
 from ares.method.thresholds import rollout_quantiles
 from ares.method.windows import hwe_mask, window_entropy
-from ares.tables import form_of
+from ares.tables import columns_of, form_of
 from ares.traces import Threshold
 from ares.traces.quantile import exact_quantile
-from ares.traces.spool import FACTS, Spool, flat, tokens_of
+from ares.traces.spool import FACTS, TYPES, Spool, flat, tokens_of
 from ares.versions import numbered
-
-_SAID = [*FACTS.names, "top_k"]
 
 
 @dataclass(frozen=True)
@@ -116,17 +114,16 @@ def measure(
     words = pd.DataFrame(columns=["count", "high", "hwe", "entropy"], dtype=float)
     first = 0
     # Entropies hardly ever repeat: a dictionary of them would take half the time.
-    small = {"text": pa.dictionary(pa.int32(), pa.string()), "integer": pa.int32()}
-    small |= {"number": pa.float32(), "flag": pa.bool_()}
-    large = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
+    small = {**TYPES, "text": pa.dictionary(pa.int32(), pa.string())}
+    small |= {"integer": pa.int32(), "number": pa.float32()}
     repeating = ["rollout_id", "position", "token", "category"]
     with (
         _writer(folder / "tokens.parquet", small, use_dictionary=repeating) as write_tokens,
-        _writer(folder / "traces.parquet", large, compression_level=9) as write_traces,
+        _writer(folder / "traces.parquet", TYPES, compression_level=9) as write_traces,
         atomic_path(folder / "traces.csv") as csv_out,
         csv_out.open("w", encoding="utf-8", newline="") as csv,
     ):
-        for piece in spool.pieces([*_SAID, "tokens", "entropy", "unlisted"], "marking"):
+        for piece in spool.pieces([*FACTS, "tokens", "entropy", "unlisted"], "marking"):
             tokens, traces = _tables(piece, first, how, theta, lexicon)
             write_tokens(tokens)
             write_traces(traces)
@@ -190,7 +187,7 @@ def _tables(
     def total(values: pd.Series, dtype: type) -> np.ndarray:
         return tokens.reduced(values.to_numpy(dtype))
 
-    facts = piece.select(_SAID).to_pandas().astype({"correct": "boolean", "top_k": "Int64"})
+    facts = piece.select(FACTS).to_pandas().astype({"correct": "boolean", "top_k": "Int64"})
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, the mean of no token
         rows = facts.assign(
             rollout_id=number_R,
@@ -201,7 +198,7 @@ def _tables(
             max_window=tokens.reduced(window_N, np.fmax, empty=np.nan),
             unlisted=total(table["unlisted"], float) / tokens.length_R,
         )
-    return table, rows[list(form_of("traces", "traces").columns)]
+    return table, rows[columns_of("traces", "traces")]
 
 
 def _counts(tokens: pd.DataFrame, high: float) -> pd.DataFrame:

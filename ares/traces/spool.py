@@ -18,23 +18,19 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from ares.analysis.tables import Tokens
+from ares.tables import form_of
 from ares.traces.read import Trace
 
 #: Tokens and traces, added up, from which on a piece is written.
 PIECE = 2**18
+#: Types of columns by the kinds of `ares.tables`.
+TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_()}
 #: What is said of a trace as a whole.
-FACTS = pa.schema(
-    {
-        **dict.fromkeys(("id", "problem", "benchmark", "difficulty"), pa.string()),
-        "correct": pa.bool_(),
-        "finish": pa.string(),
-    }
-)
+FACTS = ["id", "problem", "benchmark", "difficulty", "correct", "finish", "top_k"]
 #: "page" is what only the page needs, see `ares.traces.page.packed`.
 _ROW = pa.schema(
     [
-        *FACTS,
-        ("top_k", pa.int64()),
+        *((name, TYPES[form_of("traces", "traces").columns[name].kind]) for name in FACTS),
         ("tokens", pa.list_(pa.string())),
         *((name, pa.list_(pa.float32())) for name in ("entropy", "unlisted")),
         ("page", pa.string()),

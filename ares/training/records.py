@@ -17,9 +17,9 @@ from torch import Tensor
 from ares.method.advantages import group_centred
 from ares.method.difficulty import BUCKETS, BucketSums
 from ares.method.step import Rollouts, Shaped
+from ares.tables import columns_of
 
 _ALL = "all"
-_COLUMNS = ("step", "metric", "bucket", "value")
 
 
 class Records:
@@ -68,9 +68,9 @@ class Records:
     _inside = 0.0
 
     def table(self) -> pd.DataFrame:
-        """Columns step, metric, bucket, value."""
+        """The table of steps, without the columns arm and seed."""
         rows = [(*key, total / number) for key, (total, number) in self._sums.items()]
-        return pd.DataFrame(rows, columns=list(_COLUMNS))
+        return pd.DataFrame(rows, columns=columns_of("steps")[2:])
 
     def current(self) -> dict[str, float]:
         """Means of the current step, named `metric` or `metric/bucket`."""
@@ -81,12 +81,12 @@ class Records:
         }
 
     def seconds(self) -> pd.DataFrame:
-        """Columns step, phase, seconds.
+        """The table of timings, without the columns arm and seed.
 
         What no clock runs for is missing: reading prompts, the optimizer's own step, checkpoints.
         """
         rows = [(*key, value) for key, value in self._seconds.items()]
-        return pd.DataFrame(rows, columns=["step", "phase", "seconds"])
+        return pd.DataFrame(rows, columns=columns_of("timings")[2:])
 
     def state_dict(self) -> dict:
         """Everything, JSON-ready."""

@@ -19,7 +19,7 @@ from ares.model.load import load
 from ares.model.processor import reads_pictures
 from ares.model.save import save_plain
 from ares.sampling.rollouts import Sampling, roll_out
-from ares.tables import FORMS
+from ares.tables import columns_of
 from ares.training.arguments import grpo_config
 from ares.training.checkpoints import train_or_resume
 from ares.training.data import Verifier, prompt_dataset
@@ -148,8 +148,7 @@ class TrainingRun:
             trainer = self.trainer
             for name, rows in (("validation", trainer.measurements), ("trees", trainer.trees)):
                 # In full: no rows have no columns, and a state that was read has its keys sorted.
-                columns = [column for column in FORMS[name].columns if column not in _RUN]
-                tables[name] = pd.DataFrame(rows, columns=columns)
+                tables[name] = pd.DataFrame(rows, columns=columns_of(name)[len(_RUN) :])
         for table in tables.values():
             for place, (column, value) in enumerate(zip(_RUN, (self.arm, self.seed), strict=True)):
                 table.insert(place, column, value)

@@ -49,4 +49,6 @@ def evaluation_of(
     ]
     columns = ["arm", "seed", "problem_id", "level", "presentation", "samples", "correct"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.assign(n_tokens=length + 10 * (table["presentation"] == "image"), hwe=1.0)
+    length_of = length + 10 * (table["presentation"] == "image")
+    rest = {"k": 3, "finished": 1, "entropy": 0.5, "hwe": 1.0, "hwe_threshold": 1.0}
+    return table.assign(n_tokens=length_of, **rest)

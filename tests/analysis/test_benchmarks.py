@@ -38,7 +38,7 @@ def score(name: str, benchmark: str, value: float, **more: object) -> dict:
     usual = {"metric": "pass@1", "ci_low": value - 2, "ci_high": value + 2, "n_items": 1000}
     usual |= {"n_groups": 1000, "samples": 1, "n_tokens": 500.0, "finished": 1.0, "no_answer": 0}
     row = {"model": name, "benchmark": benchmark, "score": value, **usual}
-    return row | {"ungradable": 0, "failed": 0} | more
+    return row | {"ungradable": 0, "failed": 0, "source": "here"} | more
 
 
 def from_scores(*rows: dict) -> benchmarks.BenchmarkResults:
@@ -172,7 +172,7 @@ def test_the_columns_say_which_table_it_is(tmp_path):
     assert benchmarks.measured(tmp_path, "evaluation", CONFIG).kind == benchmarks.EVALUATION
     own = str(tmp_path / "scores.parquet")
     assert benchmarks.measured("nowhere", own, CONFIG).arms == ["adacs", "ares"]
-    with pytest.raises(UserError, match=r"other\.csv: as a table of scores it lacks benchmark"):
+    with pytest.raises(UserError, match=r"other\.csv: has no column 'benchmark'"):
         benchmarks.measured(tmp_path, str(tmp_path / "other.csv"), CONFIG)
 
 

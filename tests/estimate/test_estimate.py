@@ -22,8 +22,8 @@ from ares.estimate import (
     training_flops,
     vllm_cache_tokens,
 )
+from ares.model.shapes import load_shape
 from ares.settings import checked
-from ares.shapes import load_shape
 from tests.configs import changed
 
 SEVEN = load_shape("7b")

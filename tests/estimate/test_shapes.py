@@ -7,17 +7,24 @@ import time
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
 
 from ares.errors import UserError
 from ares.io import write_json
 from ares.model.load import load_policy
+from ares.model.shapes import STORED, load_shape
 from ares.paths import BASE_MODEL
 from ares.sampling.slots import KVCache
 from ares.settings import read_yaml
-from ares.shapes import STORED, load_shape
 
 ROWS, WIDTH, PATCHES = 2, 64, 96
+SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 300,
+         "num_key_value_heads": 2, "intermediate_size": 96}  # fmt: skip
 BOTH_TYPES = pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 4), (torch.bfloat16, 2)])
 
 
@@ -100,6 +107,30 @@ def test_parameters_and_bytes_of_gradients_and_adamw(shape):
     assert sum(weight.grad.nbytes for weight in model.parameters()) == 4 * shape.parameters
 
 
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("llama", {}),
+        ("llama", {"head_dim": 24, "attention_bias": True, "mlp_bias": True}),
+        ("mistral", {"head_dim": 8, "sliding_window": None}),
+        ("qwen2", {"tie_word_embeddings": True}),
+        ("qwen3", {"head_dim": 32}),
+    ],
+)
+def test_models_of_text(tmp_path, kind, more):
+    config = AutoConfig.for_model(kind, **SIZES, **more)
+    config.save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_config(config).train()
+    shape = load_shape(str(tmp_path))
+    assert shape.parameters == sum(weight.numel() for weight in model.parameters())
+    expected = ROWS * WIDTH * shape.activation_bytes(4, checkpointing=False)
+    # Angles are made once for all rows where there are no pictures.
+    assert saved_bytes(model, logits) == pytest.approx(expected, rel=0.02)
+    with torch.no_grad():
+        assert counted_flops(model, logits) == pytest.approx(forward_flops(shape), rel=0.01)
+    assert shape.vision_parameters == shape.vision_flops(8) == shape.vision_bytes(4, False) == 0
+
+
 @BOTH_TYPES
 def test_bytes_of_the_kv_cache(shape, dtype, size):
     model = policy(dtype)
@@ -150,9 +181,14 @@ def test_other_names_and_other_kinds_of_models_are_refused(tmp_path):
     for name in ("72b", "no/such/folder", "config"):
         with pytest.raises(UserError, match="no stored shape and no model folder; known: 3b, 7b"):
             load_shape(name)
-    write_json(tmp_path / "config.json", {"model_type": "llama"})
-    with pytest.raises(UserError, match="model_type is 'llama'"):
-        load_shape(str(tmp_path))
+    for config, message in (
+        ({"model_type": "gpt2"}, "model_type is 'gpt2', whose layers no formula"),
+        ({"model_type": "qwen2_5_vl", **SIZES}, "vision_config is not in"),
+        ({"model_type": "mistral", "sliding_window": 8, **SIZES}, "windows of attention"),
+    ):
+        write_json(tmp_path / "config.json", config)
+        with pytest.raises(UserError, match=message):
+            load_shape(str(tmp_path))
 
 
 def seconds(model, rows: int, width: int) -> float:

@@ -11,9 +11,9 @@ import pytest
 from ares.errors import UserError
 from ares.findings import judge, one, per_seed, table
 from ares.findings.rules import CONTRADICTED, OPEN, PARTLY, REPRODUCED
-from ares.findings.verdicts import COLUMNS
 from ares.io import read_table
 from ares.paths import REFERENCE
+from ares.tables import columns_of
 from tests.steps import script
 
 
@@ -26,7 +26,7 @@ def judged(planted, run_of, rules):
 
 def test_a_row_for_the_finding_and_one_for_every_part(judged):
     found = table(judged, "smoke")
-    assert list(found) == list(COLUMNS)
+    assert list(found) == columns_of("findings", "findings")
     assert found["id"].tolist() == ["F9", *(part.part.id for part in judged[0].parts)]
     whole = found.iloc[0]
     assert (whole["ours"], whole["unit"], whole["n_seeds"]) == (4, "of 5 parts", 2)

@@ -29,7 +29,7 @@ from ares.errors import UserError
 from ares.model.base_training import _restore
 from ares.model.load import load, load_policy
 from ares.model.save import export
-from ares.shapes import load_shape
+from ares.model.shapes import load_shape
 from ares.training import checkpoints
 from ares.training.checkpoints import MARKER, Resumable, is_complete, last_complete, mark_complete
 from tests.configs import changed

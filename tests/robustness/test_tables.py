@@ -38,8 +38,12 @@ ITEMS = pd.DataFrame({"source": ["cards", "cards", "numbers"], "row": [0, 7, 7],
                       "pictures": [1, 2, 0]})  # fmt: skip
 RATE = [0, 1, 0.375]
 POOL = ITEMS.assign(habit="data set", trace=0, text="so \\boxed{5}", n_tokens=[9, 8, 7])
-LOSSES = pd.DataFrame({"step": [1, 2], "loss": [2.5, 1.25], "lr": [1e-4, 0.0]})
+LOSSES = pd.DataFrame({"step": [1, 2], "loss": [2.5, 1.25], "lr": [1e-4, 0.0], "grad_norm": 1.0})
 SCORES = pd.DataFrame({"model": ["base", "adacs"], "benchmark": "math500", "metric": "accuracy"})
+SCORES = SCORES.assign(
+    score=[0, 50.0], ci_low=0.0, ci_high=[0, 60.0], n_items=2, n_groups=2, samples=1,
+    n_tokens=9.5, finished=1.0, no_answer=1, ungradable=0, failed=0, source="file",
+)  # fmt: skip
 #: Rows of the tables of data sets, named after their forms with "data-" before, as the
 #: reference run has none; and the first rows of every table that it has.
 TABLES = {
@@ -52,7 +56,7 @@ TABLES = {
         curation="adacs", pass_rate=RATE, bracket=0.25, target_tokens=9.5
     ),
     "data-losses": LOSSES.assign(curation="adacs"),
-    "data-scores": SCORES.assign(score=[0, 50.0]),
+    "data-scores": SCORES,
 }
 TABLES |= {
     name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS) for name in tables_of("world")
@@ -202,6 +206,13 @@ def test_spoiled_json(folder, data):
 
 
 # ---------------------------------------------------------------------- one by one
+
+
+@pytest.mark.parametrize("name", sorted(tables_of("world")))
+def test_a_run_writes_exactly_the_declared_columns(name):
+    form = form_of(name)
+    written = {column for column in TABLES[name] if not column.startswith("p_")}  # p_<slot>
+    assert written == form.columns.keys() - {*form.left_out}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""Shapes of Qwen2.5-VL models and what follows from them alone: parameters, FLOPs, bytes per token.
+"""Shapes of models and what follows from them alone: parameters, FLOPs, bytes per token.
+
+Models of text are those whose layers are attention over grouped heads and a gated MLP, a norm
+before each (`KINDS`); of those with pictures, Qwen2.5-VL alone. Mixtures of experts, windows of
+attention and layers of other kinds are not counted, and refused.
 
 Notation of the docstrings: h hidden size, i intermediate size, n heads, k key-value heads, d head
 size, V vocabulary, P patches of a picture (14 x 14 pixels each, four of them make a visual token).
@@ -8,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ares.errors import UserError
 from ares.io import read_json
@@ -30,20 +34,52 @@ class _FromConfig(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
+#: What the layers of a kind of model have beyond the matrices: biases of query, key and value, and
+#: norms of the heads of query and key. A config may say that there are more biases.
+KINDS = {
+    "qwen2_5_vl": {"qkv_biases": True},
+    "qwen2": {"qkv_biases": True},
+    "qwen3": {"head_norms": True},
+    "llama": {},
+    "mistral": {},
+}
+
+
 class TextShape(_FromConfig):
     """The language model."""
 
     hidden: Size = Field(alias="hidden_size")
     layers: Size = Field(alias="num_hidden_layers")
     heads: Size = Field(alias="num_attention_heads")
-    kv_heads: Size = Field(alias="num_key_value_heads")
+    given_kv_heads: Size | None = Field(None, alias="num_key_value_heads")
+    given_head_size: Size | None = Field(None, alias="head_dim")
     intermediate: Size = Field(alias="intermediate_size")
     vocabulary: Size = Field(alias="vocab_size")
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    sliding_window: int | None = None
+    use_sliding_window: bool = True
+    qkv_biases: bool = False
+    head_norms: bool = False
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_kind(cls, config: Any, build: Any, info: Any) -> Self:
+        """Add what the kind of model has, whatever the file says; refuse what is not counted."""
+        shape = build({**config, **info.context} if isinstance(config, dict) else config)
+        if shape.sliding_window and shape.use_sliding_window:
+            raise ValueError("windows of attention are not counted")
+        return shape
+
+    @property
+    def kv_heads(self) -> int:
+        """k."""
+        return self.given_kv_heads or self.heads
 
     @property
     def head_size(self) -> int:
         """d."""
-        return self.hidden // self.heads
+        return self.given_head_size or self.hidden // self.heads
 
     @property
     def layer_matrices(self) -> int:
@@ -53,18 +89,24 @@ class TextShape(_FromConfig):
 
     @property
     def layer_parameters(self) -> int:
-        """With the biases of query, key and value and the two norms."""
-        biases = self.head_size * (self.heads + 2 * self.kv_heads)
-        return self.layer_matrices + biases + 2 * self.hidden
+        """With biases and norms."""
+        qkv = self.head_size * (self.heads + 2 * self.kv_heads)
+        more = 2 * self.hidden + 2 * self.head_size * self.head_norms
+        more += qkv * (self.qkv_biases or self.attention_bias) + self.hidden * self.attention_bias
+        more += (2 * self.intermediate + self.hidden) * self.mlp_bias
+        return self.layer_matrices + more
 
     def layer_activation_bytes(self, size: int) -> int:
         """Bytes per token that the backward pass of one layer keeps, `size` bytes per value.
 
         Each of the two norms keeps its input in float32, its normalised output and one float32;
         attention its input, queries, keys, values, output and a float32 per head; the MLP its
-        input, gate, activated gate, up projection and their product.
+        input, gate, activated gate, up projection and their product. Norms of heads keep the
+        same as norms, for every head.
         """
         norms = 2 * (4 * self.hidden + size * self.hidden + 4)
+        normed = (self.heads + self.kv_heads) * self.head_norms
+        norms += normed * (4 * self.head_size + size * self.head_size + 4)
         wide = 2 * (self.heads + self.kv_heads) * self.head_size
         mlp = self.hidden + 4 * self.intermediate
         return norms + size * (self.hidden + wide + mlp) + 4 * self.heads
@@ -111,13 +153,13 @@ class VisionShape(_FromConfig):
 
 
 class ModelShape(_FromConfig):
-    """A Qwen2.5-VL."""
+    """A model of text, or of text and pictures."""
 
     name: str
     #: Whether the embedding is also the output layer.
-    tied: bool = Field(alias="tie_word_embeddings")
+    tied: bool = Field(False, alias="tie_word_embeddings")
     text: TextShape = Field(alias="text_config")
-    vision: VisionShape = Field(alias="vision_config")
+    vision: VisionShape | None = Field(None, alias="vision_config")
 
     @property
     def embeddings(self) -> int:
@@ -131,9 +173,14 @@ class ModelShape(_FromConfig):
         return self.embeddings + text.layers * text.layer_parameters + text.hidden
 
     @property
+    def vision_parameters(self) -> int:
+        """Those of the vision tower, 0 where there is none."""
+        return self.vision.parameters if self.vision else 0
+
+    @property
     def parameters(self) -> int:
         """All, exactly."""
-        return self.language_parameters + self.vision.parameters
+        return self.language_parameters + self.vision_parameters
 
     def kv_bytes(self, bytes_per_value: int) -> int:
         """Bytes of the KV cache per token: 2 layers k d values."""
@@ -166,6 +213,8 @@ class ModelShape(_FromConfig):
     def vision_flops(self, patches: float) -> float:
         """FLOPs of one forward pass of the vision tower over one picture of `patches` patches."""
         vision = self.vision
+        if vision is None:
+            return 0
         weights = vision.pixels * vision.hidden + vision.layers * vision.layer_matrices
         merger = vision.merger_matrices / vision.merge**2
         # A window of 112 pixels is 8 x 8 patches; a smaller picture is one window.
@@ -192,6 +241,8 @@ class ModelShape(_FromConfig):
         norm, inputs of its two layers and of its activation, angles and window indices.
         """
         vision = self.vision
+        if vision is None:
+            return 0
         norm = 4 * vision.hidden + size * vision.hidden + 4
         block = 2 * norm + size * (9 * vision.hidden + 4 * vision.intermediate) + 4 * vision.heads
         once = size * (vision.pixels + 3 * vision.hidden) + norm
@@ -203,7 +254,7 @@ def load_shape(name: str) -> ModelShape:
     """The shape of "3b", "7b", of these models' names on the hub, or of a model folder.
 
     Raises:
-        UserError: another name, or a folder without the config of a Qwen2.5-VL.
+        UserError: another name, or a folder without the config of such a model.
 
     >>> f"{load_shape('3b').parameters:,} {load_shape('7b').parameters:,}"
     '3,754,622,976 8,292,166,656'
@@ -216,12 +267,17 @@ def load_shape(name: str) -> ModelShape:
         )
     config = config or read_json(file)
     kind = config.get("model_type") if isinstance(config, Mapping) else None
-    if kind != "qwen2_5_vl":
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(
-            f"{name}: model_type is {kind!r:.100}; the formulas are those of qwen2_5_vl"
+            f"{name}: model_type is {kind!r:.100}, whose layers no formula here counts; there are "
+            f"formulas for {', '.join(KINDS)}"
         )
+    if kind != "qwen2_5_vl":
+        config = {**config, "text_config": config, "vision_config": None}
+    elif "vision_config" not in config:
+        raise UserError(f"{name}: vision_config is not in its config.json")
     try:
-        return ModelShape.model_validate({**config, "name": name})
+        return ModelShape.model_validate({**config, "name": name}, context=KINDS[kind])
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
