@@ -34,16 +34,13 @@ def tested() -> Evaluated:
     return evaluated(EVALUATION)
 
 
-def test_a_value_is_the_mean_of_its_cells(tested):
+def test_a_value_is_the_mean_of_its_cells_within_what_it_can_be(tested):
     found = tested.value("paper", "accuracy")
     assert found.value == pytest.approx((0.7 + 0.6 + 0.3 + 0.2) / 4)
     assert (found.over, found.runs) == ("problems", 1)
     assert found.low < found.value < found.high
     assert tested.value("paper", "accuracy", "easy", "image").value == pytest.approx(0.6)
     assert tested.value("paper", "length", "hard").value == pytest.approx(65)
-
-
-def test_a_value_of_several_runs_stays_within_what_it_can_be(tested):
     found = tested.value("ares", "accuracy", "easy", "text")
     assert (found.over, found.runs) == ("runs and problems", 3)
     assert (found.value, found.low, found.high) == pytest.approx((1.9 / 3, 0.0, 1.0))
@@ -57,11 +54,13 @@ def test_arms_are_compared_by_common_seeds(tested):
     assert {seed: draws[0] for seed, draws in paired.items()} == pytest.approx({1: 0.15, 2: 0.25})
 
 
-def test_one_common_seed_gives_no_interval(tested):
+def test_one_common_seed_gives_no_interval_and_an_absent_arm_no_number(tested):
     found = tested.difference("paper", "grpo", "accuracy")
     assert (found.over, found.runs) == ("none", 1)
     assert found.value == pytest.approx(-0.05)
     assert np.isnan([found.low, found.high]).all()
+    assert tested.value("dapo", "accuracy").runs == 0
+    assert np.isnan(tested.difference("ares", "dapo", "accuracy").value)
 
 
 def test_the_start_of_training_is_the_same_for_every_seed(tested):
@@ -73,11 +72,6 @@ def test_the_start_of_training_is_the_same_for_every_seed(tested):
     assert one.runs == 2 and one.value == pytest.approx(-0.05)
     turned = (-other.value, -other.high, -other.low)
     assert (one.value, one.low, one.high) == pytest.approx(turned)
-
-
-def test_absent_arms_give_no_number(tested):
-    assert tested.value("dapo", "accuracy").runs == 0
-    assert np.isnan(tested.difference("ares", "dapo", "accuracy").value)
 
 
 def test_models_tested_on_different_problems_are_refused():

@@ -1,4 +1,4 @@
-"""Figure 2a: F1 by hand, ties, incomplete windows, label sets."""
+"""Figure 2a: F1 by hand, ties, incomplete windows, label sets, and the causal effect."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from ares.analysis import detection
+from ares.analysis.causal import effect_size
+from ares.analysis.tokens import slots, vocabulary_classes
+from ares.data.world_settings import load_world
 from ares.errors import UserError
 
 
@@ -75,19 +78,6 @@ def test_the_label_sets(make_tokens):
         detection.label_sets(tokens, causal.assign(rollout_id=0))
 
 
-def test_claims_are_differences_of_mean_f1(make_tokens, plain):
-    tokens = make_tokens([float(i) for i in range(8)])
-    resampler = plain(tokens)
-    label = [False] * 7 + [True]
-    windows = {1: np.arange(8.0), 4: np.arange(8.0)[::-1], 8: np.arange(8.0)[::-1]}
-    windows |= {16: np.arange(8.0), 32: np.arange(8.0)}
-    found = {w: detect(tokens, label, [50, 90], resampler, values) for w, values in windows.items()}
-    claims = detection.claims(found, [50, 90], resampler)
-    # Single tokens select the label alone at the 90th percentile, the windows 4 and 8 miss it.
-    assert claims["windows 4-8 beat single tokens from the 90th percentile on"].value == -1.0
-    assert claims["windows 4-8 beat windows 16-32 at high percentiles"].value == -1.0
-
-
 @pytest.mark.parametrize(
     ("values", "percentiles", "message"),
     [([1.0], [90, 50], "rising"), ([1.0], [50, 50], "rising"), ([np.nan], [50], "shorter than")],
@@ -95,3 +85,38 @@ def test_claims_are_differences_of_mean_f1(make_tokens, plain):
 def test_thresholds_need_rising_percentiles_and_a_complete_window(values, percentiles, message):
     with pytest.raises(UserError, match=message):
         detection.thresholds(np.array(values), percentiles)
+
+
+def test_effect_by_hand():
+    # Rates 1 and 0 in equal shares: SD 1/2, and no sampling noise to take off.
+    assert effect_size(np.array([0.5, 0.5]), np.array([4, 0]), 4) == 0.5
+    # Rates 3/4 and 1/4: variance 1/16, less 2 * 1/4 * (3/16) / 3 = 1/32.
+    assert effect_size(np.array([0.5, 0.5]), np.array([3, 1]), 4) == pytest.approx(np.sqrt(1 / 32))
+    assert effect_size(np.array([0.2, 0.8]), np.array([2, 2]), 4) == 0.0
+    rare = effect_size(np.array([0.98, 0.02]), np.array([8, 0]), 8)
+    assert rare == pytest.approx(np.sqrt(0.98 * 0.02))
+
+
+@pytest.mark.parametrize("rates", [(0.2, 0.8), (0.1, 0.5), (0.4, 0.9)])
+def test_the_correction_removes_the_noise_of_simulated_binomials(rates):
+    rng, weight, n = np.random.default_rng(0), np.array([0.3, 0.7]), 8
+    true = weight @ np.square(np.array(rates) - weight @ np.array(rates))
+    passed = rng.binomial(n, rates, size=(4000, 2))
+    share = passed / n
+    naive = (weight * np.square(share - (share @ weight)[:, None])).sum(1)
+    corrected = [effect_size(weight, row, n) ** 2 for row in passed]
+    # Cutting at zero leaves a little of the bias where noise exceeds the effect.
+    assert np.mean(corrected) == pytest.approx(true, rel=0.05)
+    assert np.mean(naive) > 1.1 * true
+
+
+def test_words_of_a_slot_share_a_class_and_every_other_token_is_one():
+    language = load_world().language
+    words = ["<pad>", "okay", "ĠWell", "wait", "however", "7", "vs", "try"]
+    classes = vocabulary_classes(words, language)
+    names = slots(language)
+    assert classes[[1, 2]].tolist() == [names.index("filler")] * 2
+    assert classes[[3, 4]].tolist() == [names.index("back")] * 2
+    assert classes[7] == names.index("plan")
+    others = classes[[0, 5, 6]]
+    assert len(set(others)) == 3 and others.min() == len(names)

@@ -26,22 +26,21 @@ def test_draws_keep_the_number_of_problems_of_each_level():
     assert draws.shape == (51, 3)
     assert (draws[0] == 1).all()
     assert (draws[:, :2].sum(1) == 2).all() and (draws[:, 2] == 1).all()
+    again, other = (resampler_of(table, 50, seed).draws_RC for seed in (1, 2))
+    assert (draws == again).all() and (draws != other).any()
 
 
-def test_the_same_seed_gives_the_same_draws_and_another_seed_others():
-    table = table_of({name: [0.0] for name in "abcdefgh"})
-    same, again, other = (resampler_of(table, 20, seed).draws_RC for seed in (1, 1, 2))
-    assert (same == again).all() and (same != other).any()
-
-
-def test_mean_by_hand_and_nan_where_there_is_nothing():
+def test_means_by_hand_and_by_group():
     table = table_of({"a": [1, 2], "b": [6]})
     resampler = resampler_of(table, 0)
     assert stats.mean(resampler, table, "value").tolist() == [3.0]
     assert np.isnan(stats.mean(resampler, table, "value", table["value"] > 10)).all()
+    table = table_of({"a": [1, 3], "b": [5]}).assign(kind=["x", "y", "x"])
+    found = stats.means(resampler_of(table, 10), table, "value", ["kind"])
+    assert found[["kind", "value", "rows"]].to_numpy().tolist() == [["x", 3.0, 2], ["y", 3.0, 1]]
 
 
-def test_problems_are_the_unit_so_copies_of_a_row_do_not_narrow_the_interval():
+def test_intervals_of_means_are_normal_and_over_problems():
     once = table_of({f"q{i}": [float(i % 2)] for i in range(40)})
     copied = pd.concat([once] * 10)
     wide, narrow = (
@@ -49,9 +48,6 @@ def test_problems_are_the_unit_so_copies_of_a_row_do_not_narrow_the_interval():
         for table, resampler in ((once, resampler_of(once)), (copied, resampler_of(copied)))
     )
     assert wide == narrow
-
-
-def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():
     rng = np.random.default_rng(0)
     table = table_of({f"q{i}": [value] for i, value in enumerate(rng.normal(5, 2, 400))})
     found = resampler_of(table).estimate(stats.mean(resampler_of(table), table, "value"))
@@ -74,12 +70,6 @@ def test_slope_and_curvature_of_known_curves():
     assert np.isnan(stats.slope(resampler_of(constant, 0), constant, "value", "y")).all()
 
 
-def test_means_by_group():
-    table = table_of({"a": [1, 3], "b": [5]}).assign(kind=["x", "y", "x"])
-    found = stats.means(resampler_of(table, 10), table, "value", ["kind"])
-    assert found[["kind", "value", "rows"]].to_numpy().tolist() == [["x", 3.0, 2], ["y", 3.0, 1]]
-
-
 def test_verdicts_follow_the_interval():
     claims = {"up": Estimate(1, 0.5, 2), "down": Estimate(-1, -2, -0.5), "open": Estimate(0, -1, 1)}
     assert stats.verdicts(claims)["verdict"].tolist() == ["holds", "fails", "undecided"]
@@ -95,23 +85,9 @@ def test_a_problem_of_two_levels_and_an_unknown_problem_are_refused():
         resampler_of(table_of({"a": [1]}), 0).index(pd.Series(["a", "b"]))
 
 
-# ------------------------------------------------------------------------------- training runs
-
-
-def test_without_spread_the_interval_is_a_point():
+def test_without_spread_the_interval_is_a_point_and_what_seeds_share_is_not_widened():
     draws = stats.over_seeds(np.full((1, 3), 0.25), 50, 0.95, seed=1)
     assert draws.tolist() == pytest.approx([0.25] * 51)
-
-
-def test_seeds_alone_give_about_students_interval():
-    values = np.array([[0.0, 1.0, 2.0, 3.0, 4.0]])
-    found = stats.interval(stats.over_seeds(values, 20_000, 0.95, seed=1), 0.95, 0.95)
-    half = 2.776 * np.std(values, ddof=1) / np.sqrt(5)
-    assert found.value == 2.0
-    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=0.1)
-
-
-def test_what_seeds_share_is_not_widened():
     problems_R = np.random.default_rng(0).normal(1, 0.1, 2001)
     problems_R[0] = 1.0
     draws = stats.over_seeds(np.stack([problems_R] * 3, axis=1), 2000, 0.95, seed=1)

@@ -11,14 +11,11 @@ from ares.errors import UserError
 from ares.io import write_table
 
 
-def test_windows_do_not_run_into_the_next_rollout(make_tokens):
+def test_windows_keep_to_their_rollout_and_rows_to_their_order(make_tokens):
     tokens = make_tokens([1.0, 3.0, 5.0], [10.0, 20.0])
     assert tables.windows(tokens, 2, incomplete="shorter").tolist() == [2, 4, 5, 15, 20]
     undefined = tables.windows(tokens, 2)
     assert undefined[[0, 1, 3]].tolist() == [2, 4, 15] and np.isnan(undefined[[2, 4]]).all()
-
-
-def test_rows_out_of_order_are_refused(make_tokens):
     tokens = make_tokens([1.0, 2.0, 3.0])
     tables.check_order(tokens)
     with pytest.raises(UserError, match="row 1"):

@@ -22,27 +22,21 @@ def steps(values: dict[tuple[str, int], list[float]], metric: str = "accuracy") 
     return pd.DataFrame(rows, columns=["arm", "seed", "step", "metric", "bucket", "value"])
 
 
-def test_a_curve_is_the_mean_over_runs_with_the_lowest_and_the_highest():
+def test_curves_are_means_over_the_runs_that_have_a_value():
     table = steps({("grpo", 1): [0.2, 0.4], ("grpo", 2): [0.6, 0.4], ("ares", 1): [0.1, 0.2]})
     curves = training.curves(table, ["accuracy"]).set_index(["arm", "step"])
     assert curves.loc[("grpo", 1), ["value", "low", "high", "runs"]].tolist() == [0.4, 0.2, 0.6, 2]
     assert curves.loc[("ares", 2), ["value", "runs"]].tolist() == [0.2, 1]
     assert curves.loc["ares", ["low", "high"]].isna().all().all()
-
-
-def test_smoothing_is_within_a_run_and_shorter_at_the_ends():
-    table = steps({("grpo", 1): [0, 3, 6, 0], ("grpo", 2): [0, 3, 6, 0]})
-    curves = training.curves(table.sample(frac=1, random_state=0), ["accuracy"], smooth=3)
-    assert curves["step"].tolist() == [1, 2, 3, 4]
-    assert curves["value"].tolist() == [1.5, 3.0, 3.0, 3.0]
-
-
-def test_a_batch_that_lacks_a_bucket_in_one_run_has_one_run_there():
     table = steps({("grpo", 1): [1, 2], ("grpo", 2): [5, 6]})
     curves = training.curves(table.drop(index=3), ["accuracy"])
     assert curves["runs"].tolist() == [2, 1]
     assert curves["value"].tolist() == [3, 2]
     assert training.curves(table, ["kl"]).empty
+    table = steps({("grpo", 1): [0, 3, 6, 0], ("grpo", 2): [0, 3, 6, 0]})
+    curves = training.curves(table.sample(frac=1, random_state=0), ["accuracy"], smooth=3)
+    assert curves["step"].tolist() == [1, 2, 3, 4]
+    assert curves["value"].tolist() == [1.5, 3.0, 3.0, 3.0]
 
 
 def test_first_and_last_compare_thirds_and_say_how_runs_differ():
@@ -60,9 +54,6 @@ def test_arms_come_in_one_order_and_unknown_ones_last():
     assert training.arms_of(table, ["grpo", "mine"]) == ["grpo", "mine"]
 
 
-# -------------------------------------------------------------------------------------- drawing
-
-
 def test_one_run_is_drawn_without_a_band_and_two_with_one():
     fig, (one, two) = plt.subplots(1, 2)
     rows = pd.DataFrame({"step": [2, 1], "value": [2.0, 1.0], "low": NAN, "high": NAN})
@@ -71,14 +62,4 @@ def test_one_run_is_drawn_without_a_band_and_two_with_one():
     assert one.lines[0].get_xdata().tolist() == [1, 2]
     areas = [len(ax.collections[0].get_paths()) for ax in (one, two)]
     assert areas == [0, 1]
-    plt.close(fig)
-
-
-def test_intervals_over_problems_alone_are_thin():
-    fig, ax = plt.subplots()
-    rows = pd.DataFrame({"value": [1.0, 2.0], "low": [0.0, 1.0], "high": [2.0, 3.0]})
-    rows["over"] = ["problems", "runs and problems"]
-    plotting.dots(ax, [0, 1], rows, label="x", **plotting.OURS)
-    assert [bars.lines[2][0].get_linewidths()[0] for bars in ax.containers] == [0.6, 1.3]
-    assert len(ax.get_legend_handles_labels()[1]) == 1
     plt.close(fig)

@@ -27,7 +27,7 @@ def algebra():
 
 @pytest.mark.parametrize(
     ("gold", "answer"),
-    [("5", FOREVER), (FOREVER, "5"), ("(x^2-1)^{3000}", "(x+1)^{3000}(x-1)^{3000}")],
+    [(FOREVER, "5"), ("(x^2-1)^{3000}", "(x+1)^{3000}(x-1)^{3000}")],
 )
 def test_what_hangs_is_ungradable_and_the_next_is_graded(gold, answer):
     with Grader(time_limit_s=0.5) as grader:
@@ -38,10 +38,6 @@ def test_what_hangs_is_ungradable_and_the_next_is_graded(gold, answer):
         assert (grade.status, grade.note) == (UNGRADABLE, "took longer than 0.5 s")
         grader._worker.time_limit_s = 60
         assert grader.grade(r"\boxed{1+2}", Question("3", "number")).status == RIGHT
-
-
-def test_a_large_factorial_is_told_apart_by_its_size(algebra):
-    assert algebra.decide("5", "100000000!", False)[0] == WRONG
 
 
 def test_most_answers_start_no_process_and_one_serves_many_and_ends_with_the_grader():
@@ -58,7 +54,7 @@ def test_most_answers_start_no_process_and_one_serves_many_and_ends_with_the_gra
     assert process.poll() is not None
 
 
-def test_a_process_that_dies_is_replaced(algebra):
+def test_a_process_that_dies_is_replaced_and_none_starts_for_the_same_comparison(algebra):
     assert algebra.decide("2", "1+1", True) == (RIGHT, "")
     algebra._process.kill()
     algebra._process.wait()
@@ -68,27 +64,12 @@ def test_a_process_that_dies_is_replaced(algebra):
     with pytest.raises(NoReply, match="the algebra process died"):
         algebra.decide("5", FOREVER, True)
     assert algebra.decide("3", "2+2", True) == (WRONG, "")
-
-
-def test_the_same_comparison_is_made_once(algebra):
     algebra.decide("2", "1+1", True)
     algebra.close()
     assert algebra.decide("2", "1+1", True) == (RIGHT, "")
     assert algebra._process is None
     algebra.decide("1+1", "2", True)
     assert algebra._process is not None
-
-
-def test_it_ends_when_its_input_does():
-    process = subprocess.run(
-        [sys.executable, "-m", "ares.answers.algebra"],
-        input='["2", "1+1", true]\n',
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert process.stdout == '"ready"\n["right", ""]\n'
 
 
 def test_its_memory_is_limited():
@@ -105,10 +86,13 @@ def test_its_memory_is_limited():
     assert "refused" in done.stderr
 
 
-def test_a_library_in_the_current_folder_is_not_taken(algebra, tmp_path, monkeypatch):
+def test_a_planted_library_is_not_taken_and_a_large_factorial_is_told_by_its_size(
+    algebra, tmp_path, monkeypatch
+):
     (tmp_path / "math_verify.py").write_text("raise SystemExit('planted')")
     monkeypatch.chdir(tmp_path)
     assert algebra.decide("2", "1+1", True) == (RIGHT, "")
+    assert algebra.decide("5", "100000000!", False)[0] == WRONG
 
 
 def test_a_process_that_cannot_start_says_why(algebra, monkeypatch, tmp_path):
@@ -117,16 +101,3 @@ def test_a_process_that_cannot_start_says_why(algebra, monkeypatch, tmp_path):
     monkeypatch.setattr(worker.sys, "executable", str(tmp_path / "python"))
     with pytest.raises(UserError, match=r"not start.*no such mod"):
         algebra.decide("2", "1+1", True)
-
-
-def test_limits_hold_in_threads():
-    found = []
-
-    def work() -> None:
-        with Grader(time_limit_s=0.5) as grader:
-            found.append(grader.grade(rf"\boxed{{{FOREVER}}}", Question("5", "number")).status)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join(60)
-    assert found == [UNGRADABLE]

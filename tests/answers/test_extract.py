@@ -17,15 +17,12 @@ from ares.boxed import last_boxed
         (r"\boxed{1} then \boxed{2", "1"),
         (r"\boxed{\frac{1}{\sqrt{2}}}", r"\frac{1}{\sqrt{2}}"),
         (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
-        (r"\boxed{[0, 1\}}", r"[0, 1\}"),
         (r"\boxed {7}", "7"),
-        (r"} } \boxed{7} {", "7"),
         (r"\boxed{3 \boxed{4} 5}", "4"),
         (r"{ \boxed{5} \boxed{ {6 }", "5"),
         (r"\boxed{}", ""),
         (r"\boxed 5", None),
         (r"\boxed{\boxed{\boxed{", None),
-        ("nothing", None),
         ("", None),
     ],
 )
@@ -36,12 +33,10 @@ def test_last_boxed(text, expected):
 @pytest.mark.parametrize(
     ("response", "answer", "expected"),
     [
-        # boxed
         (r"<think> \boxed{1} </think> It is \boxed{2}.", "number", "2"),
         (r"\boxed{1}, no: \boxed{2}", "number", "2"),
         (r"<think> a </think> b </think> \boxed{3}", "number", "3"),
         (r"The answer is 4. \boxed{5}", "number", "5"),
-        # boxed in a closed thought, and nothing after it
         (r"<think> so \boxed{12} </think> As shown above.", "number", "12"),
         # tags and phrases
         ("<think> x </think> <answer> B </answer>", "choice", "B"),
@@ -49,14 +44,11 @@ def test_last_boxed(text, expected):
         ("**Answer:** 12 cm", "number", "12 cm"),
         ("The answer is 3.5. That is all", "number", "3.5"),
         ("The answer is: $x = 5$", "expression", "$x = 5$"),
-        ("first the answer is 4, but then the final answer is 5.", "number", "5"),
         ("## Final Answer:\n\n12\n", "number", "12"),
         ("The correct option is C because it is red", "choice", "C"),
         ("The answer is (B) 12", "choice", "(B) 12"),
         # a lone letter
         ("B", "choice", "B"),
-        ("(b)", "choice", "b"),
-        ("We compare.\n\n**C**", "choice", "C"),
         ("We compare.\nC. 12 metres", "choice", "C. 12 metres"),
         ("So (D) must hold", "choice", "D"),
         # nothing but the answer
@@ -73,8 +65,6 @@ def test_the_answer_is_found(response, answer, expected):
     ("response", "answer", "note"),
     [
         ("", "number", "empty response"),
-        ("  \n ", "choice", "empty response"),
-        ("<think> so it is 5", "number", "cut inside the thought"),
         (r"<think> maybe \boxed{5}, wait", "number", "cut inside the thought"),
         (r"\boxed{4} <think> again", "number", "cut inside the thought"),
         (r"<think> a </think> \boxed{ }", "number", "the box is empty"),
@@ -88,17 +78,6 @@ def test_no_answer_is_made_up(response, answer, note):
     found = extract(response, answer)
     assert found.text is None
     assert note is None or found.note == note
-
-
-UNITS = ["answer ", "answer: \n", r"\boxed{", "{", "(A) ", "A. \n", "*", "<answer>", "is ", " "]
-
-
-@pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.slow
-def test_ten_megabytes_take_seconds(unit):
-    start = time.process_time()
-    extract(r"\boxed{1} " + unit * (10_000_000 // len(unit)) + "x", "choice")
-    assert time.process_time() - start < 20
 
 
 def test_time_grows_linearly():

@@ -44,16 +44,9 @@ def judged(backend: Scripted, *pairs: tuple[str, Question]):
     ("said", "status", "note"),
     [
         ("right", RIGHT, ""),
-        ("Right.", RIGHT, ""),
         ("**wrong**", WRONG, ""),
         ("<think> same city </think> right", RIGHT, ""),
-        (
-            "right, as it is the same city",
-            UNGRADABLE,
-            "the judge said 'right, as it is the same city'",
-        ),
-        ("not right", UNGRADABLE, "the judge said 'not right'"),
-        ("correct", UNGRADABLE, "the judge said 'correct'"),
+        ("right, as it is so", UNGRADABLE, "the judge said 'right, as it is so'"),
         ("right wrong", UNGRADABLE, "the judge said 'right wrong'"),
         ("", UNGRADABLE, "the judge said ''"),
         (Failure("HTTP 500", 6), UNGRADABLE, "the judge gave no answer: HTTP 500"),

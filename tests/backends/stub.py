@@ -89,14 +89,11 @@ def slow(seconds: float) -> Trouble:
 
 
 GARBAGE = Trouble(http(200, bytes(range(256))))
-SHAPE = said('{"object": "chat.completion", "choices": []}')
 WEB_PAGE = Trouble(http(200, b"<html>Welcome</html>", {"Content-Type": "text/html"}))
-CUT = Trouble(http(200, b" " * 1000)[:-500], end="close")
 CUT_CHUNKS = Trouble(
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{'choice", end="close"
 )
 NOTHING = Trouble(end="close")
-NOT_HTTP = Trouble(b"220 mail.example.com ESMTP\r\n", end="close")
 RESET = Trouble(end="reset")
 HANG = Trouble(end="hang")
 HANG_MIDWAY = Trouble(http(200, b" " * 1000)[:-500], end="hang")
@@ -110,38 +107,26 @@ HUGE = Trouble(
 
 
 def name_of(body: Body) -> str:
-    """What tells requests apart: the last text and the seed.
-
-    >>> name_of({"messages": [{"role": "user", "content": "2 + 3"}], "seed": 7})
-    '2 + 3#7'
-    """
+    """What tells requests apart: the last text and the seed, as in "2 + 3#7"."""
     content = body["messages"][-1]["content"]
     if not isinstance(content, str):
         content = " ".join(part["text"] for part in content if part["type"] == "text")
     return f"{content}#{body.get('seed')}"
 
 
-def token_records(text: str, top: int) -> list[dict[str, Any]]:
-    """Token records of a text: a token per word, the `top` most probable ones, best first.
-
-    The sampled one is the best; each further one is less probable by a factor that depends on the
-    word, so entropies differ from word to word and are known.
-    """
-    return [_record(word, top) for word in words_of(text)]
-
-
 def words_of(text: str) -> list[str]:
-    """The tokens of a text, which give it when joined.
-
-    >>> words_of("so it is")
-    ['so', ' it', ' is']
-    """
+    """The tokens of a text, which give it when joined: ["so", " it", " is"]."""
     first, *rest = text.split(" ")
     return [first, *(f" {word}" for word in rest)] if text else []
 
 
 @lru_cache(maxsize=4096)
 def _record(word: str, top: int) -> dict[str, Any]:
+    """The record of a token, the sampled one first among the `top` most probable.
+
+    Each further one is less probable by a factor that depends on the word, so that entropies
+    differ from word to word and are known.
+    """
     ratio = 0.1 + 0.8 * (sum(word.encode()) % 97) / 97
     total = sum(ratio**rank for rank in range(100))
     ranked = [
@@ -163,7 +148,7 @@ def completion(answer: Answer, max_tokens: int, top: int, prompt: int = 7) -> by
     else:
         words = words_of(answer.text)
         cut, text = len(words) > max_tokens, "".join(words[:max_tokens])
-        records = token_records(text, top)
+        records = [_record(word, top) for word in words_of(text)]
     message: Body = {"role": "assistant", "content": text or None}
     if answer.reasoning:
         message[answer.reasoning_field] = answer.reasoning
@@ -179,14 +164,6 @@ def completion(answer: Answer, max_tokens: int, top: int, prompt: int = 7) -> by
     return json.dumps({**whole, "usage": usage}).encode()
 
 
-def _echo(body: Body) -> str:
-    return f"answer to {name_of(body)}"
-
-
-def _no_trouble(body: Body, time: int) -> Trouble | None:
-    return None
-
-
 @dataclass
 class Stub:
     """The server, in a thread, as a context manager.
@@ -196,8 +173,8 @@ class Stub:
     requests: the last ones as they came. most_at_once: requests under way at a time, at most.
     """
 
-    answer: Callable[[Body], str | Answer] = _echo
-    trouble: Callable[[Body, int], Trouble | None] = _no_trouble
+    answer: Callable[[Body], str | Answer] = lambda body: f"answer to {name_of(body)}"
+    trouble: Callable[[Body, int], Trouble | None] = lambda body, time: None
     api_key: str | None = None
     delay_s: float = 0.0
     port: int = 0

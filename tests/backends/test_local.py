@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import huggingface_hub
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from huggingface_hub.errors import LocalEntryNotFoundError
 
+from ares import paths
 from ares.backends.base import Decoding, Failure, Request
 from ares.backends.drawing import Draw
-from ares.backends.encoding import token_texts
 from ares.backends.local import LocalBackend
+from ares.backends.weights import local_folder, weights_of
 from ares.data.countdown import Problem
 from ares.data.world import messages, picture
 from ares.errors import UserError
@@ -95,45 +96,14 @@ def test_a_request_draws_the_same_alone_and_in_any_company(base) -> None:
     requests += [ask("numbers 2 7 target 14", seed=5), ask("numbers 2 7 9 4 target 22", seed=1)]
     together = answers(base, requests)
     assert len({answer.text for answer in together}) > 5
+    assert len({base.prompt(request).seed for request in requests}) == len(requests)
     for request, before in zip(requests, together, strict=True):
         (alone,) = answers(base, [request])
         assert alone.text == before.text and alone.finish == before.finish
         assert alone.entropy == pytest.approx(before.entropy, abs=1e-4)
 
 
-def test_prompts_asked_with_one_seed_draw_their_own_numbers(base) -> None:
-    seeds = {base.prompt(ask(text, seed=1)).seed for text in ("numbers 3 8", "numbers 8 3")}
-    other = base.prompt(Request("x", ask_cards().messages, DECODING, 1)).seed
-    assert len(seeds | {other}) == 3
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, [0.5, 0.25, 0.125, 0.125]),
-        ({"temperature": 0.5}, [16 / 22, 4 / 22, 1 / 22, 1 / 22]),
-        ({"top_k": 2}, [2 / 3, 1 / 3, 0, 0]),
-        ({"top_p": 0.7}, [2 / 3, 1 / 3, 0, 0]),
-        # top-k first: of the two that are left the first alone has two thirds of the mass.
-        ({"top_k": 2, "top_p": 0.6}, [1, 0, 0, 0]),
-        ({"temperature": 0.0}, [1, 0, 0, 0]),
-    ],
-)
-def test_draws_have_the_frequencies_of_the_distribution(options, expected) -> None:
-    rows = 4000
-    logits = torch.tensor([0.5, 0.25, 0.125, 0.125]).log().expand(rows, 4).clone()
-    draws = Draw(Decoding(max_tokens=1, **options), range(rows), [], torch.device("cpu"))
-    left = draws(torch.zeros(rows, 1, dtype=torch.long), logits)
-    tokens = draws.record().token_BT[:, 0]
-    assert torch.equal(left.argmax(-1), tokens)
-    counts, expected = torch.bincount(tokens, minlength=4).double(), torch.tensor(expected) * rows
-    seen = expected > 0
-    assert counts[~seen].sum() == 0
-    chi_square = ((counts - expected)[seen] ** 2 / expected[seen]).sum()
-    assert chi_square < 16.3  # p = .001 with three degrees of freedom
-
-
-def test_a_barred_token_is_never_drawn_and_still_counts() -> None:
+def test_a_barred_token_is_never_drawn_and_top_k_comes_before_top_p() -> None:
     logits = torch.tensor([[0.5, 0.25, 0.25]]).log().repeat(200, 1)
     for temperature in (0.0, 1.0):
         decoding = Decoding(max_tokens=1, temperature=temperature)
@@ -143,6 +113,12 @@ def test_a_barred_token_is_never_drawn_and_still_counts() -> None:
         assert 0 not in record.token_BT
         assert record.logprob_BT.exp().unique().tolist() == [0.25]
         assert record.entropy_BT[0, 0].item() == pytest.approx(1.0397, abs=1e-4)  # 1.5 ln 2
+    logits = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log().repeat(200, 1)
+    # Of the two that are left by top-k the first alone has two thirds of the mass.
+    for options, drawn in (({"top_k": 2}, {0, 1}), ({"top_k": 2, "top_p": 0.6}, {0})):
+        draws = Draw(Decoding(max_tokens=1, **options), range(200), [], torch.device("cpu"))
+        draws(torch.zeros(200, 1, dtype=torch.long), logits)
+        assert {*draws.record().token_BT[:, 0].tolist()} == drawn
 
 
 def test_greedy_is_greedy_whatever_the_generation_config_says(chat) -> None:
@@ -171,21 +147,6 @@ def test_token_texts_join_to_the_response(base, chat) -> None:
             assert joined == answer.text
 
 
-def test_half_a_character_waits_for_the_rest() -> None:
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=256, initial_alphabet=alphabet, show_progress=False)
-    core.train_from_iterator(["bytes"], trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)
-    ids = tokenizer("naïve ≈ 🙂")["input_ids"]
-    texts = token_texts(tokenizer, ids)
-    assert "".join(texts) == "naïve ≈ 🙂" and texts[-4:] == ["", "", "", "🙂"]
-    broken = ids[:-1]
-    assert "".join(token_texts(tokenizer, broken)) == tokenizer.decode(broken)
-
-
 def test_a_response_ends_by_itself_at_its_limit_or_at_a_stop_text(base) -> None:
     long = Decoding(max_tokens=200, temperature=0.0, top_logprobs=1)
     (whole,) = answers(base, [ask(decoding=long)])
@@ -204,9 +165,8 @@ def test_a_response_ends_by_itself_at_its_limit_or_at_a_stop_text(base) -> None:
     assert "</think>" not in other.text and other.finish == "stop"
 
 
-def test_what_fails_fails_alone(base, chat) -> None:
-    good, endless = ask(seed=1), ask("numbers 3 8 " * 400)
-    thin = ask_cards()
+def test_what_fails_fails_alone_and_so_does_what_diverged(base, chat, chat_folder) -> None:
+    good, endless, thin = ask(seed=1), ask("numbers 3 8 " * 400), ask_cards()
     thin.messages[1]["content"][0]["image"] = picture(Problem((3, 8), 24), 0).resize((6000, 10))
     first, second, third = answers(base, [endless, thin, good])
     assert isinstance(first, Failure) and "context holds 1024" in first.reason
@@ -214,6 +174,10 @@ def test_what_fails_fails_alone(base, chat) -> None:
     assert third.tokens == 40
     (blind,) = answers(chat, [ask_cards()])
     assert isinstance(blind, Failure) and "reads no pictures" in blind.reason
+    backend = LocalBackend(chat_folder, device="cpu")
+    backend.model.lm_head.weight.data.fill_(torch.nan)
+    (answer,) = answers(backend, [ask("go")])
+    assert isinstance(answer, Failure) and "not finite" in answer.reason
 
 
 def test_a_batch_that_is_too_large_is_halved(base, monkeypatch) -> None:
@@ -242,25 +206,6 @@ def test_a_batch_that_is_too_large_is_halved(base, monkeypatch) -> None:
         answers(base, requests)
 
 
-def test_requests_are_taken_as_they_are_needed(base) -> None:
-    taken = []
-
-    def endless():
-        while True:
-            taken.append(None)
-            yield ask(decoding=Decoding(max_tokens=1), seed=len(taken))
-
-    next(base.generate(endless()))
-    assert len(taken) == 16  # two batches
-
-
-def test_diverged_weights_are_a_failure(chat_folder) -> None:
-    backend = LocalBackend(chat_folder, device="cpu")
-    backend.model.lm_head.weight.data.fill_(torch.nan)
-    (answer,) = answers(backend, [ask("go")])
-    assert isinstance(answer, Failure) and "not finite" in answer.reason
-
-
 def test_identity_names_the_weights_and_not_the_batch(chat_folder, chat, base) -> None:
     identity = chat.identity()
     assert identity == LocalBackend(chat_folder, batch=2, device="cpu").identity()
@@ -282,3 +227,64 @@ def test_what_can_not_be_asked_is_said_at_once(chat_folder, tmp_path) -> None:
     processor.save_pretrained(mute)
     with pytest.raises(UserError, match="no chat template"):
         LocalBackend(mute, device="cpu")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_the_same_files_are_the_same_weights_and_are_found_from_the_repository(
+    folder, tmp_path, monkeypatch
+):
+    before = weights_of(str(folder))
+    assert len(before) == 64
+    (folder / "optimizer.pt").write_bytes(b"moments")  # decides nothing
+    (folder / "README.md").write_text("a model")
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert weights_of(str(moved)) == before
+    monkeypatch.chdir(tmp_path)
+    assert local_folder("data/base") == paths.BASE_MODEL
+    assert local_folder("owner/name") is None
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b"trained on"),
+        ("generation_config.json", b'{"eos_token_id": 3}'),
+        ("chat_template.jinja", b"{{ messages }}"),
+        ("merges.txt", b"a b"),
+    ],
+)
+def test_every_file_that_decides_counts(folder, file, content):
+    before = weights_of(str(folder))
+    (folder / file).write_bytes(content)
+    assert weights_of(str(folder)) != before
+
+
+@pytest.mark.parametrize("name", ["/nowhere/model", "./model", "results/laptop/model"])
+def test_a_path_that_is_none_is_not_looked_up_on_the_hub(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no such model folder"):
+        weights_of(name)
+    with pytest.raises(UserError, match=r"no config\.json"):
+        weights_of(str(tmp_path))
+
+
+def test_on_the_hub_it_is_the_commit_and_a_name_that_it_does_not_know_is_refused(
+    monkeypatch, tmp_path
+):
+    def download(repo, file, revision):
+        if (repo, file, revision) != ("owner/name", "config.json", "v1"):
+            raise LocalEntryNotFoundError("Cannot find the requested files\nin the disk cache")
+        return str(tmp_path / "models--owner--name" / "snapshots" / "c0ffee" / "config.json")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    assert weights_of("owner/name", "v1") == "c0ffee"
+    with pytest.raises(UserError, match=r"'owner/nme'.*not found on the hub or in its cache"):
+        weights_of("owner/nme")

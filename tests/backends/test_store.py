@@ -5,14 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import random
-import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
-import weakref
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,7 @@ from ares.backends.store import CachedBackend, Store
 from ares.errors import UserError
 from ares.paths import ROOT
 from tests.backends.scenes import backend_of, outcomes, questions, request
-from tests.backends.stub import Stub, name_of, status
+from tests.backends.stub import Stub
 
 
 class Model:
@@ -74,19 +72,17 @@ RESPONSE = Response(
 )  # fmt: skip
 
 
-def test_a_response_comes_back_as_it_was_and_the_first_one_stays(store):
+def test_responses_come_back_as_they_were_and_the_first_one_stays(store):
     assert store.put(b"key", RESPONSE) == RESPONSE
     assert store.put(b"key", Response("second")) == RESPONSE == store.get(b"key")
     assert store.get(b"other") is None
     assert b"key" in store and b"other" not in store and len(store) == 1
-
-
-def test_nothing_is_asked_twice(store):
-    first = outcomes(CachedBackend(Model(), store), questions(10))
-    model = Model()
-    found = outcomes(CachedBackend(model, store), questions(12))
-    assert found == {**first, **{q: Response(f"answer to {q}", tokens=3) for q in ("q10", "q11")}}
-    assert model.asked == ["q10", "q11"]
+    asked, cached = request("q"), CachedBackend(Model(), store)
+    results = list(cached.generate([asked, asked, request("q")]))
+    assert [outcome.text for _, outcome in results] == ["answer to q"] * 3
+    assert len(store) == 2
+    assert cached.stored(asked) == Response("answer to q", tokens=3)
+    assert cached.stored(request("another")) is None
 
 
 def test_an_answer_is_in_the_file_before_anyone_sees_it(store):
@@ -140,14 +136,11 @@ def test_whatever_decides_makes_another_key(store, other):
     assert cached.key(other) != cached.key(with_picture(picture()))
 
 
-def test_another_model_is_another_key_and_an_id_is_not(store):
+def test_the_key_is_of_the_model_and_the_pixels_not_of_the_id(store, tmp_path):
     here, there = CachedBackend(Model("m"), store), CachedBackend(Model("n"), store)
     asked = request("q")
     assert here.key(asked) != there.key(asked)
     assert here.key(asked) == here.key(Request("other", asked.messages, asked.decoding, asked.seed))
-
-
-def test_a_picture_is_known_by_its_pixels(store, tmp_path):
     cached, shown = CachedBackend(Model(), store), picture()
     shown.save(tmp_path / "small.png", compress_level=9, dpi=(300, 300))
     shown.quantize(4).save(tmp_path / "palette.png")
@@ -165,47 +158,19 @@ def test_keys_stay_from_version_to_version(store):
     )
 
 
-class Made(Sequence[Request]):
-    """Requests that are made when they are read, and how many of them live."""
-
-    def __init__(self, number: int) -> None:
-        self.number, self.alive, self.most = number, weakref.WeakSet(), 0
-
-    def __len__(self) -> int:
-        return self.number
-
-    def __getitem__(self, index: int) -> Request:
-        if index >= self.number:
-            raise IndexError
-        made = request(f"q{index}")
-        self.alive.add(made)
-        self.most = max(self.most, len(self.alive))
-        return made
-
-
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.97, 1.0])
-def test_any_mixture_of_kept_and_missing(store, share):
-    number, dice = 400, random.Random(share)
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_nothing_is_asked_twice(store, share):
+    number, dice = 100, random.Random(0)
     before = [asked for asked in questions(number) if dice.random() < share]
     outcomes(CachedBackend(Model(), store), before)
-    model, made = Model(), Made(number)
-    results = CachedBackend(model, store).generate(made)
-    seen = [asked.id for asked, outcome in results if outcome.text == f"answer to {asked.id}"]
-    assert sorted(seen) == sorted(f"q{i}" for i in range(number))
-    assert sorted(model.asked) == sorted(
-        {f"q{i}" for i in range(number)} - {asked.id for asked in before}
-    )
+    model = Model()
+    found = outcomes(CachedBackend(model, store), questions(number))
+    everything = {f"q{i}" for i in range(number)}
+    assert {name: outcome.text for name, outcome in found.items()} == {
+        name: f"answer to {name}" for name in everything
+    }
+    assert set(model.asked) == everything - {asked.id for asked in before}
     assert len(store) == number
-    assert made.most <= 8  # those under way
-
-
-def test_the_same_request_twice(store):
-    asked, cached = request("q"), CachedBackend(Model(), store)
-    results = list(cached.generate([asked, asked, request("q")]))
-    assert [outcome.text for _, outcome in results] == ["answer to q"] * 3
-    assert len(store) == 1
-    assert cached.stored(asked) == Response("answer to q", tokens=3)
-    assert cached.stored(request("another")) is None
 
 
 def test_closing_early_closes_the_backend_and_keeps_what_was_seen(store):
@@ -231,30 +196,28 @@ def test_threads_share_a_store(store):
     assert len(store) == 150 and store.get(b"149") == Response("149")
 
 
-# Files
-
-
 def test_other_files_are_refused_and_left_alone(tmp_path):
-    notes, other = tmp_path / "notes.txt", tmp_path / "other.sqlite"
+    notes, other, newer = (tmp_path / name for name in ("notes.txt", "other.sqlite", "newer"))
     notes.write_text("not a database " * 100)
-    with sqlite3.connect(other) as database:
-        database.execute("CREATE TABLE responses (key BLOB PRIMARY KEY, response BLOB)")
-    database.close()
-    for path, message in ((notes, r"notes\.txt: no store"), (other, "but no store of answers")):
+    Store(newer).close()
+    for path, command in (
+        (other, "CREATE TABLE responses (key BLOB PRIMARY KEY, response BLOB)"),
+        (newer, "PRAGMA user_version = 99"),
+    ):
+        with sqlite3.connect(path) as database:
+            database.execute(command)
+        database.close()
+    refused = {
+        notes: r"notes\.txt: no store",
+        other: "but no store of answers",
+        newer: "version 99",
+    }
+    for path, message in refused.items():
         before = path.read_bytes()
         with pytest.raises(UserError, match=message):
             Store(path)
         assert path.read_bytes() == before
-    assert {file.name for file in tmp_path.iterdir()} == {"notes.txt", "other.sqlite"}
-
-
-def test_a_store_of_another_version_is_refused(tmp_path):
-    Store(tmp_path / "s").close()
-    database = sqlite3.connect(tmp_path / "s")
-    database.execute("PRAGMA user_version = 99")
-    database.close()
-    with pytest.raises(UserError, match="version 99"):
-        Store(tmp_path / "s")
+    assert {*tmp_path.iterdir()} == {*refused}
 
 
 def filled(path: Path) -> Store:
@@ -264,7 +227,7 @@ def filled(path: Path) -> Store:
     return store
 
 
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.99, None])
+@pytest.mark.parametrize("share", [0.02, 0.99, None])
 def test_a_store_that_was_cut_or_has_flipped_bytes_is_told(tmp_path, share):
     path = tmp_path / "s"
     filled(path).close()
@@ -281,35 +244,28 @@ def test_a_store_that_was_cut_or_has_flipped_bytes_is_told(tmp_path, share):
                 store.put(b"%d" % i, Response("again"))
 
 
-@pytest.mark.parametrize("blob", [b"", b"junk", zlib.compress(b"[1]"), zlib.compress(b"{"),
-                                  zlib.compress(b'{"text": "a", "colour": "red"}')])  # fmt: skip
+@pytest.mark.parametrize("blob", [b"junk", zlib.compress(b"{"), zlib.compress(b'{"colour": 1}')])
 def test_an_answer_that_can_t_be_read_is_told(store, blob):
     store._database.execute("INSERT INTO responses VALUES (?, ?)", (b"key", blob))
     with pytest.raises(UserError, match="an answer can't be read"):
         store.get(b"key")
 
 
-def test_where_a_store_can_be_and_where_none(tmp_path):
+def test_where_a_store_can_be_and_where_none_and_a_full_disk(tmp_path, store):
     (tmp_path / "empty").touch()
     for path in (tmp_path / "empty", tmp_path / "a" / "b" / "s"):
-        with Store(path) as store:
-            store.put(b"key", RESPONSE)
-        with Store(path) as store:
-            assert store.get(b"key") == RESPONSE
+        with Store(path) as made:
+            made.put(b"key", RESPONSE)
+        with Store(path) as made:
+            assert made.get(b"key") == RESPONSE
     for path in (tmp_path, tmp_path / "empty" / "s"):
         with pytest.raises(UserError):
             Store(path)
-
-
-def test_a_full_disk_is_told(store):
     pages = store._database.execute("PRAGMA page_count").fetchone()[0]
     store._database.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(UserError, match="can't be used: database or disk is full"):
         for i in range(100):
             store.put(b"%d" % i, Response(random.Random(i).randbytes(2000).hex()))
-
-
-# Processes
 
 
 CLIENT = """
@@ -335,28 +291,12 @@ def test_several_processes_share_a_file(tmp_path):
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for _ in range(3)
+            for _ in range(2)
         ]
         told = [process.communicate(timeout=120)[0].splitlines() for process in clients]
-        assert [process.returncode for process in clients] == [0, 0, 0]
+        assert [process.returncode for process in clients] == [0, 0]
         assert {len(lines) for lines in told} == {60}
         with Store(tmp_path / "s") as store:
             assert len(store) == 60
             assert len(outcomes(CachedBackend(backend_of(stub), store), questions(60))) == 60
-        assert stub.asked.total() <= 180
-
-
-def test_the_files_hold_no_key(tmp_path, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    with Stub(api_key="sk-very-secret") as stub, Store(tmp_path / "s") as store:
-        stub.trouble = lambda body, time: (
-            status(500, "Bearer sk-very-secret") if time == 1 or name_of(body) == "q3#1" else None
-        )
-        found = outcomes(CachedBackend(backend_of(stub), store), questions(5))
-        assert isinstance(found["q3"], Failure) and len(store) == 4
-        rows = store._database.execute("SELECT response FROM responses")
-        blobs = [zlib.decompress(blob) for (blob,) in rows]
-        shutil.copytree(tmp_path, tmp_path / "copy")
-    files = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
-    assert len(files) >= 2 and len(blobs) == 4
-    assert not any(b"secret" in data for data in [*files, *blobs])
+        assert stub.asked.total() <= 120

@@ -133,24 +133,11 @@ def test_all_that_decides_is_said():
     assert plain["stop"] is None and plain["logprobs"] is None
 
 
-@pytest.mark.parametrize(
-    ("mode", "colour", "expected"),
-    [
-        ("RGB", (1, 2, 3), (1, 2, 3)),
-        ("L", 7, (7, 7, 7)),
-        ("RGBA", (1, 2, 3, 255), (1, 2, 3)),
-        ("RGBA", (1, 2, 3, 0), (255, 255, 255)),
-    ],
-)
-def test_a_picture_is_given_in_rgb_on_white(mode, colour, expected):
-    picture = Image.new(mode, (2, 1), colour)
+@pytest.mark.parametrize(("alpha", "expected"), [(255, (1, 2, 3)), (0, (255, 255, 255))])
+def test_a_picture_is_given_in_rgb_on_white(alpha, expected):
+    picture = {"type": "image", "image": Image.new("RGBA", (2, 1), (1, 2, 3, alpha))}
     text = {"type": "text", "text": "what is this?"}
-    messages = [
-        {"role": "system", "content": "think"},
-        {"role": "user", "content": [{"type": "image", "image": picture}, text]},
-    ]
-    system, user = with_pictures_as(messages, _as_pil)
-    assert system == {"role": "system", "content": "think"}
+    (user,) = with_pictures_as([{"role": "user", "content": [picture, text]}], _as_pil)
     shown, words = user["content"]
     assert shown.keys() == {"type", "image_pil"} and shown["type"] == "image_pil"
     assert (shown["image_pil"].mode, shown["image_pil"].getpixel((1, 0))) == ("RGB", expected)
@@ -175,7 +162,7 @@ def test_a_refused_prompt_fails_alone(made_up, folder):
     asked = [request("a"), request("b", "too long"), request("c")]
     answers = {done.id: outcome for done, outcome in VllmBackend(str(folder)).generate(asked)}
     assert answers["b"] == Failure("the prompt has too many tokens", 1)
-    assert isinstance(answers["a"], Response) and isinstance(answers["c"], Response)
+    assert sum(isinstance(outcome, Response) for outcome in answers.values()) == 2
 
 
 def test_takes_only_what_it_is_about_to_ask_and_stops_when_nobody_reads(made_up, folder):
@@ -233,15 +220,12 @@ def test_a_model_of_the_hub_is_loaded_at_the_commit_of_its_identity(made_up, tmp
     assert made_up[0].options["revision"] == "c0ffee"
 
 
-def test_a_model_that_cant_be_loaded_and_one_that_is_not_there(made_up, folder):
+def test_a_model_that_cant_be_loaded_or_is_not_there_and_no_vllm(made_up, folder, monkeypatch):
     folder = folder.rename(folder.with_name("broken"))
     with pytest.raises(UserError, match=r"can't load '.*broken': Engine core initialization"):
         list(VllmBackend(str(folder)).generate([request("a")]))
     with pytest.raises(UserError, match="no such model folder"):
         VllmBackend("/nowhere/model").identity()
-
-
-def test_without_vllm_the_error_names_both_ways_out(monkeypatch):
     monkeypatch.setattr(adapter, "packages_distributions", lambda: {"torch": ["torch"]})
     with pytest.raises(UserError, match=r"pip install -e '\.\[gpu\]'.*--backend server"):
         VllmBackend("owner/name")

@@ -44,16 +44,13 @@ def test_the_target_is_a_line_from_l0_to_l1():
     assert [target_length(p, ends) for p in (0, 0.25, 0.5, 1)] == [120.0, 95.0, 70.0, 20.0]
 
 
-def test_l0_and_l1_are_medians_at_pass_rate_0_and_1():
+def test_l0_and_l1_are_medians_or_read_off_the_line_through_them():
     pool = traces(
         *(("a", 0.0, n) for n in (50, 90, 400)),
         *(("b", 1.0, n) for n in (10, 12, 20, 99)),
         ("c", 0.5, 7),
     )
     assert end_lengths(pool) == EndLengths(90.0, 16.0)
-
-
-def test_a_source_without_pass_rate_0_reads_it_off_the_line_through_the_medians():
     pool = traces(("a", 0.5, 60), ("b", 0.75, 40), ("b", 0.75, 50), ("c", 1.0, 30))
     found = end_lengths(pool)
     # The medians 60, 45, 30 lie on a line that reaches 90 at pass rate 0.
@@ -61,21 +58,15 @@ def test_a_source_without_pass_rate_0_reads_it_off_the_line_through_the_medians(
     assert found.fitted == (0.0,)
     # Medians at one pass rate alone are the target of all.
     assert end_lengths(pool[pool["pass_rate"] == 0.75]) == EndLengths(45.0, 45.0, (0.0, 1.0))
-
-
-def test_a_line_never_asks_for_less_than_a_token():
     assert end_lengths(traces(("a", 0.0, 100), ("b", 0.25, 10))).at_1 == 1.0
 
 
 @pytest.mark.parametrize(
     ("size", "candidates", "expected"),
     [
-        (9, [5, 5, 5], [3, 3, 3]),
         (11, [9, 9, 9], [4, 4, 3]),  # the remainder goes to the first
         (9, [5, 0, 5], [5, 0, 4]),  # an empty bracket's share goes to the others
         (9, [9, 1, 9], [4, 1, 4]),
-        (9, [2, 1, 3], [2, 1, 3]),  # fewer candidates than asked
-        (0, [2, 1], [0, 0]),
     ],
 )
 def test_quotas_are_equal_where_they_can_be(size, candidates, expected):
@@ -160,7 +151,7 @@ def test_the_report_says_what_lacked():
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -184,7 +175,7 @@ def test_a_selection_is_part_of_the_pool_and_repeats_itself(rows, curation, size
     pd.testing.assert_frame_equal(selection, again)
 
 
-def test_pass_rates_are_joined_by_problem_and_presentation():
+def test_pass_rates_are_joined_by_problem_and_an_absent_curation_is_told():
     pool = traces(("a", 0.0, 9), ("a", 0.0, 9, "image")).drop(columns="pass_rate")
     rates = traces(("a", 0.25, 0), ("a", 0.75, 0, "image"))
     assert with_pass_rates(pool, rates)["pass_rate"].tolist() == [0.25, 0.75]
@@ -192,9 +183,6 @@ def test_pass_rates_are_joined_by_problem_and_presentation():
     assert with_pass_rates(pool, rates.head(1))["presentation"].tolist() == ["text"]
     with pytest.raises(UserError, match="no trace of the pool is of a problem with a pass rate"):
         with_pass_rates(pool, rates.assign(problem_id="b"))
-
-
-def test_an_absent_curation_is_told():
     selection, _ = curate(traces(("a", 0.0, 9)), 1, 1, seed=0)
     assert len(selected(selection, "adacs")) == 1
     with pytest.raises(UserError, match="no curation 'vanilla'; there are adacs, cs-vanilla"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from ares.answers.base import Grade, Question
 from ares.answers.grader import Grader
@@ -42,9 +41,6 @@ def pool_of(*texts: str, room: int = 99) -> pd.DataFrame:
     return pool(problems.table, found, TOKENIZER, [room])[0]
 
 
-# ---------------------------------------------------------------------------- pass rates
-
-
 def test_pass_rates_are_fractions_of_the_samples_of_a_problem():
     problems = pd.DataFrame({"problem_id": list("aab"), "presentation": ["text", "image", "text"]})
     responses = pd.DataFrame(
@@ -65,7 +61,7 @@ def answer(sample: int, status: str | None, tokens: int | None = 3, finish: str 
     return Answered(item, sample, Response("t", tokens=tokens, finish=finish), Grade(status))
 
 
-def test_a_pass_rate_is_of_all_samples_and_ungradable_ones_are_wrong():
+def test_a_pass_rate_is_of_all_samples_and_lengths_are_not_made_up():
     problems = pd.DataFrame({"source": "s", "problem_id": ["p", "q", "r"]})
     statuses = [["right", "ungradable"], ["right", None], ["wrong", "right"]]
     answers = [answer(n, status) for both in statuses for n, status in enumerate(both)]
@@ -74,32 +70,23 @@ def test_a_pass_rate_is_of_all_samples_and_ungradable_ones_are_wrong():
     assert table["problem_id"].tolist() == ["p", "r"]
     assert table[["samples", "correct", "ungradable"]].to_numpy().tolist() == [[2, 1, 1], [2, 1, 0]]
     assert table["pass_rate"].tolist() == [0.5, 0.5] and table["n_tokens"].tolist() == [3, 3]
-
-
-def test_lengths_that_a_backend_does_not_tell_are_not_made_up():
     problems = pd.DataFrame({"source": "s", "problem_id": ["p"]})
     table = pass_rates(problems, tabulated([answer(0, "right", tokens=None)]), 1)
     assert table["pass_rate"].tolist() == [1] and np.isnan(table["n_tokens"][0])
 
 
-# ---------------------------------------------------------------------------- the pool
-
-
-def test_right_traces_are_kept_once_and_counted_with_their_end_token():
+def test_right_traces_are_kept_once_and_cut_ones_are_none():
     wrong = "<think> guess </think> \\boxed{ 3 - 2 = 1 }"
     table = pool_of(RIGHT, wrong, "no box", RIGHT)
     assert table["text"].tolist() == [RIGHT] and table["trace"].tolist() == [0]
     assert table["n_tokens"].tolist() == [len(RIGHT.split()) + 1] == [11]
     assert table["presentation"].tolist() == ["text"] and table["habit"].tolist() == ["direct"]
-
-
-def test_the_limit_of_length_counts_the_end_token():
     assert len(pool_of(RIGHT, room=11)) == 1 and len(pool_of(RIGHT, room=10)) == 0
-
-
-@pytest.mark.parametrize("word", ["supercalifragilistic", "<|im_end|>", "<|image_pad|>"])
-def test_words_the_model_lacks_and_special_tokens_are_refused(word):
-    assert pool_of(RIGHT, f"{word} {RIGHT}")["text"].tolist() == [RIGHT]
+    answers = [answer(0, "right"), answer(1, "right", finish="length"), answer(0, None)]
+    found = list(teacher_traces(answers, "teacher", [4, 7]))
+    assert [(t.place, t.number, t.status) for t in found] == [
+        (4, 0, "right"), (4, 1, "ended by 'length'"), (7, 0, "no response: no reply"),
+    ]  # fmt: skip
 
 
 def test_the_same_text_counts_for_each_prompt_and_what_is_left_out_is_told():
@@ -109,6 +96,7 @@ def test_the_same_text_counts_for_each_prompt_and_what_is_left_out_is_told():
         TeacherTrace(1, "teacher", 0, RIGHT, "right"),
         TeacherTrace(0, "teacher", 0, RIGHT + " 7" * 50, "right"),
         TeacherTrace(0, "teacher", 1, RIGHT + " unheard-of", "right"),
+        TeacherTrace(0, "teacher", 5, RIGHT + " <|image_pad|>", "right"),
         TeacherTrace(0, "teacher", 2, RIGHT, "wrong"),
         TeacherTrace(0, "teacher", 3, "", "no response"),
         TeacherTrace(0, "teacher", 4, RIGHT, "right"),
@@ -121,20 +109,9 @@ def test_the_same_text_counts_for_each_prompt_and_what_is_left_out_is_told():
          "text": RIGHT, "n_tokens": 11},
     ]  # fmt: skip
     assert left_out == {
-        "said before": 1, "too long to be learnt from": 1, "holds a special token": 1,
+        "said before": 1, "too long to be learnt from": 1, "holds a special token": 2,
         "wrong": 1, "no response": 1,
     }  # fmt: skip
-
-
-# ---------------------------------------------------------------------------- who speaks
-
-
-def test_a_teachers_answer_that_was_cut_is_no_trace():
-    answers = [answer(0, "right"), answer(1, "right", finish="length"), answer(0, None)]
-    found = list(teacher_traces(answers, "teacher", [4, 7]))
-    assert [(t.place, t.number, t.status) for t in found] == [
-        (4, 0, "right"), (4, 1, "ended by 'length'"), (7, 0, "no response: no reply"),
-    ]  # fmt: skip
 
 
 def spoken(problem: Problem, number: int, seed: int = 0) -> list[TeacherTrace]:
@@ -143,13 +120,10 @@ def spoken(problem: Problem, number: int, seed: int = 0) -> list[TeacherTrace]:
         return list(habits(shown(problem).items, [0, 1], WORLD, number, seed, grader))
 
 
-def test_every_habit_speaks_and_both_presentations_hear_the_same():
+def test_every_habit_speaks_alike_to_both_presentations_and_more_traces_keep_the_first():
     found = spoken(Problem((8, 3, 5), 19), number=2)
     text, image = ([(t.habit, t.number, t.text) for t in found if t.place == at] for at in (0, 1))
     assert text == image and len({said for *_, said in text}) > 4
     assert [(habit, n) for habit, n, _ in text] == [(h, i) for h in HABITS for i in range(2)]
-
-
-def test_more_traces_leave_the_first_as_they_were():
     few, many, others = (spoken(Problem((8, 3, 5), 19), *args) for args in ((1,), (3,), (1, 1)))
     assert set(few) <= set(many) and others != few

@@ -6,7 +6,7 @@ import pytest
 
 from ares.coldstart.teachers import teacher_server
 from ares.errors import UserError
-from tests.backends.stub import Answer, Stub, status
+from tests.backends.stub import Answer, Stub
 from tests.coldstart.scenes import asked, taught
 
 RIGHT = "<think> guess </think> \\boxed{ 3 + 2 = 5 }"
@@ -17,8 +17,8 @@ def no_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
-def served(**options) -> Stub:
-    return Stub(lambda body: Answer("\\boxed{ 3 + 2 = 5 }", "guess"), **options)
+def served() -> Stub:
+    return Stub(lambda body: Answer("\\boxed{ 3 + 2 = 5 }", "guess"))
 
 
 def test_every_manner_is_asked_every_time_and_thought_is_put_before_the_answer(
@@ -38,11 +38,17 @@ def test_every_manner_is_asked_every_time_and_thought_is_put_before_the_answer(
     assert left_out == {"said before": 14}
 
 
-def test_options_that_are_not_wanted_are_not_sent(tmp_path, model_folder):
+def test_options_that_are_not_wanted_are_not_sent_and_a_teacher_needs_a_name(
+    tmp_path, model_folder
+):
     with served() as server:
         asked(tmp_path, taught(tmp_path, model_folder, server.url, efforts=[], temperatures=[]))
     sent = {name for _, _, body in server.requests for name in body}
     assert "seed" in sent and not sent & {"temperature", "top_p", "reasoning_effort"}
+    scale = taught(tmp_path, model_folder, "http://127.0.0.1:1/v1", text={"url": "http://a/v1"})
+    with pytest.raises(UserError, match=r"cold_start\.teachers\.text: has a url and no model"):
+        teacher_server(scale, "text")
+    assert teacher_server(taught(tmp_path, model_folder, "", efforts=[]), "pictures") is None
 
 
 def test_a_budget_stops_the_asking_and_the_next_run_goes_on_from_there(tmp_path, model_folder):
@@ -56,25 +62,3 @@ def test_a_budget_stops_the_asking_and_the_next_run_goes_on_from_there(tmp_path,
         for number in (4, 4):
             asked(tmp_path, few)
             assert len(server.requests) == number
-
-
-def test_replies_that_were_cut_are_no_traces(tmp_path, model_folder):
-    cut = Answer("\\boxed{ 3 + 2 = 5 }", "guess", finish="length")
-    with Stub(lambda body: cut) as server:
-        kept, left_out = asked(tmp_path, taught(tmp_path, model_folder, server.url))
-    assert kept.empty and left_out == {"ended by 'length'": 4}
-
-
-def test_a_refused_key_ends_the_step(tmp_path, model_folder):
-    with (
-        served(trouble=lambda body, time: status(401, "bad key")) as server,
-        pytest.raises(UserError, match="HTTP 401"),
-    ):
-        asked(tmp_path, taught(tmp_path, model_folder, server.url))
-
-
-def test_a_teacher_without_a_name_is_refused(tmp_path, model_folder):
-    scale = taught(tmp_path, model_folder, "http://127.0.0.1:1/v1", text={"url": "http://a/v1"})
-    with pytest.raises(UserError, match=r"cold_start\.teachers\.text: has a url and no model"):
-        teacher_server(scale, "text")
-    assert teacher_server(taught(tmp_path, model_folder, "", efforts=[]), "pictures") is None

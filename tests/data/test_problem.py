@@ -1,12 +1,16 @@
-"""The world's problems: what can be stated, solved, split and drawn."""
+"""The world's settings and problems: what can be stated, solved, split and drawn."""
 
 from __future__ import annotations
 
+import copy
 import math
+from functools import reduce
 from itertools import permutations
+from operator import getitem
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,9 +26,11 @@ from ares.data.countdown import (
     split_of,
 )
 from ares.data.responses import verify
-from ares.data.world_settings import SPLITS, load_world
+from ares.data.world_settings import SPLITS, World, load_world
 from ares.data.world_teachers import respond
 from ares.errors import UserError
+from ares.paths import CONFIG
+from ares.settings import checked
 from tests.configs import changed
 
 WORLD = load_world()
@@ -52,16 +58,6 @@ def test_reachable_agrees_with_a_search_over_moves(numbers: list[int]) -> None:
     assert reachable(tuple(sorted(numbers)), (1, 50)) == searched(tuple(numbers))
 
 
-def test_order_of_numbers_never_changes_the_split() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(100):
-        problem = random_problem("medium", WORLD, rng)
-        splits = {
-            split_of(Problem(p, problem.target), WORLD) for p in permutations(problem.numbers)
-        }
-        assert len(splits) == 1
-
-
 def test_splits_share_no_problem_and_have_their_shares() -> None:
     rng = np.random.default_rng(1)
     drawn = {
@@ -76,12 +72,19 @@ def test_splits_share_no_problem_and_have_their_shares() -> None:
         assert abs(many.count(split) / 2000 - WORLD.split[split]) < 0.04
 
 
-def test_drawn_problems_are_different_solvable_and_of_their_split() -> None:
+def test_problems_are_different_solvable_of_their_split_and_of_any_order() -> None:
     problems = draw_problems("easy", "test", 200, WORLD, np.random.default_rng(2))
     assert len({p.id for p in problems}) == 200
     for problem in problems:
         check_problem(problem, WORLD)
         assert split_of(problem, WORLD) == "test"
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        problem = random_problem("medium", WORLD, rng)
+        splits = {
+            split_of(Problem(p, problem.target), WORLD) for p in permutations(problem.numbers)
+        }
+        assert len(splits) == 1
 
 
 @pytest.mark.parametrize(
@@ -98,15 +101,12 @@ def test_impossible_problems_are_refused_with_a_reason(numbers, target, message)
         check_problem(Problem(numbers, target), WORLD)
 
 
-def test_a_small_world_gives_all_its_problems_where_more_are_asked_for() -> None:
+def test_a_small_world_gives_all_it_has_and_unknown_names_are_named() -> None:
     small = changed(WORLD, {"numbers": [2, 4], "values": [1, 10]})
     drawn = draw_problems("easy", "test", 50, small, np.random.default_rng(0))
     assert 0 < len(drawn) < 50 and len({problem.id for problem in drawn}) == len(drawn)
     with pytest.raises(UserError, match="has only about"):
         draw_problems("easy", "test", 50, small, np.random.default_rng(0), few=False)
-
-
-def test_unknown_level_and_split_are_named() -> None:
     with pytest.raises(UserError, match="unknown level 'harder'"):
         draw_problems("harder", "test", 1, WORLD, np.random.default_rng(0))
     with pytest.raises(UserError, match="unknown split 'dev'"):
@@ -117,12 +117,15 @@ def guess_chance(problem: Problem) -> float:
     return guess_chances(problem.numbers, WORLD)[problem.target - WORLD.values[0]]
 
 
-def test_the_chance_of_a_guess_on_a_literal_problem() -> None:
+def test_the_chance_of_a_guess_and_its_bounds() -> None:
     # 8 + 3 = 11, 8 - 3 = 5 and 8 x 3 = 24, weighed by their distance to 11 over 25.
     weights = [1.0, math.exp(-6 / 25), math.exp(-13 / 25)]
     assert guess_chance(Problem((8, 3), 11)) == pytest.approx(1 / sum(weights))
     assert guess_chance(Problem((8, 3), 12)) == 0
     assert guess_chance(Problem((25, 25), 25)) == 0
+    world = changed(WORLD, {"guess_chance.hard": [0.05, 0.11]})
+    drawn = draw_problems("hard", "validation", 20, world, np.random.default_rng(3))
+    assert all(0.05 <= guess_chance(problem) <= 0.11 for problem in drawn)
 
 
 @pytest.mark.parametrize("problem", [Problem((8, 14, 17, 22), 17), Problem((6, 2, 2, 3), 32)])
@@ -133,7 +136,32 @@ def test_the_chance_of_a_guess_is_how_often_guesses_are_right(problem: Problem) 
     assert abs(right - guess_chance(problem)) < 0.03
 
 
-def test_a_level_may_bound_the_chance_of_a_guess() -> None:
-    world = changed(WORLD, {"guess_chance.hard": [0.05, 0.11]})
-    drawn = draw_problems("hard", "validation", 20, world, np.random.default_rng(3))
-    assert all(0.05 <= guess_chance(problem) <= 0.11 for problem in drawn)
+RAW = yaml.safe_load((CONFIG / "world.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("nummbers", [2, 9], "unknown key 'nummbers'"),
+        ("language.filler_rat", 0.1, "unknown key .* did you mean 'filler_rate'"),
+        ("habits", None, "missing key 'habits'"),
+        ("habits.direct", 0.9, "shares of habits"),
+        ("split.test", 0.1, "shares of split"),
+        ("numbers", [2, 99], "range of numbers"),
+        ("language.fillers", ["try", "okay"], "two slots"),
+    ],
+)
+def test_broken_worlds(place, value, message: str) -> None:
+    raw = copy.deepcopy(RAW)
+    *parents, last = place.split(".")
+    part = reduce(getitem, parents, raw)
+    part.pop(last, None)
+    if value is not None:
+        part[last] = value
+    with pytest.raises(UserError, match=message):
+        checked(World, raw, "world.yaml")
+
+
+def test_a_world_survives_the_round_trip_through_plain_settings() -> None:
+    world = load_world()
+    assert checked(World, world.dump(), "copy") == world

@@ -1,4 +1,4 @@
-"""The teachers speak right arithmetic, in the paper's format, and the parser reads them back."""
+"""The teachers speak right arithmetic, the parser reads them back, the verifier judges answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from ares.data.countdown import Problem, random_problem
 from ares.data.responses import candidates, decision_starts, label_tokens, steps_right, verify
 from ares.data.world_settings import HABITS, load_world
-from ares.data.world_teachers import Speaker, draw_habit, respond, zipf
+from ares.data.world_teachers import draw_habit, respond
 from ares.model.tiny import vocabulary
 from ares.paths import CONFIG
 from tests.configs import changed
@@ -74,20 +74,17 @@ def test_without_exploration_the_teachers_say_what_they_always_said() -> None:
     assert hashlib.sha256(said.encode()).hexdigest().startswith("bf01494524d9da45")
 
 
-def test_a_restart_begins_with_the_numbers_of_the_problem_and_compares_at_most_twice() -> None:
+def test_restarts_begin_anew_and_keep_to_their_budget() -> None:
     for problem, trace in traces("search", 4, world=RESTARTS):
         thought = trace.text.partition("</think>")[0]
         for attempt in re.split(r"(?:wait|however|actually) \.", thought):
             first = re.search(r"(\d+) [-+x] (\d+) =", attempt)
             assert {int(first[1]), int(first[2])} <= set(problem.numbers)
             assert attempt.count(" vs ") <= 2 and attempt.count(" left ") <= 2
-
-
-def test_restarts_keep_to_their_budget_and_rarely_to_its_end() -> None:
-    told = [trace.text.count(" vs ") for _, trace in traces("search", 4, 300, RESTARTS)]
+    told = [trace for _, trace in traces("search", 4, 300, RESTARTS)]
     least, most = RESTARTS.teacher.search_comparisons
-    assert max(told) <= most
-    ended = [t for (_, t) in traces("search", 4, 300, RESTARTS) if t.text.endswith("none }")]
+    assert max(trace.text.count(" vs ") for trace in told) <= most
+    ended = [trace for trace in told if trace.text.endswith("none }")]
     assert all(least <= trace.text.count(" vs ") for trace in ended)
     assert 0.15 < len(ended) / 300 < 0.5
 
@@ -123,7 +120,7 @@ def test_further_attempts_after_success_can_lose_the_right_answer() -> None:
     )
 
 
-def test_the_parser_on_a_literal_text() -> None:
+def test_the_parser_on_literal_texts() -> None:
     text = (
         "<think> try 8 + 3 = 11 left 11 5 . then 11 + 5 = 16 vs 19 no . "
         "check 8 + 3 = 11 . </think> \\boxed{ 8 + 3 = 11 , 11 - 5 = 6 }"
@@ -133,43 +130,10 @@ def test_the_parser_on_a_literal_text() -> None:
         ("8", "pair"), ("+", "operation"), ("11", "pair"), ("+", "operation"),
         ("11", "pair"), ("-", "operation"),
     ]  # fmt: skip
-
-
-def test_labels_survive_other_tokenizations() -> None:
     text = "try 18 + 3 = 21 . </think>"
     tokens = ["try", " 1", "8", " +", " 3", " =", " 2", "1", " .", "", "<eos>"]
     labels = label_tokens(tokens, text, decision_starts(text, WORLD.language))
     assert labels == ["", "pair", "", "operation", "", "", "", "", "", "", ""]
-
-
-def test_direct_answers_compare_nothing_and_searches_say_the_target_again() -> None:
-    assert all("vs" not in trace.words for _, trace in traces("direct", 3))
-    for problem, trace in traces("search", 3):
-        after = [trace.words[i + 1] for i, word in enumerate(trace.words) if word == "vs"]
-        assert after and set(after) == {str(problem.target)}
-
-
-def test_full_searches_solve_more_than_early_ends_and_some_end_without_an_answer() -> None:
-    rate = {
-        habit: np.mean([verify(p, t.text, WORLD.values).correct for p, t in traces(habit, 3, 300)])
-        for habit in HABITS
-    }
-    assert rate["direct"] < rate["give_up"] < rate["search"]
-    assert rate["search"] < 1
-
-
-def test_overcheckers_are_longer_than_searchers() -> None:
-    search, overcheck = (
-        np.mean([len(trace.words) for _, trace in traces(habit, 2, 200)])
-        for habit in ("search", "overcheck")
-    )
-    assert overcheck > 1.5 * search
-
-
-def test_several_traces_of_one_problem_differ_in_length() -> None:
-    rng = np.random.default_rng(3)
-    problem = Problem((3, 8, 5), 19)
-    assert len({len(respond(problem, "search", WORLD, rng).words) for _ in range(20)}) > 3
 
 
 def test_habits_are_drawn_by_their_shares() -> None:
@@ -179,25 +143,37 @@ def test_habits_are_drawn_by_their_shares() -> None:
         assert abs(counts[habit] / 4000 - WORLD.habits[habit]) < 0.03
 
 
-def test_words_follow_the_zipf_distribution_of_their_slot() -> None:
-    assert zipf(3, 0.0).tolist() == pytest.approx([1 / 3] * 3)
-    assert zipf(3, 1.0).tolist() == pytest.approx([6 / 11, 3 / 11, 2 / 11])
-    speaker = Speaker(WORLD.language, np.random.default_rng(5))
-    for _ in range(3000):
-        speaker.word("plan")
-    words = WORLD.language.markers["plan"]
-    shares = np.array([speaker.trace.words.count(word) for word in words]) / 3000
-    assert np.abs(shares - zipf(len(words), WORLD.language.marker_exponent)).max() < 0.03
+PROBLEM = Problem((3, 8, 5), 19)
 
 
-def test_filler_rate_zero_leaves_no_filler() -> None:
-    silent = changed(WORLD, {"language.filler_rate": 0.0})
-    rng = np.random.default_rng(6)
-    for habit in HABITS:
-        trace = respond(random_problem("medium", silent, rng), habit, silent, rng)
-        assert not set(trace.words) & set(silent.language.fillers)
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (r"<think> try </think> \boxed{ 8 x 3 = 24 , 24 - 5 = 19 }", "correct"),
+        (r"\boxed{3*8=24,24-5=19}", "correct"),
+        (r"\boxed{ 1 + 1 = 2 } no : \boxed{ 8 x 3 = 24 , 24 - 5 = 19 }", "correct"),
+        (r"\boxed{ 8 x 3 = 24 , 24 - 5 = 19 } or \boxed{ 8 + 3 = 11 }", "numbers left over"),
+        (r"8 x 3 = 24 , 24 - 5 = 19", "no boxed answer"),
+        (r"\boxed{ 8 x 3 = 24 , 24 - 5 = 19", "no boxed answer"),
+        ("", "no boxed answer"),
+        (r"\boxed{ none }", "no solution given"),
+        (r"\boxed{ 19 }", "unreadable step"),
+        (r"\boxed{ 8 x 3 = 24 , , 24 - 5 = 19 }", "unreadable step"),
+        (r"\boxed{ 8 x 3 = 24 , 24 - 6 = 18 }", "number not available"),
+        (r"\boxed{ 8 x 3 = 25 , 25 - 5 = 20 }", "wrong arithmetic"),
+        (r"\boxed{ 3 - 8 = 5 , 5 + 5 = 10 }", "wrong arithmetic"),
+        (r"\boxed{ 8 x 5 = 40 , 40 x 3 = 120 }", "value out of range"),
+        (r"\boxed{ 8 x 3 = 24 }", "numbers left over"),
+        (r"\boxed{ 8 + 3 = 11 , 11 + 5 = 16 }", "wrong result"),
+    ],
+)
+def test_verdict(answer: str, reason: str) -> None:
+    verdict = verify(PROBLEM, answer, (1, 50))
+    assert (verdict.correct, verdict.reason) == (reason == "correct", reason)
 
 
-def test_unknown_habit() -> None:
-    with pytest.raises(ValueError, match="unknown habit"):
-        respond(Problem((3, 8), 11), "lazy", WORLD, np.random.default_rng(0))
+def test_steps_are_counted_and_the_same_number_twice_may_be_used_twice() -> None:
+    assert steps_right("try 2 + 3 = 5 . 2 x 3 = 7 \\boxed{ 4 - 1 = 3 }") == (2, 3)
+    assert steps_right("no arithmetic") == (0, 0)
+    assert verify(Problem((5, 5), 25), r"\boxed{ 5 x 5 = 25 }", (1, 50)).correct
+    assert not verify(Problem((5, 4), 25), r"\boxed{ 5 x 5 = 25 }", (1, 50)).correct

@@ -48,14 +48,11 @@ def test_an_arm(tmp_path):
     assert aepo.settings_of("an-arm") == replace(aepo.settings_of("ares"), window=8)
 
 
-def test_a_finding(tmp_path):
+def test_a_finding_and_a_benchmark(tmp_path):
     book = extended(tmp_path, "findings.yaml", example("yaml", "id: A3\n"))
     known, added = load_rules().findings, load_rules(book).findings
     assert [finding.id for finding in added] == [*(finding.id for finding in known), "A99"]
     assert added[-1].parts[0].quantity["of"] == "an-arm"
-
-
-def test_a_benchmark(tmp_path):
     registry = extended(tmp_path, "benchmarks.yaml", example("yaml", "SVAMP"))
     assert set(load_registry(registry)) - set(load_registry()) == {"ABenchmark"}
 

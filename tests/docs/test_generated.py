@@ -1,6 +1,5 @@
 """The generated pages of docs/ say what the reference run's files say."""
 
-import hashlib
 import shutil
 
 import pandas as pd
@@ -25,31 +24,17 @@ def test_the_page_of_presets_has_every_setting_and_nothing_outdated():
         assert any(line.startswith(f"| `{name}` | ") for line in page)
 
 
-def test_every_published_table_is_listed_with_its_hash():
-    page, files = reproducibility(), sorted(REFERENCE.iterdir())
-    assert len(files) > 10
-    for path in files:
-        assert f"`{path.name}` | " in page
-        assert hashlib.sha256(path.read_bytes()).hexdigest() in page
-
-
 def test_other_numbers_give_other_pages(tmp_path):
     shutil.copytree(REFERENCE, tmp_path / "other")
-    table = tmp_path / "other/findings.csv"
-    lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
-    changed = [
-        line.replace(",reproduced,", ",contradicted,") if line.startswith("F2,") else line
-        for line in lines
-    ]
-    table.write_text("".join(changed), "utf-8")
+    table = pd.read_csv(REFERENCE / "findings.csv")
+    table.loc[table["id"] == "F2", "verdict"] = "contradicted"
+    table.to_csv(tmp_path / "other/findings.csv", index=False)
     page = reproducibility(tmp_path / "other")
     assert "| F2 | contradicted |" in page
     assert "11 findings that are judged: 5 partly, 3 contradicted, 2 reproduced" in page
     numbers = pd.read_csv(FIGURES / "reference/paper_vs_code.csv")
     numbers.loc[numbers["name"] == "shift of the threshold", "value"] = 0.5
     assert "moves the threshold by +0.500 nats" in paper_vs_code(numbers)
-    with pytest.raises(KeyError, match="shift of the threshold"):
-        paper_vs_code(numbers.query("name != 'shift of the threshold'"))
 
 
 def test_a_wrong_answer_can_win_on_hard_problems_with_a_large_target_only():

@@ -43,15 +43,12 @@ def test_states_of_the_seven_billion_by_hand():
     assert frozen["AdamW"] == pytest.approx(7.6156, 1e-4)
 
 
-def test_whole_logits_of_a_long_response_take_tens_of_gigabytes():
+def test_whole_logits_of_a_long_response_take_tens_of_gigabytes_and_do_not_fit():
     whole = logits(SEVEN, Inputs(whole_logits=1), 16_384)
     assert whole == 16_384 * 152_064 * 12 == 29_896_998_912
     # A tile of 4,096 x 32,768 in bfloat16, float32 gradients of tokens and weights.
     tiles = logits(SEVEN, Inputs(), 16_384)
     assert tiles == 4096 * 32_768 * 2 + 4 * 3584 * (16_384 + 152_064) == 2_683_305_984
-
-
-def test_a_cold_start_of_whole_logits_does_not_fit_and_one_of_tiles_does():
     assert totals(Inputs())["cold start"] < 80 < totals(Inputs(whole_logits=1))["cold start"]
 
 
@@ -77,15 +74,14 @@ def test_a_sampler_on_gpus_of_its_own():
     faster = step_of(SEVEN, server)
     assert faster.generation < 0.6 * step_of(SEVEN, usual).generation
     assert faster.update == step_of(SEVEN, usual).update
+    assert step_of(SEVEN, Inputs(response_mean=8000)).total > 2 * step_of(SEVEN, usual).total
+    assert step_of(SEVEN, Inputs(refill=0)).generation < step_of(SEVEN, usual).generation
 
 
-def test_the_cache_of_a_copy_by_hand():
+def test_the_cache_of_a_copy_and_what_decoding_waits_for():
     # Two GPUs of 80 GB at .6, 3 GB each for activations, 16.58 GB of weights; 57,344 bytes a token.
     expected = (2 * (48 - 3) * 1e9 - 2 * 8_292_166_656) / 57_344
     assert vllm_cache_tokens(SEVEN, Inputs()) == pytest.approx(expected)
-
-
-def test_decoding_waits_for_memory_with_few_sequences_and_for_arithmetic_with_many():
     _, few, bound = decode(SEVEN, Inputs(vllm_sequences=8), 4096, 1000)
     assert (few, bound) == (8, "memory")
     short = Inputs(vllm_sequences=8192, prompt_mean=1, mfu=0.05, vllm_share=0.9)
@@ -103,14 +99,6 @@ def test_a_cold_start_takes_its_flops_over_the_rate():
     assert cold_start_seconds(SEVEN, inputs) == pytest.approx(1000 * flops / inputs.rate)
     twice = cold_start_seconds(SEVEN, inputs.model_copy(update={"gpus": 16}))
     assert cold_start_seconds(SEVEN, inputs) == pytest.approx(2 * twice)
-
-
-def test_a_step_is_longer_with_longer_responses_and_shorter_on_more_gpus():
-    usual = step_of(SEVEN, Inputs())
-    assert step_of(SEVEN, Inputs(response_mean=8000)).total > 2 * usual.total
-    assert step_of(SEVEN, Inputs(gpus=16)).total < 0.7 * usual.total
-    assert step_of(SEVEN, Inputs(reference=0)).scoring == pytest.approx(usual.scoring / 2)
-    assert step_of(SEVEN, Inputs(refill=0)).generation < usual.generation
 
 
 @pytest.mark.parametrize(
@@ -135,14 +123,7 @@ def test_a_scale_gives_its_sizes_and_how_rollouts_are_drawn():
         from_config(changed(config, {"aepo.vllm.mode": "none"}))
 
 
-def test_the_page_shows_what_the_command_prints(capsys):
-    page = (paths.ROOT / "docs/estimate.md").read_text(encoding="utf-8")
-    for scale in ("paper-3b", "paper-7b"):
-        assert main(["estimate", "--config", scale]) == 0
-        assert capsys.readouterr().out.split("\nAssumptions")[0] in page
-
-
-def test_the_command_prints_a_verdict_and_every_assumption(capsys):
+def test_the_command_prints_a_verdict_every_assumption_and_what_the_page_shows(capsys):
     assert main(["estimate", "--config", "paper-7b", "--set", "mfu=0.4"]) == 0
     page = capsys.readouterr().out
     assert all(f"\n  {name} " in page for name in Inputs.model_fields)
@@ -151,6 +132,10 @@ def test_the_command_prints_a_verdict_and_every_assumption(capsys):
     small = ["--gpu-memory", "40", "--gpus", "4", "--set", "vllm_tensor_parallel=2"]
     assert main(["estimate", "--model-shape", "7b", *small]) == 0
     assert "DOES NOT FIT" in capsys.readouterr().out
+    page = (paths.ROOT / "docs/estimate.md").read_text(encoding="utf-8")
+    for scale in ("paper-3b", "paper-7b"):
+        assert main(["estimate", "--config", scale]) == 0
+        assert capsys.readouterr().out.split("\nAssumptions")[0] in page
 
 
 @pytest.mark.parametrize(

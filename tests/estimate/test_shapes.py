@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -147,15 +145,12 @@ def test_bytes_of_activations_are_exact(shape, dtype, size):
     assert saved_bytes(policy(dtype), logits) == expected
 
 
-def test_bytes_of_activations_with_checkpointing(shape):
+def test_bytes_of_activations_with_checkpointing_and_of_the_vision_tower(shape):
     model = policy()
     model.activation_checkpointing_enable({"use_reentrant": True})
     model.enable_input_require_grads()
     expected = ROWS * WIDTH * shape.activation_bytes(4, checkpointing=True)
     assert saved_bytes(model, logits) == pytest.approx(expected, rel=0.1)
-
-
-def test_bytes_of_activations_of_the_vision_tower(shape):
     assert saved_bytes(policy(), look) == PATCHES * shape.vision_bytes(4, checkpointing=False)
 
 
@@ -189,27 +184,3 @@ def test_other_names_and_other_kinds_of_models_are_refused(tmp_path):
         write_json(tmp_path / "config.json", config)
         with pytest.raises(UserError, match=message):
             load_shape(str(tmp_path))
-
-
-def seconds(model, rows: int, width: int) -> float:
-    """CPU seconds of a forward and backward pass, the least of five."""
-    found = []
-    for _ in range(6):
-        start = time.thread_time()
-        logits(model, rows, width).sum().backward()
-        found.append(time.thread_time() - start)
-    return min(found[1:])
-
-
-def test_the_time_of_a_small_run_is_predicted_from_another(shape):
-    """Within a factor of 2.5: four times the rows, and rows of twice the length."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        model = policy()
-        measured = {size: seconds(model, *size) for size in [(8, 128), (32, 128), (16, 256)]}
-    finally:
-        torch.set_num_threads(threads)
-    per_second = forward_flops(shape, 8, 128) / measured[8, 128]
-    for size in [(32, 128), (16, 256)]:
-        assert 1 / 2.5 < forward_flops(shape, *size) / per_second / measured[size] < 2.5

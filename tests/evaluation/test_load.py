@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 
 from ares.answers.grader import Grader
+from ares.config import load_config
+from ares.data.countdown import Problem
+from ares.data.problems import choose_problems
+from ares.data.world import messages as world_messages
+from ares.data.world import picture
+from ares.data.world_settings import load_world
 from ares.errors import UserError
+from ares.evaluation.countdown import write_countdown
 from ares.evaluation.load import items
+from ares.evaluation.prompts import messages
 from ares.evaluation.registry import REGISTRY, load_registry
 from ares.evaluation.sources import ItemError
+from ares.model.load import load_policy
+from ares.paths import BASE_MODEL
+from tests.configs import changed
 from tests.evaluation import standins
 
 THINK = (
@@ -41,19 +53,13 @@ def loaded(name, tmp_path, limit=None):
     return items(registry[name], limit)
 
 
-TEN = tuple(f"person {n}" for n in range(1, 11))
+#: Data sets whose rows take more than one step to a question; all are graded below.
 EXPECTED = {
     "MathVerse-V": [
         ("5", [R, "Answer the question that is shown in the picture. " + THINK], "B", "choice",
          ("30°", "45°", "60°", "90°")),
         ("6", [R, "Answer the question that is shown in the picture. " + THINK], "\\frac{1}{2}",
          "expression", ()),
-    ],
-    "MathVision": [
-        ("1", ["Which number is in the square?\n", R,
-               "\n\nA. 2\nB. 3\nC. 5\nD. 8\nE. 13" + THINK], "C", "choice",
-         ("2", "3", "5", "8", "13")),
-        ("2", ["How many dots are there? ", G, THINK], "7", "expression", ()),
     ],
     "MathVista": [
         ("1", [B, "Hint: A letter.\nQuestion: Is it?\nChoices:\n(A) Yes\n(B) No" + THINK], "A",
@@ -68,62 +74,17 @@ EXPECTED = {
         for key in ("2steps_1", "2steps_2", "2steps_multi", "3steps_1", "3steps_2", "3steps_3",
                     "3steps_multi")
     ],
-    "LogicVista": [
-        ("v1", [B, "Which figure comes next? Select from A, B, C and D." + THINK], "C", "choice",
-         ()),
-        ("v2", [B, "Which? (A) one (B) two (C) three" + THINK], "A, C", "choice",
-         ("one", "two", "three")),
-    ],
     "MMMU": [
         ("validation_Accounting_1",
          ["Compare ", R, " with ", G, ". Which is larger?\n\nA. ", B,
           "\nB. it's <image 1>" + THINK], "B", "choice", ("<image 3>", "it's <image 1>")),
         ("validation_Math_2", [R, " What is the ratio?" + THINK], "1.06", "expression", ()),
     ],
-    "MMMU-Pro": [
-        ("test_History_1",
-         ["Who is on ", R, "?\n\nA. person 1\nB. person 2\nC. person 3\nD. person 4\nE. person 5\n"
-          "F. person 6\nG. person 7\nH. person 8\nI. person 9\nJ. person 10" + THINK], "J",
-         "choice", TEN),
-    ],
-    "CharXiv": [
-        ("images/7.jpg", [G, "Which curve ends highest?" + THINK], "ours (w/o KL)", "text", ()),
-        ("images/8.jpg", [G, "By how much do they differ at 3?" + THINK], "0.25", "number", ()),
-    ],
-    "MMStar": [
-        ("0", [B, "What is it?\nOptions: A: a bird, B: a plane, C: nothing, D: a kite" + THINK],
-         "D", "choice", ("a bird", "a plane", "nothing", "a kite")),
-    ],
-    "AIME24": [
-        ("2024-I-1", "Find $2+2$." + THINK, "4", "number", ()),
-        ("2024-II-3", "Find $10 \\cdot 20 + 4$." + THINK, "204", "number", ()),
-    ],
-    "AIME25": [
-        ("0", "Find the sum of all bases $b>9$." + THINK, "070", "number", ()),
-        ("1", "Find $n$." + THINK, "588", "number", ()),
-    ],
-    "MATH500": [
-        ("test/precalculus/807.json", "Convert $(0,3)$ to polar coordinates." + THINK,
-         "\\left( 3, \\frac{\\pi}{2} \\right)", "expression", ()),
-    ],
-    "MMLU-Pro": [
-        ("70", "Which one is an animal?\n\nA. stone\nB. tree\nC. cat\nD. lamp\nE. cloud\nF. river\n"
-               "G. car\nH. pen\nI. cup\nJ. hat" + THINK, "C", "choice",
-         ("stone", "tree", "cat", "lamp", "cloud", "river", "car", "pen", "cup", "hat")),
-    ],
-    "BBEH": [
-        ("0", "Which is true?\n(A) no (B) yes" + THINK, "(B)", "text", ()),
-        ("1", "Sort: b a" + THINK, "a, b", "text", ()),
-    ],
     "GPQA": [
         ("rec1", "Which is number 1?\n\nA. right 1\nB. wrong 2\nC. wrong 3\nD. wrong 1" + THINK,
          "A", "choice", ("right 1", "wrong 2", "wrong 3", "wrong 1")),
         ("rec2", "Which is number 2?\n\nA. wrong 1\nB. right 2\nC. wrong 3\nD. wrong 2" + THINK,
          "B", "choice", ("wrong 1", "right 2", "wrong 3", "wrong 2")),
-    ],
-    "GSM8K": [
-        ("0", "Ann has 3 eggs and buys 4." + THINK, "7", "number", ()),
-        ("1", "A car costs 1,200." + THINK, "1,200", "number", ()),
     ],
     "OlympiadBench": [
         ("OE_MM_maths_en_COMP/1", ["Find all x on ", R, "." + THINK], "2, -1", "expression", ()),
@@ -136,14 +97,7 @@ EXPECTED = {
          ("left", "right")),
         ("a-3", "What is 1/2 + 1/4?" + THINK, "\\frac{3}{4}", "expression", ()),
     ],
-    "openthoughts": [("1", "What is 6 * 7?" + THINK, "42", "expression", ())],
-    "am-thinking-v1": [("0", "3 * 3?" + THINK, "9", "expression", ())],
 }  # fmt: skip
-
-
-def test_every_data_set_of_the_paper_has_a_stand_in():
-    assert set(standins.STANDINS) == {*EXPECTED, "DynaMath-W"}
-    assert set(standins.STANDINS) <= {*load_registry(), *load_registry(standins.TRAINING_DATA)}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -169,7 +123,7 @@ def test_variants_share_a_group(tmp_path):
     assert (single.benchmark, single.group, single.variant) == ("AIME24", "2024-I-1", "")
 
 
-def test_tags_and_traces(tmp_path):
+def test_tags_traces_and_what_a_judge_reads(tmp_path):
     assert loaded("OlympiadBench", tmp_path)[1].tags == {
         "subject": "OE_MM_physics_en_COMP",
         "unit": "m/s",
@@ -181,9 +135,6 @@ def test_tags_and_traces(tmp_path):
     assert thought.tags["trace"] == "<think> 6 * 7 is 42. </think> It is \\boxed{42}."
     (turn,) = loaded("am-thinking-v1", tmp_path)
     assert turn.tags["trace"] == "<think>It is 9.</think><answer>So \\boxed{9}.</answer>"
-
-
-def test_what_a_judge_reads(tmp_path):
     texts = [item.question.text for item in loaded("MathVerse-V", tmp_path)]
     assert texts == [
         "How large is angle 1?\nChoices:\nA:30°\nB:45°\nC:60°\nD:90°",
@@ -202,25 +153,19 @@ def test_choices_are_shuffled_alike_from_another_file_and_under_another_name(tmp
     assert [item.question.choices for item in found] == [case[-1] for case in EXPECTED["GPQA"]]
 
 
-def test_a_limit_takes_whole_groups_and_a_larger_one_contains_it(tmp_path):
+def test_a_limit_takes_whole_groups_and_does_not_follow_the_file(tmp_path):
     registry = load_registry(local={"DynaMath-W": standins.write("DynaMath-W", tmp_path)})
     few, more = (items(registry["DynaMath-W"], limit) for limit in (10, 19))
     assert [item.id for item in few] == [item.id for item in more]
     assert {item.group for item in few} == {"1"} and len(few) == 10
     assert len(items(registry["DynaMath-W"], 1)) == 10  # at least one group
     assert len(items(registry["DynaMath-W"], 20)) == 20
-
-
-def test_a_limit_does_not_follow_the_file(tmp_path):
     x = own(tmp_path, [{"q": f"Question {n}", "a": str(n)} for n in range(100)])
     picked = [[int(item.id) for item in items(x, limit)] for limit in (5, 10)]
     assert picked[0] == [39, 49, 51, 55, 65]
     assert set(picked[0]) < set(picked[1]) and picked[1] == sorted(picked[1])
     with pytest.raises(UserError, match="limit 0: give 1 or more"):
         items(x, 0)
-
-
-# ---- one's own files ---------------------------------------------------------------------------
 
 
 def registry_file(tmp_path, entries):
@@ -254,7 +199,7 @@ def test_pictures_beside_the_file(tmp_path):
     assert found[0].images[0].size == (8, 6)
 
 
-def test_json_csv_and_columns_of_texts_and_numbers(tmp_path):
+def test_files_and_types_of_columns(tmp_path):
     text = json.dumps([{"q": "One?", "a": "1"}, {"q": "Two?", "a": "2"}])
     found = items(own(tmp_path, text, suffix="json"))
     assert [(item.id, item.question.gold) for item in found] == [("0", "1"), ("1", "2")]
@@ -262,22 +207,18 @@ def test_json_csv_and_columns_of_texts_and_numbers(tmp_path):
     assert [item.question.gold for item in found] == ["007", "NA"]
     found = items(own(tmp_path, [{"q": "Which agent?", "a": "007"}, {"q": "How many?", "a": 8}]))
     assert [item.question.gold for item in found] == ["007", "8"]
-
-
-def test_texts_that_were_taken_for_dates_are_refused(tmp_path):
     with pytest.raises(UserError, match="column 'a' look like dates"):
         items(own(tmp_path, [{"q": "When?", "a": "2020-01-31"}]))
+    found = items(own(tmp_path, [{"q": "One?", "a": ""}, {"q": "Two?", "a": "2"}]))
+    assert len(found) == 2 and found[-1].question.gold == "2"
 
 
-def test_choices_in_columns_of_their_own(tmp_path):
+def test_choices_in_columns_letters_by_index_and_a_system_message(tmp_path):
     rows = [{"q": "Which?", "a": "b", "x": "one", "y": "two", "z": None},
             {"q": "Free?", "a": "seven", "x": None, "y": None, "z": None}]  # fmt: skip
     first, second = items(own(tmp_path, rows, "{question: q, answer: a, choices: [x, y, z]}"))
     assert asked(first) == ("0", "Which?\n\nA. one\nB. two", "B", "choice", ("one", "two"))
     assert asked(second) == ("1", "Free?", "seven", "text", ())
-
-
-def test_a_letter_by_its_index_and_a_system_message(tmp_path):
     rows = [{"q": "Which?", "a": 1, "c": ["one", "two"]}]
     more = "steps: {answer: [letter of index]}"
     (item,) = items(own(tmp_path, rows, "{question: q, answer: a, choices: c}", more))
@@ -293,23 +234,16 @@ def test_a_letter_by_its_index_and_a_system_message(tmp_path):
     ("row", "columns", "more", "message"),
     [
         ({"a": "  "}, "", "", "item 0: has no right answer"),
-        ({"q": None}, "", "", "item 0: has no question"),
         ({"a": "E", "c": ["x", "y"]}, "choices: c", "", "'E' is none of its 2 choices"),
         ({"c": "x, y"}, "choices: c", "", "choices are no list: 'x, y'"),
-        ({"c": [None, "y"]}, "choices: c", "", "choice A is empty"),
-        ({"c": "[x"}, "choices: c", "steps: {choices: python list}", "is no list: '[x'"),
         ({"a": "9", "c": ["8", "7"]}, "choices: c", "steps: {answer: [letter of text]}",
          "'9' is not one of the choices ['8', '7']"),
         ({"a": 5, "c": ["8", "7"]}, "choices: c", "steps: {answer: [letter of index]}",
          "names choice 5 of 2"),
-        ({"a": "7"}, "", "steps: {answer: ['after ####']}", "has no '####' in '7'"),
         ({"a": "7"}, "", "steps: {answer: [boxed]}", "has no \\boxed{...} in '7'"),
         ({"q": "See <image 2>", "c": "own.png"}, "images: c", "", "<image 2> that is not there"),
-        ({"c": "none.png"}, "images: c", "", "names the picture 'none.png', which is not in"),
         ({"c": "../own.png"}, "images: c", "", "'../own.png', which is outside the data set"),
-        ({"c": "/etc/passwd"}, "images: c", "", "'/etc/passwd', which is outside the data set"),
         ({"c": "own.jsonl"}, "images: c", "", "has a picture that can't be decoded"),
-        ({"c": 7}, "images: c", "", "holds int where a picture should be"),
         ({"c": "odd"}, "tags: {kind: c}", "answer_by: {column: c, types: {even: text}}",
          "column 'c' holds 'odd', which 'answer_by' does not name (even)"),
     ],
@@ -323,29 +257,28 @@ def test_rows_that_cannot_be_used_are_named(tmp_path, row, columns, more, messag
     assert "benchmark own, item 0: " in str(caught.value) and message in str(caught.value)
 
 
-def test_one_bad_row_leaves_the_others(tmp_path):
-    found = items(own(tmp_path, [{"q": "One?", "a": ""}, {"q": "Two?", "a": "2"}]))
-    assert len(found) == 2 and found[-1].question.gold == "2"
-
-
-def test_missing_columns_are_named_with_those_there_are(tmp_path):
-    columns = "{question: question, answer: a, images: p, tags: {topic: t}}"
-    with pytest.raises(UserError) as caught:
-        items(own(tmp_path, [{"q": "What?", "a": "1"}], columns))
-    assert "has no column 'question', 'p', 't'; it has q, a;" in str(caught.value)
-    with pytest.raises(UserError, match=r"has no column 'image_\*'"):
-        items(own(tmp_path, [{"q": "?", "a": "1"}], "{question: q, answer: a, images: image_*}"))
-
-
-def test_ids_must_tell_rows_apart_and_some_row_be_kept(tmp_path):
+@pytest.mark.parametrize(
+    ("columns", "more", "message"),
+    [
+        (
+            "{question: question, answer: a, tags: {t: t}}",
+            "",
+            "has no column 'question', 't'; it has",
+        ),
+        ("{question: q, answer: a, images: image_*}", "", r"has no column 'image_\*'"),
+        ("{id: n, question: q, answer: a}", "", "1 ids stand for several rows, 'x' among them"),
+        ("{question: q, answer: a}", "keep: {q: [none]}", "no rows in .* are kept"),
+    ],
+)
+def test_columns_must_be_there_ids_tell_rows_apart_and_some_row_be_kept(
+    tmp_path, columns, more, message
+):
     rows = [{"q": "One?", "a": "1", "n": "x"}, {"q": "Two?", "a": "2", "n": "x"}]
-    with pytest.raises(UserError, match="1 ids stand for several rows, 'x' among them"):
-        items(own(tmp_path, rows, "{id: n, question: q, answer: a}"))
-    with pytest.raises(UserError, match=r"no rows in .* are kept"):
-        items(own(tmp_path, rows, more="keep: {q: [none]}"))
+    with pytest.raises(UserError, match=message):
+        items(own(tmp_path, rows, columns, more))
 
 
-def test_the_right_answer_of_every_benchmark_is_graded_right(tmp_path):
+def test_the_right_answer_of_every_form_is_graded_right(tmp_path):
     names = set(standins.STANDINS) & set(load_registry())
     registry = load_registry(local=standins.write_all(tmp_path, names))
     found = [item for name in sorted(names) for item in items(registry[name])]
@@ -354,3 +287,97 @@ def test_the_right_answer_of_every_benchmark_is_graded_right(tmp_path):
         grades = grader.grade_many(zip(responses, [item.question for item in found], strict=True))
         bad = [(i.benchmark, i.id, g) for i, g in zip(found, grades, strict=True) if not g.correct]
     assert bad == []
+
+
+A, B = (Image.new("RGB", (2, 2), colour) for colour in ("red", "blue"))
+
+
+def content(question, pictures, template="{question}"):
+    found = messages(question, pictures, template)[-1]["content"]
+    if isinstance(found, str):
+        return found
+    return [p["text"] if p["type"] == "text" else "ab"[p["image"] is B] for p in found]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Which?", ["a", "b", "Which?"]),
+        ("<image 2> or <image 1>?", ["b", " or ", "a", "?"]),
+        ("<image_1><image_2>Which?", ["a", "b", "Which?"]),
+        ("See <image2>.", ["a", "See ", "b", "."]),
+        ("<image> or <image>?", ["a", " or ", "b", "?"]),
+        ("<image 2>, then <image>", ["b", ", then ", "a"]),
+        ("<image 1>: is <image 1> red?", ["b", "a", ": is <image 1> red?"]),
+    ],
+)
+def test_pictures_stand_where_they_are_marked_or_first(question, expected):
+    assert content(question, {1: A, 2: B}) == expected
+
+
+@pytest.mark.parametrize("question", ["<image 3>?", "<image><image><image>"])
+def test_a_marker_without_a_picture_is_an_error(question):
+    with pytest.raises(ValueError, match="marks a picture with <image"):
+        content(question, {1: A, 2: B})
+
+
+def test_templates_surround_questions_and_markers_mean_nothing_without_pictures():
+    assert content("Write an <image> tag {x}.", {}, "{question}\n\nBriefly.") == (
+        "Write an <image> tag {x}.\n\nBriefly."
+    )
+    assert content("<image>?", {1: A}, "Look: {question} Think.") == ["Look: ", "a", "? Think."]
+
+
+LEVELS = ["easy", "medium", "hard"]
+
+
+@pytest.fixture
+def written(tmp_path):
+    world = load_world()
+    file = write_countdown(tmp_path / "world", world, LEVELS, per_level=2, seed=1)
+    return load_registry(file), world
+
+
+def test_the_problems_are_those_of_the_small_worlds_evaluation(written):
+    registry, _ = written
+    changes = {"seed": 1, "evaluation.per_level": 2, "problems.levels": LEVELS}
+    config = changed(load_config("smoke"), changes)
+    table = choose_problems(config, "evaluation").query("presentation == 'text'")
+    found = items(registry["countdown-text"])
+    assert [item.id for item in found] == table["problem_id"].tolist()
+    assert [item.tags["level"] for item in found] == table["level"].tolist()
+    assert [item.question.gold for item in found] == [
+        f"numbers {' '.join(map(str, numbers))} target {target}"
+        for numbers, target in zip(table["numbers"], table["target"], strict=True)
+    ]
+    assert {item.question.answer for item in found} == {"countdown"}
+
+
+@pytest.mark.parametrize("presentation", ["text", "image"])
+def test_the_model_reads_what_the_small_world_shows_it(written, presentation):
+    registry, world = written
+    name = {"text": "countdown-text", "image": "countdown-cards"}[presentation]
+    _, processor = load_policy(BASE_MODEL)
+
+    def encoded(said, pictures):
+        text = processor.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+        return processor(text=[text], images=pictures or None, return_tensors="pt")
+
+    for item in items(registry[name]):
+        numbers, _, target = item.question.gold.removeprefix("numbers ").partition(" target ")
+        problem = problem_of(numbers, target)
+        own = world_messages(problem, presentation, world.values)
+        shown = [picture(problem, 1)] if presentation == "image" else []
+        assert item.messages[0]["content"] == own[0]["content"][0]["text"]
+        ours, theirs = encoded(item.messages, item.images), encoded(own, shown)
+        assert ours.keys() == theirs.keys()
+        assert all((ours[key] == theirs[key]).all() for key in ours)
+
+
+def problem_of(numbers, target):
+    return Problem(tuple(map(int, numbers.split())), int(target))
+
+
+def test_an_unknown_level_is_named(tmp_path):
+    with pytest.raises(UserError, match="unknown level 'heroic'"):
+        write_countdown(tmp_path, load_world(), ["heroic"], 1, 1)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from io import BytesIO
 
 import datasets
 import huggingface_hub
 import pytest
-from PIL import Image
 
 from ares.errors import UserError
 from ares.evaluation.load import items
 from ares.evaluation.registry import load_registry
-from ares.evaluation.sources import MAX_PIXELS, DatasetPart, parts
 from tests.evaluation import standins
 
 
@@ -42,7 +39,7 @@ def hub(tmp_path, monkeypatch):
     return asked
 
 
-def test_the_hub_is_asked_for_data_and_the_commit_that_was_read_is_reported(hub):
+def test_the_hub_is_asked_for_data_pictures_and_the_commit_that_was_read(hub):
     found = items(load_registry()["GSM8K"])
     assert [item.question.gold for item in found] == ["7", "1,200"]
     options = {"data_files": None, "split": "test", "revision": "main"}
@@ -59,11 +56,8 @@ def test_pictures_in_an_archive_on_the_hub(hub):
 def test_without_the_hub_the_way_out_is_named(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=r"can't be loaded.*'like: GPQA' and 'path: FILE'"):
         items(load_registry()["GPQA"])
-    told = str(caught.value)
-    assert "Idavidrein/gpqa@main can't be loaded" in told
-    assert "'like: GPQA' and 'path: FILE'" in told and "HF_TOKEN" in told
 
 
 def test_several_splits_need_a_folder_with_a_file_for_each(tmp_path):
@@ -83,7 +77,6 @@ def test_several_splits_need_a_folder_with_a_file_for_each(tmp_path):
         ("x.jsonl", None, "no such file"),
         ("x.jsonl", '{"question": ', "not readable as json"),
         ("x.parquet", "no parquet", "not readable as parquet"),
-        ("x.csv", "", "not readable as csv"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path, name, content, message):
@@ -107,45 +100,3 @@ def test_pictures_are_decoded_only_when_an_item_is_read(tmp_path, monkeypatch):
     assert len(found) == 1
     with pytest.raises(ZeroDivisionError):
         found[0]
-
-
-def test_a_part_knows_its_split_and_its_rows(tmp_path):
-    folder = standins.write("OlympiadBench", tmp_path)
-    first, second = parts(load_registry(local={"OlympiadBench": folder})["OlympiadBench"])
-    assert (first.config, second.config) == ("OE_MM_maths_en_COMP", "OE_MM_physics_en_COMP")
-    assert second.column("@config") == ["OE_MM_physics_en_COMP"]
-    assert (first.column("@row"), first.column("@split")) == ([0], ["train"])
-
-
-def decoded(data: bytes) -> Image.Image:
-    """A picture as a row holds it, decoded."""
-    return DatasetPart(None, "", "test", "made up").picture({"bytes": data})
-
-
-def encoded(picture: Image.Image, form: str, **options) -> bytes:
-    file = BytesIO()
-    picture.save(file, form, **options)
-    return file.getvalue()
-
-
-def test_pictures_become_rgb_and_what_is_transparent_white():
-    assert decoded(standins.png((0, 0, 0, 0), mode="RGBA")).getpixel((0, 0)) == (255, 255, 255)
-    assert decoded(standins.png((0, 0, 0, 255), mode="RGBA")).getpixel((0, 0)) == (0, 0, 0)
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([255, 0, 0, 0, 0, 255])
-    picture.putpixel((1, 0), 1)
-    page = decoded(encoded(picture, "PNG", transparency=1))
-    assert [page.getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0), (255, 255, 255)]
-    for mode in ("L", "1", "CMYK", "I;16"):
-        assert decoded(encoded(Image.new(mode, (3, 2)), "TIFF")).mode == "RGB"
-
-
-def test_pictures_that_cannot_be_trusted():
-    side = int(MAX_PIXELS**0.5) + 1
-    bomb = standins.png((0,), size=(side, side), mode="1")
-    assert len(bomb) < 100_000
-    with pytest.raises(ValueError, match=r"can't be decoded .*, and at most"):
-        decoded(bomb)
-    for data in (b"", b"no picture", standins.png((1, 2, 3))[:40]):
-        with pytest.raises(ValueError, match="can't be decoded"):
-            decoded(data)

@@ -79,18 +79,6 @@ def test_pictures_are_drawn_nothing_is_fetched_and_hostile_text_does_not_run(bro
         assert {*browser.execute_script(drawn)} == ({700} if file == "index.html" else set())
 
 
-def test_a_finding_leads_to_its_card_and_on_to_its_notebook(browser, moved):  # noqa: F811
-    load(browser, moved / "index.html")
-    browser.find_element(By.CSS_SELECTOR, '.overview a[href="#F5"]').click()
-    top = "return document.getElementById('F5').getBoundingClientRect().top"
-    assert -1 <= browser.execute_script(top) < 200
-    link = browser.find_element(By.CSS_SELECTOR, "#F5 .source a")
-    browser.execute_script("arguments[0].click()", link)
-    assert browser.find_element(By.TAG_NAME, "h1").text == "Windows & entropy"
-    browser.find_element(By.LINK_TEXT, "← Findings").click()
-    assert "Findings at scale" in browser.find_element(By.TAG_NAME, "h1").text
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_all_text_can_be_read(browser, moved, theme):  # noqa: F811
     load(browser, moved / "index.html", theme=theme)

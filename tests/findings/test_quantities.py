@@ -6,13 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.analysis import difficulty
 from ares.errors import UserError
 from ares.findings import judge
-from ares.findings.run import QUANTITIES
 from ares.findings.verdicts import Judged
-from ares.stats import Resampler
-from tests.configs import changed
 
 SEEDS = (1, 2, 3)
 WORD = {1: "reproduced", -1: "contradicted", 0: "not at this scale"}
@@ -37,26 +33,10 @@ def reasons(found: Judged) -> dict[str, str]:
     return {part.part.id: part.reason for part in found.parts}
 
 
-# ------------------------------------------------------------------------------ the untrained base
-
-
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("name", ["F1", "F4", "F5", "F6"])
 def test_a_base_as_the_paper_says_and_its_reverse(planted, judged, sign, name):
     assert judged(name, **planted.base(sign)).verdict == WORD[sign]
-
-
-def test_the_numbers_are_those_of_the_notebooks(planted, run_of, rules, settings):
-    tables = planted.base(1)
-    table = difficulty.with_difficulty(tables["rollouts"], tables["tokens"])
-    level = changed(settings, {"bootstrap.level": rules.level})
-    resampler = Resampler.of(tables["rollouts"], level)
-    expected = difficulty.claims(table, resampler) | difficulty.length_claims(table, resampler)
-    found = judge(run_of(**tables), rules, ["F4", "F5", "F6", "F10"])
-    compared = [p for f in found for p in f.parts if "statement" in p.part.quantity]
-    assert len(compared) == 12
-    for part in compared:
-        assert part.measured.found == expected[part.part.quantity["statement"]], part.part.id
 
 
 def test_triggers_among_the_uncertain_tokens(judged):
@@ -96,9 +76,6 @@ def test_too_few_problems_give_a_number_without_a_verdict(planted, judged):
     assert found.verdict == "not at this scale"
     assert found.parts[0].measured.found.value > 0
     assert found.parts[0].reason == "a level has 3 problems, 10 are needed"
-
-
-# ------------------------------------------------------------------------------------- training
 
 
 @pytest.mark.parametrize(("slopes", "word"), [((1, 1, 1), 1), ((-1, -1, -1), -1), ((1, 0, -1), 0)])
@@ -163,8 +140,6 @@ def test_short_and_single_runs_decide_nothing_and_unequal_ones_are_refused(plant
         f3(SEEDS, lambda seed: 6 + seed)
 
 
-# ---------------------------------------------------------------------------------- test problems
-
 CHAIN = ("ares", "ares-no-kl", "ares-no-entropy", "dapo", "grpo")
 
 
@@ -190,23 +165,6 @@ def test_a_chain_with_one_wrong_link_holds_in_part(planted, judged):
     assert found["F8"] == "partly"
     assert found["F8.accuracy-grpo"] == found["F8.length-grpo"] == "contradicted"
     assert found["F8.accuracy-kl"] == found["F8.accuracy-ends"] == "reproduced"
-
-
-def test_a_difference_is_paired_by_seed_and_its_cells_weigh_the_same(planted, run_of):
-    def accuracy(*models: pd.DataFrame):
-        compare = QUANTITIES["test_difference"].compute
-        run = run_of(evaluation=pd.concat(models))
-        return compare(run, of="ares", against="grpo", column="accuracy", levels="all")
-
-    ares = [planted.model("ares", s, 0.5 + s / 10) for s in (1, 2, 3)]
-    grpo = [planted.model("grpo", s, 0.3 + s / 10) for s in (2, 3, 4)]
-    found = accuracy(*ares, *grpo)
-    assert found.per_seed == pytest.approx({2: 0.2, 3: 0.2})
-    assert (found.found.low, found.found.high) == pytest.approx((0.2, 0.2))
-    table = planted.model("ares", 1, {"easy": 0.9, "medium": 0.6, "hard": 0.0})
-    table = table[~table["problem_id"].isin(["hard-10", "hard-11"])]
-    found = accuracy(table, table.assign(arm="grpo", correct=0))
-    assert found.found.value == pytest.approx(0.5)
 
 
 def test_an_arm_without_runs_or_without_common_seeds_decides_nothing(planted, judged):

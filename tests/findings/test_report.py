@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 
 import pandas as pd
 import pytest
@@ -24,7 +23,7 @@ def judged(planted, run_of, rules):
     return judge(run_of(evaluation=evaluation), rules, ["F9"])
 
 
-def test_a_row_for_the_finding_and_one_for_every_part(judged):
+def test_rows_for_the_finding_every_part_and_every_seed(judged):
     found = table(judged, "smoke")
     assert list(found) == columns_of("findings", "findings")
     assert found["id"].tolist() == ["F9", *(part.part.id for part in judged[0].parts)]
@@ -35,16 +34,10 @@ def test_a_row_for_the_finding_and_one_for_every_part(judged):
     hard = found.set_index("id").loc["F9.hard-length"]
     assert hard["verdict"] == "contradicted" and hard["paper"] == pytest.approx(3667.85)
     assert set(found["scale"]) == {"smoke"}
-
-
-def test_the_numbers_of_every_seed(judged):
     found = per_seed(judged)
     rows = found[found["id"] == "F9.easy-length"]
     assert rows["seed"].tolist() == [1, 2]
     assert rows["value"].mean() == pytest.approx(judged[0].parts[0].measured.found.value)
-
-
-def test_one_finding_for_reading(judged):
     found = one(judged, "F9", digits=1).set_index("part")
     assert len(found) == 5
     assert found.loc["F9.easy-length", "ours"].startswith("-10.")
@@ -66,10 +59,3 @@ def test_the_step_judges_every_part_of_the_rule_book(tmp_path, rules, capsys):
     assert set(found["verdict"]) <= {REPRODUCED, PARTLY, CONTRADICTED, OPEN}
     assert read_table(tmp_path / "seeds.csv")["value"].notna().all()
     assert "F5: reproduced" in capsys.readouterr().out
-
-
-def test_a_missing_table_is_one_line(tmp_path, capsys):
-    shutil.copytree(REFERENCE, tmp_path / "run")
-    (tmp_path / "run/steps.parquet").unlink()
-    assert judge_run(tmp_path / "run", tmp_path) == 2
-    assert "steps.parquet: no such table" in capsys.readouterr().err

@@ -24,18 +24,12 @@ def test_released_bounds_are_thirds():
     assert buckets(thirds, 2 / 3, 1 / 3).tolist() == [1, 0, 2, 1]
 
 
-def test_group_means_and_sizes():
+def test_group_means_and_bucket_sums():
     group = torch.tensor([0, 1, 0])
     mean, size = group_means(torch.tensor([1.0, 5.0, 2.0]), group)
     assert (mean.tolist(), size.tolist()) == ([1.5, 5.0], [2.0, 1.0])
-
-
-def test_no_groups():
     mean, size = group_means(torch.zeros(0), torch.zeros(0, dtype=torch.long))
     assert (mean.tolist(), size.tolist()) == ([], [])
-
-
-def test_bucket_sums_add_up_and_leave_out_unknown_codes():
     values, codes = torch.tensor([1.0, 3.0, 10.0, 7.0]), torch.tensor([0, 0, 2, 3])
     whole = BucketSums.of(values, codes)
     assert whole.sums_3D.tolist() == [[2, 0, 1], [4, 0, 10], [10, 0, 100]]

@@ -90,9 +90,11 @@ def sequences(recorded) -> Sequences:
     return Sequences(recorded["sequences"])
 
 
-def test_mean_entropy(recorded, sequences):
+def test_mean_entropy_and_normalised_tokens(recorded, sequences):
     mean_B = sequences.entropy_BT.sum(1) / sequences.mask_BT.sum(1).clamp(min=1)
     assert mean_B.tolist() == pytest.approx(recorded["out"]["mean_entropy"], abs=1e-5)
+    for token, expected in recorded["normalize_token"]:
+        assert lexicon.normalize_token(token) == expected, token
 
 
 def test_token_entropy_with_and_without_tail(recorded, sequences):
@@ -161,11 +163,6 @@ def test_minus_infinity_differs_from_the_release_on_purpose(recorded):
     assert torch.isfinite(ours.entropy_BT).all()
     with pytest.raises(UserError, match="NaN"):
         entropy.topk_entropy(torch.tensor([[[-0.3, math.nan]]]), torch.tensor([[True]]))
-
-
-def test_normalize_token(recorded):
-    for token, expected in recorded["normalize_token"]:
-        assert lexicon.normalize_token(token) == expected, token
 
 
 def test_entropy_reward(grader):

@@ -75,16 +75,13 @@ def test_eq27_literal():
     assert controller.beta_D[0] == 0.001
 
 
-def test_released_controller_averages_the_sequences_of_a_micro_batch():
+def test_released_controllers_average_a_micro_batch_and_have_a_dead_zone():
     one = ReleasedController(interval=1)
     one.update(torch.tensor([0.02, 0.04, 0.9]), torch.tensor([0, 0, 3]))
     two = ReleasedController(interval=1)
     two.update(torch.tensor([0.03]), torch.tensor([0]))
     assert one.kl_D == pytest.approx([0.03, None, None])
     assert one.beta_D == pytest.approx(two.beta_D)
-
-
-def test_released_dead_zone_leaves_everything_but_the_smoothed_kl():
     controller = ReleasedController(interval=1)
     controller.update(torch.tensor([0.0101]), torch.tensor([0]))
     assert controller.beta_D[0] == 1.0 and controller.error_D[0] == 0.0

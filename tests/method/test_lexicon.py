@@ -24,14 +24,11 @@ def test_our_list_has_the_six_categories_and_each_word_once():
     assert all(normalize_token(word) == word for word in words)
 
 
-def test_our_list_holds_clear_triggers_and_leaves_out_ambiguous_words():
+def test_our_list_holds_clear_triggers_in_any_spelling_and_no_ambiguous_words():
     ours = load_lexicon()
     assert all(word in ours for word in REQUIRED.split())
     assert not any(word in ours for word in AMBIGUOUS.split())
     assert ours.category_of["because"] == "cause"
-
-
-def test_spellings_of_one_word():
     lexicon = Lexicon({"conclude": ("so",)})
     assert all(token in lexicon for token in ("so", " So", "ĠSO", "▁so", "\nso "))
     assert not any(token in lexicon for token in ("so,", "soo", "s", "", "Ġ"))
@@ -62,10 +59,8 @@ def test_a_list_of_the_users_own(tmp_path):
     ("text", "message"),
     [
         ('{"a": ["x"', "Invalid JSON"),
-        ('["x"]', "expected"),
         ('{"a": [1]}', "expected"),
         ('{"a": ["x"], "b": [" X"]}', "repeated: 'x'"),
-        ('{"a": [" "]}', "empty"),
         ('{"a": []}', "needs words"),
         (None, "can't read"),
     ],

@@ -39,25 +39,16 @@ def alpha(value: float) -> torch.Tensor:
     return torch.tensor([value], dtype=torch.float64)
 
 
-# --- the released form: the four printed examples' kind, by hand
-
-
-def test_huber_literal():
+def test_huber_and_margin_literal():
     x = torch.tensor([-1.0, 1.0, 2.0, 4.0])
     assert huber(x, torch.tensor(2.0)).tolist() == [0.0, 0.25, 1.0, 3.0]
-
-
-def test_margin_literal():
     target, bucket = torch.tensor([0.0, 40.0, 40.0, 40.0]), torch.tensor([0, 0, 1, 2])
     assert margin(target, bucket).tolist() == pytest.approx([1.0, 6.0, 10.0, 14.0])
 
 
-def test_released_easy_right_over_target():
+def test_released_easy_right_over_target_and_the_floors_of_wrong():
     # m = 1.2, excess 2.8 > kappa = 2: huber 1.8, over (m + kappa) = 3.2
     assert one(released_reward, 1, 12, 8, EASY, alpha(0.5)) == pytest.approx(-0.5 * 1.8 / 3.2)
-
-
-def test_released_wrong_never_falls_below_its_floor():
     floors = [one(released_reward, 0, 0, 50, d, alpha(1.0)) for d in (EASY, MEDIUM, HARD)]
     assert floors == pytest.approx([0.3, 0.4, 0.6])
 
@@ -73,9 +64,6 @@ def test_released_wrong_can_outscore_right():
     # right: huber = 39 - 2 at m = 21, so 1 - .6 x .5 x 37 / 25; wrong: the full cap of .6
     assert score.tolist() == pytest.approx([1 - 0.6 * 0.5 * 37 / 25, 0.6])
     assert count_inversions(score, correct, group) == (1, 1)
-
-
-# --- the main text
 
 
 def test_main_text_shapes():
@@ -96,10 +84,7 @@ def test_main_text_multiplier_is_zero_for_the_batch_mean_and_acts_for_an_earlier
     assert main_text_multiplier(sums, earlier, eps=0.0).tolist() == [0.5, 0, 0]
 
 
-# --- ours
-
-
-def test_ours_follows_fig9_in_words():
+def test_ours_follows_fig9_in_words_and_a_literal():
     w = 0.5
 
     def of(correct, count, bucket):
@@ -114,9 +99,6 @@ def test_ours_follows_fig9_in_words():
     # hard: delta > 0 is rewarded whether right or wrong
     assert 0 == of(1, 10, HARD) < of(1, 15, HARD) < of(1, 30, HARD)
     assert 0 == of(0, 10, HARD) < of(0, 15, HARD) < of(0, 30, HARD)
-
-
-def test_ours_literal():
     # hard, right, delta = target = 10: (w / 2)(1 - 1/e)
     assert one(ares_reward, 1, 20, 10, HARD, 0.5) == pytest.approx(0.25 * (1 - math.exp(-1)))
 

@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from ares.errors import UserError
-from ares.method.difficulty import BucketSums
-from ares.method.kl import kl_sums
 from ares.method.presets import PRESETS
 from ares.method.step import Method, Rollouts, Shaped
 
@@ -34,13 +32,7 @@ def batch_of(seed: int = 0, prompts: int = 6, samples: int = 8, length: int = 40
 
 
 def rows(batch: Rollouts, index: torch.Tensor) -> Rollouts:
-    return Rollouts(
-        batch.entropy_BT[index],
-        batch.mask_BT[index],
-        batch.accuracy_B[index],
-        batch.group_B[index],
-        batch.trigger_BT[index],
-    )
+    return Rollouts(**{name: values[index] for name, values in vars(batch).items()})
 
 
 def same(got: torch.Tensor, expected: torch.Tensor) -> None:
@@ -67,10 +59,8 @@ def test_permuting_the_rollouts_permutes_the_result(name):
 
 
 @PRESET
-@pytest.mark.parametrize("left", [0, 3])
-@pytest.mark.parametrize("right", [0, 5])
-def test_padding_does_not_matter(name, left, right):
-    batch = batch_of()
+def test_padding_does_not_matter(name):
+    batch, left, right = batch_of(), 3, 5
 
     def pad(values: torch.Tensor, fill: float) -> torch.Tensor:
         return torch.nn.functional.pad(values, (left, right), value=fill)
@@ -104,37 +94,11 @@ def test_a_step_resumes_exactly_from_its_state(name):
     assert torch.equal(*weights)
 
 
-def test_kl_statistics_add_up_over_processes():
-    batch = batch_of()
-    shaped = Method(PRESETS["ares"]).shape(batch)
-    kl_BT = torch.rand(48, 40, generator=torch.Generator().manual_seed(3))
-
-    def sums(part: slice) -> BucketSums:
-        outside_BT = batch.mask_BT[part] & ~shaped.hwe_BT[part]
-        return kl_sums(kl_BT[part], outside_BT, shaped.bucket_B[part])
-
-    whole, halves = sums(slice(None)), sums(slice(0, 17)) + sums(slice(17, None))
-    assert torch.equal(whole.sums_3D[0], halves.sums_3D[0])
-    same(whole.sums_3D[1], halves.sums_3D[1])
-    one, two = Method(PRESETS["ares"]), Method(PRESETS["ares"])
-    one.observe_kl(kl_BT, batch.mask_BT, shaped.hwe_BT, shaped.bucket_B)
-    first = slice(0, 17)
-    two.observe_kl(kl_BT[first], batch.mask_BT[first], shaped.hwe_BT[first], shaped.bucket_B[first])
-    one.end_step()
-    others = iter([BucketSums.none(), sums(slice(17, None))])  # inside windows, and outside
-    two.end_step(lambda mine: mine + next(others))
-    assert one.controller.beta_D == pytest.approx(two.controller.beta_D)
-    assert one.controller.beta_D != PRESETS["ares"].kl_beta
-
-
-def test_arms_without_an_entropy_reward_score_the_accuracy():
+def test_arms_score_and_filter_on_accuracy_and_the_release_on_the_reward():
     batch = batch_of()
     for name in ("ares-no-entropy", "dapo", "grpo"):
         assert torch.equal(Method(PRESETS[name]).shape(batch).score_B, batch.accuracy_B.double())
     assert Method(PRESETS["ares-no-kl"]).shape(batch).entropy_reward_B.any()
-
-
-def test_ours_filters_on_accuracy_and_the_release_on_the_reward():
     batch = batch_of()
     wrong = replace(batch, accuracy_B=torch.zeros_like(batch.accuracy_B))
     assert not Method(PRESETS["ares"]).shape(wrong).keep_B.any()
@@ -153,7 +117,7 @@ def test_released_filter_order_hides_the_difficulty_from_the_reward():
     assert not torch.equal(first.entropy_reward_B, off.entropy_reward_B)
 
 
-def test_released_threshold_is_one_step_late():
+def test_the_threshold_of_the_release_and_the_reward_of_the_main_text_are_one_step_late():
     method = Method(PRESETS["released"])
     first = method.shape(batch_of(0))
     assert first.threshold == -1.0
@@ -161,6 +125,11 @@ def test_released_threshold_is_one_step_late():
     assert method.shape(batch_of(1)).threshold == kept > 0
     ares = Method(PRESETS["ares"])
     assert ares.shape(batch_of(0)).threshold == ares.threshold.value
+    method = Method(PRESETS["paper"])
+    assert not method.shape(batch_of(0)).entropy_reward_B.any()
+    longer = batch_of(1)
+    longer = replace(longer, mask_BT=torch.ones_like(longer.mask_BT))
+    assert method.shape(longer).entropy_reward_B.any()
 
 
 def test_partial_credit_enters_score_pass_rate_and_filter():
@@ -187,21 +156,10 @@ def test_bad_entropies_are_refused(name):
         Method(PRESETS[name]).shape(batch)
 
 
-def test_a_trigger_preset_needs_its_mask():
+def test_what_a_preset_cannot_use_is_refused():
     with pytest.raises(UserError, match="trigger"):
         Method(PRESETS["released"]).shape(replace(batch_of(), trigger_BT=None))
-
-
-def test_state_of_another_preset_is_refused():
     state = Method(PRESETS["ares"]).state_dict()
     for name in ("dapo", "released"):
         with pytest.raises(UserError, match="another preset"):
             Method(PRESETS[name]).load_state_dict(state)
-
-
-def test_main_text_reward_is_void_in_the_first_step_and_acts_in_the_second():
-    method = Method(PRESETS["paper"])
-    assert not method.shape(batch_of(0)).entropy_reward_B.any()
-    longer = batch_of(1)
-    longer = replace(longer, mask_BT=torch.ones_like(longer.mask_BT))
-    assert method.shape(longer).entropy_reward_B.any()

@@ -10,19 +10,15 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ares.errors import UserError
 from ares.method import theory
 
 approx = pytest.approx
-quick = settings(max_examples=60, deadline=None)
 seeds = st.integers(min_value=0, max_value=2**32 - 1)
 numbers = st.floats(min_value=-5, max_value=5, allow_nan=False, width=32)
-
-
-# --- distributions ------------------------------------------------------------------------------
 
 
 def test_kl_divergence_literal():
@@ -33,18 +29,12 @@ def test_kl_divergence_literal():
 
 
 @pytest.mark.parametrize("bad", [[0.5, 0.6], [1.5, -0.5], [math.nan, 1.0]])
-def test_a_distribution_is_checked(bad):
+def test_what_is_no_distribution_and_what_cannot_be_solved_are_refused(bad):
     with pytest.raises(UserError, match="a distribution needs"):
         theory.distribution(bad)
-
-
-@pytest.mark.parametrize("reference_V, budget", [([0.5, 0.5], -0.1), ([1.0, 0.0], 0.1)])
-def test_lemma2_refuses_what_it_cannot_solve(reference_V, budget):
-    with pytest.raises(UserError, match="budget"):
-        theory.lemma2(reference_V, [0.0, 1.0], budget)
-
-
-# --- Lemma 2: the KL budget ---------------------------------------------------------------------
+    for reference_V, budget in (([0.5, 0.5], -0.1), ([1.0, 0.0], 0.1)):
+        with pytest.raises(UserError, match="budget"):
+            theory.lemma2(reference_V, [0.0, 1.0], budget)
 
 
 def test_lemma2_two_outcomes_in_closed_form():
@@ -58,7 +48,6 @@ def test_lemma2_two_outcomes_in_closed_form():
     assert optimum.dual == approx(p)
 
 
-@quick
 @given(seeds, st.floats(min_value=0.001, max_value=0.999))
 def test_lemma2_strong_duality_with_an_active_budget(seed, fraction):
     rng = np.random.default_rng(seed)
@@ -67,13 +56,13 @@ def test_lemma2_strong_duality_with_an_active_budget(seed, fraction):
     optimum = theory.lemma2(reference_V, reward_V, budget)
     assert optimum.kl == approx(budget, rel=1e-6)
     assert optimum.dual == approx(optimum.primal, abs=1e-9)
-    for other_V in rng.dirichlet(np.full(6, 2.0), size=200):
+    for other_V in rng.dirichlet(np.full(6, 2.0), size=50):
         nearer_V = reference_V + rng.uniform() * (other_V - reference_V)
         if theory.kl_divergence(nearer_V, reference_V) <= budget:
             assert nearer_V @ reward_V <= optimum.primal + 1e-9
 
 
-def test_lemma2_needs_a_budget_below_that_of_the_greedy_policy():
+def test_lemma2_needs_a_budget_above_zero_and_below_that_of_the_greedy_policy():
     """-ln(1/4) = 1.386 nats buy the best outcome: a larger budget is not spent, kappa is 0."""
     reference_V, reward_V = [0.25, 0.75], [1.0, 0.0]
     assert theory.greedy_kl(reference_V, reward_V) == approx(math.log(4))
@@ -82,10 +71,7 @@ def test_lemma2_needs_a_budget_below_that_of_the_greedy_policy():
     assert optimum.kl == approx(math.log(4))
     indifferent = theory.lemma2(reference_V, [3.0, 3.0], 0.1)
     assert (indifferent.kappa, indifferent.kl, indifferent.primal) == (0.0, 0.0, 3.0)
-
-
-def test_lemma2_needs_a_budget_above_zero():
-    """At 0 only the reference is feasible; no finite kappa reaches the dual's infimum E_ref r."""
+    # At 0 only the reference is feasible; no finite kappa reaches the dual's infimum E_ref r.
     optimum = theory.lemma2([0.25, 0.75], [1.0, 0.0], 0.0)
     assert (optimum.kappa, optimum.primal, optimum.dual) == (math.inf, 0.25, 0.25)
     for kappa in (1.0, 10.0, 100.0):
@@ -102,7 +88,6 @@ def test_lemma2_needs_a_reward_that_does_not_depend_on_the_policy():
     assert entropic.slack == approx(0.180, abs=1e-3)
 
 
-@quick
 @given(seeds, st.floats(min_value=0.05, max_value=0.95))
 def test_eq27_finds_kappa_below_the_gain_limit_and_leaves_it_above(seed, fraction):
     rng = np.random.default_rng(seed)
@@ -123,19 +108,6 @@ def test_eq27_finds_kappa_below_the_gain_limit_and_leaves_it_above(seed, fractio
     assert distance_after(1.5 * limit, steps=1) > 1.2e-4
 
 
-# --- Lemma 3 and Donsker-Varadhan ---------------------------------------------------------------
-
-
-def test_lemma3_constant_is_the_best_and_halves_for_a_one_sided_f():
-    """Near the reference the bound is reached, so the 2 in sqrt(2 KL) can't be any smaller."""
-    tight = theory.lemma3([0.501, 0.499], [0.5, 0.5], [1.0, -1.0])
-    assert tight.shift / tight.by_lemma3 == approx(1.0, abs=1e-5)
-    one_sided = theory.lemma3([0.501, 0.499], [0.5, 0.5], [1.0, 0.0])
-    assert one_sided.shift / one_sided.by_lemma3 == approx(0.5, abs=1e-5)
-    assert one_sided.shift / one_sided.by_range == approx(1.0, abs=1e-5)
-
-
-@quick
 @given(seeds, st.lists(numbers, min_size=2, max_size=8))
 def test_lemma3_bounds_hold(seed, f_V):
     rng = np.random.default_rng(seed)
@@ -145,7 +117,7 @@ def test_lemma3_bounds_hold(seed, f_V):
     assert shift.by_range <= shift.by_lemma3 + 1e-12
 
 
-def test_lemma3_needs_a_bounded_f():
+def test_lemma3_needs_a_bounded_f_and_the_kl_of_the_whole_response():
     """An outcome of probability q and value 1/q^2: to double q costs ever less, moves ever more."""
     shifts, divergences = [], []
     for q in (1e-1, 1e-2, 1e-3):
@@ -155,10 +127,7 @@ def test_lemma3_needs_a_bounded_f():
     assert shifts == approx([10.0, 100.0, 1000.0])
     assert divergences == sorted(divergences, reverse=True)
     assert divergences[-1] < 4e-4
-
-
-def test_lemma3_needs_the_kl_of_the_whole_response():
-    """100 tokens of .005 nats: the KL of one would allow a shift of .10, there is one of .68."""
+    # 100 tokens of .005 nats: the KL of one would allow a shift of .10, there is one of .68.
     majority_C = np.sign(np.arange(101) - 50)
     shift = theory.lemma3(theory.binomial(100, 0.55), theory.binomial(100, 0.5), majority_C)
     token = theory.lemma3([0.55, 0.45], [0.5, 0.5], [1.0, -1.0])
@@ -167,7 +136,6 @@ def test_lemma3_needs_the_kl_of_the_whole_response():
     assert shift.by_lemma3 == approx(10 * token.by_lemma3)
 
 
-@quick
 @given(seeds, st.lists(numbers, min_size=2, max_size=8), st.floats(min_value=0.01, max_value=20))
 def test_donsker_varadhan_slack_is_a_divergence(seed, f_V, eta):
     rng = np.random.default_rng(seed)
@@ -187,9 +155,6 @@ def test_donsker_varadhan_needs_a_finite_moment():
     assert theory.geometric_log_mgf(0.1, 0.106) == math.inf
 
 
-# --- Lemma 4 ------------------------------------------------------------------------------------
-
-
 def random_model(seed: int, positions: int = 4, tokens: int = 3, size: int = 5):
     """Features (T, V, D), parameters (D), weights (T): 4 x 2 free probabilities, 5 parameters."""
     rng = np.random.default_rng(seed)
@@ -197,7 +162,6 @@ def random_model(seed: int, positions: int = 4, tokens: int = 3, size: int = 5):
     return features_TVD, rng.normal(size=size), rng.uniform(0.1, 1.0, size=positions), rng
 
 
-@quick
 @given(seeds)
 def test_lemma4_error_is_of_third_order(seed):
     features_TVD, theta_D, beta_T, rng = random_model(seed)
@@ -225,10 +189,6 @@ def test_lemma4_needs_the_reference_as_its_centre():
         assert (after - before) / quadratic > 0.9 / h
 
 
-# --- Proposition 2 ------------------------------------------------------------------------------
-
-
-@quick
 @given(seeds, st.floats(min_value=0.01, max_value=100))
 def test_proposition2_step_is_the_best_of_the_model(seed, kappa):
     features_TVD, theta_D, beta_T, rng = random_model(seed)
@@ -260,7 +220,7 @@ def test_proposition2_gain_is_local():
     assert abs(ratio(0.1) - 1.0) > 0.3
 
 
-def test_proposition2_needs_a_gradient_in_the_range_of_f_b():
+def test_proposition2_needs_a_gradient_in_the_range_of_f_b_and_rho_above_zero():
     """Tabular logits: F is singular along the constant. A policy gradient does not care."""
     features_TVD = np.eye(3)[None]
     theta_D = np.array([0.2, -0.1, 0.5])
@@ -270,10 +230,7 @@ def test_proposition2_needs_a_gradient_in_the_range_of_f_b():
     assert theory.proposition2(in_range_D, fisher_DD, kappa=1.0)[1] > 0
     with pytest.raises(UserError, match="infinite"):
         theory.proposition2(np.array([1.0, 0.0, 0.0]), fisher_DD, kappa=1.0)
-
-
-def test_proposition2_needs_rho_above_zero():
-    """Weight 0 inside the window: the KL no longer sees the parameter that only acts there."""
+    # Weight 0 inside the window: the KL no longer sees the parameter that only acts there.
     features_TVD = np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]])
     theta_D, advantage_TV = np.zeros(2), np.array([[1.0, 0.0], [1.0, 0.0]])
     gradient_D = theory.policy_gradient(features_TVD, theta_D, advantage_TV)
@@ -282,9 +239,6 @@ def test_proposition2_needs_rho_above_zero():
     with pytest.raises(UserError, match="give every token a positive weight"):
         none = theory.weighted_fisher(features_TVD, theta_D, [1.0, 0.0])
         theory.proposition2(gradient_D, none, kappa=1.0)
-
-
-# --- Corollary 1 --------------------------------------------------------------------------------
 
 
 def split_fisher(seed: int):
@@ -298,7 +252,6 @@ def split_fisher(seed: int):
     )
 
 
-@quick
 @given(seeds, st.floats(min_value=0.05, max_value=0.95))
 def test_corollary1_gain_rises_as_rho_falls(seed, rho):
     gradient_D, inside_DD, outside_DD = split_fisher(seed)
@@ -308,15 +261,6 @@ def test_corollary1_gain_rises_as_rho_falls(seed, rho):
     assert (higher - gain) / 1e-6 == approx(slope, rel=1e-3)
 
 
-def test_corollary1_needs_a_gradient_that_moves_the_window():
-    inside_DD, outside_DD = np.diag([1.0, 0.0]), np.diag([1.0, 2.0])
-    elsewhere = theory.corollary1(np.array([0.0, 2.0]), inside_DD, outside_DD, 0.5, 1.0)
-    assert elsewhere == (approx(1.0), 0.0)
-    along = theory.corollary1(np.array([3.0, 0.0]), inside_DD, outside_DD, 0.5, 1.0)
-    assert along == (approx(3.0), approx(-2.0))
-
-
-@quick
 @given(seeds, st.floats(min_value=0.05, max_value=3.0))
 def test_corollary1_does_not_hold_at_equal_kl(seed, rho):
     """At equal unweighted KL no weighting beats rho = 1, whose gain is sqrt(2 budget g' F^-1 g)."""

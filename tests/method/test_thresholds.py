@@ -53,14 +53,11 @@ def test_quantiles_are_those_of_numpy(row, q):
     assert got == pytest.approx(float(np.quantile(np.array(row), q)), abs=1e-6)
 
 
-def test_released_average_keeps_the_first_and_moves_by_one_percent():
+def test_averages_of_thresholds():
     average = ThresholdEMA(0.99)
     assert average.value == -1.0
     assert average.update(2.0) == 2.0
     assert average.update(3.0) == pytest.approx(2.01)
-
-
-def test_fast_start_is_a_mean_until_the_decay_takes_over():
     average = ThresholdEMA(0.75, fast_start=True)
     got = [average.update(x) for x in (1.0, 3.0, 5.0, 7.0, 8.0)]
     assert got == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0])

@@ -30,17 +30,11 @@ def test_released_window_starts_after_the_token():
     assert values(window_entropy(H, ALL, 2, "after")) == [[4.0, 4.5, 5.5, None, None]]
 
 
-def test_shorter_windows_average_what_there_is():
+def test_incomplete_windows_are_shortened_or_padded():
     assert values(window_entropy(H, ALL, 2, "at", "shorter")) == [[1.5, 4.0, 4.5, 5.5, 8.0]]
     assert values(window_entropy(H, ALL, 2, "after", "shorter")) == [[4.0, 4.5, 5.5, 8.0, None]]
-
-
-def test_running_mean_pads_with_the_mean_of_the_complete_windows():
     got = window_entropy(H, ALL, 2, "after", "running_mean")  # (4 + 4.5 + 5.5) / 3 = 14 / 3
     assert got[0].tolist() == pytest.approx([4.0, 4.5, 5.5, 14 / 3, 14 / 3])
-
-
-def test_running_mean_without_a_complete_window_repeats_the_first_entropy():
     assert values(window_entropy(H, ALL, 9, "after", "running_mean")) == [[1.0] * 5]
 
 
@@ -67,9 +61,12 @@ def test_bad_entropy_is_refused_under_the_mask_only(bad):
     assert values(ignored) == [[1.0, None, 1.0]]
 
 
-def test_dtypes():
+def test_number_types_are_kept_and_equal_windows_are_equal_to_the_last_bit():
     assert window_entropy(H.bfloat16(), ALL, 2).dtype == torch.float32
     assert window_entropy(H.double(), ALL, 2).dtype == torch.float64
+    entropy = torch.tensor([[0.1, 0.2, 0.3] * 40])
+    window = window_entropy(entropy, torch.ones_like(entropy), 3)[0, ::3]
+    assert len(set(window[~window.isnan()].tolist())) == 1
 
 
 @given(
@@ -99,12 +96,6 @@ def test_windows_equal_the_definition_wherever_the_padding_is(window, start, see
         assert got[~mask].isnan().all()
 
 
-def test_equal_windows_are_equal_to_the_last_bit():
-    entropy = torch.tensor([[0.1, 0.2, 0.3] * 40])
-    window = window_entropy(entropy, torch.ones_like(entropy), 3)[0, ::3]
-    assert len(set(window[~window.isnan()].tolist())) == 1
-
-
 def test_hwe_mask_includes_the_threshold_unless_strict():
     window = torch.tensor([[1.0, 2.0, 3.0, NAN]])
     assert hwe_mask(window, 2.0).tolist() == [[False, True, True, False]]
@@ -112,12 +103,9 @@ def test_hwe_mask_includes_the_threshold_unless_strict():
     assert count_hwe(hwe_mask(window, 2.0)).tolist() == [2]
 
 
-def test_hwe_mask_with_a_threshold_per_rollout():
+def test_a_threshold_may_be_per_rollout_and_selects_no_undefined_window():
     window = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
     assert hwe_mask(window, torch.tensor([2.0, 0.5])).tolist() == [[False, True], [True, True]]
-
-
-def test_undefined_windows_are_never_selected_even_at_minus_one():
     assert hwe_mask(torch.tensor([[NAN, 0.0]]), -1.0).tolist() == [[False, True]]
 
 

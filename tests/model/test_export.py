@@ -143,15 +143,6 @@ def test_names_types_and_settings_are_those_of_the_hub(checkpoint, tmp_path) -> 
     )
 
 
-def test_a_half_precision_checkpoint_stays_as_it_is(model_folder, tmp_path) -> None:
-    export(model_folder, tmp_path / "out")
-    weights = load_file(model_folder / "model.safetensors")
-    exported = load_file(tmp_path / "out/model.safetensors")
-    assert set(exported) == set(weights)
-    for name, weight in weights.items():
-        assert torch.equal(exported[name], weight) and exported[name].dtype == torch.float16
-
-
 def test_large_models_are_sharded_and_an_untied_head_goes_along(checkpoint, tmp_path) -> None:
     model, processor = load_policy(checkpoint)
     model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False

@@ -13,7 +13,7 @@ from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.io import write_json
 from ares.model.load import WORLD_FILE, load_policy, model_world
-from ares.model.tiny import Size, build_model, build_processor, vocabulary
+from ares.model.tiny import build_processor, vocabulary
 
 WORLD = load_world()
 
@@ -34,31 +34,17 @@ def test_every_word_of_the_world_is_one_token() -> None:
         assert tokenizer.decode(ids) == word
 
 
-def test_a_response_survives_encoding_and_decoding() -> None:
-    tokenizer = build_processor(WORLD).tokenizer
-    text = "<think> try 8 x 3 = 24 vs 24 yes . therefore </think> \\boxed{ 8 x 3 = 24 }"
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-
-
-def test_a_card_is_one_visual_token() -> None:
+def test_a_card_is_one_visual_token_and_the_system_message_is_left_out() -> None:
     processor = build_processor(WORLD)
     for numbers in ((3, 8), (3, 8, 5), (3, 8, 5, 24)):
         batch = encode(processor, Problem(numbers, 19), "image")
         pad = processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
         assert int((batch["input_ids"] == pad).sum()) == len(numbers)
-
-
-def test_the_template_leaves_the_system_message_out() -> None:
     processor = build_processor(WORLD)
     text = processor.tokenizer.decode(
         encode(processor, Problem((3, 8), 24), "text")["input_ids"][0]
     )
     assert text == "<|im_start|> user numbers 3 8 target 24 <|im_end|> <|im_start|> assistant"
-
-
-def test_the_shipped_size_has_one_to_three_million_parameters() -> None:
-    model = build_model(build_processor(WORLD), Size(), seed=0)
-    assert 1e6 < sum(p.numel() for p in model.parameters()) < 3e6
 
 
 def test_loaded_weights_are_those_saved_and_pictures_matter(model_folder) -> None:
@@ -76,7 +62,7 @@ def test_loaded_weights_are_those_saved_and_pictures_matter(model_folder) -> Non
     assert not torch.allclose(seen, blind)
 
 
-def test_broken_folders_are_named(model_folder, tmp_path) -> None:
+def test_broken_folders_and_models_of_another_world_are_refused(model_folder, tmp_path) -> None:
     with pytest.raises(UserError, match="no such model folder"):
         load_policy(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"no config\.json"):
@@ -86,9 +72,6 @@ def test_broken_folders_are_named(model_folder, tmp_path) -> None:
     (cut / "model.safetensors").write_bytes(b"\x10" * 100)
     with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
         load_policy(cut)
-
-
-def test_a_model_of_another_world_is_refused(model_folder, tmp_path) -> None:
     model_world(model_folder, WORLD)
     other = tmp_path / "other"
     shutil.copytree(model_folder, other)

@@ -7,7 +7,7 @@ import torch
 
 from ares.errors import UserError
 from ares.sampling.engine import draw, sample
-from ares.sampling.prompts import Prompt, split_prompts
+from ares.sampling.prompts import Prompt
 from ares.sampling.scoring import score
 
 LENGTH = 48
@@ -64,7 +64,7 @@ def test_statistics_equal_a_full_forward(policy, prompts, ids):
         torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
 
 
-def test_same_seed_same_bits(policy, prompts, ids):
+def test_the_same_seed_gives_the_same_bits_and_a_repeated_prompt_is_as_good(policy, prompts, ids):
     model, _ = policy
     first, again, other = (
         sample(model, prompts, max_new_tokens=LENGTH, seeds=range(start, start + 4), **ids)
@@ -75,6 +75,10 @@ def test_same_seed_same_bits(policy, prompts, ids):
         assert torch.equal(one.logprobs, two.logprobs)
         assert torch.equal(one.entropies, two.entropies)
     assert all(a != b for a, b in zip(tokens(first), tokens(other), strict=True))
+    options = {"max_new_tokens": 16, "seeds": range(12), **ids}
+    expanded = sample(policy[0], prompts, samples_per_prompt=3, **options)
+    repeated = [prompt for prompt in prompts for _ in range(3)]
+    assert tokens(expanded) == tokens(sample(policy[0], repeated, **options))
 
 
 def test_a_row_does_not_depend_on_the_others(policy, prompts, ids):
@@ -90,13 +94,6 @@ def test_a_row_does_not_depend_on_the_others(policy, prompts, ids):
         torch.testing.assert_close(alone.entropies, together[row].entropies, atol=1e-5, rtol=0)
 
 
-def test_a_repeated_prompt_is_as_good_as_samples_per_prompt(policy, prompts, ids):
-    options = {"max_new_tokens": 16, "seeds": range(12), **ids}
-    expanded = sample(policy[0], prompts, samples_per_prompt=3, **options)
-    repeated = [prompt for prompt in prompts for _ in range(3)]
-    assert tokens(expanded) == tokens(sample(policy[0], repeated, **options))
-
-
 def test_a_response_continues_a_prefix(policy, prompts, ids):
     options = {"top_p": 1e-6, "seeds": range(4), **ids}
     whole = tokens(sample(policy[0], prompts, max_new_tokens=20, **options))
@@ -104,20 +101,6 @@ def test_a_response_continues_a_prefix(policy, prompts, ids):
     begun = [p.followed_by(ids[:cut]) for p, ids, cut in zip(prompts, whole, cuts, strict=True)]
     rest = tokens(sample(policy[0], begun, max_new_tokens=12, **options))
     assert rest == [ids[cut : cut + 12] for ids, cut in zip(whole, cuts, strict=True)]
-
-
-def test_padding_on_the_right_and_arrays_are_read_alike(policy, inputs, prompts, ids):
-    shifted = {name: value.numpy().copy() for name, value in inputs.items()}
-    for row, prompt in enumerate(prompts):
-        length = len(prompt.token_ids)
-        shifted["input_ids"][row] = ids["pad_token_id"]
-        shifted["input_ids"][row, :length] = prompt.token_ids
-        shifted["attention_mask"][row] = shifted["attention_mask"][row, ::-1]
-    left, right = (
-        tokens(sample(policy[0], given, max_new_tokens=8, seeds=range(4), **ids))
-        for given in (prompts, split_prompts(shifted, policy[0].config))
-    )
-    assert left == right
 
 
 def test_top_p_truncates_the_draw_but_not_the_statistics(policy, inputs, prompts, ids):
@@ -149,13 +132,10 @@ def test_frequencies_follow_the_distribution(policy, ids):
     assert abs(chi_square - freedom) < 4 * (2 * freedom) ** 0.5
 
 
-def test_inverse_distribution_function_by_hand():
+def test_draws_by_hand():
     probabilities = torch.tensor([[0.25, 0.0, 0.5, 0.25]]).expand(6, -1)
     uniforms = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)
     assert draw(probabilities, 1.0, uniforms).tolist() == [0, 0, 2, 2, 3, 3]
-
-
-def test_top_p_by_hand():
     probabilities = torch.tensor([[0.1, 0.4, 0.2, 0.3]]).expand(4, -1)
     uniforms = torch.tensor([0.0, 0.56, 0.58, 0.999], dtype=torch.float64)
     # 0.4 + 0.3 reach 0.7: tokens 1 and 3 remain, with 4/7 and 3/7.
@@ -179,7 +159,7 @@ def test_placeholders_are_never_drawn(policy, ids):
         model.lm_head.bias = None
 
 
-def test_dropout_is_off_and_the_mode_restored(policy, prompts, ids):
+def test_dropout_is_off_the_mode_restored_and_results_may_enter_a_loss(policy, prompts, ids):
     model, _ = policy
     options = {"max_new_tokens": 8, "seeds": range(4), **ids}
     calm = sample(model, prompts, **options)
@@ -192,21 +172,13 @@ def test_dropout_is_off_and_the_mode_restored(policy, prompts, ids):
     finally:
         attention.attention_dropout = 0.0
         model.eval()
-
-
-def test_results_may_enter_a_loss(policy, prompts, ids):
     (response, *_) = sample(policy[0], prompts, max_new_tokens=2, seeds=range(4), **ids)
     weight = torch.ones(2, requires_grad=True)
     (weight * response.entropies).sum().backward()
     assert torch.equal(weight.grad, response.entropies)
 
 
-def test_a_prompt_without_room_for_a_response_is_refused(policy, prompts, ids):
-    with pytest.raises(UserError, match="context holds 1024"):
-        sample(policy[0], prompts, max_new_tokens=2000, seeds=range(4), **ids)
-
-
-def test_logits_that_are_not_finite_are_reported(policy, prompts, ids):
+def test_what_cannot_be_sampled_is_reported(policy, prompts, ids):
     model, _ = policy
     norm = model.model.language_model.norm
     norm.weight.data[3], before = torch.nan, norm.weight.data[3].item()
@@ -215,3 +187,5 @@ def test_logits_that_are_not_finite_are_reported(policy, prompts, ids):
             sample(model, prompts, max_new_tokens=4, seeds=range(4), **ids)
     finally:
         norm.weight.data[3] = before
+    with pytest.raises(UserError, match="context holds 1024"):
+        sample(policy[0], prompts, max_new_tokens=2000, seeds=range(4), **ids)

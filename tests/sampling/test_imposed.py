@@ -49,12 +49,12 @@ def test_the_rule_bars_the_end_then_leaves_the_answer_alone() -> None:
     assert allowed(0, "<think> guess") == everything
 
 
-@pytest.mark.parametrize("comparisons", [0, 1, 4])
+@pytest.mark.parametrize("comparisons", [0, 2])
 def test_a_trained_model_compares_as_often_as_it_must(comparisons: int) -> None:
     model, processor = load_policy("data/base")
-    sampling = Sampling(4, 1.0, 1.0, max_new_tokens=400, batch_prompts=2, seed=0)
+    sampling = Sampling(2, 1.0, 1.0, max_new_tokens=400, batch_prompts=2, seed=0)
     found = impose(model, processor, PROBLEMS, WORLD, sampling, comparisons)
-    assert list(found["level"]) == ["easy"] * 4 + ["hard"] * 4 + ["medium"] * 4
+    assert list(found["level"]) == ["easy"] * 2 + ["hard"] * 2 + ["medium"] * 2
     assert set(found["comparisons"]) == {comparisons}
     assert found["first"].max() <= comparisons
     for item in PROBLEMS.items:

@@ -106,28 +106,22 @@ def test_what_the_line_says_beside_the_tokens():
     assert (offline.id, offline.prompt, offline.finish) == ("7", "2 + 3?", "length")
 
 
-def test_several_choices_are_several_traces_of_one_problem():
-    traces = list(traces_of({"id": "q", "choices": [CHOICE, CHOICE]}))
-    assert [(trace.id, trace.problem) for trace in traces] == [("q#0", "/q"), ("q#1", "/q")]
-
-
-def test_given_entropies_are_taken_as_they_are():
+def test_given_entropies_and_several_choices_are_taken_as_they_are():
     trace = read_one({"tokens": ["a", "b"], "entropy": [0.25, 2]})
     assert trace.entropy.tolist() == [0.25, 2.0]
     assert trace.top_k is None and trace.unlisted.tolist() == [0, 0]
     both = read_one(FORMATS["ours"] | {"entropy": [0.25, 2.0]})
     assert both.entropy.tolist() == [0.25, 2.0] and both.top_k is None
     assert both.alternatives(1) == [(".", HALF), ("!", QUARTER), (",", EIGHTH)]
+    traces = list(traces_of({"id": "q", "choices": [CHOICE, CHOICE]}))
+    assert [(trace.id, trace.problem) for trace in traces] == [("q#0", "/q"), ("q#1", "/q")]
 
 
-def test_no_tokens_and_probability_zero():
+def test_no_tokens_probability_zero_and_the_sampled_token_once():
     trace = read_one({"text": "", "logprobs": {"content": []}})
     assert trace.tokens == [] and trace.entropy.shape == (0,)
     one = record("a", 0.0, a=0.0, b=-9999.0)  # what servers write for probability 0
     assert read_one({"logprobs": {"content": [one]}}).entropy.tolist() == [0.0]
-
-
-def test_the_sampled_token_is_counted_once():
     listed, added = record("a", QUARTER, b=HALF, a=QUARTER), record("a", QUARTER, b=HALF)
     first, second = (read_one({"logprobs": {"content": [r]}}) for r in (listed, added))
     assert first.entropy.tolist() == second.entropy.tolist()
@@ -154,27 +148,16 @@ def test_tokens_read_as_text(tokens, text, expected):
     assert read_one(line).tokens == expected
 
 
-def test_bytes_of_the_server_put_split_characters_together():
-    parts = {"\\xf0\\x9f": [0xF0, 0x9F], "\\x98\\x80": [0x98, 0x80]}
-    content = [record(name, HALF, a=HALF) | {"bytes": known} for name, known in parts.items()]
-    assert read_one({"logprobs": {"content": content}}).tokens == ["<0xF0><0x9F>", "😀"]
-
-
-def test_compressed_and_standard_input_are_read_alike(tmp_path, monkeypatch):
+def test_compressed_files_standard_input_and_bytes_of_the_server(tmp_path, monkeypatch):
     text = json.dumps(FORMATS["ours"]).encode() + b"\n\n"
     packed = tmp_path / "traces.jsonl.gz"
     packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + text * 3))
     assert len(list(read_traces(packed))) == 3
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text * 2)))
     assert len(list(read_traces("-"))) == 2
-
-
-def test_reading_is_lazy(tmp_path):
-    path = written(tmp_path, FORMATS["ours"], "broken")
-    traces = read_traces(path)
-    assert next(traces).id == "q"
-    with pytest.raises(UserError, match="line 2"):
-        next(traces)
+    parts = {"\\xf0\\x9f": [0xF0, 0x9F], "\\x98\\x80": [0x98, 0x80]}
+    content = [record(name, HALF, a=HALF) | {"bytes": known} for name, known in parts.items()]
+    assert read_one({"logprobs": {"content": content}}).tokens == ["<0xF0><0x9F>", "😀"]
 
 
 def changed(**parts) -> dict:
@@ -190,33 +173,17 @@ def listed(logprob) -> dict:
     [
         ({"message": {"content": "5"}, "logprobs": None}, r'"logprobs": true, "top_logprobs": 20'),
         ({"text": "5"}, "no log-probabilities: ask the server"),
-        ({"question": "5"}, "no known format .keys: question"),
-        ([1], "not a JSON object"),
         ("{", "jq -c"),
         *((text, "not valid JSON") for text in (
             "nonsense", "[" * 100_000, '{"entropy": [' + "1" * 5000 + '], "tokens": ["a"]}')),
-        ({"choices": []}, "choices: empty"),
         (changed(top_logprobs=[]), "says nothing about its entropy"),
-        (listed(float("nan")), "token 0 is nan"),
-        (listed(float("-inf")), "probability 0 out"),
-        (listed(0.5), "token 0 is 0.5"),
         *((listed(value), "not a list of numbers") for value in ("-1", None, True)),
         (listed(-0.1), "more than 1: are these logits"),
-        (changed(token=7), "not a list of texts"),
-        (changed(top_logprobs=7), "chat completion"),
-        (changed(top_logprobs=[{"logprob": -1}]), "no 'token'"),
-        (changed(top_logprobs=[{"token": ["a"], "logprob": -1.0}]), "not a text"),
         ({"tokens": ["a"], "entropy": [0.5, 0.5]}, "1 tokens and 2 entropies"),
         *(({"tokens": ["a"], "entropy": [value]}, "entropy of token 0 is")
           for value in (-0.5, float("nan"), 1e300, 33.0)),
-        ({"tokens": ["a"], "entropy": [10**400]}, "beyond all bounds"),
-        ({"entropy": [0.5]}, "entropy without tokens"),
-        ({"tokens": ["a", "b"], "top_logprobs": [{"a": -1}]}, "lists of different lengths"),
         ({"tokens": ["a"], "top_logprobs": [None]}, "without echo"),
-        ({"tokens": ["a"]}, "top_logprobs: missing"),
-        ({"tokens": [1], "entropy": [1]}, "tokens: not a list of texts"),
         ({"outputs": [{"token_ids": [1], "logprobs": None}]}, r"SamplingParams\(logprobs=20\)"),
-        ({"outputs": [{"token_ids": [1], "logprobs": [{}]}]}, "an output of vLLM"),
         (FORMATS["ours"] | {"difficulty": "tough"}, "difficulty: .* \"medium\""),
         (FORMATS["ours"] | {"correct": "yes"}, "correct: .* true, false"),
     ],
@@ -228,7 +195,7 @@ def test_what_is_wrong_is_told_with_file_line_and_remedy(tmp_path, line, message
     assert str(caught.value).startswith(f"{path}, line 2: ")
 
 
-def test_a_file_that_was_cut_off_says_so(tmp_path):
+def test_files_that_are_cut_off_not_there_or_without_line_ends(tmp_path, monkeypatch):
     path = written(tmp_path, FORMATS["ours"], FORMATS["ours"])
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"line 2: .*was it cut off"):
@@ -238,9 +205,6 @@ def test_a_file_that_was_cut_off_says_so(tmp_path):
     packed.write_bytes(whole[:-12])
     with pytest.raises(UserError, match="damaged or cut off"):
         list(read_traces(packed))
-
-
-def test_files_that_are_not_there_and_lines_without_end(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="can't be read"):
         list(read_traces(tmp_path / "none.jsonl"))
     monkeypatch.setattr(read, "LONGEST_LINE", 100)

@@ -153,10 +153,8 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "ares": ("ares", {}),
     "ares-passes": ("ares", {"tokens_per_pass": 120}),
     "ares-pictures-on-one-process": ("ares", {"data": "sides"}),
-    "paper": ("paper", {"tokens_per_pass": 120}),
     "released": ("released", {"tokens_per_pass": 120}),
     "grpo": ("grpo", {}),
-    "dapo": ("dapo", {"tokens_per_pass": 120}),
 }
 #: What two processes have to agree on: each draws fresh prompts of its own.
 REFILL = "ares-refill"

@@ -91,9 +91,6 @@ def test_an_arm_trains_and_leaves_what_it_promises(trained, lively_folder, arm):
     assert (out / "model" / "world.json").is_file()
 
 
-# ---------------------------------------------------------------------- docs/metrics.md
-
-
 def documented() -> dict[str, tuple[set[str], str]]:
     """Buckets and arms of every metric on the page."""
     section = PAGE.read_text(encoding="utf-8").split("## The table `timings`")[0]
@@ -124,9 +121,6 @@ def test_an_arm_writes_exactly_the_metrics_on_the_page(trained, arm):
     assert set(steps[steps.metric == "rollouts"].bucket) == {"all"} | BUCKETS
 
 
-# ---------------------------------------------------------------------- what `report_to` gets
-
-
 class Recorder(TrainerCallback):
     """Stands where a reporter stands: it is handed every log."""
 
@@ -137,10 +131,8 @@ class Recorder(TrainerCallback):
         self.logs.append(dict(logs))
 
 
-@pytest.mark.parametrize("own_sampler", [True, False])
-def test_reporters_are_handed_our_metrics(scenes, made, own_sampler):
-    ours = {} if own_sampler else {"sampler": None}
-    made = made(data=scenes.dataset(4, ["text"]), **ours)
+def test_reporters_are_handed_our_metrics(scenes, made):
+    made = made(data=scenes.dataset(4, ["text"]))
     recorder = Recorder()
     made.add_callback(recorder)
     made.train()

@@ -14,26 +14,17 @@ from ares.training.arguments import grpo_config
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.rollouts import EngineSampler, RolloutGroup
 
-# ---------------------------------------------------------------------- rewards
-
 
 def test_a_data_set_without_answers(scenes, made):
     data = scenes.dataset(4, ["text"])
     bare = type(data).from_list([{"prompt": row["prompt"], "gold": row["gold"]} for row in data])
-    trainer = made("ares", Verifier(Grader()), sampler=Fixed(groups=same_groups), data=bare)
+    same = Fixed(groups=lambda trainer, rows, key: [RolloutGroup(r, [[30, 31]] * 4) for r in rows])
+    trainer = made("ares", Verifier(Grader()), sampler=same, data=bare)
     with pytest.raises(UserError, match="the data set has no column answer and no column choices"):
         trainer.train()
 
 
-def same_groups(trainer, rows, key):
-    return [RolloutGroup(row, [[30, 31]] * trainer.num_generations) for row in rows]
-
-
-# ---------------------------------------------------------------------- nothing to learn from
-
-
-@pytest.mark.parametrize("verdict", [0.0, 1.0])
-@pytest.mark.parametrize("name", ["ares", "dapo", "paper"])
+@pytest.mark.parametrize(("name", "verdict"), [("ares", 0.0), ("dapo", 1.0), ("paper", 0.0)])
 def test_a_batch_in_which_every_group_is_dropped(scenes, made, name, verdict):
     schedule = scenes.scheduled(weight_decay=0.0)
     made = made(name, lambda completions, **_: [verdict] * len(completions), schedule=schedule)
@@ -52,39 +43,21 @@ def test_a_batch_in_which_every_group_is_dropped(scenes, made, name, verdict):
     }
 
 
-def test_a_refill_with_nothing_useful(scenes, made):
-    made = made(
-        "ares", lambda completions, **_: [0.0] * len(completions), refill_rounds=3,
-        fresh=scenes.dataset(5, seed=6), schedule=scenes.scheduled(steps=1),
-    )  # fmt: skip
-    made.train()
-    assert scenes.losses(made) == [0.0]
-    assert made.fresh.position == 6  # three rounds for two groups, past the end of five rows
-    values = made.records.table().set_index(["metric", "bucket"])["value"]
-    assert values["groups_refilled", "all"] == 0 and values["groups_dropped", "all"] == 2
-
-
 def test_responses_shorter_than_any_window(scenes, made, tmp_path):
     """No window, so no threshold: `paper` counts nothing and goes on, and its state can be kept."""
+
+    def groups(trainer, rows, key):
+        completions, whole = [[30, 31], [30], [32, 33, 34], [35]], [-1] * 4
+        return [RolloutGroup(row, completions, parents=whole, branch_at=[0] * 4) for row in rows]
+
     saved = {"save_strategy": "steps"}
-    made = made("paper", scenes.odd_length, sampler=Fixed(groups=short_groups), arguments=saved)
+    made = made("paper", scenes.odd_length, sampler=Fixed(groups=groups), arguments=saved)
     made.train()
     values = made.records.table()
     assert "threshold" not in set(values.metric)
     assert (values[values.metric == "hwe"].value == 0).all()
     assert made.branch_threshold == math.inf  # nothing will branch
     assert (tmp_path / "checkpoint-2" / "aepo.json").is_file()
-
-
-def short_groups(trainer, rows, key):
-    size = trainer.num_generations
-    completions = [[30, 31], [30], [32, 33, 34], [35]][:size]
-    return [
-        RolloutGroup(row, completions, parents=[-1] * size, branch_at=[0] * size) for row in rows
-    ]
-
-
-# ---------------------------------------------------------------------- sizes
 
 
 @pytest.mark.parametrize(
@@ -128,24 +101,8 @@ def test_a_sharded_model_can_not_be_sampled_from_here(made):
     made._check()
 
 
-def test_no_prompts(scenes):
+def test_no_prompts_and_an_unknown_arm(scenes, tmp_path):
     with pytest.raises(UserError, match=r"no prompts to train on: raise aepo\.per_level"):
         prompt_dataset(scenes.problems().some([]), 4, seed=0)
-
-
-def test_an_unknown_arm(scenes, tmp_path):
     with pytest.raises(UserError, match=r"no arm 'aers' in aepo\.arms; there are grpo, dapo"):
         scenes.run_of("aers", "data/base", tmp_path)
-
-
-# ---------------------------------------------------------------------- states of others
-
-
-def test_a_state_of_other_settings(made):
-    made = made()
-    state = made.state_dict()
-    made.load_state_dict(state)  # its own
-    for changed in ({"clip_high": 0.5}, {"new_setting": 1}):
-        other = {**state, "settings": {**state["settings"], **changed}}
-        with pytest.raises(UserError, match=rf"other settings \({next(iter(changed))} differ\)"):
-            made.load_state_dict(other)

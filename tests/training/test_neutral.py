@@ -30,9 +30,7 @@ def stock_trainer(scenes, folder, output_dir, method, schedule, data):
     [
         ("sequence", 1, 1, "text"),  # grpo, aligned: TRL needs no old log-probabilities
         ("token", 1, 2, "text"),  # dapo, aligned, accumulating gradients
-        ("sequence", 2, 2, "text"),  # old log-probabilities come from TRL's scoring pass
-        ("token", 2, 1, "text"),
-        ("token", 2, 1, "image"),
+        ("token", 2, 1, "image"),  # old log-probabilities come from TRL's scoring pass
     ],
 )
 def test_neutral_settings_are_trl_bit_for_bit(
@@ -40,9 +38,9 @@ def test_neutral_settings_are_trl_bit_for_bit(
 ):
     method = scenes.settings("grpo", loss_average=average)
     schedule = scenes.scheduled(
-        steps=3, updates=updates, micro_batches=micro_batches, max_new_tokens=12
+        steps=2, updates=updates, micro_batches=micro_batches, max_new_tokens=12
     )
-    data = scenes.dataset(6, [presentation])
+    data = scenes.dataset(4, [presentation])
     ours = scenes.trainer(
         lively_folder, tmp_path, method, scenes.odd_length, schedule=schedule, data=data
     )
@@ -53,22 +51,9 @@ def test_neutral_settings_are_trl_bit_for_bit(
 
     for name in LOGGED:
         assert scenes.losses(ours, name) == scenes.losses(stock, name), name
-    assert len(scenes.losses(ours)) == 3 * updates
+    assert len(scenes.losses(ours)) == 2 * updates
     assert torch.equal(scenes.parameters(ours), scenes.parameters(stock))
     # The comparison is about something: there was variance, a KL, and the weights moved.
     assert max(scenes.losses(ours, "reward_std")) > 0
     assert scenes.losses(ours, "kl")[-1] > 0
     assert not torch.equal(scenes.parameters(ours), start)
-
-
-def test_the_method_is_watched_although_it_changes_nothing(scenes, made):
-    made = made("grpo", scenes.odd_length, sampler=None, data=scenes.dataset(4, ["text"]))
-    made.train()
-    table = made.records.table()
-    whole = table[table.bucket == "all"].set_index(["metric", "step"])["value"]
-    assert whole["hwe"].notna().all() and (whole["threshold"] > 0).all()
-    assert (whole["entropy_reward"] == 0).all()
-    assert whole["score"].tolist() == whole["accuracy"].tolist()
-    # A fixed coefficient on every token, and no controller that moves it.
-    assert "kappa" not in set(table.metric)
-    assert made.method.state_dict()["controller"] is None

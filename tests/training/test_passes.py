@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import TrainerCallback
 
 from ares.errors import UserError
 from ares.model.load import load_policy
@@ -27,69 +28,12 @@ def test_passes_hold_every_row_once_and_keep_to_their_size(lengths, tokens):
     assert widths == sorted(widths, reverse=True)
 
 
-@pytest.mark.parametrize(
-    ("mask", "completion", "expected"),
-    [
-        ([[0, 1, 1, 1, 0, 0]], 3, slice(1, 4)),  # prompt padded left, response right
-        ([[0, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0]], 3, slice(0, 5)),
-        ([[0, 0, 1, 0, 0, 0]], 3, slice(2, 4)),  # a response masked out keeps a column
-        ([[0, 0, 0, 0, 0, 0]], 3, slice(3, 4)),
-    ],
-)
-def test_columns_that_some_row_needs(mask, completion, expected):
-    assert passes.columns(torch.tensor(mask), completion) == expected
-
-
-def test_a_pass_without_pictures():
-    assert not passes.lacks_pictures(None, [[0], [1]])
-    assert not passes.lacks_pictures([1, 1], [[0], [1]])
-    assert passes.lacks_pictures([1, 0], [[0], [1]])
-    assert not passes.lacks_pictures([1, 0], [[0, 1]])
-
-
-def test_fields_are_dealt_out_with_their_rows():
-    """Row 0 has one picture of two patches, row 1 none, row 2 two of one patch each."""
-    fields = {
-        "num_images": [1, 0, 2],
-        "image_grid_thw": torch.tensor([[1, 1, 2], [1, 1, 1], [1, 1, 1]]),
-        "pixel_values": torch.tensor([[10.0], [11.0], [20.0], [21.0]]),
-        "mm_token_type_ids": torch.tensor([[1, 0, 0], [0, 0, 0], [0, 1, 1]]),
-        "pixel_attention_mask": None,
-    }
-    part = passes.fields_of(fields, [2, 0], slice(1, 3))
-    assert part["num_images"] == [2, 1]
-    assert part["image_grid_thw"].tolist() == [[1, 1, 1], [1, 1, 1], [1, 1, 2]]
-    assert part["pixel_values"].flatten().tolist() == [20.0, 21.0, 10.0, 11.0]
-    assert part["mm_token_type_ids"].tolist() == [[1, 1], [0, 0]]
-    part = passes.fields_of(fields, [1], slice(0, 3))
-    assert list(part) == ["mm_token_type_ids"]
-
-
-def test_fields_of_another_kind_of_model_are_refused():
-    with pytest.raises(UserError, match="image_sizes: only the picture fields of Qwen-VL"):
-        passes.fields_of({"image_sizes": torch.ones(2, 2)}, [0], slice(0, 1))
-
-
-def test_values_come_back_in_the_order_of_the_batch():
+def test_values_come_back_in_the_order_of_the_batch_and_other_models_are_refused():
     parts = [torch.tensor([[2.0, 2.0, 2.0]]), torch.tensor([[0.0], [1.0]])]
     joined = passes.joined(parts, [[2], [0, 1]], width=4)
     assert joined.tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [2, 2, 2, 0]]
-
-
-def test_many_passes_in_one_call_of_a_model():
-    model = torch.nn.Linear(2, 1, bias=False)
-    calls = []
-    model.register_forward_hook(lambda *_: calls.append(1))
-    passes.allow_many_passes(model)
-    x = torch.ones(1, 2)
-    plain = model(x)
-    assert calls == [1]
-    results = model(passes=lambda forward: [(forward(x),), (forward(2 * x),)])
-    assert calls == [1, 1]  # what counts calls sees one
-    assert [float(y) for (y,) in results] == [float(plain), float(2 * plain)]
-
-
-# ---------------------------------------------------------------------- against the model itself
+    with pytest.raises(UserError, match="image_sizes: only the picture fields of Qwen-VL"):
+        passes.fields_of({"image_sizes": torch.ones(2, 2)}, [0], slice(0, 1))
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +58,9 @@ def mixed(scenes, lively_folder, tmp_path_factory):
     return made, batch, logprob_BT, entropy_BT, logprob_BTV.argmax(-1)
 
 
-@pytest.mark.parametrize("tokens_per_pass", [None, 1, 40, 150, 10_000])
-@pytest.mark.parametrize("batch_size", [None, 4, 7])
+@pytest.mark.parametrize(
+    ("tokens_per_pass", "batch_size"), [(None, 7), (1, None), (40, 4), (150, None), (10_000, 7)]
+)
 def test_passes_equal_one_unsplit_forward(mixed, tokens_per_pass, batch_size):
     made, batch, logprob_BT, entropy_BT, _ = mixed
     made.tokens_per_pass = tokens_per_pass
@@ -140,3 +85,64 @@ def test_the_most_probable_tokens(mixed, tokens_per_pass):
     parts = made._passes(sequences(batch)[1], 4)
     got_BT = passes.most_probable(made.model, batch, parts)
     assert torch.equal(got_BT[own_BT], best_BT[own_BT])
+
+
+class Gradients(TrainerCallback):
+    """Keeps the gradients of the first optimizer step."""
+
+    def __init__(self) -> None:
+        self.first: torch.Tensor | None = None
+
+    def on_pre_optimizer_step(self, args, state, control, model, **others) -> None:
+        if self.first is None:
+            parts = [w.grad if w.grad is not None else torch.zeros_like(w)
+                     for w in model.parameters()]  # fmt: skip
+            self.first = torch.cat([part.flatten() for part in parts])
+
+
+def run(scenes, folder, path, name, **options):
+    """A run on fixed rollouts by plain gradient descent, without clipping, and its gradients."""
+    schedule = {"steps": 2, "prompts": 4, "max_grad_norm": 1e9, **options.pop("schedule", {})}
+    changes = options.pop("settings", {})
+    arguments = {**scenes.SGD, "learning_rate": 0.01}
+    made = scenes.trainer(
+        folder, path, scenes.settings(name, **changes), sampler=scenes.FixedSampler(),
+        schedule=scenes.scheduled(**schedule), arguments=arguments, **options,
+    )  # fmt: skip
+    gradients = Gradients()
+    made.add_callback(gradients)
+    made.train()
+    assert gradients.first.abs().max() > 1e-3
+    return made, gradients.first
+
+
+def same_state(scenes, one, other) -> bool:
+    """Whether threshold, targets and controller agree."""
+    return scenes.close(one.method.state_dict(), other.method.state_dict())
+
+
+@pytest.mark.parametrize("name", ["ares", "paper", "grpo"])
+def test_padding_does_not_matter(scenes, lively_folder, tmp_path, name):
+    """TRL's passes, padded to the longest rollout, against passes of rows of similar length."""
+    one, first = run(scenes, lively_folder, tmp_path, name)
+    other, second = run(scenes, lively_folder, tmp_path, name, tokens_per_pass=90)
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
+    assert scenes.losses(one) == pytest.approx(scenes.losses(other), abs=1e-5)
+    torch.testing.assert_close(scenes.parameters(one), scenes.parameters(other), rtol=0, atol=1e-5)
+    assert same_state(scenes, one, other)
+
+
+@pytest.mark.parametrize(("name", "updates"), [("ares", 1), ("ares", 2), ("paper", 2)])
+def test_micro_batches_do_not_matter(scenes, lively_folder, tmp_path, name, updates):
+    (one, first), (other, second) = (
+        run(
+            scenes, lively_folder, tmp_path, name,
+            schedule={"updates": updates, "micro_batches": parts},
+        )
+        for parts in (1, 2)
+    )  # fmt: skip
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-5)
+    torch.testing.assert_close(scenes.parameters(one), scenes.parameters(other), rtol=0, atol=1e-5)
+    assert same_state(scenes, one, other)
+    if one.method.controller is not None:
+        assert one.method.controller.beta_D != [one.settings.kl_beta] * 3

@@ -18,9 +18,7 @@ import torch
 HERE = Path(__file__).parent
 #: Minutes are for a machine that is busy with other things; it takes seconds.
 pytestmark = pytest.mark.timeout(1200)
-ALIKE = (
-    *("ares", "ares-passes", "ares-pictures-on-one-process", "paper", "released", "grpo", "dapo"),
-)
+ALIKE = ("ares", "ares-passes", "ares-pictures-on-one-process", "released", "grpo")
 
 
 def free_port() -> int:
@@ -80,7 +78,7 @@ def test_processes_refill_together(scenes, ranks):
     assert records["rollouts_kept", "all"].sum() > plain["rollouts_kept", "all"].sum()
 
 
-def test_a_run_counts_its_processes_by_itself(ranks):
+def test_a_run_counts_its_processes_keeps_all_trees_and_clears_away_once(ranks):
     for rank in ranks:
         run = rank["run"]
         assert run["rollouts"] == 8  # 2 prompts x 8 rollouts on 2 processes
@@ -89,13 +87,7 @@ def test_a_run_counts_its_processes_by_itself(ranks):
         assert (steps["rollouts", "all"] == 16).all()
     steps = [rank["run"]["tables"]["steps"] for rank in ranks]
     pd.testing.assert_frame_equal(steps[0], steps[1])
-
-
-def test_one_process_clears_away_what_a_killed_run_left(ranks):
     assert [rank["run"]["removed"] for rank in ranks] == [["checkpoint-1"], []]
-
-
-def test_the_trees_of_all_processes_are_kept(ranks):
     trees = [rank["run"]["tables"]["trees"] for rank in ranks]
     pd.testing.assert_frame_equal(trees[0], trees[1])
     assert trees[0].groupby(["step", "prompt_index"]).size().to_dict() == {

@@ -19,8 +19,6 @@ from ares.training.records import (
 )
 from ares.training.rollouts import RewardFunction
 
-# ---------------------------------------------------------------------- records
-
 
 def filled() -> Records:
     records = Records()
@@ -33,36 +31,31 @@ def filled() -> Records:
     return records
 
 
-def test_a_value_is_the_mean_of_what_was_added_in_its_step():
-    assert filled().table().to_dict("records") == [
+def test_a_value_is_the_mean_of_what_was_added_in_its_step_and_nan_is_none():
+    records = filled()
+    records.add("kl", math.nan)
+    assert records.table().to_dict("records") == [
         {"step": 1, "metric": "loss", "bucket": "all", "value": 2.0},
         {"step": 1, "metric": "hwe", "bucket": "hard", "value": 5.0},
         {"step": 2, "metric": "loss", "bucket": "all", "value": 7.0},
     ]
-
-
-def test_the_current_step_by_name():
-    records = filled()
     assert records.current() == {"loss": 7.0}
     records.step = 1
     assert records.current() == {"loss": 2.0, "hwe/hard": 5.0}
+    assert list(Records().table().columns) == ["step", "metric", "bucket", "value"]
 
 
-def test_nan_is_no_value():
-    records = Records()
-    records.add("loss", math.nan)
-    assert records.table().empty and list(records.table().columns) == [
-        "step", "metric", "bucket", "value",
-    ]  # fmt: skip
-
-
-def test_buckets_and_their_whole():
+def test_buckets_their_whole_and_a_threshold_per_group():
     records = Records()
     sums = BucketSums.of(torch.tensor([1.0, 3.0, 8.0]), torch.tensor([0, 0, 2]))
     records.add_buckets("kl", sums)
     records.add_buckets("kl_window", BucketSums.none())
     table = records.table().set_index(["metric", "bucket"])["value"].to_dict()
     assert table == {("kl", "easy"): 2.0, ("kl", "hard"): 8.0, ("kl", "all"): 4.0}
+    several = torch.tensor([1.0, 1.0, math.inf, math.inf])
+    assert mean_threshold(shaped(threshold=several)) == 1.0
+    assert mean_threshold(shaped(threshold=torch.tensor([math.inf]))) == math.inf
+    assert mean_threshold(shaped(threshold=-1.0)) == -1.0
 
 
 def test_records_survive_json_and_go_on():
@@ -95,9 +88,6 @@ def test_clocks_may_nest_and_count_no_second_twice(monkeypatch):
     ]
 
 
-# ---------------------------------------------------------------------- the grader
-
-
 def test_what_was_graded_is_not_graded_again():
     calls = []
     grader = RewardFunction(
@@ -112,16 +102,11 @@ def test_what_was_graded_is_not_graded_again():
 
 @pytest.mark.parametrize("verdict", [None, math.nan, -0.5, 2])
 def test_other_verdicts_are_refused_with_the_completion(verdict):
+    completions = ["the first", "the second"]
     with pytest.raises(UserError, match=f"gave {verdict} for 'the second'"):
-        RewardFunction(lambda completions: [1.0, verdict])(completions=["the first", "the second"])
-
-
-def test_a_verifier_gives_one_verdict_for_each_completion():
+        RewardFunction(lambda completions: [1.0, verdict])(completions=completions)
     with pytest.raises(UserError, match="gave 1 verdicts for 2 completions"):
-        RewardFunction(lambda completions: [1.0])(completions=["the first", "the second"])
-
-
-# ---------------------------------------------------------------------- measures
+        RewardFunction(lambda completions: [1.0])(completions=completions)
 
 
 def shaped(**changes) -> Shaped:
@@ -146,7 +131,8 @@ def test_what_is_noted_of_a_batch():
         group_B=torch.tensor([0, 0, 1, 1]),
     )
     records = Records()
-    note_shaped(records, batch, shaped())
+    trigger_BT = torch.tensor([[1, 0, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0]]).bool()
+    note_shaped(records, batch, shaped(), trigger_BT)
     assert records.current() == {
         "length/easy": 2.5, "length/medium": 2.0,
         "hwe": 1.5, "hwe/easy": 1.0, "hwe/medium": 2.0,
@@ -155,16 +141,11 @@ def test_what_is_noted_of_a_batch():
         "entropy_reward": 0.0, "entropy_reward/easy": 0.25, "entropy_reward/medium": -0.25,
         "target/easy": 1.0, "target/medium": 4.0,
         "pass_rate": 0.75, "pass_rate/easy": 1.0, "pass_rate/medium": 0.5,
+        "triggers": 0.75, "triggers/easy": 0.5, "triggers/medium": 1.0,
+        "trigger_entropy": 3.0, "trigger_entropy/easy": 1.0, "trigger_entropy/medium": 4.0,
         "rollouts": 4.0, "rollouts/easy": 2.0, "rollouts/medium": 2.0, "rollouts/hard": 0.0,
         "rollouts_kept": 2.0, "threshold": 2.0,
     }  # fmt: skip
-
-
-def test_a_threshold_per_group_is_averaged_over_those_that_have_one():
-    several = torch.tensor([1.0, 1.0, math.inf, math.inf])
-    assert mean_threshold(shaped(threshold=several)) == 1.0
-    assert mean_threshold(shaped(threshold=torch.tensor([math.inf]))) == math.inf
-    assert mean_threshold(shaped(threshold=-1.0)) == -1.0
 
 
 def test_the_kl_in_the_reward_adds_variance_as_proposition_1_says():

@@ -38,16 +38,17 @@ class Source:
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "expected"),
-    [((0, 0), False), ((1, 1), False), ((1, 0), True), ((1,) + (0,) * 98, True)],
+    ("accuracy", "bounds", "expected"),
+    [
+        ((0, 0), BOUNDS, False),
+        ((1, 1), BOUNDS, False),
+        ((1,) + (0,) * 98, BOUNDS, True),
+        ((1, 0), (0.5, 0.9), False),  # the bounds themselves are outside
+        ((1, 0), (0.1, 0.5), False),
+    ],
 )
-def test_informative_is_strictly_between_the_bounds(accuracy, expected):
-    assert group("x", *accuracy).informative(*BOUNDS) is expected
-
-
-def test_the_bounds_themselves_are_outside():
-    assert not group("x", 1, 0).informative(0.5, 0.9)
-    assert not group("x", 1, 0).informative(0.1, 0.5)
+def test_informative_is_strictly_between_the_bounds(accuracy, bounds, expected):
+    assert group("x", *accuracy).informative(*bounds) is expected
 
 
 @pytest.mark.parametrize(
@@ -79,24 +80,3 @@ def test_processes_take_turns_and_the_data_start_again():
     assert [row["row"] for row in one.take(1, 0, 2)] == [4]
     assert [row["row"] for row in other.take(1, 1, 2)] == [0]
     assert one.position == 6
-
-
-def test_a_trainer_learns_from_the_fresh_groups(scenes, made):
-    """Prompts of the first kind are never solved, fresh ones are half of the time."""
-    data, fresh = scenes.dataset(4, ["text"]), scenes.dataset(8, ["image"], seed=6)
-
-    def by_kind(completions, **columns):
-        right = [0.0, 1.0] * (len(completions) // 2)
-        shown = columns["images"]
-        return [v * bool(images) for v, images in zip(right, shown, strict=True)]
-
-    made = made("ares", by_kind, refill_rounds=2, data=data, fresh=fresh)
-    made.train()
-    values = made.records.table().set_index(["metric", "bucket"])["value"]
-    assert (values["accuracy", "all"] == 0).all()  # of what was drawn first
-    assert (values["pass_rate", "all"] == 0.5).all()  # of what was learned from
-    assert (values["groups_dropped", "all"] == 2).all()
-    assert (values["groups_refilled", "all"] == 2).all()
-    assert (values["rollouts_kept", "all"] == 8).all()
-    assert made.fresh.position == 4
-    assert min(scenes.losses(made, "grad_norm")) > 0
