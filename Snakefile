@@ -17,17 +17,9 @@ min_version("9.0")
 include: "workflow/rules/common.smk"
 include: "workflow/rules/base.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/figures.smk"
-
-
-if REAL:
-
-    include: "workflow/rules/benchmark_options.smk"
-    include: "workflow/rules/benchmarks.smk"
-
-else:
-
-    include: "workflow/rules/analysis.smk"
 
 
 rule all:
@@ -36,4 +28,4 @@ rule all:
     input:
         f"{RESULTS}/manifest.json",
         # Findings are judged in the small world; real models have benchmarks instead.
-        [] if REAL else f"{RESULTS}/report",
+        REPORT,

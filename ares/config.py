@@ -73,12 +73,12 @@ class Gpus(Settings):
 
 
 class BackendSettings(Settings):
-    """What samples outside of training: pass rates, benchmarks, traces for the analysis."""
+    """What samples outside of training: pass rates, rollouts of the analysis, benchmarks."""
 
     kind: Literal["engine", "vllm", "server", "transformers"] = "engine"
-    """engine: the package's own sampler, which keeps every entropy; vllm or transformers: in the
-    job; server: an OpenAI-compatible one that serves every model under the name or folder it has
-    here"""
+    """engine: the package's own sampler, which keeps every entropy (benchmarks then go through
+    transformers); vllm or transformers: in the job; server: an OpenAI-compatible one that serves
+    every model under the name or folder it has here"""
     url: str = ""
     """Of the server, ends in /v1; empty for the other kinds"""
     parallel: int = Field(0, ge=0, le=65536)
@@ -91,19 +91,25 @@ class BackendSettings(Settings):
 
 
 class ProblemsSettings(Settings):
-    """Test problems of the small world, drawn from the held-out split."""
+    """Problems of the analysis: of the small world's held-out split, or of data sets."""
 
-    per_level: Count
-    """Problems per level; each is shown in every presentation"""
+    per_level: CountOrNone = 0
+    """Test problems of the small world per level; each is shown in every presentation"""
     presentations: Several[Presentation] = ("text", "image")
     """How a problem is shown"""
     levels: Several[Level] = ("easy", "medium", "hard")
     """Levels of the world to draw from"""
+    data: dict[str, Count] = Field({})
+    """Problems drawn from each data set or benchmark of the registries; fewer where it has fewer"""
+    max_prompt_tokens: Tokens = 4096
+    """Problems of data sets with a longer prompt, pictures included, are left out"""
 
 
 class RolloutsSettings(Settings):
-    """Sampled responses and their token entropies."""
+    """Sampled responses to the problems of the analysis, and their token entropies."""
 
+    model: Text = "base"
+    """Model that responds: base, adacs, cs-vanilla or an arm with its seed (ares-s1)"""
     samples: GroupSize = 8
     """Responses per problem: the group of eq. 10"""
     temperature: Temperature = 1.0
@@ -112,9 +118,11 @@ class RolloutsSettings(Settings):
     """Probability mass of the nucleus; 1 samples from the whole vocabulary"""
     max_new_tokens: Tokens = 288
     """Length limit of a response in tokens"""
-    batch_prompts: int = Field(ge=1, le=4096)
-    """Prompts sampled together, each with all its samples: memory against speed"""
-    shards: Shards
+    batch_prompts: int = Field(32, ge=1, le=4096)
+    """Prompts that the engine samples together, each with all its samples: memory against speed"""
+    batch_scores: int = Field(32, ge=1, le=4096)
+    """Responses whose entropies are computed together: memory against speed"""
+    shards: Shards = 1
     """Independent jobs; fixed, so that tables do not depend on the cores"""
 
 
@@ -384,26 +392,10 @@ class Evaluation(Settings):
     """Requests of a job that may stay without a response; more are an error"""
 
 
-class Analysis(Settings):
-    """Token entropies of one trained model, from responses with log-probabilities."""
-
-    model: Text
-    """Name of a model of this scale: base, adacs, cs-vanilla, or an arm with its seed (ares-s1)"""
-    benchmarks: Several[BenchmarkName]
-    """Names in the registries of benchmarks"""
-    limit: Count
-    """First questions of each benchmark; a token's record takes about a kilobyte"""
-    samples: Samples = 8
-    """Responses per question: their pass rate tells easy from hard (eq. 10)"""
-    top_logprobs: int = Field(20, ge=1, le=64)
-    """Most probable tokens kept per position; servers refuse more than 20"""
-
-
 class Scale(Settings):
     """A scale: how much the workflow computes, and on what.
 
-    Sections of one material only (`problems`, `rollouts`, `causal`; `analysis`) are None at a scale
-    of the other.
+    `causal`, a section of the small world only, is None at a scale of data sets.
     """
 
     scale: Slug
@@ -428,10 +420,10 @@ class Scale(Settings):
     """GPUs of a job"""
     backend: BackendSettings = BackendSettings()
     """What samples outside of training"""
-    problems: ProblemsSettings = _NOT_HERE
-    """Test problems of the small world"""
-    rollouts: RolloutsSettings = _NOT_HERE
-    """Sampled responses to the test problems of the small world, and their token entropies"""
+    problems: ProblemsSettings
+    """Problems of the analysis"""
+    rollouts: RolloutsSettings
+    """Sampled responses to them, and their token entropies"""
     causal: Causal = _NOT_HERE
     """Causal labels of the small world's rollouts"""
     windows: Windows = Windows()
@@ -444,8 +436,6 @@ class Scale(Settings):
     """Reinforcement learning"""
     evaluation: Evaluation
     """Every model, tested after training"""
-    analysis: Analysis = _NOT_HERE
-    """Token entropies of one model trained on data sets"""
 
     @property
     def of_data_sets(self) -> bool:
@@ -471,22 +461,36 @@ class Scale(Settings):
         for key in needed:
             if not _value(self, key) or (key == "model" and not _given(self, key)):
                 raise ValueError(f"missing key '{key}': a scale of {name} needs it")
-        if self.of_data_sets and self.backend.kind == "engine":
-            raise ValueError("backend.kind: engine is of the small world; choose another")
+        if self.rollouts.model not in self.models:
+            raise ValueError(
+                f"rollouts.model: there is no model '{self.rollouts.model}'; there are "
+                f"{', '.join(self.models)}"
+            )
         return self
+
+    @property
+    def runs(self) -> dict[str, tuple[str, int]]:
+        """The runs of AEPO by name: arm and seed."""
+        arms = self.aepo.arms.items()
+        return {f"{arm}-s{seed}": (arm, seed) for arm, entry in arms for seed in entry.seeds}
+
+    @property
+    def models(self) -> dict[str, tuple[str, int]]:
+        """All models by name, those that training can start from first: arm and seed, or 0."""
+        return {**{name: (name, 0) for name in ("base", *CURATIONS)}, **self.runs}
 
 
 #: Keys that make data sets the material of a scale.
-_MATERIAL = ("cold_start.data", "aepo.data", "evaluation.benchmarks", "analysis")
+_MATERIAL = ("cold_start.data", "aepo.data", "evaluation.benchmarks", "problems.data")
 _NEEDED_BY_DATA_SETS = ("model", *_MATERIAL, "cold_start.sft.micro_batch")
 _OF_DATA_SETS = ("size", "training_data", "cold_start.traces", "aepo.pictures", "aepo.vllm")
 _NEEDED_BY_THE_WORLD = (
-    *("problems", "rollouts", "causal", "cold_start.per_level", "aepo.validation"),
+    *("problems.per_level", "causal", "cold_start.per_level", "aepo.validation"),
     *("evaluation.per_level", "evaluation.samples"),
 )
 _OF_THE_WORLD = (
-    *("world", "problems", "rollouts", "causal", "cold_start.per_level", "aepo.per_level"),
-    *("aepo.validation", "evaluation.per_level"),
+    *("world", "problems.per_level", "problems.levels", "problems.presentations", "causal"),
+    *("cold_start.per_level", "aepo.per_level", "aepo.validation", "evaluation.per_level"),
 )
 
 

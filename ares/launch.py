@@ -34,6 +34,49 @@ def pass_rates(config: Text, problems: File, shard: Number, store: Text, out: Fi
 
 
 @app.command()
+def rollouts(
+    config: Text, problems: File, shard: Number, model: Text, store: Text, out: File
+) -> None:
+    """Sample responses to one shard of the problems; their ids are unique over all shards."""
+    from ares.data.problems import read_problems
+    from ares.sampling.rollouts import responses
+
+    scale = load_config(config)
+    part, every = scale.rollouts, read_problems(scale, problems)
+    mine = every.shard(shard, part.shards)
+    table = responses(scale, part, mine, model, store, f"rollouts {shard}")
+    number = shard + part.shards * (table.index // part.samples)
+    table.insert(0, "rollout_id", number * part.samples + table["sample"].to_numpy())
+    write_table(out, table.reset_index(drop=True))
+
+
+@app.command()
+def tokens(config: Text, rollouts: File, model: Text, tokens_out: File, top_k_out: File) -> None:
+    """Label every token of the rollouts, and keep the top log-probabilities of some."""
+    from ares.analysis.tokens import token_tables
+    from ares.data.problems import problems_of
+    from ares.method.lexicon import load_lexicon
+    from ares.model.load import load
+    from ares.sampling.rollouts import check_tokens
+    from ares.tables import read_form
+
+    scale = load_config(config)
+    own = ("entropy", "logprob") if scale.backend.kind == "engine" else ()
+    table = read_form(rollouts, "rollouts", "token_ids", *own, maker=scale.material)
+    policy, processor, world = load(scale, model)
+    problems = problems_of(scale, table, str(rollouts))
+    check_tokens(table, policy, str(rollouts))
+    language = None if scale.of_data_sets else world.language
+    labelled, top_k = token_tables(
+        *(table, problems, policy, processor, language, load_lexicon()),
+        scale.rollouts.temperature,
+        batch_size=scale.rollouts.batch_scores,
+    )
+    write_table(top_k_out, top_k)
+    write_table(tokens_out, labelled)
+
+
+@app.command()
 def sft(
     config: Text, selection: File, curation: Text, state: File, model_out: File, losses_out: File
 ) -> None:

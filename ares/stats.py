@@ -76,7 +76,7 @@ class Resampler:
 
         Args:
             units: the problem of every row.
-            strata: the level of every row; the number of problems of a level is kept.
+            strata: the level of every row, say; the number of problems of a level is kept.
             resamples: R; 0 gives the estimates without intervals.
             coverage: of the intervals, e.g. 0.95.
             defined: share of the resamples in which a number has to exist for an interval.
@@ -100,9 +100,9 @@ class Resampler:
 
     @classmethod
     def of(cls, table: pd.DataFrame, config: Scale) -> Resampler:
-        """Resample the problems of a table (problem_id, level) as a scale says."""
-        drawn = config.bootstrap
-        return cls(table["problem_id"], table["level"], drawn.resamples, drawn.level, config.seed)
+        """Resample the problems of a table as a scale says: within levels, or data sets."""
+        drawn, strata = config.bootstrap, table["level" if "level" in table else "source"]
+        return cls(table["problem_id"], strata, drawn.resamples, drawn.level, config.seed)
 
     def index(self, units: pd.Series) -> np.ndarray:
         """Number of the problem of every row.

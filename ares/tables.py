@@ -171,7 +171,7 @@ FORMS: dict[str, Form] = {
         _ONE,
         _PROBLEM_RULES,
         of=_SCALES,
-        files={"data": ("problems/cold-start", "problems/aepo")},
+        files={"data": ("problems", "problems/cold-start", "problems/aepo")},
     ),
     "rollouts": Form(
         {
@@ -187,6 +187,7 @@ FORMS: dict[str, Form] = {
         },
         ("rollout_id",),
         (*_PROBLEM_RULES, VERDICT, LENGTHS),
+        of=_SCALES,
         parts="shards",
         judged=True,
         left_out=tuple(_LISTED),
@@ -209,7 +210,7 @@ FORMS: dict[str, Form] = {
             "hwe": Column("flag", of=_TRACES),
         },
         ("rollout_id", "position"),
-        of=("world", "traces"),
+        of=("world", "data", "traces"),
         judged=True,
         left_out=("logprob",),
         shortened=("entropy", "class_entropy"),
@@ -223,6 +224,7 @@ FORMS: dict[str, Form] = {
             "top_logprobs": Column("numbers", high=1e-3),
         },
         ("rollout_id", "position"),
+        of=_SCALES,
     ),
     "causal": Form(
         {
@@ -237,7 +239,7 @@ FORMS: dict[str, Form] = {
         judged=True,
     ),
     "pass_rates": Form(
-        {**_PROBLEM, **_RATE, "n_tokens": Column("number", low=0, gaps=True)},
+        {**_PROBLEM, **_RATE, "n_tokens": _LENGTH},
         _ONE,
         (*_PROBLEM_RULES, AT_MOST, SHARE),
         of=_SCALES,

@@ -59,24 +59,25 @@ class Detection:
 LabelSet = tuple[pd.DataFrame, dict[str, np.ndarray]]
 
 
-def label_sets(tokens: pd.DataFrame, causal: pd.DataFrame) -> list[LabelSet]:
-    """The three label sets, with the tokens each was given to.
+def label_sets(tokens: pd.DataFrame, causal: pd.DataFrame | None) -> list[LabelSet]:
+    """The label sets there are, with the tokens each was given to.
 
     lexicon: the token is in the reasoning lexicon; decision: it opens the choice of a pair or of
-    an operation; causal: the choice made here moves the pass rate. Causal labels exist for some
-    rollouts only.
+    an operation, which a grammar tells; causal: the choice made here moves the pass rate. Causal
+    labels exist for some rollouts only, or (None) for none.
 
     Raises:
         UserError: the causal labels do not cover their rollouts.
     """
+    everywhere = {"lexicon": tokens["lexicon"].to_numpy(bool)}
+    if "decision" in tokens:
+        everywhere["decision"] = (tokens["decision"] != "").to_numpy()
+    if causal is None:
+        return [(tokens, everywhere)]
     tried = tokens[tokens["rollout_id"].isin(causal["rollout_id"])]
     joined = tried.merge(causal, on=["rollout_id", "position"], how="left", validate="1:1")
     if joined["causal"].isna().any():
         raise UserError("causal labels do not cover their rollouts; make the causal table again")
-    everywhere = {
-        "lexicon": tokens["lexicon"].to_numpy(bool),
-        "decision": (tokens["decision"] != "").to_numpy(),
-    }
     return [(tokens, everywhere), (joined, {"causal": joined["causal"].to_numpy(bool)})]
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from ares.analysis import tables
+from ares.data.items import source_of
 from ares.method.difficulty import BUCKETS, buckets
 from ares.method.presets import PRESETS, MethodSettings
 from ares.stats import Estimate, Resampler, mean, ratio, slope
@@ -24,7 +25,7 @@ from ares.stats import Estimate, Resampler, mean, ratio, slope
 
 def add_buckets(rollouts: pd.DataFrame, settings: MethodSettings = PRESETS["ares"]) -> pd.DataFrame:
     """Add pass_rate (of the group: problem and presentation) and bucket ('easy' ... 'hard')."""
-    group = rollouts.groupby(["problem_id", "presentation"], sort=False)["correct"]
+    group = rollouts.groupby(["problem_id", source_of(rollouts)], sort=False)["correct"]
     rate = np.array(group.transform("mean"), dtype=float)
     code = buckets(torch.from_numpy(rate), settings.easy_from, settings.medium_from)
     return rollouts.assign(pass_rate=rate, bucket=np.array(BUCKETS)[code.numpy()])
@@ -121,7 +122,7 @@ def claims(table: pd.DataFrame, resampler: Resampler, at: str = "mean") -> dict[
 
 def within_groups(table: pd.DataFrame) -> pd.DataFrame:
     """Take the group's mean off hwe_count and length, to compare rollouts of one prompt."""
-    group = table.groupby(["problem_id", "presentation"], sort=False)
+    group = table.groupby(["problem_id", source_of(table)], sort=False)
     centred = {c: table[c] - group[c].transform("mean") for c in ("hwe_count", "length")}
     return table.assign(**centred)
 
@@ -140,13 +141,18 @@ def chance_slope(resampler: Resampler, table: pd.DataFrame) -> np.ndarray:
     return ratio(variance, (1 - share) * centre + share * variance)
 
 
+def hardness_of(table: pd.DataFrame) -> str:
+    """The column that tells easy problems from hard ones: the world's level, or the bucket."""
+    return "level" if "level" in table else "bucket"
+
+
 def length_claims(table: pd.DataFrame, resampler: Resampler) -> dict[str, Estimate]:
     """F10 and what it is worth, as numbers that are above zero if it is so (tokens per token)."""
 
     def slope_of(part: pd.DataFrame) -> np.ndarray:
         return slope(resampler, part, "hwe_count", "length")
 
-    levels = table.groupby("level", sort=False)
+    levels = table.groupby(hardness_of(table), sort=False)
     found = {f"{level}: the slope is positive": slope_of(part) for level, part in levels}
     found |= {
         "all: the slope is positive": slope_of(table),

@@ -19,32 +19,40 @@ from ares.errors import UserError
 from ares.method.thresholds import batch_quantile
 from ares.method.windows import window_entropy
 from ares.paths import resolve
-from ares.tables import read_form
+from ares.tables import Maker, read_form
 
 
-def read(folder: str | Path, name: str) -> pd.DataFrame:
+def read(folder: str | Path, name: str, maker: Maker = "world") -> pd.DataFrame:
     """Read one table of a run, by its name without the ending.
+
+    Where problems are of data sets, problem_id becomes SOURCE/ID, which no other source has.
 
     Raises:
         UserError: the table is missing, damaged, or not of its form (`ares.tables`).
     """
-    return read_form(resolve(folder) / f"{name}.parquet", name)
+    table = read_form(resolve(folder) / f"{name}.parquet", name, maker=maker)
+    if maker == "data" and "problem_id" in table:
+        table["problem_id"] = table["source"] + "/" + table["problem_id"]
+    return table
 
 
-def read_tokens(folder: str | Path) -> pd.DataFrame:
-    """Read the token table, with problem_id, level and presentation joined to every token.
+def read_tokens(folder: str | Path, maker: Maker = "world") -> pd.DataFrame:
+    """Read the token table, with problem_id and what groups problems joined to every token.
+
+    In the small world these are level and presentation, for data sets source.
 
     Raises:
         UserError: a table is missing or damaged, tokens of a rollout are not in their order, or the
             tokens do not belong to the rollouts.
     """
-    rollouts, tokens = read(folder, "rollouts"), read(folder, "tokens")
+    rollouts, tokens = read(folder, "rollouts", maker), read(folder, "tokens", maker)
     check_order(tokens)
     counted = tokens.groupby("rollout_id", sort=False).size()
     expected = rollouts.set_index("rollout_id")["n_tokens"].reindex(counted.index)
     if len(counted) != len(rollouts) or not (counted == expected).all():
         raise UserError(f"{folder}: tokens and rollouts are of different runs; make both again")
-    inherited = rollouts[["rollout_id", "problem_id", "level", "presentation"]]
+    named = ["rollout_id", "problem_id", "level", "presentation", "source"]
+    inherited = rollouts[[name for name in named if name in rollouts]]
     return tokens.merge(inherited, on="rollout_id", how="left", validate="m:1")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import chain, count
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ares.data.items import Problems
 from ares.data.responses import decision_starts, label_tokens
@@ -19,6 +19,8 @@ from ares.sampling.scoring import score
 
 #: Largest difference between the entropy a rollout was sampled with and the one it is scored with.
 TOLERANCE = 1e-3
+#: Batches' worth of responses, with their pictures, among which those of similar length are joined.
+_AHEAD = 256
 
 
 def slots(language: Language) -> list[str]:
@@ -43,7 +45,7 @@ def token_tables(
     problems: Problems,
     model,
     processor,
-    language: Language,
+    language: Language | None,
     lexicon: Lexicon,
     temperature: float,
     top_k: int = 20,
@@ -53,17 +55,18 @@ def token_tables(
     """Label every response token and read its distribution back from the model.
 
     Args:
-        rollouts: the rollouts table.
+        rollouts: the rollouts table; entropy and logprob are computed where it has none.
         problems: those of the rollouts, in the order of the table.
+        language: of the small world; None: there is no grammar that could tell decisions and slots.
         temperature: they were sampled at.
         top_k, top_k_rollouts: how many most probable tokens are kept, and of how many rollouts.
         batch_size: responses per forward pass.
 
     Returns:
         tokens: rollout_id, position, token, entropy, logprob (nats), lexicon (bool), lexicon_top1
-            (bool: the most probable token is in the lexicon), decision ('', 'pair', 'operation'),
-            slot ('' or a lexical slot), class_entropy (nats, over lexical slots and other tokens),
-            p_<slot> (probability of each slot).
+            (bool: the most probable token is in the lexicon); with a language also decision ('',
+            'pair', 'operation'), slot ('' or a lexical slot), class_entropy (nats, over lexical
+            slots and other tokens), p_<slot> (probability of each slot).
         top_k: rollout_id, position, entropy, sampled_logprob, top_logprobs (list, best first) for
             `top_k_rollouts` evenly spaced rollouts.
 
@@ -72,38 +75,52 @@ def token_tables(
     """
     tokenizer = tokenizer_of(processor)
     words = [tokenizer.decode([i]) for i in range(len(tokenizer))]
-    classes = vocabulary_classes(words, language)
     # The model may have more logits than the tokenizer has words.
     spare = model.config.get_text_config().vocab_size - len(words)
-    classes = np.concatenate([classes, classes.max() + 1 + np.arange(spare)])
+    classes = None
+    if language is not None:
+        class_V = vocabulary_classes(words, language)
+        classes = np.concatenate([class_V, class_V.max() + 1 + np.arange(spare)])
     words += [""] * spare
-    scores = score(
-        model,
-        encode(problems.items, model, processor),
-        [ids.copy() for ids in rollouts["token_ids"]],
-        pad_token_id=tokenizer.pad_token_id,
-        temperature=temperature,
-        top_k=top_k,
-        token_classes=torch.from_numpy(classes),
-        batch_size=batch_size,
+    listed_V = np.array([word in lexicon for word in words])
+    said, ahead = [ids.copy() for ids in rollouts["token_ids"]], _AHEAD * batch_size
+    scores = chain.from_iterable(
+        score(
+            model,
+            encode(problems.items[start : start + ahead], model, processor),
+            said[start : start + ahead],
+            pad_token_id=tokenizer.pad_token_id,
+            temperature=temperature,
+            top_k=top_k,
+            token_classes=classes,
+            batch_size=batch_size,
+        )
+        for start in range(0, len(said), ahead)
     )
-    names, kept = slots(language), evenly_spaced(len(rollouts), top_k_rollouts)
+    kept = evenly_spaced(len(rollouts), top_k_rollouts)
     labelled, top = [], []
     for index, (row, scored) in enumerate(zip(rollouts.itertuples(), scores, strict=True)):
-        check_same_policy(row, scored.entropies.numpy())
-        labelled.append(_label(row, scored, words, names, language, lexicon))
+        entropy_T, logprob_T = scored.entropies.numpy(), scored.logprobs.numpy()
+        place: dict[str, Any] = {"rollout_id": row.rollout_id}
+        place["position"] = np.arange(row.n_tokens, dtype=np.int32)
         if index in kept:
-            top.append(
-                pd.DataFrame(
-                    {
-                        "rollout_id": row.rollout_id,
-                        "position": np.arange(row.n_tokens, dtype=np.int32),
-                        "entropy": scored.entropies.numpy(),
-                        "sampled_logprob": scored.logprobs.numpy(),
-                        "top_logprobs": list(scored.top_logprobs.numpy()),
-                    }
-                )
-            )
+            own = {"entropy": entropy_T, "sampled_logprob": logprob_T}
+            own["top_logprobs"] = list(scored.top_logprobs.numpy())
+            top.append(pd.DataFrame(place | own))
+        if "entropy" in rollouts:
+            check_same_policy(row, entropy_T)
+            entropy_T, logprob_T = row.entropy, row.logprob
+        tokens = [words[i] for i in row.token_ids]
+        read = {
+            "token": tokens,
+            "entropy": np.asarray(entropy_T, dtype=np.float32),
+            "logprob": np.asarray(logprob_T, dtype=np.float32),
+            "lexicon": listed_V[row.token_ids],
+            "lexicon_top1": listed_V[scored.top_ids[:, 0].numpy()],
+        }
+        if language is not None:
+            read |= _grammar(tokens, row.text, scored.class_mass.numpy(), language)
+        labelled.append(pd.DataFrame(place | read))
     return pd.concat(labelled, ignore_index=True), pd.concat(top, ignore_index=True)
 
 
@@ -121,24 +138,15 @@ def check_same_policy(row, entropy_T: np.ndarray) -> None:
         )
 
 
-def _label(row, scored, words, names, language: Language, lexicon: Lexicon) -> pd.DataFrame:
-    tokens = [words[i] for i in row.token_ids]
+def _grammar(
+    tokens: list[str], text: str, mass_TC: np.ndarray, language: Language
+) -> dict[str, Any]:
+    """The labels that a language gives to a response, and what the model gives to its slots."""
     slot_of = language.slot_of()
-    mass = scored.class_mass.numpy()
-    table = pd.DataFrame(
-        {
-            "rollout_id": row.rollout_id,
-            "position": np.arange(len(tokens), dtype=np.int32),
-            "token": tokens,
-            "entropy": np.asarray(row.entropy, dtype=np.float32),
-            "logprob": np.asarray(row.logprob, dtype=np.float32),
-            "lexicon": [token in lexicon for token in tokens],
-            "lexicon_top1": [words[i] in lexicon for i in scored.top_ids[:, 0].tolist()],
-            "decision": label_tokens(tokens, row.text, decision_starts(row.text, language)),
-            "slot": [slot_of.get(normalize_token(token), "") for token in tokens],
-            "class_entropy": -np.where(mass > 0, mass * np.log(np.maximum(mass, 1e-30)), 0).sum(1),
-        }
-    )
-    for index, name in enumerate(names):
-        table[f"p_{name}"] = mass[:, index]
-    return table
+    shares_TC = np.where(mass_TC > 0, mass_TC * np.log(np.maximum(mass_TC, 1e-30)), 0)
+    return {
+        "decision": label_tokens(tokens, text, decision_starts(text, language)),
+        "slot": [slot_of.get(normalize_token(token), "") for token in tokens],
+        "class_entropy": -shares_TC.sum(1),
+        **{f"p_{name}": mass_TC[:, index] for index, name in enumerate(slots(language))},
+    }

@@ -73,6 +73,7 @@ class Response:
         for, or not given.
     entropy: nats per token over the whole vocabulary at the sampling temperature (eq. 3), where the
         backend sees the whole distribution; else None.
+    token_ids: what was drawn, the end token included, where the model runs in this process.
     """
 
     text: str
@@ -82,6 +83,7 @@ class Response:
     tokens: int | None = None
     logprobs: list[dict[str, Any]] | None = None
     entropy: list[float] | None = None
+    token_ids: list[int] | None = None
 
     @property
     def full_text(self) -> str:

@@ -200,6 +200,7 @@ class LocalBackend:
             tokens=length,
             logprobs=self._records(record, row, ids) if decoding.top_logprobs else None,
             entropy=entropy.tolist(),
+            token_ids=ids,
         )
 
     def _records(self, record: Record, row: int, ids: Sequence[int]) -> list[dict[str, Any]]:

@@ -213,6 +213,7 @@ def to_outcome(output: Any) -> Response | Failure:
         prompt_tokens=len(output.prompt_token_ids),
         tokens=len(completion.token_ids),
         logprobs=records,
+        token_ids=list(completion.token_ids),
     )
 
 

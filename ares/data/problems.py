@@ -7,7 +7,7 @@ random among those that a model can read; they stay where they are, and the tabl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ares.data.world import draw_table, world_problems
 from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.evaluation.load import items
-from ares.evaluation.registry import Benchmark, load_registry
+from ares.evaluation.registry import REGISTRY, Benchmark, load_registry
 from ares.evaluation.sources import ItemError
 from ares.model.load import load_processor
 from ares.model.processor import prompt_tokens, reads_pictures
@@ -38,15 +38,15 @@ def choose_problems(scale: Scale, use: str) -> pd.DataFrame:
     """The problems of a use, one row each; prints how many there are.
 
     Args:
-        use: "cold-start" (pass rates and traces) or "aepo" (prompts), and in the small world
-            "validation", "evaluation" or "rollouts".
+        use: "cold-start" (pass rates and traces), "aepo" (prompts) or "rollouts" (the analysis),
+            and in the small world "validation" or "evaluation".
 
     Returns:
         The columns of `draw_table` in the small world, else those of `choose`.
 
     Raises:
         UserError: a data set that is not registered or can't be read, or none of its problems can
-            be used, or nobody has traces for it.
+            be used, or nobody has traces for it; the world has too few problems for the analysis.
     """
     if scale.of_data_sets:
         return _of_data_sets(scale, use)
@@ -57,8 +57,8 @@ def choose_problems(scale: Scale, use: str) -> pd.DataFrame:
         "evaluation": ("test", scale.evaluation),
         "rollouts": ("test", scale.problems),
     }[use]
-    shown = scale.problems.levels, scale.problems.presentations
-    table = draw_table(load_world(scale.world), split, *shown, section.per_level, scale.seed)
+    shown, few = (scale.problems.levels, scale.problems.presentations), use != "rollouts"
+    table = draw_table(load_world(scale.world), split, *shown, section.per_level, scale.seed, few)
     for level, number in table.groupby("level", sort=False)["problem_id"].nunique().items():
         wanted = section.per_level
         less = f", {wanted} were asked for; taking all" if number < wanted else ""
@@ -84,21 +84,22 @@ def problems_of(scale: Scale, table: pd.DataFrame, where: str = "") -> Problems:
     """
     if not scale.of_data_sets:
         return world_problems(table, load_world(scale.world), scale.seed, where)
-    sources = data_sets(scale.training_data, table["source"].unique().tolist())
-    return data_set_problems(table, sources)
+    return data_set_problems(table, data_sets(scale, table["source"].unique()))
 
 
-def data_sets(registries: Sequence[str], names: Sequence[str]) -> dict[str, Benchmark]:
-    """The entries of some data sets in registry files.
+def data_sets(scale: Scale, names: Iterable[str]) -> dict[str, Benchmark]:
+    """The entries of some data sets and benchmarks in the registries of a scale.
 
     Raises:
         UserError: a registry that can't be read, or a name that no registry has.
     """
+    registries = dict.fromkeys((REGISTRY, *scale.benchmarks, *scale.training_data))
     registry = load_registry(*(resolve(file) for file in registries))
     for name in names:
         if name not in registry:
             raise UserError(
-                f"no data set '{name}'{suggestion(name, registry)} in {', '.join(registries)}; "
+                f"no data set '{name}'{suggestion(name, registry)} in "
+                f"{', '.join(map(str, registries))}; "
                 f"there are {', '.join(registry)}"
             )
     return {name: registry[name] for name in names}
@@ -129,19 +130,16 @@ def data_set_problems(table: pd.DataFrame, sources: dict[str, Benchmark]) -> Pro
 
 
 def _of_data_sets(scale: Scale, use: str) -> pd.DataFrame:
-    starts_cold = use == "cold-start"
-    part = scale.cold_start if starts_cold else scale.aepo
-    pictures = "both" if starts_cold else scale.aepo.pictures
-    sources = data_sets(scale.training_data, list(part.data))
-    if starts_cold:
+    part = {"cold-start": scale.cold_start, "aepo": scale.aepo, "rollouts": scale.problems}[use]
+    numbers = part.data if isinstance(part.data, dict) else dict.fromkeys(part.data)  # None: all
+    pictures = scale.aepo.pictures if use == "aepo" else "both"
+    sources = data_sets(scale, numbers)
+    if use == "cold-start":
         check_traces(scale, sources)
     processor, tables = load_processor(scale.model), []
     for name, entry in sources.items():
-        number = scale.cold_start.data[name] if starts_cold else None  # AEPO takes all
-        table, left_out = choose(
-            *(items(entry), name, number, processor, part.max_prompt_tokens, pictures, scale.seed),
-            progress=name,
-        )
+        wanted = numbers[name], processor, part.max_prompt_tokens, pictures, scale.seed
+        table, left_out = choose(items(entry), name, *wanted, progress=name)
         reasons = "; ".join(f"{count} left out: {why}" for why, count in left_out.items())
         print(f"{name}: {len(table)} problems{'; ' + reasons if reasons else ''}")
         if table.empty:

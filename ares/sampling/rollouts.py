@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from ares.answers.base import UNGRADABLE, Grade
 from ares.answers.grader import Grader
-from ares.config import Evaluation, RolloutsSettings, Scale
+from ares.backends.base import Decoding, Response, open_backend
+from ares.backends.store import CachedBackend, Store
+from ares.config import ColdStart, Evaluation, RolloutsSettings, Scale
 from ares.data.items import Item, Problems
 from ares.errors import UserError
+from ares.evaluation.run import Answered, answered
+from ares.model.load import load, load_processor
 from ares.model.processor import prompt_text, reads_pictures, tokenizer_of
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts
@@ -94,6 +100,73 @@ def end_tokens(model) -> list[int]:
     return list(ends) if isinstance(ends, list) else [ends]
 
 
+def responses(
+    scale: Scale,
+    part: ColdStart | RolloutsSettings,
+    problems: Problems,
+    model: str,
+    store: str | Path,
+    progress: str = "",
+) -> pd.DataFrame:
+    """`part.samples` graded responses to every problem, from the back-end that the scale names.
+
+    Args:
+        model: folder or name on the hub, and for a server the name that it serves it under.
+        store: file that keeps the answers of other back-ends than the package's own sampler.
+
+    Returns:
+        The table of `roll_out`. Other back-ends than the engine give neither entropy nor logprob,
+        but ungradable (flag), and problems of which a request failed are left out; the index counts
+        the responses that were asked for.
+
+    Raises:
+        UserError: the model can't be loaded or asked; its answers so far are kept.
+    """
+    decoding = Decoding(part.max_new_tokens, part.temperature, part.top_p)
+    if scale.backend.kind == "engine":
+        policy, processor, _ = load(scale, model)
+        # For pass rates those of an evaluation: its batches are about three times faster.
+        batch = (part if isinstance(part, RolloutsSettings) else scale.evaluation).batch_prompts
+        drawn = decoding.temperature, decoding.top_p, decoding.max_tokens
+        sampling = Sampling(part.samples, *drawn, batch, scale.seed)
+        return roll_out(policy, processor, problems, sampling, progress)
+    chosen = part if isinstance(part, ColdStart) else scale.problems
+    backend = open_backend(
+        kind=scale.backend.kind,
+        model=model,
+        url=scale.backend.url or None,
+        parallel=scale.backend.parallel or None,
+        key_variable=scale.backend.key_variable,
+        tensor_parallel=scale.backend.tensor_parallel,
+        max_model_len=chosen.max_prompt_tokens + part.max_new_tokens,
+    )
+    tokenizer = tokenizer_of(load_processor(model))
+    with Grader() as grader, Store(store) as kept:
+        given = CachedBackend(backend, kept), grader, decoding, part.samples, scale.seed, progress
+        rows = [_answer_row(one, tokenizer) for one in answered(problems.items, *given)]
+    whole_P = np.array(list(map(bool, rows))).reshape(-1, part.samples).all(1)
+    kept = np.flatnonzero(whole_P.repeat(part.samples))
+    if not whole_P.all():
+        print(f"{(~whole_P).sum()} problems left out for requests that failed: run again")
+    if not len(kept):
+        raise UserError("a request of every problem failed; run again to ask for these only")
+    table = pd.DataFrame([rows[place] for place in kept], index=kept)
+    return problems.repeated(part.samples).join(table, how="right")
+
+
+def _answer_row(done: Answered, tokenizer: Any) -> dict[str, Any]:
+    """A response as a row; none if the request failed. A server gives no ids, so its text does."""
+    said = done.outcome
+    if not isinstance(said, Response) or done.grade is None:
+        return {}
+    finished, ids = said.finish == "stop", said.token_ids
+    if ids is None:
+        ids = tokenizer(said.full_text, add_special_tokens=False)["input_ids"]
+        ids += [tokenizer.eos_token_id] * finished
+    row = _row(done.sample, said.full_text, np.array(ids, np.int32), finished, done.grade)
+    return row | {"ungradable": done.grade.status == UNGRADABLE}
+
+
 def roll_out(
     model, processor, problems: Problems, sampling: Sampling, progress: str = ""
 ) -> pd.DataFrame:
@@ -130,22 +203,26 @@ def roll_out(
             texts = tokenizer.batch_decode([s.token_ids for s in drawn], skip_special_tokens=True)
             asked = [item.question for item in items for _ in range(sampling.samples)]
             grades = grader.grade_many(zip(texts, asked, strict=True))
-            for index, graded in enumerate(zip(drawn, texts, grades, strict=True)):
-                rows.append(_row(index % sampling.samples, *graded))
+            for index, (said, text, grade) in enumerate(zip(drawn, texts, grades, strict=True)):
+                ids = said.token_ids.to(torch.int32).numpy()
+                read = {"entropy": said.entropies.numpy(), "logprob": said.logprobs.numpy()}
+                place = index % sampling.samples
+                rows.append(_row(place, text, ids, said.finished, grade, **read))
             bar.update(len(drawn))
     return pd.concat([problems.repeated(sampling.samples), pd.DataFrame(rows)], axis=1)
 
 
-def _row(index: int, response, text: str, grade) -> dict:
+def _row(
+    sample: int, text: str, ids: np.ndarray, finished: bool, grade: Grade, **read: np.ndarray
+) -> dict[str, Any]:
     verdict = "correct" if grade.correct else grade.note or grade.status
     return {
-        "sample": index,
+        "sample": sample,
         "text": text,
-        "token_ids": response.token_ids.to(torch.int32).numpy(),
-        "entropy": response.entropies.numpy(),
-        "logprob": response.logprobs.numpy(),
-        "n_tokens": len(response.token_ids),
-        "finished": response.finished,
+        "token_ids": ids,
+        **read,
+        "n_tokens": len(ids),
+        "finished": finished,
         "correct": grade.correct,
-        "verdict": verdict if response.finished else f"cut: {verdict}",
+        "verdict": verdict if finished else f"cut: {verdict}",
     }

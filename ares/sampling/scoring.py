@@ -81,6 +81,10 @@ def score(
     return [scores[row] for row in range(len(sequences))]
 
 
+#: Logits that are held at a time: 2 GB of a vocabulary of 150,000 are 3,500 tokens.
+_ELEMENTS = 2**29
+
+
 def _score_batch(
     model: PreTrainedModel,
     responses: list[tuple[Prompt, int]],
@@ -105,20 +109,34 @@ def _score_batch(
         before = [slice(span.start - 1, span.stop - 1) for span in spans]
         hidden_NC = torch.cat([hidden_BTC[row, span] for row, span in enumerate(before)])
         token_N = torch.cat([batch["input_ids"][row, span] for row, span in enumerate(spans)])
-        prob_NV, logprob_NV, entropy_N = distribution(
-            model.get_output_embeddings()(hidden_NC), temperature
-        )
-        check_finite(entropy_N, "while scoring")
-        columns = [logprob_NV.gather(1, token_N[:, None])[:, 0], entropy_N, None, None, None]
-        if top_k:
-            columns[3], columns[2] = logprob_NV.topk(top_k, dim=-1)
-        if token_classes is not None:
-            class_V = torch.as_tensor(token_classes, device=device).long()
-            mass = prob_NV.new_zeros(len(prob_NV), int(class_V.max()) + 1)
-            columns[4] = mass.index_add_(1, class_V, prob_NV)
-    # Copies made outside inference mode may enter a loss.
+        size = max(1, _ELEMENTS // model.get_output_embeddings().weight.shape[0])
+        pieces = zip(hidden_NC.split(size), token_N.split(size), strict=True)
+        read = [_read(model, *piece, temperature, top_k, token_classes) for piece in pieces]
+    # Joined outside inference mode, they may enter a loss.
     split = [
-        [None] * len(lengths) if column is None else column.cpu().clone().split(lengths)
-        for column in columns
+        [None] * len(lengths) if column[0] is None else torch.cat(column).split(lengths)
+        for column in zip(*read, strict=True)
     ]
     return [Score(*tensors) for tensors in zip(*split, strict=True)]
+
+
+def _read(
+    model: PreTrainedModel,
+    hidden_NC: Tensor,
+    token_N: Tensor,
+    temperature: float,
+    top_k: int,
+    token_classes: Sequence[int] | Tensor | None,
+) -> list[Tensor | None]:
+    """The fields of `Score` for N tokens, from the hidden states that predict them."""
+    logits_NV = model.get_output_embeddings()(hidden_NC)
+    prob_NV, logprob_NV, entropy_N = distribution(logits_NV, temperature)
+    check_finite(entropy_N, "while scoring")
+    columns = [logprob_NV.gather(1, token_N[:, None])[:, 0], entropy_N, None, None, None]
+    if top_k:
+        columns[3], columns[2] = logprob_NV.topk(min(top_k, logprob_NV.shape[1]), dim=-1)
+    if token_classes is not None:
+        class_V = torch.as_tensor(token_classes, device=token_N.device).long()
+        mass = prob_NV.new_zeros(len(prob_NV), int(class_V.max()) + 1)
+        columns[4] = mass.index_add_(1, class_V, prob_NV)
+    return [None if column is None else column.cpu() for column in columns]

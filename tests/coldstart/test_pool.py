@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from ares.answers.base import Grade, Question
 from ares.answers.grader import Grader
 from ares.backends.base import Failure, Response
-from ares.coldstart.pass_rates import pass_rates, tabulated
+from ares.coldstart.pass_rates import pass_rates
 from ares.coldstart.pool import pool
 from ares.coldstart.teachers import TeacherTrace, habits, teacher_traces
+from ares.config import load_config
 from ares.data.countdown import Problem
 from ares.data.items import Item, Problems
 from ares.data.world import countdown_item
 from ares.data.world_settings import HABITS, load_world
 from ares.evaluation.run import Answered
 from ares.model.tiny import build_tokenizer
+from ares.sampling import rollouts
+from tests.configs import changed
 
 WORLD = load_world()
 TOKENIZER = build_tokenizer(WORLD)
@@ -61,18 +63,40 @@ def answer(sample: int, status: str | None, tokens: int | None = 3, finish: str 
     return Answered(item, sample, Response("t", tokens=tokens, finish=finish), Grade(status))
 
 
-def test_a_pass_rate_is_of_all_samples_and_lengths_are_not_made_up():
+def test_a_pass_rate_is_of_all_samples_of_a_problem():
     problems = pd.DataFrame({"source": "s", "problem_id": ["p", "q", "r"]})
-    statuses = [["right", "ungradable"], ["right", None], ["wrong", "right"]]
-    answers = [answer(n, status) for both in statuses for n, status in enumerate(both)]
-    table = pass_rates(problems, tabulated(answers), 2)
-    # A problem of which a request failed has no pass rate.
+    columns = ["correct", "ungradable", "n_tokens"]
+    rows = [(True, False, 3), (False, True, 5), (False, False, 3), (True, False, 3)]
+    # A problem of which a request failed has no pass rate: its responses are left out.
+    table = pass_rates(problems, pd.DataFrame(rows, columns=columns, index=[0, 1, 4, 5]), 2)
     assert table["problem_id"].tolist() == ["p", "r"]
     assert table[["samples", "correct", "ungradable"]].to_numpy().tolist() == [[2, 1, 1], [2, 1, 0]]
-    assert table["pass_rate"].tolist() == [0.5, 0.5] and table["n_tokens"].tolist() == [3, 3]
-    problems = pd.DataFrame({"source": "s", "problem_id": ["p"]})
-    table = pass_rates(problems, tabulated([answer(0, "right", tokens=None)]), 1)
-    assert table["pass_rate"].tolist() == [1] and np.isnan(table["n_tokens"][0])
+    assert table["pass_rate"].tolist() == [0.5, 0.5] and table["n_tokens"].tolist() == [4, 3]
+
+
+class Server:
+    """A model that fails at the second sample of a picture, and tells no ids of its tokens."""
+
+    def identity(self):
+        return {"kind": "stub"}
+
+    def generate(self, requests):
+        for request in requests:
+            failed = request.id.startswith("image") and request.id.endswith("#1")
+            said = Response(RIGHT, finish="stop" if request.id.endswith("#0") else "length")
+            yield request, Failure("no reply", 6) if failed else said
+
+
+def test_responses_of_a_server_are_tokenized_and_counted_by_their_place(monkeypatch, tmp_path):
+    monkeypatch.setattr(rollouts, "open_backend", lambda **_: Server())
+    scale = changed(load_config("smoke"), {"backend.kind": "server", "rollouts.samples": 2})
+    asked = shown(Problem((2, 3), 5)), "data/base", tmp_path / "store.sqlite"
+    table = rollouts.responses(scale, scale.rollouts, *asked)
+    assert list(table.index) == [0, 1] and set(table["presentation"]) == {"text"}
+    assert table["finished"].tolist() == [True, False] and table["correct"].dtype == bool
+    assert table["verdict"].tolist() == ["correct", "cut: correct"]
+    ids = TOKENIZER(RIGHT, add_special_tokens=False)["input_ids"]
+    assert [list(said) for said in table["token_ids"]] == [[*ids, TOKENIZER.eos_token_id], ids]
 
 
 def test_right_traces_are_kept_once_and_cut_ones_are_none():

@@ -79,13 +79,8 @@ SMALL: dict[str, Any] = {
         "limit": 4,
         "max_new_tokens": 64,
     },
-    "analysis": {
-        "model": "ares-s1",
-        "benchmarks": ["countdown-text", "countdown-cards"],
-        "limit": 3,
-        "samples": 2,
-        "top_logprobs": 5,
-    },
+    "problems": {"data": {"countdown-text": 3, "countdown-cards": 3}, "max_prompt_tokens": 128},
+    "rollouts": {"model": "ares-s1", "samples": 4, "max_new_tokens": 64, "shards": 2},
 }
 
 

@@ -45,7 +45,7 @@ def test_names_are_those_of_the_registries(scale):
     assert config.training_data == (str(TRAINING_DATA.relative_to(ROOT)),)
     training, benchmarks = load_registry(TRAINING_DATA), load_registry(REGISTRY)
     assert {*config.cold_start.data, *config.aepo.data} <= training.keys()
-    asked = {*config.evaluation.benchmarks, *config.analysis.benchmarks}
+    asked = {*config.evaluation.benchmarks, *config.problems.data}
     assert asked <= benchmarks.keys()
     # Tables 2, 3 and 4 of the paper, whole.
     of_tables = {name for name, entry in benchmarks.items() if {2, 3, 4} & {*entry.tables}}
@@ -99,8 +99,8 @@ def test_trl_knows_the_arguments(mode, monkeypatch):
 @pytest.mark.parametrize(("changes", "message"), [
     ({"cold_start.data": {}}, "missing key 'cold_start.data'"),
     ({"cold_start.data": {"cards": 0}}, "cold_start.data.cards: 0 must be greater than"),
-    ({"problems": {"per_level": 2}}, "'problems' does not belong to a scale of data sets"),
-    ({"backend.kind": "engine"}, "backend.kind: engine is of the small world"),
+    ({"problems.per_level": 2}, "'problems.per_level' does not belong to a scale of data sets"),
+    ({"rollouts.model": "ares-s9"}, "rollouts.model: there is no model 'ares-s9'; there are base"),
 ])  # fmt: skip
 def test_a_wrong_value_is_named(scale, changes, message):
     with pytest.raises(UserError) as caught:

@@ -1,4 +1,6 @@
-"""The whole DAG of a paper scale, run by Snakemake with the shipped model and small data.
+"""The whole DAG of a paper scale, run by Snakemake with small models and small data.
+
+The shipped model, a Qwen2.5-VL, is asked through transformers, a random Llama by the engine.
 
 What differs from config/paper-7b.yaml are the model, the data, the sizes and the launchers; rules
 and commands are the same. Not touched by it: GPUs, FSDP, vLLM, SLURM.
@@ -13,10 +15,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from ares.analysis.tables import read, read_tokens
 from ares.io import read_json, read_table
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL
 from tests import plans
+from tests.pipeline import llama
 from tests.pipeline.small import write_scale, write_stand_ins
 from tests.stand_in import copy_repository
 
@@ -31,10 +35,12 @@ def write_config(folder: Path, *seeds: int) -> None:
     write_scale(folder / "config/paper-small.yaml", "stand-ins", **{"aepo.arms": arms})
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+def snakemake(
+    folder: Path, *arguments: str, name: str = "paper-small"
+) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(folder), "HF_HUB_OFFLINE": "1"}
     environment["HF_DATASETS_CACHE"] = str(folder / "cache")
-    scale = ("--config", "scale=paper-small")
+    scale = ("--config", f"scale={name}")
     return plans.snakemake(*arguments, *scale, folder=folder, env=environment, timeout=1700)
 
 
@@ -61,12 +67,23 @@ def test_everything_is_made_and_listed(place, results):
         assert (place / path).is_file(), path
     tables = {Path(path).stem for path in manifest["tables"]}
     assert {"cold-start", "aepo", "pass_rates", "pool", "selection", "steps", "scores"} <= tables
+    assert {"problems", "rollouts", "tokens", "top_k"} <= tables
     assert manifest["tables"]["results/paper-small/timings.parquet"] is None
     # Every rule that takes time has told how long it took.
-    timed = {"sft-adacs", "train-ares-s1", "pass-rates-1", "analyze"}
+    timed = {"sft-adacs", "train-ares-s1", "pass-rates-1", "rollouts-1", "tokens"}
     assert timed <= manifest["job_seconds"].keys()
-    assert (results / "analysis/index.html").is_file()
-    assert read_table(results / "analysis/tokens.parquet")["entropy"].notna().all()
+
+
+def test_tokens_are_those_of_the_rollouts_with_entropies_of_the_whole_vocabulary(results):
+    rollouts, tokens = read(results, "rollouts", "data"), read_tokens(results, "data")
+    assert sorted(rollouts["rollout_id"]) == list(range(24)) and "entropy" not in rollouts
+    assert rollouts["problem_id"].nunique() == 6 and rollouts["sample"].nunique() == 4
+    assert tokens["entropy"].between(0, 10).all() and tokens["lexicon"].any()
+    assert set(tokens["source"]) == {"countdown-text", "countdown-cards"}
+    # The text that was graded is that of the tokens.
+    said = tokens.groupby("rollout_id", sort=False)["token"].sum().reindex(rollouts["rollout_id"])
+    pairs = zip(said, rollouts["text"], strict=True)
+    assert all(text.replace(" ", "") in tokens.replace(" ", "") for tokens, text in pairs)
 
 
 def test_the_cold_start_takes_problems_and_traces_of_every_data_set(results):
@@ -136,3 +153,16 @@ def test_a_finished_run_is_finished_and_a_seed_more_is_one_run_more(place):
     assert planned == {
         "train": 1, "benchmark": 2, "join": 3, "notebook_11_benchmarks": 1, "manifest": 1, "all": 1,
     }  # fmt: skip
+
+
+def test_a_language_model_goes_through_all_of_it(tmp_path):
+    copy_repository(tmp_path)
+    written = llama.write(tmp_path / "llama", "llama")
+    written.rename(tmp_path / "config/llama.yaml")
+    done = snakemake(tmp_path, "--cores", "4", name="llama")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    made = read_json(tmp_path / "results/llama/manifest.json")
+    notebooks = {Path(path).stem for path in made["notebooks"]}
+    assert notebooks == {"02_windows", "03_difficulty", "04_hwe_length", "11_benchmarks"}
+    rollouts = read_table(tmp_path / "results/llama/rollouts.parquet")
+    assert len(rollouts) == 36 and (rollouts["entropy"].map(len) == rollouts["n_tokens"]).all()

@@ -9,9 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from ares.analysis.tokens import token_tables
 from ares.answers.grader import Grader
@@ -24,7 +21,6 @@ from ares.data.countdown import Problem
 from ares.data.items import Item
 from ares.data.problems import choose_problems, problems_of
 from ares.data.world import countdown_item
-from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.io import read_table
 from ares.method.lexicon import load_lexicon
@@ -35,86 +31,14 @@ from ares.sampling.scoring import score
 from ares.training.rollouts import EngineSampler
 from ares.training.run import TrainingRun
 from ares.training.sft import fine_tune
-from tests.pipeline.small import write_scale
-
-NUMBERS = [str(n) for n in range(19)]
-WORDS = [
-    *("<pad>", "<end>", "<unk>", "user", "assistant", "system", "\\boxed{", "}", "+", "=", "?"),
-    *("<think>", "</think>", "wait", "so", *NUMBERS),
-]
-#: As language models have it: a content is text.
-TEMPLATE = (
-    "{% for message in messages %}{{ message['role'] + ' ' + message['content'] + ' ' }}"
-    "{% if message['role'] == 'assistant' %}{{ '<end>' }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'assistant ' }}{% endif %}"
-)
-SUMS = [(a, b) for a in range(1, 4) for b in range(1, 4)]
-
-
-def write_llama(folder: Path) -> None:
-    """Two layers, 32 wide, with a tokenizer of a word per token and no token to pad with."""
-    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="<unk>"))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<end>", unk_token="<unk>", chat_template=TEMPLATE
-    )
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(WORDS), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=128,
-            eos_token_id=1, bos_token_id=None, pad_token_id=None,
-        )
-    )  # fmt: skip
-    model.generation_config = GenerationConfig(eos_token_id=1, do_sample=True)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def write_sums(folder: Path) -> None:
-    """A data set of sums with traces, and its registry."""
-    rows = [
-        {
-            "id": f"{a}+{b}",
-            "question": f"{a} + {b} = ?",
-            "answer": str(a + b),
-            "trace": f"<think> {a} + {b} = {a + b} </think> \\boxed{{ {a + b} }}",
-        }
-        for a, b in SUMS
-    ]
-    (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    columns = {"id": "id", "question": "question", "answer": "answer", "trace": "trace"}
-    entry = {"path": "sums.jsonl", "columns": columns, "answer": "number", "prompt": "{question}"}
-    (folder / "sums.yaml").write_text(yaml.safe_dump({"benchmarks": {"sums": entry}}))
+from tests.pipeline.llama import write
 
 
 @pytest.fixture(scope="module")
 def scale(tmp_path_factory) -> Scale:
     """Everything small, from the Llama and the sums."""
     folder = tmp_path_factory.mktemp("llama")
-    write_llama(folder / "model")
-    write_sums(folder)
-    changes = {
-        "model": str(folder / "model"),
-        "training_data": [str(folder / "sums.yaml")],
-        "benchmarks": [str(folder / "sums.yaml")],
-        "cold_start.data": {"sums": 9},
-        "cold_start.max_new_tokens": 16,
-        "cold_start.size": 9,
-        "cold_start.sft": {
-            "batch": 3,
-            "micro_batch": 3,
-            "epochs": 60,
-            "lr": 0.01,
-            "max_length": 64,
-        },
-        "aepo.data": ["sums"],
-        "aepo.pictures": "both",
-        "aepo.steps": 2,
-        "aepo.updates": 1,
-        "aepo.max_new_tokens": 16,
-    }
-    return load_config(write_scale(folder / "llama.yaml", folder, **changes))
+    return load_config(write(folder))
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +75,14 @@ def test_rollouts_and_their_token_table(scale, cold):
     assert len(rollouts) == 18 and rollouts["correct"].mean() > 0.5
     assert set(rollouts["source"]) == {"sums"}
     rollouts.insert(0, "rollout_id", np.arange(18))
-    tokens, top = token_tables(
-        rollouts, problems.some(np.repeat(range(9), 2)), model, processor, load_world().language,
-        load_lexicon(), 1.0, top_k=3, top_k_rollouts=4, batch_size=8,
-    )  # fmt: skip
+    asked = problems.some(np.repeat(range(9), 2)), model, processor, None, load_lexicon(), 1.0
+    tokens, top = token_tables(rollouts, *asked, top_k=3, top_k_rollouts=4, batch_size=8)
     assert len(tokens) == rollouts["n_tokens"].sum() and tokens["entropy"].notna().all()
     assert top["rollout_id"].nunique() == 4
+    # Without a grammar no decisions and slots; without a sampler's entropies those of the model.
+    assert {"decision", "slot", "class_entropy"}.isdisjoint(tokens)
+    read, _ = token_tables(rollouts.drop(columns=["entropy", "logprob"]), *asked, top_k=3)
+    pd.testing.assert_frame_equal(read, tokens, rtol=1e-4, atol=1e-4)
 
 
 def test_the_sampler_draws_from_the_models_own_distribution(cold):

@@ -10,6 +10,7 @@ import pytest
 from ares import paths
 from ares.config import load_config
 from tests.commands import check_command
+from tests.pipeline import llama
 from tests.plans import commands, jobs, option, parameters, plan, snakemake
 
 MODELS = ["base", "adacs", "cs-vanilla", "grpo-s1", "dapo-s1", "ares-no-kl-s1"]
@@ -37,9 +38,13 @@ def test_every_job_is_planned(scale_and_plan):
         "sft": 2,
         "train": 5,
         "benchmark": len(MODELS) * len(benchmarks),
-        "join": 5,  # pass rates, pool, steps, timings, scores
-        "token_records": 1,
-        "analyze": 1,
+        "problems": 1,
+        "rollout_shard": config.rollouts.shards,
+        "tokens": 1,
+        "join": 6,  # pass rates, pool, steps, timings, scores, rollouts
+        "notebook_02_windows": 1,
+        "notebook_03_difficulty": 1,
+        "notebook_04_hwe_length": 1,
         "notebook_11_benchmarks": 1,
         "manifest": 1,
         "all": 1,
@@ -53,14 +58,15 @@ def test_every_job_is_planned(scale_and_plan):
         ("sft", "training"),
         ("train", "training"),
         ("benchmark", "sampling"),
-        ("analyze", ""),
+        ("rollouts", "sampling"),
+        ("tokens", "sampling"),
     ],
 )
 def test_what_uses_gpus_stands_behind_its_launcher(scale_and_plan, command, launcher):
     scale, text = scale_and_plan
     found = commands(text, command)
     assert found
-    start = shlex.split(getattr(load_config(scale).launch, launcher)) if launcher else []
+    start = shlex.split(getattr(load_config(scale).launch, launcher))
     for words in found:
         assert words[: len(start)] == start
         if words[len(start)] == "ares":
@@ -80,7 +86,7 @@ def test_arms_start_from_the_cold_start_and_keep_states_of_their_own(scale_and_p
 def test_every_model_meets_every_benchmark(scale_and_plan):
     scale, text = scale_and_plan
     config = load_config(scale)
-    tested = [words for words in commands(text, "benchmark") if "--scores-out" in words]
+    tested = commands(text, "benchmark")
     assert {(option(w, "name"), w[w.index("benchmark") + 1]) for w in tested} == {
         (model, name) for model in MODELS for name in config.evaluation.benchmarks
     }
@@ -94,11 +100,17 @@ def test_every_model_meets_every_benchmark(scale_and_plan):
     assert len({option(words, "store") for words in tested}) == len(tested)
 
 
-def test_one_model_is_asked_for_log_probabilities(scale_and_plan):
-    _, text = scale_and_plan
-    (words,) = [words for words in commands(text, "benchmark") if "--traces-out" in words]
-    assert (option(words, "name"), option(words, "top-logprobs")) == ("ares-s1", "20")
-    assert (option(words, "samples"), option(words, "limit")) == ("8", "100")
+def test_the_trained_model_is_the_one_that_is_analysed(scale_and_plan):
+    scale, text = scale_and_plan
+    asked = commands(text, "rollouts") + commands(text, "tokens")
+    assert {option(words, "model") for words in asked} == {f"results/{scale}/models/ares-s1"}
+
+
+def test_a_language_model_is_planned_whole(tmp_path):
+    planned = jobs(plan(str(llama.write(tmp_path))))
+    steps = {"chosen", "pass_rate_shard", "pool_shard", "curate", "sft", "train", "benchmark"}
+    steps |= {"problems", "rollout_shard", "tokens", "notebook_02_windows"}
+    assert steps | {"notebook_03_difficulty", "notebook_04_hwe_length"} <= planned.keys()
 
 
 def test_the_notebook_compares_the_measured_scores_of_this_scale(scale_and_plan):
@@ -109,7 +121,7 @@ def test_the_notebook_compares_the_measured_scores_of_this_scale(scale_and_plan)
 
 
 def test_what_is_launched_on_gpus_counts_them():
-    files = [paths.ROOT / f"workflow/rules/{name}.smk" for name in ("training", "benchmarks")]
+    files = (paths.ROOT / "workflow/rules").glob("*.smk")
     rules = "".join(file.read_text(encoding="utf-8") for file in files)
     for body in re.split(r"\n *rule ", rules)[1:]:
         kinds = re.findall(r"(?:gpu=GPUS|launch=LAUNCH)\.(\w+)", body)
@@ -143,10 +155,11 @@ def test_a_state_belongs_to_its_settings(scale):
 
 
 def test_an_unknown_model_for_the_analysis_is_told_in_one_line(scale):
-    path = scale(**{"analysis.model": "ares-s9"})
+    path = scale()
+    path.write_text(path.read_text().replace("model: ares-s1", "model: ares-s9"))
     done = snakemake("-n", "--config", f"scale={path}")
     assert done.returncode != 0
-    assert "analysis.model: there is no model 'ares-s9'; there are base, adacs" in done.stderr
+    assert "rollouts.model: there is no model 'ares-s9'; there are base, adacs" in done.stderr
     assert "Traceback" not in done.stderr
 
 

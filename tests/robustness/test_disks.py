@@ -121,7 +121,7 @@ SHORT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 from tests.steps import script
-sys.exit(script("problems", "smoke", sys.argv[1]))
+sys.exit(script("chosen", "smoke", sys.argv[1], params={"use": "rollouts"}))
 """
 
 
@@ -169,6 +169,6 @@ def test_a_disk_without_room_is_one_line_and_the_old_table_stays(tmp_path):
 
 def test_a_place_that_is_no_folder_is_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert script("problems", "smoke", tmp_path / "file/a.parquet") == 2
+    assert script("chosen", "smoke", tmp_path / "file/a.parquet", params={"use": "rollouts"}) == 2
     told = f"ares: error: {tmp_path}/file: is a file, not a folder; write elsewhere\n"
     assert capsys.readouterr().err == told

@@ -30,7 +30,7 @@ from tests.robustness.spoil import (
     spoiled_json,
     within,
 )
-from tests.steps import script
+from tests.steps import launched, script
 
 ROWS = 12
 ITEMS = pd.DataFrame({"source": ["cards", "cards", "numbers"], "row": [0, 7, 7],
@@ -49,7 +49,7 @@ SCORES = SCORES.assign(
 TABLES = {
     "data-problems": ITEMS,
     "data-pass_rates": ITEMS.assign(
-        samples=8, correct=[0, 8, 3], pass_rate=RATE, n_tokens=[8.5, np.nan, 20]
+        samples=8, correct=[0, 8, 3], pass_rate=RATE, n_tokens=[8.5, 9, 20]
     ),
     "data-pool": POOL,
     "data-selection": POOL.assign(
@@ -291,8 +291,9 @@ def test_files_that_are_refused(tmp_path, name, content, message):
 def test_tables_of_another_run_are_refused(tmp_path, capsys):
     rollouts, pool = tmp_path / "rollouts.parquet", tmp_path / "pool.parquet"
     write_table(rollouts, TABLES["rollouts"])
-    given = {"rollouts": str(rollouts)}
-    assert script("tokens", "smoke", {"tokens": "never", "top_k": "never"}, input=given) == 2
+    given = {"config": "smoke", "rollouts": rollouts, "model": "data/base"}
+    given |= {"tokens_out": "never", "top_k_out": "never"}
+    assert launched("tokens", **given) == 2
     assert "has no column 'token_ids'" in capsys.readouterr().err
     problem = {"problem_id": "1-2=3", "k": 2, "numbers": [[1, 2]] * ROWS, "target": 3}
     own = TABLES["pool"].assign(**problem, level="easy", trace=range(ROWS), text="a")

@@ -15,7 +15,7 @@ from ares.cli import main
 from ares.io import read_table, write_table
 from ares.paths import ROOT
 from tests.configs import TINY, with_changes
-from tests.steps import joined, script
+from tests.steps import joined, launched, script
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,8 @@ def place(model_folder, tmp_path_factory):
     )
     (folder / "try.yaml").write_text(yaml.safe_dump(config))
     scale = folder / "try.yaml"
-    assert script("problems", scale, folder / "problems.parquet") == 0
+    chosen = {"params": {"use": "rollouts"}}
+    assert script("chosen", scale, folder / "problems.parquet", **chosen) == 0
     for shard in "01":
         assert roll_out(folder, shard, f"{shard}.parquet") == 0
     shards = [folder / f"{shard}.parquet" for shard in "01"]
@@ -43,14 +44,15 @@ def place(model_folder, tmp_path_factory):
 
 
 def roll_out(folder, shard: str, out: str) -> int:
-    given = {"problems": str(folder / "problems.parquet")}
-    shards = {"shard": shard}
-    return script("rollouts", folder / "try.yaml", folder / out, input=given, wildcards=shards)
+    given = {"config": folder / "try.yaml", "problems": folder / "problems.parquet"}
+    given |= {"model": folder / "model", "store": folder / "store.sqlite"}
+    return launched("rollouts", **given, shard=shard, out=folder / out)
 
 
 def label(folder, rollouts: str) -> int:
-    out = {"tokens": str(folder / "tokens.parquet"), "top_k": str(folder / "top.parquet")}
-    return script("tokens", folder / "try.yaml", out, input={"rollouts": str(folder / rollouts)})
+    out = {"tokens_out": folder / "tokens.parquet", "top_k_out": folder / "top.parquet"}
+    given = {"config": folder / "try.yaml", "rollouts": folder / rollouts}
+    return launched("tokens", **given, model=folder / "model", **out)
 
 
 def test_rollouts_cover_every_problem_and_sample_once(place) -> None:
@@ -90,8 +92,8 @@ def test_what_a_step_prints_stands_in_its_log_too(place) -> None:
 def test_tokens_and_causal_labels_join_the_rollouts(place) -> None:
     assert label(place, "rollouts.parquet") == 0
     given = {"rollouts": str(place / "rollouts.parquet")}
-    out, shards = place / "causal.parquet", {"shard": "0"}
-    assert script("causal", place / "try.yaml", out, input=given, wildcards=shards) == 0
+    out, shards, own = place / "causal.parquet", {"shard": "0"}, {"model": str(place / "model")}
+    assert script("causal", place / "try.yaml", out, input=given, wildcards=shards, params=own) == 0
     rollouts, tokens = read_table(place / "rollouts.parquet"), read_table(place / "tokens.parquet")
     assert len(tokens) == rollouts.n_tokens.sum()
     sampled = np.concatenate(rollouts.sort_values("rollout_id").entropy.to_list())

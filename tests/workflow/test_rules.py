@@ -202,5 +202,5 @@ def test_the_rules_that_run_a_model_get_a_gpu():
         on_gpu |= {body.split(":")[0]} if "gpu=GPUS" in body else set()
     assert on_gpu >= {
         *("base_gpu", "pass_rate_shard", "rollout_shard", "tokens", "causal_shard"),
-        *("sft", "train", "evaluate", "benchmark", "token_records"),
+        *("sft", "train", "evaluate", "benchmark"),
     }

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 from dataclasses import asdict
 from functools import cache, reduce
@@ -60,13 +61,24 @@ RESULTS = f"results/{SCALE.scale}"
 FIGURES = f"figures/{SCALE.scale}"
 NOTEBOOKS = read_yaml(Path("workflow/notebooks.yaml"))
 
-# Whether the material is data sets of problems for a real model. Its registry files name the data
-# sets; the loaders read what they name.
-REAL = SCALE.of_data_sets
-MATERIAL = SCALE.training_data if REAL else [SCALE.world]
-# The small world's jobs run as they are, on one GPU where there is one.
-LAUNCH = SCALE.launch if REAL else Launch(training="python -m", sampling="python -m")
-GPUS = SCALE.gpus if REAL else Gpus(training=1, sampling=1)
+# All that depends on the material: the files that it stands in (data sets: registries, the loaders
+# read what they name), what launches a job and what it takes, the notebooks that follow, with their
+# tables and figures, and whether findings are judged.
+if SCALE.of_data_sets:
+    MATERIAL, TESTED = [*SCALE.training_data], ["config/benchmarks.yaml", *SCALE.benchmarks]
+    LAUNCH, GPUS, THREADS = SCALE.launch, SCALE.gpus, {"training": 8, "sampling": 4}
+    NOTEBOOKS = {
+        name: {**spec, **spec["data_sets"]}
+        for name, spec in NOTEBOOKS.items()
+        if "data_sets" in spec
+    }
+    FINDINGS, REPORT = [], []
+else:
+    # Jobs run as they are, on one GPU where there is one.
+    MATERIAL, TESTED = [SCALE.world], []
+    LAUNCH, GPUS = Launch(training="python -m", sampling="python -m"), Gpus(training=1, sampling=1)
+    THREADS = {"training": 1, "sampling": 1}
+    FINDINGS, REPORT = [f"{RESULTS}/findings.csv"], [f"{RESULTS}/report"]
 
 # Folder of a base model -> the config that makes it.
 BASES = {f"results/{path.stem}": str(path) for path in sorted(Path("config").glob("base*.yaml"))}
@@ -115,13 +127,8 @@ def start_alone() -> None:
         sys.exit(f"ares: error: {error}")
 
 
-# Models that training can start from, arms, and runs (an arm with a seed). Every model is tested;
-# its arm and seed stand in the rows of its test.
-ARMS = SCALE.aepo.arms
-RUNS = {f"{arm}-s{seed}": (arm, seed) for arm, entry in ARMS.items() for seed in entry.seeds}
-MODELS = {**{name: (name, 0) for name in ("base", *CURATIONS)}, **RUNS}
-
-
+# Every model is tested; its arm and seed stand in the rows of its test.
+ARMS, RUNS, MODELS = SCALE.aepo.arms, SCALE.runs, SCALE.models
 # The tables that a scale makes; those that every run writes.
 TABLES = tables_of(SCALE.material)
 RUN_TABLES = [table for table, form in TABLES.items() if form.parts == "runs"]
@@ -174,12 +181,10 @@ def arm_settings(wildcards) -> str:
     about time alone.
     """
     sizes = SCALE.aepo.model_dump(mode="json", exclude={"arms", "checkpoint_every", "vllm"})
-    if REAL:
-        sizes["vllm"] = SCALE.aepo.vllm.model_dump(include={"mode", "importance"})
     return settings(
-        *("seed", "world", "problems.levels", "problems.presentations", "gpus.training"),
-        *(("model",) if REAL or start_of(wildcards) == "base" else ()),
+        *("seed", "world", "model", "problems.levels", "problems.presentations", "gpus.training"),
         aepo=sizes,
+        vllm=SCALE.aepo.vllm.model_dump(include={"mode", "importance"}),
         start=start_of(wildcards),
         preset=asdict(SCALE.aepo.settings_of(wildcards.arm)),
     )
@@ -218,9 +223,6 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-THREADS = {"training": 8, "sampling": 4} if REAL else {"training": 1, "sampling": 1}
-
-
 def parts_of(table: str, kind: str) -> list[str]:
     """Return the files that a table is joined from: of its shards, of all runs, of all models."""
     if kind == "shards":
@@ -228,17 +230,13 @@ def parts_of(table: str, kind: str) -> list[str]:
         return [f"{RESULTS}/{table}/{shard}.parquet" for shard in range(section.shards)]
     if kind == "runs":
         return [f"{RESULTS}/runs/{run}/{table}.parquet" for run in RUNS]
-    if REAL:
-        names = SCALE.evaluation.benchmarks
-        return [f"{RESULTS}/scores/{model}/{name}.parquet" for model in MODELS for name in names]
-    return [f"{RESULTS}/evaluations/{model}.parquet" for model in MODELS]
+    tests = [f"/{name}" for name in SCALE.evaluation.benchmarks] or [""]
+    return [f"{RESULTS}/{table}/{model}{test}.parquet" for model in MODELS for test in tests]
 
 
 PARTS = {table: parts_of(table, form.parts) for table, form in TABLES.items() if form.parts}
 # Presets that code asks for by name; all others are arms.
 COMPARED = ("paper", "released", "ares")
-# Notebooks that follow.
-FOLLOWING = ["11_benchmarks"] if REAL else list(NOTEBOOKS)
 
 
 def figure_files(notebook: str, only: str = "figures") -> list[str]:
@@ -273,13 +271,13 @@ def notebook_parameters(notebook: str) -> str:
     """Return the parameters of a notebook, as JSON.
 
     Every notebook is told where its figures go; one that reads tables also where they are and
-    which config made them; `parameters` of its entry adds values of its own. At scales with real
-    models, their scores stand in the place of the evaluation.
+    which config made them; `parameters` of its entry adds values of its own.
     """
     spec = NOTEBOOKS[notebook]
     tables = {"config": CONFIG_FILE, "tables": RESULTS} if spec["tables"] else {}
-    measured = {"measured": "scores", "size": SCALE.size} if REAL else {}
-    return json.dumps({**tables, "figures": FIGURES, **spec.get("parameters", {}), **measured})
+    own = spec.get("parameters", {})
+    size = {"size": SCALE.size} if "size" in own else {}  # of the paper's models beside ours
+    return json.dumps({**tables, "figures": FIGURES, **own, **size})
 
 
 def notebook_settings(notebook: str) -> str:
@@ -298,8 +296,7 @@ def notebook_settings(notebook: str) -> str:
 
 def notebook_tables(notebook: str) -> list[str]:
     """Return the tables that a notebook reads."""
-    read = ["scores"] if REAL else NOTEBOOKS[notebook]["tables"]
-    return [f"{RESULTS}/{table}.parquet" for table in read]
+    return [f"{RESULTS}/{table}.parquet" for table in NOTEBOOKS[notebook]["tables"]]
 
 
 def script_sources(name: str) -> list[str]:

@@ -3,7 +3,7 @@
 A notebook runs into the log folder, so that the executed copy is still there when a cell fails.
 """
 
-for NOTEBOOK in FOLLOWING:
+for NOTEBOOK in NOTEBOOKS:
 
     rule:
         name:
@@ -41,9 +41,9 @@ rule manifest:
     """Write down what was made: hashes, commit, config, machine, seconds of every job."""
     input:
         tables=[f"{RESULTS}/{table}.parquet" for table in TABLES],
-        made=[f"{RESULTS}/analysis" if REAL else f"{RESULTS}/findings.csv"],
-        figures=[file for notebook in FOLLOWING for file in figure_files(notebook)],
-        notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in FOLLOWING],
+        made=FINDINGS,
+        figures=[file for notebook in NOTEBOOKS for file in figure_files(notebook)],
+        notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS],
         sources=script_sources("manifest"),
     output:
         f"{RESULTS}/manifest.json",
@@ -55,7 +55,7 @@ rule manifest:
         benchmarks=f"{RESULTS}/benchmarks",
         timed=[
             *(f"{RESULTS}/{table}.parquet" for table, form in TABLES.items() if form.timed),
-            *(file for notebook in FOLLOWING for file in figure_files(notebook, "timed")),
+            *(file for notebook in NOTEBOOKS for file in figure_files(notebook, "timed")),
         ],
         settings=settings(*Scale.model_fields),
     message:

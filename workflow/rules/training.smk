@@ -36,6 +36,7 @@ rule chosen:
     conda:
         "../envs/ares.yaml"
     params:
+        use=lambda wildcards: wildcards.use,
         settings=lambda wildcards: settings(
             *("seed", "world", "model", "problems.levels", "problems.presentations"),
             *(
@@ -107,7 +108,7 @@ rule pool_shard:
         store=f"{RESULTS}/store/traces-{{shard}}.sqlite",
         settings=settings(
             *("seed", "world", "model", "cold_start.shards", "cold_start.traces"),
-            "cold_start.sft.max_length" if REAL else "aepo.max_new_tokens",
+            *("cold_start.sft.max_length", "aepo.max_new_tokens"),
             teachers=SCALE.cold_start.teachers.model_dump(exclude={"parallel"}),
         ),
     message:

@@ -19,7 +19,7 @@ with step(snakemake) as scale:
     chosen = evenly_spaced(len(firsts), settings.rollouts)
     mine = firsts.iloc[chosen[shard :: settings.shards]]
     problems = problems_of(scale, mine, path)
-    model, processor, _ = load(scale)
+    model, processor, _ = load(scale, snakemake.params.model)
     check_tokens(mine, model, path)
     sampling = replace(sampling_of(scale), batch_prompts=12)  # branches per forward pass
     write_table(
