@@ -3,6 +3,13 @@
 A file is written under a temporary name in its own folder, flushed to the disk and renamed, so a
 run that is killed leaves either the old file or none, never half of a new one. The next run of the
 workflow removes what a killed one left; other commands leave files named .NAME.*.tmp when killed.
+
+Everything that a run keeps has a version, one number for tables, manifests and training states. It
+stands in every parquet table (key `ares_schema` of its metadata, so it goes with a copy), in
+`manifest.json` and in the marker of a training state. Whoever reads one of them asks `check` first,
+so that results of another form are refused, never misread. Raise `SCHEMA` when a table gains, loses
+or renames a column, when a column changes its meaning, or when a state can't be resumed by earlier
+code. (`ares.backends.store` has a number of its own: answers outlive results.)
 """
 
 from __future__ import annotations
@@ -14,7 +21,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +31,12 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 
 from ares.errors import UserError, refusal
-from ares.versions import check_table, numbered
 
 #: How tables are compressed; with checksums, a byte that flips on a disk is an error.
 PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+#: The version of what runs keep, its key in a manifest or a marker, and that in a parquet file.
+SCHEMA, KEY, PARQUET_KEY = 1, "schema", b"ares_schema"
+AWAY = "move the folder away (mv {0} {0}-old) or remove all results (make clean)"
 #: A table that takes more is not read: 4 GiB.
 MOST_BYTES = 4 * 2**30
 
@@ -48,7 +57,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     with told_refusals(path):
-        _prepare(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_name(path)
         try:
             yield temporary
@@ -64,7 +73,7 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`, of the same file system, that is removed at the end."""
     path = Path(path)
     with told_refusals(path):
-        _prepare(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = temporary_name(path)
         scratch.mkdir()
         try:
@@ -98,22 +107,17 @@ def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
         made.rename(folder)
 
 
-def _prepare(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise UserError(f"{error.filename}: is a file, not a folder; write elsewhere") from None
-
-
 @contextmanager
 def told_refusals(path: str | Path) -> Iterator[None]:
     """What the disk refuses meanwhile, as a message that names `path`.
 
     Raises:
-        UserError: the disk is full, read-only, not ours.
+        UserError: the disk is full, read-only, not ours; a file stands in the place of a folder.
     """
     try:
         yield
+    except FileExistsError as error:
+        raise UserError(f"{error.filename}: is a file, not a folder; write elsewhere") from None
     except SafetensorError as error:  # carries what the system said, but is no OSError
         number = re.search(r"\(os error (\d+)\)", str(error))
         told = number and refusal(OSError(int(number[1]), ""), path)
@@ -143,21 +147,16 @@ def sweep(folder: str | Path) -> None:
     """
     for parent, folders, files in os.walk(folder):
         for path in [Path(parent) / name for name in [*folders, *files]]:
-            if _TEMPORARY.fullmatch(path.name):
-                _remove(path)
-
-
-def _remove(path: Path) -> None:
-    """Remove a temporary file or folder; an old folder that was to be replaced comes back."""
-    found = _TEMPORARY.fullmatch(path.name)
-    assert found is not None
-    old, target = path / OLD, path.with_name(found["name"] + (found["suffix"] or ""))
-    if old.is_dir() and not target.exists():
-        old.rename(target)
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+            found = _TEMPORARY.fullmatch(path.name)
+            if found is None:
+                continue
+            old, target = path / OLD, path.with_name(found["name"] + (found["suffix"] or ""))
+            if old.is_dir() and not target.exists():
+                old.rename(target)  # it was about to be replaced
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -241,7 +240,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     batches, size = [], 0
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         schema = file.schema_arrow
-        check_table(schema, path)
+        advice = "move its folder away and make it again, or read it with the ares that made it"
+        check(_version_of(schema), path, advice)
         if len(set(schema.names)) < len(schema.names):
             raise ValueError("two columns have one name")
         for batch in file.iter_batches():
@@ -276,3 +276,54 @@ def _read_csv(path: Path) -> pd.DataFrame:
         if binary.read(1) != b"\n":
             raise ValueError("its last line has no end")
     return pd.read_csv(path, keep_default_na=False, na_values=["nan"])
+
+
+def numbered(table: pa.Table) -> pa.Table:
+    """Return the table with our version in its metadata."""
+    return table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), PARQUET_KEY: str(SCHEMA).encode()}
+    )
+
+
+def check(version: object, what: str | Path, advice: str = "") -> None:
+    """Refuse what is of another version than ours.
+
+    Args:
+        version: the one found, also as text; None or "" where there is none.
+        what: is refused, for the message; the folder of a run, unless advice is given.
+
+    Raises:
+        UserError: in one line what it is, its version, ours, and what to do about it.
+
+    >>> check(SCHEMA, "results/laptop")
+    >>> check(None, "results/laptop", "make clean")
+    Traceback (most recent call last):
+    ares.errors.UserError: results/laptop: of no schema version (older than the numbering, or not \
+made by ares); this ares has version 1: make clean
+    """
+    if str(version) == str(SCHEMA):
+        return
+    of = f"schema version {version}"
+    if version in (None, ""):
+        of = "no schema version (older than the numbering, or not made by ares)"
+    advice = advice or AWAY.format(what)
+    raise UserError(f"{what}: of {of}; this ares has version {SCHEMA}: {advice}")
+
+
+def _version_of(schema: pa.Schema) -> str:
+    return (schema.metadata or {}).get(PARQUET_KEY, b"").decode(errors="replace")
+
+
+def check_results(folder: str | Path) -> None:
+    """Refuse a results folder that holds a table of another version; a new folder is fine.
+
+    Looks at the tables in the folder and in the folders right below: whatever lies deeper was made
+    from one of them. Reads no rows; damaged files are left to whoever reads them.
+
+    Raises:
+        UserError: names the folder, the table, its version and ours.
+    """
+    for path in sorted([*Path(folder).glob("*.parquet"), *Path(folder).glob("*/*.parquet")]):
+        with suppress(pa.ArrowInvalid):
+            version = _version_of(pq.read_schema(path))
+            check(version, f"{folder} ({path.relative_to(folder)})", AWAY.format(folder))

@@ -104,7 +104,7 @@ def train(
     """Train one arm with one seed (AEPO); run again, it goes on where it was."""
     import shutil
 
-    from ares.answers.grader import Grader
+    from ares.evaluation.grader import Grader
     from ares.tables import read_form
     from ares.training.checkpoints import alone
     from ares.training.run import TrainingRun

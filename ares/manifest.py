@@ -15,8 +15,8 @@ from typing import Any
 from ares.analysis.agreement import promise
 from ares.config import Scale
 from ares.errors import UserError
+from ares.io import KEY, SCHEMA
 from ares.paths import ROOT
-from ares.versions import KEY, SCHEMA
 
 #: Packages whose version can change a number or a picture.
 PACKAGES = (

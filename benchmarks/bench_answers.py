@@ -15,9 +15,9 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from ares.answers.base import Question
-from ares.answers.grader import Grader
-from ares.boxed import last_boxed
+from ares.data.responses import last_boxed
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import Question
 
 ROUNDS = 5
 THOUGHT = "<think> " + "so we look at it again " * 333 + " </think> "

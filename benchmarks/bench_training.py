@@ -30,10 +30,10 @@ from transformers import PrinterCallback, TrainerCallback
 from transformers.utils import logging
 from trl import GRPOTrainer
 
-from ares.answers.grader import Grader
 from ares.config import load_config
 from ares.data.world import draw_table, world_problems
 from ares.data.world_settings import load_world
+from ares.evaluation.grader import Grader
 from ares.method.presets import preset
 from ares.model.load import load_policy
 from ares.paths import BASE_MODEL

@@ -18,15 +18,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from ares.analysis.tokens import check_same_policy
-from ares.answers.grader import Grader
 from ares.config import Causal
-from ares.data.items import Problems
+from ares.data.items import Problems, row_seed
+from ares.evaluation.grader import Grader
 from ares.model.processor import tokenizer_of
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt
 from ares.sampling.rollouts import Sampling, encode, end_tokens
 from ares.sampling.scoring import score
-from ares.seeds import row_seed
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ares.backends.base import Failure, Request
 from ares.backends.messages import digest, pictures
+from ares.data.items import row_seed
 from ares.model.processor import placed, reads_pictures
-from ares.seeds import row_seed
 
 #: What rendering can raise: a template is a program that comes with the model. transformers renders
 #: it in a sandbox, so it reaches nothing but the messages.

@@ -1,14 +1,80 @@
-"""Chat messages: their texts and pictures, their other forms, and what a picture is known by."""
+"""Chat messages: made of a question and its pictures, and brought into other forms.
+
+A picture stands where the question marks it: `<image 2>`, `<image_2>`, `<image2>` by number, and
+`<image>` for the next one. Pictures that no marker names come first. A marker that names a picture
+again stays as text.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from string import ascii_uppercase
 from typing import Any
 
 from PIL import Image
 
 Messages = Sequence[Mapping[str, Any]]
+
+MARKER = re.compile(r"<image[ _]?(\d+)?>")
+
+
+def with_choices(question: str, choices: Sequence[str]) -> str:
+    """The question with its choices below it, one per line.
+
+    >>> print(with_choices("Which?", ("this", "that")))
+    Which?
+    <BLANKLINE>
+    A. this
+    B. that
+    """
+    lines = [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, choices, strict=False)]
+    return "\n\n".join(part for part in (question, "\n".join(lines)) if part)
+
+
+def messages(
+    question: str, pictures: Mapping[int, Image.Image], template: str, system: str = ""
+) -> list[dict[str, Any]]:
+    """Chat messages: the system's, if any, and the user's.
+
+    Args:
+        question: with its choices.
+        pictures: by their number.
+        template: {question} is replaced.
+
+    Returns:
+        The user's content is a text where there is no picture, else a list of parts.
+
+    Raises:
+        ValueError: the question marks a picture that is not there.
+
+    >>> messages("2 + 3?", {}, "{question} Think.")
+    [{'role': 'user', 'content': '2 + 3? Think.'}]
+    """
+    text = template.replace("{question}", question).strip()
+    content: Any = _with_pictures(text, pictures) if pictures else text
+    found = [{"role": "system", "content": system}] if system else []
+    return [*found, {"role": "user", "content": content}]
+
+
+def _with_pictures(text: str, pictures: Mapping[int, Image.Image]) -> list[dict[str, Any]]:
+    """Texts and pictures in their order."""
+    left = dict(pictures)
+    placed: list[dict[str, Any]] = []
+    begin = 0
+    for marker in MARKER.finditer(text):
+        number = int(marker.group(1)) if marker.group(1) else min(left, default=0)
+        if number not in pictures:
+            raise ValueError(f"marks a picture with {marker.group()} that is not there")
+        if number not in left:
+            continue
+        placed.append({"type": "text", "text": text[begin : marker.start()]})
+        placed.append({"type": "image", "image": left.pop(number)})
+        begin = marker.end()
+    placed.append({"type": "text", "text": text[begin:]})
+    placed = [{"type": "image", "image": picture} for picture in left.values()] + placed
+    return [part for part in placed if part["type"] == "image" or part["text"].strip()]
 
 
 def parts(messages: Messages) -> Iterator[Mapping[str, Any]]:

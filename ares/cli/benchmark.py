@@ -29,8 +29,8 @@ from ares.cli.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ares.answers.grader import ModelJudge
     from ares.backends.store import Store
+    from ares.evaluation.grader import ModelJudge
     from ares.evaluation.registry import Benchmark
 
 SERVER, JUDGE, OUTPUT = "Server, with --backend server", "Judge", "Output"
@@ -165,8 +165,8 @@ def countdown(
 ) -> None:
     """Write the small world's test problems as benchmarks."""
     from ares.config import load_config
+    from ares.data.world_benchmark import NAMES, write_countdown
     from ares.data.world_settings import load_world
-    from ares.evaluation.countdown import NAMES, write_countdown
 
     scale = load_config(config, of_data_sets=False)
     registry = write_countdown(
@@ -196,10 +196,10 @@ def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Be
 
 def judge_of(model: str, url: str, key_variable: str, store: Store) -> ModelJudge | None:
     """The judge that the command line names; its verdicts are kept with the answers."""
-    from ares.answers.grader import ModelJudge
     from ares.backends.server import ServerBackend
     from ares.backends.store import CachedBackend
     from ares.errors import UserError
+    from ares.evaluation.grader import ModelJudge
 
     if bool(model) != bool(url):
         raise UserError("--judge and --judge-url belong together: give both or neither")

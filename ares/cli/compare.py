@@ -24,8 +24,7 @@ def compare(
 ) -> None:
     """Compare two runs of a scale: hashes where bytes are promised, else tables in a tolerance."""
     from ares.errors import UserError
-    from ares.io import read_json
-    from ares.versions import KEY, check
+    from ares.io import KEY, check, read_json
 
     paths = one, other
     manifests = [read_json(path) for path in paths]

@@ -140,8 +140,8 @@ def _messages(
     question: str, pictures: Sequence[Image.Image], prompt: str | None
 ) -> list[dict[str, Any]]:
     """The chat messages; pictures stand where the question marks them, or before it."""
+    from ares.backends.messages import messages
     from ares.errors import UserError
-    from ares.evaluation.prompts import messages
 
     if not question:
         raise UserError("--question is empty: ask something")

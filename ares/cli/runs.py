@@ -24,8 +24,7 @@ def summary(scale: Scale) -> None:
     from ares import paths
     from ares.config import load_config
     from ares.errors import UserError
-    from ares.io import read_json
-    from ares.versions import KEY, check
+    from ares.io import KEY, check, read_json
 
     path = _finished(load_config(scale).scale, scale)
     manifest, shown = read_json(path), path.relative_to(paths.ROOT)

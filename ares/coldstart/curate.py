@@ -24,9 +24,8 @@ import numpy as np
 import pandas as pd
 
 from ares.config import CURATIONS
-from ares.data.items import source_of
+from ares.data.items import row_seed, source_of
 from ares.errors import UserError
-from ares.seeds import row_seed
 from ares.tables import TRACE, columns_of
 
 #: Columns of the report on one bracket.

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from ares.answers.base import RIGHT
 from ares.coldstart.teachers import TeacherTrace, longest_trace
 from ares.config import Scale
+from ares.evaluation.grades import RIGHT
 from ares.model.processor import tokenizer_of
 from ares.tables import TRACE
 

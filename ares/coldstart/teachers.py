@@ -16,18 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Response
 from ares.backends.server import Budget, ServerBackend
 from ares.backends.store import CachedBackend, Store
 from ares.config import Scale
-from ares.data.items import Item, Problems
+from ares.data.items import Item, Problems, row_seed
 from ares.data.world import problem_of
 from ares.data.world_settings import HABITS, World, load_world
 from ares.data.world_teachers import respond
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
 from ares.evaluation.run import Answered, answered
-from ares.seeds import row_seed
 
 #: The `habit` of traces that come with the data; that of others names the teacher.
 OWN = "data set"

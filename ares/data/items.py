@@ -5,6 +5,7 @@ A step of the pipeline works on `Problems`: a table that names them, and the ite
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
@@ -13,8 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ares.answers.base import Question
 from ares.backends.messages import pictures
+from ares.evaluation.grades import Question
 from ares.tables import check_shard
 
 T = TypeVar("T")
@@ -104,3 +105,9 @@ def source_of(table: pd.DataFrame) -> str:
     where every problem is shown in words and as a picture; elsewhere the data set.
     """
     return "presentation" if "presentation" in table else "source"
+
+
+def row_seed(seed: int, *names: object) -> int:
+    """A 64-bit seed that depends on nothing but its arguments."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
+    return int.from_bytes(digest[:8], "big")

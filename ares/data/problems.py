@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ares.config import Scale
-from ares.data.items import Item, Lazy, Problems
+from ares.data.items import Item, Lazy, Problems, row_seed
 from ares.data.world import draw_table, world_problems
 from ares.data.world_settings import load_world
 from ares.errors import UserError
@@ -26,7 +26,6 @@ from ares.evaluation.sources import ItemError
 from ares.model.load import load_processor
 from ares.model.processor import prompt_tokens, reads_pictures
 from ares.paths import resolve
-from ares.seeds import row_seed
 from ares.settings import suggestion
 from ares.tables import columns_of, read_form
 

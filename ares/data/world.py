@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ares.answers.base import Question
 from ares.data.cards import draw_cards
 from ares.data.countdown import Problem, draw_problems
 from ares.data.items import Item, Lazy, Problems
 from ares.data.world_settings import World
 from ares.errors import UserError
+from ares.evaluation.grades import Question
 from ares.tables import columns_of
 
 PRESENTATIONS = ("text", "image")

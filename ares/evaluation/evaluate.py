@@ -20,12 +20,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ares.answers.grader import Grader, ModelJudge
 from ares.backends.base import Decoding, Failure
 from ares.backends.messages import as_texts, parts
 from ares.backends.store import CachedBackend
 from ares.data.items import Item
 from ares.errors import UserError
+from ares.evaluation.grader import Grader, ModelJudge
 from ares.evaluation.load import items
 from ares.evaluation.metrics import scores
 from ares.evaluation.registry import Benchmark
@@ -114,7 +114,7 @@ class Plan:
 def row(done: Answered) -> dict[str, Any]:
     """One sample as a row: `COLUMNS`, then the tags of the question.
 
-    status: see `ares.answers.base.Grade`, or "failed" where there is no response. n_tokens: of
+    status: see `ares.evaluation.grades.Grade`, or "failed" where there is no response. n_tokens: of
     the response; NaN where the backend does not say.
     """
     item, outcome, grade = done.item, done.outcome, done.grade

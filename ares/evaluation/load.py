@@ -21,14 +21,13 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ares.answers.base import Question
-from ares.data.items import Item, Lazy
+from ares.backends.messages import messages, with_choices
+from ares.data.items import Item, Lazy, row_seed
 from ares.errors import UserError
-from ares.evaluation.prompts import messages, with_choices
+from ares.evaluation.grades import Question
 from ares.evaluation.registry import PLACES, Benchmark
 from ares.evaluation.sources import DatasetPart, ItemError, parts
 from ares.evaluation.steps import CHOICE_STEPS, TEXT_STEPS
-from ares.seeds import row_seed
 
 
 def items(benchmark: Benchmark, limit: int | None = None) -> Items:

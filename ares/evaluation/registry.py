@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from ares import paths
-from ares.answers.base import Answer
 from ares.errors import UserError
+from ares.evaluation.grades import Answer
 from ares.evaluation.steps import CHOICE_STEPS, TEXT_STEPS
 from ares.settings import Natural, Settings, Text, checked, read_yaml, shown, suggestion
 

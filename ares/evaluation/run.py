@@ -16,13 +16,12 @@ from itertools import tee
 
 from tqdm import tqdm
 
-from ares.answers.base import Grade
-from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.server import BudgetSpent
 from ares.backends.store import CachedBackend
-from ares.data.items import Item, Lazy
-from ares.seeds import row_seed
+from ares.data.items import Item, Lazy, row_seed
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import Grade
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ares.boxed import last_boxed
+from ares.data.responses import last_boxed
 
 #: Longest text that is read as a Python literal, in characters.
 LITERAL_LIMIT = 100_000

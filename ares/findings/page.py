@@ -25,9 +25,8 @@ from ares.errors import UserError
 from ares.findings.cards import CLASSES, SIGNS, cards, mostly_without_interval, signed, word
 from ares.findings.notebooks import rendered
 from ares.findings.rules import load_rules
-from ares.io import read_json, read_table, whole_folder, write_text
+from ares.io import KEY, check, read_json, read_table, whole_folder, write_text
 from ares.settings import read_yaml
-from ares.versions import KEY, check
 
 HERE = Path(__file__).parent
 #: Of every figure, as `snakemake --report` has them too.

@@ -20,10 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ares.errors import UserError, one_line
-from ares.io import PARQUET, atomic_path, read_table, write_text
+from ares.io import PARQUET, atomic_path, numbered, read_table, write_text
 from ares.paths import resolve
 from ares.tables import tables_of
-from ares.versions import numbered
 
 #: Binary digits that entropies keep, and decimals of probabilities.
 DIGITS, DECIMALS = 11, 3

@@ -29,11 +29,10 @@ from tqdm import tqdm
 
 from ares.data.world_settings import World
 from ares.errors import UserError
-from ares.io import atomic_path
+from ares.io import KEY, SCHEMA, atomic_path, check
 from ares.model.base_corpus import IGNORED, Cards, Corpus, ahead
 from ares.model.base_settings import Base
 from ares.model.tiny import build_model, build_processor
-from ares.versions import KEY, SCHEMA, check
 
 STAGES = ("text", "eyes", "joint")
 #: Squared width of the card classifier's kernel, in variances of an embedding coordinate.

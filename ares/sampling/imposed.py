@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from ares.answers.grader import Grader
 from ares.data.countdown import Problem
 from ares.data.items import Item, Problems
 from ares.data.responses import candidates, verify
 from ares.data.world import problem_of
 from ares.data.world_settings import Language, World
+from ares.evaluation.grader import Grader
 from ares.sampling.prompts import pad_prompts
 from ares.sampling.rollouts import Sampling, encode
 

@@ -12,19 +12,18 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ares.answers.base import UNGRADABLE, Grade
-from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Response, open_backend
 from ares.backends.store import CachedBackend, Store
 from ares.config import ColdStart, Evaluation, RolloutsSettings, Scale
-from ares.data.items import Item, Problems
+from ares.data.items import Item, Problems, row_seed
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import UNGRADABLE, Grade
 from ares.evaluation.run import Answered, answered
 from ares.model.load import load, load_processor
 from ares.model.processor import prompt_text, reads_pictures, tokenizer_of
 from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts
-from ares.seeds import row_seed
 
 
 @dataclass(frozen=True)

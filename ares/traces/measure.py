@@ -32,7 +32,7 @@ import torch
 
 from ares.analysis.tables import Tokens
 from ares.errors import UserError
-from ares.io import atomic_path
+from ares.io import atomic_path, numbered
 from ares.method.lexicon import Lexicon, normalize_token
 from ares.method.thresholds import rollout_quantiles
 from ares.method.windows import hwe_mask, window_entropy
@@ -40,7 +40,6 @@ from ares.tables import columns_of, form_of
 from ares.traces import Threshold
 from ares.traces.quantile import exact_quantile
 from ares.traces.spool import FACTS, TYPES, Spool, flat, tokens_of
-from ares.versions import numbered
 
 
 @dataclass(frozen=True)

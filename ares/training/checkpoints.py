@@ -18,9 +18,8 @@ from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ares.errors import UserError
-from ares.io import read_json, told_refusals, write_json
+from ares.io import KEY, SCHEMA, check, read_json, told_refusals, write_json
 from ares.locks import held
-from ares.versions import KEY, SCHEMA, check
 
 MARKER = "complete.json"
 #: Held by the process that trains with a folder of states.

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from ares.answers.base import NO_ANSWER, UNGRADABLE, Question
-from ares.answers.grader import Grader
 from ares.data.items import Problems, source_of
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import NO_ANSWER, UNGRADABLE, Question
 from ares.model.processor import placed
 
 if TYPE_CHECKING:

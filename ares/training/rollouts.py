@@ -22,11 +22,11 @@ from datasets import Dataset
 from torch import Tensor
 from trl.data_utils import prepare_multimodal_messages
 
+from ares.data.items import row_seed
 from ares.errors import UserError
 from ares.method.tensors import pad_rows
 from ares.sampling.branching import engine_sampler, sample_groups
 from ares.sampling.prompts import Prompt, split_prompts
-from ares.seeds import row_seed
 from ares.training.processes import everywhere
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import torch
 from accelerate import PartialState
 from transformers import PrinterCallback, TrainerCallback
 
-from ares.answers.grader import Grader
 from ares.config import Aepo, Scale
 from ares.data.problems import choose_problems, problems_of
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
 from ares.model.load import load
 from ares.model.processor import reads_pictures
 from ares.model.save import save_plain

@@ -10,11 +10,10 @@ import time
 
 import pytest
 
-from ares.answers import worker
-from ares.answers.base import RIGHT, UNGRADABLE, WRONG, Question
-from ares.answers.grader import Grader
-from ares.answers.worker import AlgebraWorker, NoReply
 from ares.errors import UserError
+from ares.evaluation.algebra import AlgebraWorker, NoReply
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import RIGHT, UNGRADABLE, WRONG, Question
 
 FOREVER = "9^{9^{9^{9}}}"
 
@@ -74,7 +73,7 @@ def test_a_process_that_dies_is_replaced_and_none_starts_for_the_same_comparison
 
 def test_its_memory_is_limited():
     code = (
-        "import ares.answers.algebra as a, io, sys\n"
+        "import ares.evaluation.algebra as a, io, sys\n"
         "sys.stdin = io.StringIO()\n"
         "a.main()\n"
         "try:\n"
@@ -98,6 +97,6 @@ def test_a_planted_library_is_not_taken_and_a_large_factorial_is_told_by_its_siz
 def test_a_process_that_cannot_start_says_why(algebra, monkeypatch, tmp_path):
     (tmp_path / "python").write_text("#!/bin/sh\necho no such module >&2\nexit 1\n")
     os.chmod(tmp_path / "python", 0o755)
-    monkeypatch.setattr(worker.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(UserError, match=r"not start.*no such mod"):
         algebra.decide("2", "1+1", True)

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from ares.answers.extract import extract
-from ares.boxed import last_boxed
+from ares.data.responses import last_boxed
+from ares.evaluation.extract import extract
 
 
 @pytest.mark.parametrize(

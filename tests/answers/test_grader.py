@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from ares.answers.base import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
-from ares.answers.grader import Grader
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ares.answers.base import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
-from ares.answers.grader import Grader, ModelJudge
 from ares.backends.base import Failure, Request, Response
+from ares.evaluation.grader import Grader, ModelJudge
+from ares.evaluation.grades import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
 
 
 class Scripted:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ares.answers.base import Grade, Question
-from ares.answers.grader import Grader
 from ares.backends.base import Failure, Response
 from ares.coldstart.pass_rates import pass_rates
 from ares.coldstart.pool import pool
@@ -15,6 +13,8 @@ from ares.data.countdown import Problem
 from ares.data.items import Item, Problems
 from ares.data.world import countdown_item
 from ares.data.world_settings import HABITS, load_world
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import Grade, Question
 from ares.evaluation.run import Answered
 from ares.model.tiny import build_tokenizer
 from ares.sampling import rollouts

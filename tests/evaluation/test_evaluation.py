@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from ares.answers.base import Question
-from ares.answers.grader import Grader
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.local import LocalBackend
 from ares.backends.store import CachedBackend, Store
 from ares.cli import main
 from ares.data.items import Item
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import Question
 from ares.evaluation.run import answered
 from ares.io import read_table
 from tests.backends.stub import GARBAGE, HANG, Answer, Body, Stub, status

@@ -7,17 +7,17 @@ import json
 import pytest
 from PIL import Image
 
-from ares.answers.grader import Grader
+from ares.backends.messages import messages
 from ares.config import load_config
 from ares.data.countdown import Problem
 from ares.data.problems import choose_problems
 from ares.data.world import messages as world_messages
 from ares.data.world import picture
+from ares.data.world_benchmark import write_countdown
 from ares.data.world_settings import load_world
 from ares.errors import UserError
-from ares.evaluation.countdown import write_countdown
+from ares.evaluation.grader import Grader
 from ares.evaluation.load import items
-from ares.evaluation.prompts import messages
 from ares.evaluation.registry import REGISTRY, load_registry
 from ares.evaluation.sources import ItemError
 from ares.model.load import load_policy

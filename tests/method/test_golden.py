@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ares.answers.base import RIGHT, Question
-from ares.answers.grader import Grader
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import RIGHT, Question
 from ares.method import (
     advantages,
     difficulty,

@@ -13,9 +13,9 @@ import yaml
 from ares.data.countdown import draw_problems
 from ares.data.responses import verify
 from ares.data.world import gold_of, picture
+from ares.data.world_benchmark import write_countdown
 from ares.data.world_settings import HABITS, load_world
 from ares.data.world_teachers import respond
-from ares.evaluation.countdown import write_countdown
 from tests.configs import with_changes
 from tests.evaluation import standins
 

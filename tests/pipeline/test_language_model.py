@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from ares.analysis.tokens import token_tables
-from ares.answers.grader import Grader
 from ares.coldstart.curate import curate, selected, with_pass_rates
 from ares.coldstart.pass_rates import measure
 from ares.coldstart.pool import pool, room_for_traces
@@ -22,6 +21,7 @@ from ares.data.items import Item
 from ares.data.problems import choose_problems, problems_of
 from ares.data.world import countdown_item
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
 from ares.io import read_table
 from ares.method.lexicon import load_lexicon
 from ares.model.load import load_policy, load_processor

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import TrainerCallback
 
-from ares.answers.grader import Grader
 from ares.coldstart.pool import pool
 from ares.coldstart.teachers import habits
 from ares.config import FineTuning, load_config
@@ -22,6 +21,7 @@ from ares.data.problems import choose, data_set_problems, data_sets
 from ares.data.world import draw_table, world_problems
 from ares.data.world_settings import load_world
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
 from ares.evaluation.load import items
 from ares.io import read_table
 from ares.model.base_corpus import Example, collate

@@ -13,10 +13,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from ares.answers.grader import Grader
 from ares.config import Scale, load_config
 from ares.data.problems import choose, data_sets, problems_of
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
 from ares.evaluation.load import items
 from ares.io import read_table, write_table
 from ares.model.load import load_policy, load_processor

@@ -21,13 +21,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ares.answers.base import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
-from ares.answers.grader import Grader
-from ares.boxed import last_boxed
 from ares.data.countdown import Problem
-from ares.data.responses import decision_starts, steps_right, verify
+from ares.data.responses import decision_starts, last_boxed, steps_right, verify
 from ares.data.world import VALUES
 from ares.data.world_settings import load_world
+from ares.evaluation.grader import Grader
+from ares.evaluation.grades import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
 from ares.paths import ROOT
 from tests.robustness.spoil import cases
 
@@ -332,8 +331,8 @@ INJECTED = [
 
 WATCHED = """
 import json, re, sys
-from ares.answers.compare import decide
-from ares.answers import algebra
+from ares.evaluation.compare import decide
+from ares.evaluation import algebra
 algebra._read("1+x")
 seen = {"compiled": [], "events": []}
 hostile = json.loads(sys.stdin.read())

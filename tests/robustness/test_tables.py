@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from ares import paths
 from ares.analysis.tables import read_tokens
 from ares.errors import UserError
-from ares.io import read_json, read_table, write_table
+from ares.io import numbered, read_json, read_table, write_table
 from ares.tables import Column, Form, form_of, read_form, tables_of
-from ares.versions import numbered
 from tests.robustness.spoil import (
     STRANGE,
     Trap,

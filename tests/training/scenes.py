@@ -15,15 +15,14 @@ import numpy as np
 import torch
 from transformers import PrinterCallback
 
-from ares.answers.grader import Grader
 from ares.config import Aepo, Scale, load_config
-from ares.data.items import Problems
+from ares.data.items import Problems, row_seed
 from ares.data.problems import choose_problems
 from ares.data.world import draw_table, world_problems
 from ares.data.world_settings import load_world
+from ares.evaluation.grader import Grader
 from ares.method.presets import preset
 from ares.model.load import load_policy
-from ares.seeds import row_seed
 from ares.training.arguments import grpo_config
 from ares.training.data import prompt_dataset, text_of
 from ares.training.rollouts import RolloutGroup

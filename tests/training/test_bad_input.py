@@ -8,8 +8,8 @@ from types import SimpleNamespace as Fixed
 import pytest
 import torch
 
-from ares.answers.grader import Grader
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
 from ares.training.arguments import grpo_config
 from ares.training.data import Verifier, prompt_dataset
 from ares.training.rollouts import EngineSampler, RolloutGroup

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ares.answers.grader import Grader
 from ares.data.countdown import Problem
 from ares.data.items import Problems
 from ares.data.world import countdown_item, picture, problem_of
 from ares.errors import UserError
+from ares.evaluation.grader import Grader
 from ares.model.load import load_policy
 from ares.sampling.rollouts import encode
 from ares.training.data import Verifier, prompt_dataset, prompt_order, text_of

@@ -18,12 +18,11 @@ from ares import cli
 from ares.analysis import agreement
 from ares.config import load_config
 from ares.data.world import world_problems
-from ares.io import write_json, write_table
+from ares.io import KEY, SCHEMA, write_json, write_table
 from ares.manifest import fingerprint
 from ares.model.load import load
 from ares.paths import ROOT
 from ares.sampling.rollouts import roll_out, sampling_of
-from ares.versions import KEY, SCHEMA
 
 STEPS = pd.DataFrame({"step": [1, 2, 3], "reward": [0.1, 0.2, 0.3], "arm": ["a", "b", "c"]})
 

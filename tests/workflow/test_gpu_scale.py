@@ -10,13 +10,13 @@ import pytest
 import torch
 import yaml
 
-from ares.answers.grader import Grader
 from ares.config import load_config
 from ares.data.cards import CARD, draw_card
 from ares.data.countdown import Problem, draw_problems, random_problem, split_of
 from ares.data.world import countdown_item, system_prompt, world_problems
 from ares.data.world_settings import load_world
 from ares.data.world_teachers import draw_habit, respond
+from ares.evaluation.grader import Grader
 from ares.io import read_table
 from ares.model.base_corpus import draw_example
 from ares.model.base_settings import load_base_config

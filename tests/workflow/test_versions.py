@@ -12,12 +12,11 @@ import pytest
 
 from ares import cli, paths
 from ares.errors import UserError
-from ares.io import read_table, write_json, write_table
-from ares.versions import SCHEMA, check_results
+from ares.io import SCHEMA, check_results, read_table, write_json, write_table
 from tests.stand_in import copy_repository, snakemake, write_config
 
 #: SHA-256 of the columns of all tables of version 1. Whoever changes them writes the next number in
-#: `ares.versions`, and the new hash here, so that results of before are told apart.
+#: `ares.io`, and the new hash here, so that results of before are told apart.
 COLUMNS = "34503a6e9c58cd31f3752ac2301497a7014373bae0404e4a3dc5c74791cb209b"
 #: A table as it was written before there were numbers, and one of another version.
 OLD = {"none": (None, "no schema version"), "another": (b"7", "schema version 7")}

@@ -107,7 +107,7 @@ def start_alone() -> None:
     The locks are held until this process ends, and a mistake ends it with one line.
     """
     from ares.io import sweep
-    from ares.versions import check_results
+    from ares.io import check_results
 
     busy = f"{RESULTS}: {{owner}} is making the results of this scale; wait for it, or end it"
     own = (f"{RESULTS}/", f"{FIGURES}/")

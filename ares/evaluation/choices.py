@@ -12,8 +12,8 @@ import re
 import string
 from collections.abc import Sequence
 
-from ares.answers.text import plain, words
-from ares.answers.values import read, same_value
+from ares.evaluation.text import plain, words
+from ares.evaluation.values import read, same_value
 
 _OPTION = re.compile(r"(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is\s+|:\s*)?", re.I)
 _ONE = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\]]?\s*[.:)]?")

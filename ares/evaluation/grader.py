@@ -4,7 +4,7 @@ What each status means:
 
 - right: a rule, or the judge, says that the answer equals the gold one. Nothing else is right.
 - wrong: an answer was found and it differs, or it can't be read as what was asked for.
-- no answer: none was found (`ares.answers.extract`).
+- no answer: none was found (`ares.evaluation.extract`).
 - ungradable: the gold answer can't be read, the comparison took longer than the time limit or more
   memory than the worker may use, or the judge's reply is no verdict. `note` says which.
 
@@ -30,17 +30,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Self
 
-from ares.answers.base import ANSWERS, NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
-from ares.answers.choices import chosen, gold_letters
-from ares.answers.compare import LONGEST, NeedsAlgebra, decide
-from ares.answers.extract import Extracted, extract
-from ares.answers.text import words
-from ares.answers.worker import AlgebraWorker, NoReply
 from ares.backends.base import Backend, Decoding, Failure, Request, Response
 from ares.backends.store import CachedBackend
-from ares.boxed import last_boxed
-from ares.data.responses import verify
+from ares.data.responses import last_boxed, verify
 from ares.data.world import problem_of
+from ares.evaluation.algebra import AlgebraWorker, NoReply
+from ares.evaluation.choices import chosen, gold_letters
+from ares.evaluation.compare import LONGEST, NeedsAlgebra, decide
+from ares.evaluation.extract import Extracted, extract
+from ares.evaluation.grades import ANSWERS, NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
+from ares.evaluation.text import words
 
 #: Answers that a judge gets at once.
 TOGETHER = 64

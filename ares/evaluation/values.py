@@ -95,7 +95,7 @@ def read(text: str, letters: bool = True) -> Value | None:
     r"""The value of `text`, if it is a number and nothing else.
 
     Args:
-        text: in one spelling (`ares.answers.text.plain`).
+        text: in one spelling (`ares.evaluation.text.plain`).
         letters: see `unit_of`.
 
     >>> read("1,234.50 cm")
@@ -195,7 +195,7 @@ def unit_of(text: str, letters: bool) -> str | None:
     r"""The unit that `text` names, `LABEL` for up to three other words, None if it is neither.
 
     Args:
-        text: what follows a number, in one spelling (`ares.answers.text.plain`).
+        text: what follows a number, in one spelling (`ares.evaluation.text.plain`).
         letters: whether single letters and unknown words may be read so; where variables may
             stand, only units with two letters and more are.
 

@@ -8,7 +8,7 @@ by no answer, the last box in the thought counts.
 What counts, the first of these that is found:
 
 1. the last complete \boxed{...}; of several boxes the last, of nested ones the inner
-   (`ares.boxed`); an empty box is no answer;
+   (`ares.data.responses`); an empty box is no answer;
 2. the last <answer> ... </answer>;
 3. after the last "answer:", "the answer is", "option is" and the like, the rest of the line (or the
    next line where nothing follows), up to the end of the sentence;
@@ -24,9 +24,9 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from ares.answers.text import plain
-from ares.answers.values import read
-from ares.boxed import last_boxed
+from ares.data.responses import last_boxed
+from ares.evaluation.text import plain
+from ares.evaluation.values import read
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 #: A response that is one line of at most this many characters may be an answer as it stands.

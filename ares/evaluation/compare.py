@@ -2,7 +2,7 @@ r"""Whether an answer equals a gold one: lists, intervals, equations and ± take
 
 What is left after that, two single expressions, is decided without computer algebra where it can
 be; otherwise an `Algebra` is asked. In the main process that is `needs_algebra`, which gives up;
-in a process of its own (`ares.answers.algebra`) it is math-verify. Both sides are read alike, by
+in a process of its own (`ares.evaluation.algebra`) it is math-verify. Both sides are read alike, by
 these rules:
 
 - {1,2}, "1, 2" and "1 or 2" are sets: any order, repetitions don't count. (1,2) and [0,1) are
@@ -20,9 +20,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ares.answers.base import RIGHT, UNGRADABLE, WRONG
-from ares.answers.text import plain, squeezed, words
-from ares.answers.values import read, same_value
+from ares.evaluation.grades import RIGHT, UNGRADABLE, WRONG
+from ares.evaluation.text import plain, squeezed, words
+from ares.evaluation.values import read, same_value
 
 #: (gold, answer) as plain texts -> whether they are equal.
 Algebra = Callable[[str, str], bool]
@@ -79,7 +79,7 @@ def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:
 
     Args:
         letters: whether letters after a number are a unit rather than variables (see
-            `ares.answers.values.unit_of`).
+            `ares.evaluation.values.unit_of`).
         algebra: decides what these rules can't.
 
     Raises:
