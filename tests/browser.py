@@ -3,8 +3,6 @@
 A test that needs it is skipped where there is none, but fails where the variable CI is set.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator

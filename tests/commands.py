@@ -1,7 +1,5 @@
 """Command lines that rules and pages hold, read without being run."""
 
-from __future__ import annotations
-
 import typer
 
 from ares import cli

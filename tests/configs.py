@@ -1,7 +1,5 @@
 """Settings with other values, for tests."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """What tests of several areas need: a small untrained model, saved as base training saves one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Numbers of a text beside the values that they are said to round."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

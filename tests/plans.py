@@ -1,7 +1,5 @@
 """What a run of the workflow would do: dry runs of Snakemake, as text and as numbers of jobs."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

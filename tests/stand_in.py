@@ -3,8 +3,6 @@
 Its config is small, and `make_stand_in` puts empty outputs in the place of the work of its jobs.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Run a step of the workflow in this process, as Snakemake or a launcher would."""
 
-from __future__ import annotations
-
 import runpy
 import sys
 from collections.abc import Iterator

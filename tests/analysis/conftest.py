@@ -1,7 +1,5 @@
 """Small tables that several tests of the analysis share."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

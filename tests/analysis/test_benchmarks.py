@@ -1,7 +1,5 @@
 """The paper's tables, their arithmetic, and ours beside them."""
 
-from __future__ import annotations
-
 import math
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Arms on the test problems: values and paired differences."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

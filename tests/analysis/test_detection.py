@@ -1,7 +1,5 @@
 """Figure 2a: F1 by hand, ties, incomplete windows, label sets, and the causal effect."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Figure 4b on a table small enough to check by hand, and length against HWE count."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

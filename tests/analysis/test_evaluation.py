@@ -1,7 +1,5 @@
 """Evaluation of a model: the same prompts for all, one threshold, and no trace of the batches."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The gates of a base model, on literal tables."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

@@ -1,7 +1,5 @@
 """Compact tables: small, and read by the same code."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

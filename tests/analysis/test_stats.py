@@ -1,7 +1,5 @@
 """The bootstrap over problems, and statistics of sums."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Reading tables, window entropies in the order of the table."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Curves over runs, and changes over a run, on literal tables."""
 
-from __future__ import annotations
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

@@ -1,7 +1,5 @@
 """The algebra process: limits of time and memory, crashes, starts."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

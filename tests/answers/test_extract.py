@@ -1,7 +1,5 @@
 """Where the final answer of a response is found."""
 
-from __future__ import annotations
-
 import time
 
 import pytest

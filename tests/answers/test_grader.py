@@ -1,7 +1,5 @@
 """Verdicts on literal pairs of gold answer and response."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest

@@ -1,7 +1,5 @@
 """A model as judge: when it is asked, what it sees, what its words are worth."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

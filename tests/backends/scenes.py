@@ -1,7 +1,5 @@
 """Requests and helpers that the tests of the backends share."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ares.backends.base import Decoding, Failure, Request, Response

@@ -9,8 +9,6 @@ None for the answer. Both are called in the server's thread. As a program (`pyth
 serves until its input ends: for measuring a client that should have a processor to itself.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

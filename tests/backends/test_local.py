@@ -1,7 +1,5 @@
 """The model in this process: draws, records, batches, ends and failures."""
 
-from __future__ import annotations
-
 import huggingface_hub
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """The client of chat endpoints against a server that answers, refuses, fails and dies."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import gc

@@ -1,7 +1,5 @@
 """Answers that are kept: nothing asked twice, nothing lost, whatever happens to the process."""
 
-from __future__ import annotations
-
 import gc
 import os
 import random

@@ -1,7 +1,5 @@
 """The vLLM backend's own part, with a made-up vLLM; the real one has `make test-vllm`."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
@@ -55,7 +53,7 @@ class MadeUpEngine:
 
 
 class MadeUpLLM:
-    made: list[MadeUpLLM]
+    made: list
 
     def __init__(self, **options) -> None:
         if options["model"].endswith("broken"):

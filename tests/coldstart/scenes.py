@@ -1,7 +1,5 @@
 """A question to a teacher that several tests put."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

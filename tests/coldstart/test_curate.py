@@ -1,7 +1,5 @@
 """Curation: uniform brackets, nearest lengths, medians, and what happens when something lacks."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,7 +124,7 @@ def test_adacs_stays_near_the_target_and_the_baseline_does_not():
     assert blind.groupby("bracket")["n_tokens"].std().min() > 10
 
 
-def test_sources_get_equal_shares_and_targets_of_their_own():
+def test_sources_get_equal_shares_and_the_report_says_what_lacked():
     pool = pd.concat(
         [
             traces(*(("a", 0.0, 100), ("b", 1.0, 10)) * 20),
@@ -136,9 +134,6 @@ def test_sources_get_equal_shares_and_targets_of_their_own():
     selection, report = curated(pool, "adacs", 9, 1)
     assert selection.groupby("presentation").size().to_dict() == {"image": 5, "text": 4}
     assert report["target_tokens"].tolist() == [60.0, 40.0, 100.0, 10.0]
-
-
-def test_the_report_says_what_lacked():
     pool = traces(*(("a", 0.5, 50 + i) for i in range(2)), *(("b", 1.0, i) for i in range(1, 31)))
     selection, report = curated(pool, "adacs", 12, 2)
     assert report["asked"].tolist() == [4, 4, 4]

@@ -1,7 +1,5 @@
 """Pass rates, traces and the pool: what is counted, what is kept, and on what a trace depends."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from ares.backends.base import Failure, Response

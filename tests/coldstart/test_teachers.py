@@ -1,7 +1,5 @@
 """Teachers behind an endpoint: manners, budgets, answers that are kept, and what is no trace."""
 
-from __future__ import annotations
-
 import pytest
 
 from ares.coldstart.teachers import teacher_server

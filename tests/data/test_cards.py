@@ -1,7 +1,5 @@
 """Pictures: reproducible, varied, and refused when they are none."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

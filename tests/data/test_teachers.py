@@ -1,7 +1,5 @@
 """The teachers speak right arithmetic, the parser reads them back, the verifier judges answers."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import Counter

@@ -3,8 +3,6 @@
 Names are changed first, so that the tests pass where somebody has added just these.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

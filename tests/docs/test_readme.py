@@ -1,7 +1,5 @@
 """README.md: every command runs, every link leads somewhere, the findings are those of the run."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import re

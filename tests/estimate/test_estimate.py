@@ -1,7 +1,5 @@
 """The estimate: parts, limits, directions and the command."""
 
-from __future__ import annotations
-
 from math import inf
 
 import pytest
@@ -52,7 +50,7 @@ def test_whole_logits_of_a_long_response_take_tens_of_gigabytes_and_do_not_fit()
     assert totals(Inputs())["cold start"] < 80 < totals(Inputs(whole_logits=1))["cold start"]
 
 
-def test_what_saves_memory_does():
+def test_what_saves_memory_and_a_sampler_on_gpus_of_its_own():
     usual = totals(Inputs())
     for change, phase in [
         ({"gpus": 16}, "AEPO, update"),
@@ -66,9 +64,6 @@ def test_what_saves_memory_does():
     assert totals(Inputs(sharded=0))["AEPO, update"] > 150
     awake = totals(Inputs(vllm_sleeps=0))["AEPO, update"]
     assert awake == pytest.approx(usual["AEPO, update"] + 48)
-
-
-def test_a_sampler_on_gpus_of_its_own():
     usual, server = Inputs(), Inputs(vllm_colocated=0, vllm_gpus=16)
     assert totals(usual)["AEPO, generation"] - totals(server)["AEPO, generation"] == 48
     faster = step_of(SEVEN, server)

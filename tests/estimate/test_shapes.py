@@ -1,7 +1,5 @@
 """Formulas against real models: the shipped one whole, the paper's without their weights."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode

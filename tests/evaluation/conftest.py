@@ -1,7 +1,5 @@
 """Every test reads its data files anew, and nothing of it stays in the user's cache."""
 
-from __future__ import annotations
-
 import datasets
 import pytest
 

@@ -5,8 +5,6 @@ a folder where the benchmark has several splits. Questions and answers are made 
 are read, their types, markers and file formats are those of the data sets.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """Whole evaluations by `ares benchmark`, through a real HTTP server on this machine; their bar."""
 
-from __future__ import annotations
-
 import io
 import json
 import signal

@@ -1,7 +1,5 @@
 """From rows to questions: every benchmark's own form, one's own files, and what can't be used."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Scores from small tables whose values can be counted by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

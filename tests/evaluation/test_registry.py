@@ -1,7 +1,5 @@
 """Registries: what the paper's holds, how one's own adds to it, and what is refused."""
 
-from __future__ import annotations
-
 import runpy
 from typing import get_args
 

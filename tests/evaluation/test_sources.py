@@ -1,7 +1,5 @@
 """Where rows come from: the hub, files, folders; pictures that can't be trusted."""
 
-from __future__ import annotations
-
 import hashlib
 
 import datasets

@@ -1,7 +1,5 @@
 """What a figure of the house must keep, looked up in the figure itself."""
 
-from __future__ import annotations
-
 import re
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """One style: figures of unchanging bytes, controls, colours that every eye tells apart."""
 
-from __future__ import annotations
-
 import json
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """A run to make a page of, and small tables in which the truth is planted."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """The page in a real browser: from a file, on a phone and on a desk, light and dark."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

@@ -1,7 +1,5 @@
 """The findings page: all of the rule book, the numbers of the table, captions, notebooks, links."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

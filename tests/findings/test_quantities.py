@@ -1,7 +1,5 @@
 """Numbers and verdicts on tables in which the truth is planted: there, absent, reversed."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

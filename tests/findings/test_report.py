@@ -1,7 +1,5 @@
 """The tables of the verdicts, and the step that writes them."""
 
-from __future__ import annotations
-
 import math
 
 import pandas as pd

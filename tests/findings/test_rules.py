@@ -1,7 +1,5 @@
 """The rule book: complete, checked, in agreement with the paper; and from an interval to a word."""
 
-from __future__ import annotations
-
 import math
 import shutil
 

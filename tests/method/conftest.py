@@ -1,7 +1,5 @@
 """Property tests of the method: no deadline (machines differ), the same examples on every run."""
 
-from __future__ import annotations
-
 from hypothesis import settings
 
 settings.register_profile("method", deadline=None, derandomize=True, max_examples=30)

@@ -1,7 +1,5 @@
 """Advantages and the dynamic-sampling filter, as definitions."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Buckets, sums per bucket, and targets."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Token entropy: exact, and from listed log-probabilities."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

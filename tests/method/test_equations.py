@@ -1,7 +1,5 @@
 """The equation map (docs/equations.md): what it names exists and is used, nothing is missing."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import json

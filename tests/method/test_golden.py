@@ -3,8 +3,6 @@
 The folder is `tests/golden`; ARES_GOLDEN names another one with the same files and schema.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """KL estimators, token weights and controllers."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

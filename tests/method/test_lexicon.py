@@ -1,7 +1,5 @@
 """The lexicon as data, its loader, and matching."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """The named settings, their sources and their page."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, replace
 
 import pytest

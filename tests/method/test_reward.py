@@ -1,7 +1,5 @@
 """The entropy rewards: shapes, and the guarantee of ours."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """A whole step under each preset: what reaches the update, and what must not change it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The clipped surrogate with dual clip."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

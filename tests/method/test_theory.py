@@ -4,8 +4,6 @@ A test named `..._needs_...` is a counter-example: it shows the statement fail w
 that its module lists is not met.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

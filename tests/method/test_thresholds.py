@@ -1,7 +1,5 @@
 """Quantiles and thresholds, as definitions."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Window entropy, the HWE mask and its counts, as definitions."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Base training: labels on responses alone, chunks by index, exact resumption, a full folder."""
 
-from __future__ import annotations
-
 import time
 from itertools import islice
 from pathlib import Path

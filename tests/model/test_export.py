@@ -1,7 +1,5 @@
 """The export: what stock transformers and vLLM find in the folder, and what is refused."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import shutil

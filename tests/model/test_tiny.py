@@ -1,7 +1,5 @@
 """The tiny model is a Qwen2.5-VL like any other: saved, loaded, fed with text and pictures."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

@@ -1,7 +1,5 @@
 """A notebook's cells run one after the other in this process, which is quicker than a kernel."""
 
-from __future__ import annotations
-
 import json
 
 import matplotlib.pyplot as plt

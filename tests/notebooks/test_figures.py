@@ -1,7 +1,5 @@
 """Every figure as its notebook draws it from the reference tables: its form, and its data."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

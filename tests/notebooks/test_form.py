@@ -1,7 +1,5 @@
 """The form of the notebooks: they open by themselves, answer first, and read on the web."""
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -1,7 +1,5 @@
 """Notebooks on tables that they were not stored with: the smallest, scores of models, and gaps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A tiny random policy whose attention and positions matter, and prompts with and without cards."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Branch points by hand, and groups of rollouts against a rescoring of every sequence."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """The sampler against `generate`, against one full forward, and against itself."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

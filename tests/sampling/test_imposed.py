@@ -1,7 +1,5 @@
 """Imposed budgets: no end before so many comparisons, and an answer right after them."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Files of traces that several tests share."""
 
-from __future__ import annotations
-
 import json
 import re
 

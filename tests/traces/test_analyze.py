@@ -1,7 +1,5 @@
 """The command: what it writes, what it says, and which traces its page shows."""
 
-from __future__ import annotations
-
 import io
 from contextlib import redirect_stdout
 from typing import get_args

@@ -1,7 +1,5 @@
 """Every format of a trace file, as literal lines: the same two tokens, the same entropies."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

@@ -1,7 +1,5 @@
 """Thresholds, marks and tables of a file against the method, all tokens in one tensor."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

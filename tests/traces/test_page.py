@@ -1,7 +1,5 @@
 """The page in a real browser: Python's numbers, hostile traces as text, the width of a phone."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -199,6 +197,9 @@ HOSTILE = [
     "<img src=x onerror='window.flag=1;alert(1)'>",
     "<svg onload=alert(1)>",
     "<!--<script>",
+    "javascript:alert(1)",
+    "<style>*{display:none}</style>",
+    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
     "@@DATA@@",
     "\u202eevil\u202c",
     "\u0000",

@@ -1,7 +1,5 @@
 """The parts of `scenes.py`, and a random model whose attention and entropies matter."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from collections.abc import Callable

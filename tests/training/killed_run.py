@@ -3,8 +3,6 @@
 In a child of its own, so that one start of Python serves them all.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -4,8 +4,6 @@ A random model solves nothing, so rollouts are graded by something that varies: 
 response's length, or a fixed share of right answers per problem.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

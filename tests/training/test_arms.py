@@ -1,7 +1,5 @@
 """Every arm of the smoke scale is trained, and writes what docs/metrics.md says."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Input that can't be trained on: a clear message, or a defined result, and never a NaN."""
 
-from __future__ import annotations
-
 import math
 from types import SimpleNamespace as Fixed
 

@@ -1,7 +1,5 @@
 """The data of a run: the order of prompts, what a row holds, how it is tokenised and graded."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """What is measured beside training: the sampler's numbers, gradients, the entropy reward's part."""
 
-from __future__ import annotations
-
 import math
 from types import SimpleNamespace
 

@@ -3,8 +3,6 @@
 For literal tensors, so that clip range, dual clip, average and KL arrive as they are meant.
 """
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 from dataclasses import replace

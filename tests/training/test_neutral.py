@@ -1,7 +1,5 @@
 """With settings that change nothing, a run is TRL's own GRPOTrainer, bit for bit."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from transformers import PrinterCallback

@@ -1,7 +1,5 @@
 """Forward passes over parts of a batch give what one forward over all of it gives."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given, settings

@@ -3,8 +3,6 @@
 Both get the same fixed rollouts. One start of two gloo processes serves all tests of this file.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """What a run writes down: means by step, metric and bucket, seconds apart, and the grader's job."""
 
-from __future__ import annotations
-
 import json
 import math
 

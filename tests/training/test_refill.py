@@ -1,7 +1,5 @@
 """Dynamic sampling by hand: which groups go, what takes their place, and the rows it costs."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import pytest

@@ -1,7 +1,5 @@
 """A run that was killed and taken up again equals one that was not interrupted, value by value."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

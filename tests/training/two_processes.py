@@ -1,7 +1,5 @@
 """Run by torch.distributed: train every scenario, then a whole run, and save what came of it."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 import time
