@@ -116,7 +116,7 @@ def test_a_response_with_its_records():
         {**end, "top_logprobs": [end, {"token": " 6", "logprob": -9999.0}]},
     ]
     assert to_outcome(output(finish="length")) == Response(
-        text=" 5", finish="length", prompt_tokens=3, tokens=2
+        text=" 5", finish="length", prompt_tokens=3, tokens=2, token_ids=[4, 9]
     )
     assert to_outcome(output(finish="abort")) == Failure("the engine ended it: abort", 1)
 

@@ -15,6 +15,7 @@ from ares.data.world import draw_table, problem_of, world_problems
 from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.evaluation.load import items
+from ares.evaluation.registry import load_registry
 from ares.model.load import load_processor
 from ares.model.processor import placed, prompt_text, prompt_tokens
 from ares.paths import BASE_MODEL
@@ -29,7 +30,7 @@ def processor():
 @pytest.fixture
 def sources(scale):
     names = ["cards", "numbers", "virl39k-here", "openthoughts-here"]
-    return data_sets(load_config(scale()).training_data, names)
+    return data_sets(load_config(scale()), names)
 
 
 @pytest.mark.parametrize("source", ["cards", "numbers", "virl39k-here"])
@@ -72,7 +73,7 @@ def test_a_row_that_cannot_be_read_is_left_out(processor, stand_ins, tmp_path):
     rows.loc[2, "answer"] = ""
     rows.to_json(tmp_path / "numbers.jsonl", orient="records", lines=True)
     registry = shutil.copy(stand_ins / "training.yaml", tmp_path)
-    found = items(data_sets([str(TRAINING_DATA), str(registry)], ["numbers"])["numbers"])
+    found = items(load_registry(TRAINING_DATA, registry)["numbers"])
     table, left_out = choose(found, "numbers", None, processor, 99, "both", 1)
     assert len(table) == 7 and left_out == {"row can't be used": 1}
 
@@ -100,7 +101,7 @@ def test_items_are_those_of_the_table(processor, sources):
 
 def test_an_unknown_data_set_is_named(scale):
     with pytest.raises(UserError, match="no data set 'card'; did you mean 'cards'"):
-        data_sets(load_config(scale()).training_data, ["card"])
+        data_sets(load_config(scale()), ["card"])
 
 
 @pytest.mark.parametrize(("changes", "source", "kind"), [

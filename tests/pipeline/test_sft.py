@@ -73,7 +73,7 @@ def test_the_order_is_random_and_blocks_are_of_similar_lengths():
 @pytest.fixture
 def selection(scale) -> tuple[pd.DataFrame, Problems]:
     """Six traces of each kind, with their problems."""
-    sources = data_sets(load_config(scale()).training_data, ["cards", "numbers"])
+    sources = data_sets(load_config(scale()), ["cards", "numbers"])
     _, processor = load_policy("data/base")
     table = pd.concat(
         [

@@ -41,7 +41,7 @@ def teacher() -> Iterator:
 
 def collected(scale: Scale, tmp_path) -> tuple[pd.DataFrame, dict]:
     processor = load_processor(BASE_MODEL)
-    sources = data_sets(scale.training_data, ["cards", "numbers"])
+    sources = data_sets(scale, ["cards", "numbers"])
     table = pd.concat(
         [choose(items(sources[name]), name, None, processor, 99, "both", 1)[0] for name in sources],
         ignore_index=True,

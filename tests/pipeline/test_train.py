@@ -28,7 +28,7 @@ from ares.training.run import TrainingRun
 
 def prompts_of(scale: Scale, names: list[str], pictures: str = "both") -> pd.DataFrame:
     processor = load_processor("data/base")
-    sources = data_sets(scale.training_data, names)
+    sources = data_sets(scale, names)
     return pd.concat(
         [
             choose(items(entry), name, None, processor, 999, pictures, 1)[0]
