@@ -2,12 +2,11 @@
 
 A scale learns from one material: from the small world, or from data sets where `cold_start.data`
 and `aepo.data` name some. Sizes have no default: a scale is its sizes. What belongs to the method
-has one. `config/schemas/scale.json`, which editors read, is written by `python -m ares.config`.
+has one. Editors read `config/schemas/`, which docs/generate.py writes.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -563,7 +562,3 @@ def scales() -> list[str]:
         for path in sorted(paths.CONFIG.glob("*.yaml"))
         if any(line.startswith("scale:") for line in path.read_text("utf-8").splitlines())
     ]
-
-
-if __name__ == "__main__":
-    print(json.dumps(Scale.model_json_schema(), indent=1))

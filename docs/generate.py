@@ -1,25 +1,35 @@
-"""The pages of docs/ that are made from files: numbers of the reference run, and the presets.
+"""What is made from files: pages with numbers of the reference run, the presets, and the schemas by
+which editors check the settings in YAML files.
 
 python docs/generate.py reproducibility > docs/reproducibility.md
 python docs/generate.py paper-vs-code > docs/paper-vs-code.md
 python docs/generate.py presets > docs/presets.md
+python docs/generate.py schemas
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
+from ares.config import Scale
+from ares.data.world_settings import World
+from ares.evaluation.registry import Benchmark, Registry
 from ares.findings.page import by_kind
+from ares.findings.rules import Rules
 from ares.io import read_json, read_table
 from ares.method.difficulty import BUCKETS
 from ares.method.presets import FILE, MethodSettings, preset
 from ares.method.reward import smallest_inverting_target
-from ares.paths import DATA, FIGURES, REFERENCE
+from ares.model.base_settings import Base
+from ares.paths import CONFIG, DATA, FIGURES, REFERENCE
 from ares.settings import read_yaml
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -136,7 +146,36 @@ def _template(name: str) -> str:
     return (TEMPLATES / f"{name}.md").read_text(encoding="utf-8")
 
 
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON schema of every kind of YAML file that a person edits, by its name."""
+    named = {"scale": Scale, "world": World, "base": Base, "findings": Rules, "registry": Registry}
+    found = {name: model.model_json_schema() for name, model in named.items()}
+    # An entry of a registry may take over the keys of another that it names.
+    entry = Benchmark.model_json_schema()
+    found["registry"]["$defs"] = entry.pop("$defs")
+    entry["properties"]["like"] = {"type": "string", "description": "An entry before this one"}
+    del entry["required"]
+    found["registry"]["properties"]["benchmarks"]["additionalProperties"] = entry
+    # Every setting of a preset stands beside its source.
+    method = TypeAdapter(MethodSettings).json_schema()["properties"]
+    sourced = {
+        name: {"prefixItems": [setting, {"type": "string"}], "minItems": 2, "maxItems": 2}
+        for name, setting in method.items()
+    }
+    one = {"type": "object", "properties": sourced, "additionalProperties": False}
+    arms = {"type": "object", "additionalProperties": one}
+    every = {**one, "required": list(method)}
+    presets = {"type": "object", "properties": {"arms": arms}, "additionalProperties": every}
+    # (JSON has no NaN, which stands for a number that the paper does not give.)
+    return json.loads(json.dumps({**found, "presets": presets}), parse_constant=lambda _: None)
+
+
 PAGES = {"reproducibility": reproducibility, "paper-vs-code": paper_vs_code, "presets": presets}
 
 if __name__ == "__main__":
-    print(PAGES[sys.argv[1]](), end="")
+    if sys.argv[1] == "schemas":
+        for schema, content in schemas().items():
+            text = json.dumps(content, indent=1) + "\n"
+            (CONFIG / "schemas" / f"{schema}.json").write_text(text, encoding="utf-8")
+    else:
+        print(PAGES[sys.argv[1]](), end="")

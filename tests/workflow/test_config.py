@@ -1,6 +1,5 @@
 """Scales: defaults, and mistakes told in one line that names the file and the key."""
 
-import json
 from dataclasses import replace
 from typing import Annotated
 
@@ -13,14 +12,12 @@ from ares import paths
 from ares.config import Scale, load_config, scales
 from ares.data.world_settings import World
 from ares.errors import UserError
-from ares.method.presets import preset
+from ares.io import read_json
+from ares.method.presets import FILE, preset
 from ares.model.base_settings import Base
 from ares.settings import Settings, _model_in
+from docs.generate import schemas
 from tests.configs import TINY, with_changes
-
-SCHEMA = paths.CONFIG / "schemas" / "scale.json"
-#: The first line of a scale, by which editors find the schema.
-EDITORS = "# yaml-language-server: $schema=schemas/scale.json\n"
 
 
 def write(folder, changes=None, without=()):
@@ -142,10 +139,17 @@ def test_every_setting_is_explained_and_its_default_is_allowed(model: type[Setti
             allowed.validate_python(field.default, strict=True)
 
 
-def test_the_schema_for_editors_is_that_of_the_models():
-    written = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    assert written == Scale.model_json_schema(), "run `python -m ares.config > config/schemas/...`"
-    for scale in scales():
-        path = paths.CONFIG / f"{scale}.yaml"
-        assert path.read_text("utf-8").startswith(EDITORS)
-        Draft202012Validator(written).validate(yaml.safe_load(path.read_text("utf-8")))
+def test_the_schemas_for_editors_are_those_of_the_models():
+    for name, schema in schemas().items():
+        written = read_json(paths.CONFIG / "schemas" / f"{name}.json")
+        assert written == schema, "run `python docs/generate.py schemas`"
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(paths.CONFIG.glob("*.yaml")), FILE], ids=lambda path: path.name
+)
+def test_files_name_their_schema_and_have_it(path):
+    """The first line says to editors which schema is that of the file."""
+    first, _, text = path.read_text("utf-8").partition("\n")
+    schema = path.parent / first.removeprefix("# yaml-language-server: $schema=")
+    Draft202012Validator(read_json(schema)).validate(yaml.safe_load(text))

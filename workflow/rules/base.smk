@@ -12,8 +12,7 @@ def base_state(folder: str) -> str:
     """
     config = load_base_config(BASES[folder])
     kept = config.model_dump(mode="json", exclude={"workers", "checkpoint_every", "evaluation"})
-    world = Path(config.world).read_text(encoding="utf-8")
-    return f"{folder}-training/{digest(json.dumps([kept, world]))}"
+    return f"{folder}-training/{digest(json.dumps([kept, load_world(config.world).dump()]))}"
 
 
 for BASE in BASES:
@@ -22,8 +21,9 @@ for BASE in BASES:
         name:
             Path(BASE).name.replace("-", "_")
         input:
-            config=BASES[BASE],
-            world=load_base_config(BASES[BASE]).world,
+            # What they say is in the parameters: another comment is no other base model.
+            config=ancient(BASES[BASE]),
+            world=ancient(load_base_config(BASES[BASE]).world),
             sources=script_sources("base"),
         output:
             directory(BASE),
@@ -38,6 +38,7 @@ for BASE in BASES:
         params:
             # Beside the output, which Snakemake would remove; the next run goes on from there.
             state=base_state(BASE),
+            settings=json.dumps(load_base_config(BASES[BASE]).dump()),
         message:
             "training a base model ({input.config})"
         script:

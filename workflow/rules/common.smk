@@ -17,6 +17,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from ares.data.world_settings import load_world
 from ares.model.base_settings import load_base_config
 from ares.config import CURATIONS, Gpus, Launch, Scale, config_path, load_config
 from ares.errors import UserError
