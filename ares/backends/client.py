@@ -6,10 +6,8 @@ should be fetched while the caller is busy with the last ones.)
 What fails in passing is tried again: overload, server faults, lost connections, replies that are
 cut, garbled or do not come. What fails for good is a `Failure` of that request. Where no request
 can succeed the run ends with a `UserError`: no server from the start, a key that is refused, a
-model that is not there, a server that has stopped answering. The retries are
-written by hand, since they depend on more than one request: errors are told without the key, all
-requests give a dead server up together, the store takes each response exactly once, and Retry-After
-holds for every request.
+model that is not there, a server that has stopped answering. A wait that the server asks for
+(Retry-After) holds for all requests.
 
 The API key comes from an environment variable, goes into a header, and is neither part of what
 identifies a response nor in any message.
@@ -27,6 +25,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from ares.backends.base import Failure, Request, Response
 from ares.backends.chat_format import most_bytes, parse_reply, request_body
@@ -55,11 +54,11 @@ class NoServer(UserError):
 
 
 class _Trouble(Exception):
-    """An attempt failed; wait_s: how long the server asks to wait; final: no use in another."""
+    """An attempt failed; final: no use in another."""
 
-    def __init__(self, reason: str, wait_s: float = 0.0, final: bool = False) -> None:
+    def __init__(self, reason: str, final: bool = False) -> None:
         super().__init__(reason)
-        self.wait_s, self.final = wait_s, final
+        self.final = final
 
 
 class _Stopped(Exception):
@@ -149,28 +148,20 @@ class Client:
 
     async def _insist(self, request: Request, body: bytes) -> Response | Failure:
         """Attempts until one succeeds, or none is left."""
-        reason, wait = "", 0.0
-        for attempt in range(self.settings.attempts):
-            if attempt:
-                backoff = min(self.settings.wait_s * 2 ** (attempt - 1), LONGEST_WAIT_S)
-                await self._pause(max(wait, backoff * random.uniform(1.0, 1.25)))
-            while (silence := self.resume_at - self.loop.time()) > 0:
-                await self._pause(silence)
-            if self.stopped.is_set():
-                raise _Stopped
-            self.settings.budget.take_request()
-            try:
-                response = await self._attempt(request, body)
-            except _Trouble as trouble:
-                if trouble.final:
-                    return self._failed(str(trouble), attempt + 1, passing=False)
-                reason, wait = str(trouble), trouble.wait_s
-            else:
-                self.answered, self.lost, self.silent = True, 0, 0
-                return response
-            if not self.heard and attempt + 1 >= FIRST_ATTEMPTS:
-                break
-        return self._failed(reason, self.settings.attempts, passing=True)
+        settings = self.settings
+        first, every = stop_after_attempt(FIRST_ATTEMPTS), stop_after_attempt(settings.attempts)
+        backoff = wait_exponential(settings.wait_s, max=LONGEST_WAIT_S)
+        attempts = AsyncRetrying(
+            retry=retry_if_exception(lambda e: isinstance(e, _Trouble) and not e.final),
+            stop=lambda state: every(state) or (not self.heard and first(state)),
+            wait=lambda state: backoff(state) * random.uniform(1.0, 1.25),
+            sleep=self._pause,
+            reraise=True,
+        )
+        try:
+            return await attempts(self._attempt, request, body)
+        except _Trouble as trouble:
+            return self._failed(trouble, attempts.statistics["attempt_number"])
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not beyond the end of the run."""
@@ -180,27 +171,32 @@ class Client:
             return
         raise _Stopped
 
-    def _failed(self, reason: str, attempts: int, passing: bool) -> Failure:
+    def _failed(self, trouble: _Trouble, attempts: int) -> Failure:
         """A failure, or the end of the run when there have been too many in a row.
 
         A refusal may be the request's own fault, so it counts only as long as every one is refused.
         """
         if not self.heard:
-            raise self._no_server(f"{reason}; is the server running, and is this its address?")
-        if passing or not self.answered:
+            raise self._no_server(f"{trouble}; is the server running, and is this its address?")
+        if not trouble.final or not self.answered:
             self.lost += 1
         if self.lost >= self.most_lost:
             raise self._no_server(
-                f"{self.lost} requests in a row came to nothing, the last one with: {reason}; when "
-                "the server is well again, run again: what was answered is kept"
+                f"{self.lost} requests in a row came to nothing, the last one with: {trouble}; "
+                "when the server is well again, run again: what was answered is kept"
             )
-        return Failure(reason, attempts)
+        return Failure(str(trouble), attempts)
 
     def _no_server(self, why: str) -> NoServer:
         return NoServer(f"{self.settings.name}: {why}")
 
     async def _attempt(self, request: Request, body: bytes) -> Response:
         """One request over the wire; what may pass, and what is refused, is a `_Trouble`."""
+        while (silence := self.resume_at - self.loop.time()) > 0:
+            await self._pause(silence)
+        if self.stopped.is_set():
+            raise _Stopped
+        self.settings.budget.take_request()
         try:
             raw = await self._post(body, most_bytes(request.decoding))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -217,6 +213,7 @@ class Client:
             start = redacted(raw[:2000].decode("utf-8", "replace"), self.key)
             raise _Trouble(f"{error}: {start}") from None
         self.settings.budget.add_tokens(request.decoding.max_tokens if tokens is None else tokens)
+        self.answered, self.lost, self.silent = True, 0, 0
         return response
 
     async def _post(self, body: bytes, limit: int) -> bytes:
@@ -265,6 +262,5 @@ class Client:
                 f"{name}: {reason}; it asks to be left alone for {wait:.0f} s, run again then: "
                 "what was answered is kept"
             )
-        if wait:
-            self.resume_at = max(self.resume_at, self.loop.time() + wait)
-        return _Trouble(reason, wait)
+        self.resume_at = max(self.resume_at, self.loop.time() + wait)
+        return _Trouble(reason)

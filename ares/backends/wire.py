@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.request
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -50,13 +52,17 @@ def proxy_for(url: str) -> str | None:
 
 
 def retry_after(header: str | None) -> float:
-    """Seconds that a `Retry-After` header asks to wait; 0 if it names none (a date is not read).
+    """Seconds that a `Retry-After` header asks to wait, as a number or as a date; 0: none.
 
     >>> retry_after("1.5"), retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), retry_after(None)
     (1.5, 0.0, 0.0)
     """
-    seconds = re.fullmatch(r"\d{1,9}(\.\d{1,9})?", (header or "").strip())
-    return float(seconds[0]) if seconds else 0.0
+    text = (header or "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
+        return float(text)
+    with suppress(ValueError, TypeError, OverflowError):  # neither a number nor a date
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    return 0.0
 
 
 def redacted(message: object, key: str) -> str:
