@@ -5,9 +5,11 @@ import base64
 import gc
 import io
 import json
+import math
 import re
 import threading
 import time
+from email.utils import formatdate
 
 import pytest
 from PIL import Image
@@ -191,12 +193,15 @@ def test_waits_double_up_to_a_minute(stub, monkeypatch):
     assert waits == [10.0, 20.0, 40.0, 75.0, 75.0]
 
 
-def test_everyone_waits_when_the_server_asks_for_it(stub):
+@pytest.mark.parametrize("dated", [False, True])
+def test_everyone_waits_when_the_server_asks_for_it(stub, dated):
     times: list[float] = []
 
     def trouble(body, time_):
         times.append(time.monotonic())
-        return status(429, retry_after="1.5") if len(times) == 8 else None
+        # (A date has whole seconds: this one is 1.5 to 2.5 seconds away.)
+        asked = formatdate(math.ceil(time.time() + 1.5), usegmt=True) if dated else "1.5"
+        return status(429, retry_after=asked) if len(times) == 8 else None
 
     stub.trouble, stub.delay_s = trouble, 0.02
     assert responses(outcomes(backend_of(stub, parallel=3), questions(30))) == 30

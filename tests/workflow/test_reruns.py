@@ -73,6 +73,21 @@ def test_an_arm_more_is_its_runs_more_and_a_changed_preset_its_own_runs_again(pl
         presets.write_text(text, encoding="utf-8")
 
 
+def test_another_comment_in_a_settings_file_reaches_nothing_and_another_value_does(place):
+    write_config(place)
+    files = [place / "config/world.yaml", place / "config/findings.yaml"]
+    kept = [file.read_text(encoding="utf-8") for file in files]
+    try:
+        for file, text in zip(files, kept, strict=True):
+            file.write_text(f"# another comment\n{text}", encoding="utf-8")
+        assert planned(place) == {}
+        files[0].write_text(kept[0].replace("numbers: [2, 25]", "numbers: [2, 24]"), "utf-8")
+        assert planned(place)["problems"] == 1
+    finally:
+        for file, text in zip(files, kept, strict=True):
+            file.write_text(text, encoding="utf-8")
+
+
 #: Another value for one key, and what it reaches.
 CHANGES = {
     "aepo.lr": (1e-4, {"train": 4, "evaluate": 4, "join": 5, **AFTER_A_TEST}),

@@ -19,7 +19,7 @@ rule problems:
         "../envs/ares.yaml"
     params:
         use="rollouts",
-        settings=settings("seed", "world", "model", "problems"),
+        settings=settings("seed", "world", "tested", "model", "problems"),
     message:
         "choosing the problems of the analysis"
     script:
@@ -49,7 +49,7 @@ rule rollout_shard:
         launch=LAUNCH.sampling,
         model=model_folder(SCALE.rollouts.model),
         store=f"{RESULTS}/store/rollouts-{{shard}}.sqlite",
-        settings=settings("seed", "world", "backend.kind", "rollouts"),
+        settings=settings("seed", "world", "tested", "backend.kind", "rollouts"),
     message:
         "sampling responses, shard {wildcards.shard}"
     shell:
@@ -84,7 +84,7 @@ rule tokens:
         config=CONFIG_FILE,
         launch=LAUNCH.sampling,
         model=model_folder(SCALE.rollouts.model),
-        settings=settings("seed", "world", "backend.kind", "rollouts"),
+        settings=settings("seed", "world", "tested", "backend.kind", "rollouts"),
     message:
         "labelling the tokens"
     shell:
@@ -97,7 +97,7 @@ rule causal_shard:
     """Resample choices in one shard of the rollouts and measure what they do to the pass rate."""
     input:
         rollouts=f"{RESULTS}/rollouts.parquet",
-        world=SCALE.world,
+        world=MATERIAL,
         model=files_of_model(SCALE.rollouts.model),
         sources=script_sources("causal"),
     output:

@@ -64,9 +64,11 @@ NOTEBOOKS = read_yaml(Path("workflow/notebooks.yaml"))
 
 # All that depends on the material: the files that it stands in (data sets: registries, the loaders
 # read what they name), what launches a job and what it takes, the notebooks that follow, with their
-# tables and figures, and whether findings are judged.
+# tables and figures, and whether findings are judged. What the files say is in the parameters of
+# rules (`settings`), and their age does not count: another comment makes nothing out of date.
 if SCALE.of_data_sets:
-    MATERIAL, TESTED = [*SCALE.training_data], ["config/benchmarks.yaml", *SCALE.benchmarks]
+    MATERIAL = ancient([*SCALE.training_data])
+    TESTED = ancient(["config/benchmarks.yaml", *SCALE.benchmarks])
     LAUNCH, GPUS, THREADS = SCALE.launch, SCALE.gpus, {"training": 8, "sampling": 4}
     NOTEBOOKS = {
         name: {**spec, **spec["data_sets"]}
@@ -76,7 +78,7 @@ if SCALE.of_data_sets:
     FINDINGS, REPORT = [], []
 else:
     # Jobs run as they are, on one GPU where there is one.
-    MATERIAL, TESTED = [SCALE.world], []
+    MATERIAL, TESTED = ancient([SCALE.world]), []
     LAUNCH, GPUS = Launch(training="python -m", sampling="python -m"), Gpus(training=1, sampling=1)
     THREADS = {"training": 1, "sampling": 1}
     FINDINGS, REPORT = [f"{RESULTS}/findings.csv"], [f"{RESULTS}/report"]
@@ -135,6 +137,12 @@ TABLES = tables_of(SCALE.material)
 RUN_TABLES = [table for table, form in TABLES.items() if form.parts == "runs"]
 
 
+@cache
+def said(*files: str) -> str:
+    """Return a digest of what YAML files say, whatever their comments."""
+    return digest(json.dumps([read_yaml(Path(file)) for file in files]))
+
+
 def settings(*keys: str, **others: object) -> str:
     """Return the parts of the config that a rule depends on, as JSON.
 
@@ -142,10 +150,11 @@ def settings(*keys: str, **others: object) -> str:
     a rule again when a value it reads has changed, and only then. Left out is what cannot change
     a result but by rounding: how many prompts share a batch in a validation or for pass rates.
 
-    keys: of the config; a dot leads into a section; None stands for what the material lacks.
+    keys: of the config; a dot leads into a section; None stands for what the material lacks. For
+    `world` the files of the material are read, for `tested` the registries of benchmarks.
     others: values of other names.
     """
-    plain = SCALE.dump()
+    plain = SCALE.dump() | {"world": said(*MATERIAL), "tested": said(*TESTED)}
     named = {
         key: reduce(lambda part, name: (part or {}).get(name), key.split("."), plain)
         for key in keys
@@ -292,7 +301,8 @@ def notebook_settings(notebook: str) -> str:
     imported += [imports_of(Path(source)) for source in sources if source.endswith(".py")]
     used = COMPARED if module_file("ares.method.presets") in sum(imported, []) else ()
     presets = {name: asdict(preset(name)) for name in used}
-    return settings(*NOTEBOOKS[notebook].get("settings", []), presets=presets)
+    files = [file for file in NOTEBOOKS[notebook].get("data", []) if file.endswith(".yaml")]
+    return settings(*NOTEBOOKS[notebook].get("settings", []), presets=presets, data=said(*files))
 
 
 def notebook_tables(notebook: str) -> list[str]:

@@ -34,7 +34,7 @@ rule evaluate:
     """Test one model; the base model's entropy threshold counts the HWE tokens of all."""
     input:
         model=lambda wildcards: files_of_model(wildcards.model),
-        world=SCALE.world,
+        world=MATERIAL,
         threshold=lambda wildcards: (
             [] if wildcards.model == "base" else [f"{RESULTS}/evaluation/base.parquet"]
         ),
@@ -82,6 +82,7 @@ rule benchmark:
     params:
         launch=LAUNCH.sampling,
         options=benchmark_options,
+        settings=settings("tested"),
         store=f"{RESULTS}/store/benchmark-{{model}}-{{benchmark}}.sqlite",
     message:
         "testing {wildcards.model} on {wildcards.benchmark}"
@@ -95,7 +96,7 @@ rule findings:
     """Judge the paper's findings by the rule book."""
     input:
         tables=[f"{RESULTS}/{table}.parquet" for table, form in TABLES.items() if form.judged],
-        rules="config/findings.yaml",
+        rules=ancient("config/findings.yaml"),
         paper=sorted(str(path) for path in Path("data/paper").glob("*.csv")),
         sources=script_sources("findings"),
     output:
@@ -109,7 +110,9 @@ rule findings:
         "../envs/ares.yaml"
     params:
         tables=subpath(output[0], parent=True),
-        settings=settings("scale", "seed", "windows", "bootstrap"),
+        settings=settings(
+            *("scale", "seed", "windows", "bootstrap"), rules=said("config/findings.yaml")
+        ),
     message:
         "judging the findings"
     script:
@@ -125,7 +128,7 @@ rule findings_page:
         notebooks=[f"{RESULTS}/notebooks/{notebook}.ipynb" for notebook in NOTEBOOKS],
         captions=sorted(str(path) for path in Path("workflow/report").glob("*.rst")),
         listed="workflow/notebooks.yaml",
-        rules="config/findings.yaml",
+        rules=ancient("config/findings.yaml"),
         paper=sorted(str(path) for path in Path("data/paper").glob("*.csv")),
         sources=script_sources("findings_page"),
     output:
@@ -136,6 +139,7 @@ rule findings_page:
         "../envs/ares.yaml"
     params:
         given=config["scale"],
+        rules=said("config/findings.yaml"),
     message:
         "writing the findings page"
     script:

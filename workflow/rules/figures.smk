@@ -11,7 +11,10 @@ for NOTEBOOK in NOTEBOOKS:
         input:
             notebook=f"notebooks/{NOTEBOOK}.ipynb",
             tables=notebook_tables(NOTEBOOK),
-            data=NOTEBOOKS[NOTEBOOK].get("data", []),
+            data=[
+                ancient(file) if file.endswith(".yaml") else file
+                for file in NOTEBOOKS[NOTEBOOK].get("data", [])
+            ],
             sources=notebook_sources(f"notebooks/{NOTEBOOK}.ipynb"),
         output:
             figures=reported_figures(NOTEBOOK),
