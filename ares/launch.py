@@ -25,12 +25,16 @@ File = Annotated[Path, Option()]
 @app.command()
 def pass_rates(config: Text, problems: File, shard: Number, store: Text, out: File) -> None:
     """Measure how often the base model solves the problems of one shard of the cold start."""
-    from ares.coldstart.pass_rates import measure
+    from ares.coldstart import curate
     from ares.data.problems import read_problems
+    from ares.sampling.rollouts import responses
 
     scale = load_config(config)
     mine = read_problems(scale, problems).shard(shard, scale.cold_start.shards)
-    write_table(out, measure(scale, mine, store, "pass rates"))
+    given = responses(scale, scale.cold_start, mine, scale.model, store, "pass rates")
+    table = curate.pass_rates(mine.table, given, scale.cold_start.samples)
+    print(f"{len(table)} problems, mean pass rate {table['pass_rate'].mean():.3f}")
+    write_table(out, table)
 
 
 @app.command()

@@ -32,6 +32,31 @@ from ares.tables import TRACE, columns_of
 _REPORT = ["bracket", "asked", "candidates", "selected", "target_tokens", "note"]
 
 
+def pass_rates(problems: pd.DataFrame, given: pd.DataFrame, samples: int) -> pd.DataFrame:
+    """Pass rate p (section 3) of every problem that got all its responses, in their order.
+
+    A pass rate over the responses that happened to come would be of another kind.
+
+    Args:
+        given: the responses, `samples` side by side for a problem, counted by the index: correct
+            (flag), n_tokens; where grading can fail, also ungradable (flag).
+
+    Returns:
+        The columns of the problems; samples, correct (counts), pass_rate (fraction), n_tokens (mean
+        tokens of the responses, end token included); ungradable (count, among the wrong ones) where
+        the responses have it.
+    """
+    groups = given.groupby(given.index // samples)
+    table = problems.reset_index(drop=True).loc[list(groups.groups)]
+    table = table.assign(samples=groups.size().astype("int64"))
+    table["correct"] = groups["correct"].sum().astype("int64")
+    table["pass_rate"] = table["correct"] / table["samples"]
+    table["n_tokens"] = groups["n_tokens"].mean()
+    if "ungradable" in given:
+        table["ungradable"] = groups["ungradable"].sum().astype("int64")
+    return table.reset_index(drop=True)
+
+
 @dataclass(frozen=True)
 class EndLengths:
     """L(0) and L(1) of a source, in tokens; `fitted` lists those pass rates without a median."""

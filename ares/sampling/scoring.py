@@ -59,8 +59,11 @@ def score(
 
     Raises:
         UserError: an empty or too long response, one with a picture placeholder, logits that are
-            not finite.
+            not finite, or that the model scales or caps after its output layer.
     """
+    text = model.config.get_text_config().to_dict()
+    if any(text.get(name) not in (None, 1) for name in _SCALED):
+        raise UserError("the model scales or caps its logits, which scoring does not know")
     barred = placeholders(model.config)
     for response in responses:
         if len(response) == 0 or any(token in response for token in barred):
@@ -81,6 +84,8 @@ def score(
     return [scores[row] for row in range(len(sequences))]
 
 
+#: Keys of configs (Gemma 2, Granite, Cohere, Falcon-H1) of what comes behind the output layer.
+_SCALED = ("final_logit_softcapping", "logits_scaling", "logit_scale", "lm_head_multiplier")
 #: Logits that are held at a time: 2 GB of a vocabulary of 150,000 are 3,500 tokens.
 _ELEMENTS = 2**29
 

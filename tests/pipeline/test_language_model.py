@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from ares.analysis.tokens import token_tables
-from ares.coldstart.curate import curate, selected, with_pass_rates
-from ares.coldstart.pass_rates import measure
+from ares.coldstart.curate import curate, pass_rates, selected, with_pass_rates
 from ares.coldstart.pool import pool, room_for_traces
 from ares.coldstart.teachers import collect
 from ares.config import Scale, load_config
@@ -26,7 +25,7 @@ from ares.io import read_table
 from ares.method.lexicon import load_lexicon
 from ares.model.load import load_policy, load_processor
 from ares.sampling.engine import sample
-from ares.sampling.rollouts import Sampling, encode, roll_out
+from ares.sampling.rollouts import Sampling, encode, responses, roll_out
 from ares.sampling.scoring import score
 from ares.training.rollouts import EngineSampler
 from ares.training.run import TrainingRun
@@ -47,7 +46,8 @@ def cold(scale, tmp_path_factory) -> tuple[Path, dict[str, pd.DataFrame]]:
     folder = tmp_path_factory.mktemp("cold")
     chosen = choose_problems(scale, "cold-start")
     problems = problems_of(scale, chosen)
-    rates = measure(scale, problems, folder / "rates.sqlite")
+    asked = scale.cold_start, problems, scale.model, folder / "rates.sqlite"
+    rates = pass_rates(problems.table, responses(scale, *asked), scale.cold_start.samples)
     found = collect(scale, problems, folder / "traces.sqlite")
     room = room_for_traces(scale, chosen)
     kept, _ = pool(problems.table, found, load_processor(scale.model), room)

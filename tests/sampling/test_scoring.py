@@ -56,6 +56,15 @@ def test_responses_that_cannot_be_scored_are_refused(policy, prompts):
             score(model, prompts, [*RESPONSES[:3], last], pad_token_id=0)
 
 
+def test_a_model_that_scales_its_logits_behind_the_output_layer_is_refused(
+    policy, prompts, monkeypatch
+):
+    text = policy[0].config.get_text_config()
+    monkeypatch.setattr(text, "logits_scaling", 8.0, raising=False)  # as in Granite
+    with pytest.raises(UserError, match="scales or caps its logits"):
+        score(policy[0], prompts, RESPONSES, pad_token_id=0)
+
+
 def test_prompts_are_taken_apart(policy):
     config = policy[0].config
     image = config.image_token_id
