@@ -1,16 +1,26 @@
-"""The one exception that is meant for a person rather than for a programmer."""
+"""The one exception that is meant for a person rather than for a programmer, and text that is safe
+on a terminal.
+
+What a model, a server or a file says may hold escape sequences that move the cursor, retitle the
+window or hide text, and marks that reverse the reading direction. It is shown, never obeyed: all of
+them are written out as codes.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ares.terminal import printable
-
+#: Controls but tab and line feed; C1 controls; marks that change the direction of text; line ends
+#: that are none for a terminal; surrogates, which no encoder takes.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 #: What a disk or its access rights say no with; any other OSError is a mistake in the program.
 REFUSALS = frozenset(
     getattr(errno, name)
@@ -20,6 +30,21 @@ REFUSALS = frozenset(
     )
     if hasattr(errno, name)
 )
+
+
+def printable(text: str) -> str:
+    r"""The text with everything that a terminal would act on written out as codes.
+
+    >>> printable("red \x1b[31m\r\n")
+    'red \\x1b[31m\\x0d\n'
+    >>> printable("\u202etxt.exe")
+    '\\u202etxt.exe'
+    """
+    return _UNSAFE.sub(lambda found: _code(ord(found[0])), text)
+
+
+def _code(point: int) -> str:
+    return f"\\x{point:02x}" if point < 256 else f"\\u{point:04x}"
 
 
 class UserError(Exception):

@@ -125,90 +125,100 @@ VERDICT: Rule = (
 LENGTHS: Rule = ("its lists are not n_tokens long", ("n_tokens",), _lengths)
 
 _COUNT, _NATURAL = Column("integer", low=1), Column("integer", low=0)
-_LOGPROB = Column("number", high=1e-3)
-_TEXT, _FLAG, _SHARE = Column("text"), Column("flag"), Column("number", 0, 1)
-_LENGTH, _NATS = Column("number", low=0), Column("number", low=-1e-3, high=100)
-_WORLD: tuple[Maker, ...] = ("world",)
-_DATA: tuple[Maker, ...] = ("data",)
-_SCALES: tuple[Maker, ...] = ("world", "data")
-_TRACES: tuple[Maker, ...] = ("traces",)
-#: A problem of the small world as it is shown, or of a data set.
-_PROMPT = {
-    "source": Column("text", of=_DATA),
-    "row": Column("integer", low=0, of=_DATA),
-    "problem_id": _TEXT,
-    "prompt_tokens": Column("integer", low=1, of=_DATA),
-    "pictures": Column("integer", low=0, of=_DATA),
-    "level": Column("text", among=LEVELS, of=_WORLD),
-    "k": Column("integer", low=2, of=_WORLD),
-    "presentation": Column("text", among=PRESENTATIONS, of=_WORLD),
-}
-_PROBLEM = {
-    **_PROMPT,
-    "numbers": Column("integers", low=1, of=_WORLD),
-    "target": Column("integer", low=1, of=_WORLD),
-}
-_RUN = {"arm": _TEXT, "seed": _NATURAL, "step": _NATURAL}
-_ONE = ("source", "problem_id", "presentation")
-_RATE = {"samples": _COUNT, "correct": _NATURAL, "pass_rate": _SHARE}
-_PLACE = {
-    "pass_rate": _SHARE,
-    "bracket": _SHARE,
-    "target_tokens": Column("number", low=0, gaps=True),
-}
+_TEXT, _FLAG, _NUMBER = Column("text"), Column("flag"), Column("number")
+_SHARE, _LENGTH = Column("number", 0, 1), Column("number", low=0)
+_MEAN, _MEAN_NATS = (Column("number", low=0, high=most, gaps=True) for most in (np.inf, 100))
 _LISTED = {
     "token_ids": Column("integers", low=0),
     "entropy": Column("numbers", low=-1e-3, high=100),
     "logprob": Column("numbers", high=1e-3),
 }
+#: What the columns of a name hold, but where a form says otherwise.
+_NAMES: dict[Column, str] = {
+    _TEXT: "arm benchmark bucket by category claim curation decision difficulty extracted failure "
+    "finish gold group habit id metric model note phase problem problem_id scale slot source split "
+    "status text token unit variant verdict",
+    _FLAG: "causal correct finished hwe lexicon lexicon_top1",
+    _COUNT: "n_groups n_items n_tokens prompt_tokens responses samples target",
+    _NATURAL: "alternatives branch_at failed hwe_validated n_seeds no_answer pictures position "
+    "prompt_index rollout rollout_id row sample seed step trace ungradable",
+    _NUMBER: "hwe_threshold loss value",
+    _SHARE: "accuracy bracket pass_rate",
+    _LENGTH: "grad_norm lr seconds",
+    _MEAN: "target_tokens",
+    _MEAN_NATS: "max_window window",
+    Column("number", 0, 100): "ci_high ci_low score",
+    Column("number", low=-1e-3, high=100): "class_entropy entropy",
+    Column("number", high=1e-3): "logprob sampled_logprob",
+    Column("numbers", high=1e-3): "top_logprobs",
+    Column("number", 0, 0.5): "effect",
+    Column("number", 0, 1, gaps=True): "unlisted",
+    Column("integer", low=0, gaps=True): "top_k",
+    Column("integer", low=-1): "parent",
+    Column("integer", low=2): "k",
+    Column("integers", low=1): "numbers",
+    Column("text", among=LEVELS): "level",
+    Column("text", among=PRESENTATIONS): "presentation",
+}
+_COLUMNS = {name: column for column, names in _NAMES.items() for name in names.split()}
+
+
+def _columns(names: str, **others: Column) -> dict[str, Column]:
+    """Columns by their names.
+
+    Args:
+        names: `slot@world` is a column of that maker's tables alone.
+        others: what those hold that differ from the columns of their name.
+    """
+    found = {}
+    for each in names.split():
+        name, _, maker = each.partition("@")
+        column = others.get(name) or _COLUMNS[name]
+        found[name] = replace(column, of=(maker,)) if maker else column
+    return found
+
+
+#: A problem of the small world as it is shown, or of a data set.
+_PROMPT = (
+    "source@data row@data problem_id prompt_tokens@data pictures@data level@world k@world "
+    "presentation@world"
+)
+_PROBLEM = f"{_PROMPT} numbers@world target@world"
+_ONE = ("source", "problem_id", "presentation")
+_WORKFLOW: tuple[Maker, ...] = ("world", "data")
 #: What the pool of traces has beside the columns of their problems.
-TRACE = {"habit": _TEXT, "trace": _NATURAL, "text": _TEXT, "n_tokens": _COUNT}
+TRACE = _columns("habit trace text n_tokens")
 
 #: All tables by name.
 FORMS: dict[str, Form] = {
     "problems": Form(
-        {**_PROBLEM, "split": Column("text", of=_WORLD)},
+        _columns(f"{_PROBLEM} split@world"),
         _ONE,
         _PROBLEM_RULES,
-        of=_SCALES,
+        of=_WORKFLOW,
         files={"data": ("problems", "problems/cold-start", "problems/aepo")},
     ),
     "rollouts": Form(
-        {
-            "rollout_id": _NATURAL,
-            **_PROBLEM,
-            "sample": _NATURAL,
-            "text": _TEXT,
-            "n_tokens": _COUNT,
-            "finished": _FLAG,
-            "correct": _FLAG,
-            "verdict": _TEXT,
+        _columns(
+            f"rollout_id {_PROBLEM} sample text n_tokens finished correct verdict token_ids "
+            "entropy logprob",
             **_LISTED,
-        },
+        ),
         ("rollout_id",),
         (*_PROBLEM_RULES, VERDICT, LENGTHS),
-        of=_SCALES,
+        of=_WORKFLOW,
         parts="shards",
         judged=True,
         left_out=tuple(_LISTED),
     ),
     "tokens": Form(
-        {
-            "rollout_id": _NATURAL,
-            "position": _NATURAL,
-            "token": _TEXT,
-            "entropy": _NATS,
-            "lexicon": _FLAG,
-            "lexicon_top1": Column("flag", of=_SCALES),
-            "decision": Column("text", of=_WORLD),
-            "slot": Column("text", of=_WORLD),
-            "class_entropy": Column("number", low=-1e-3, high=100, of=_WORLD),
-            "logprob": Column("number", high=1e-3, of=_SCALES),
-            "category": Column("text", of=_TRACES),
-            "unlisted": Column("number", 0, 1, of=_TRACES),
-            "window": Column("number", 0, 100, gaps=True, of=_TRACES),
-            "hwe": Column("flag", of=_TRACES),
-        },
+        _columns(
+            "rollout_id position token entropy lexicon lexicon_top1 decision@world slot@world "
+            "class_entropy@world logprob category@traces unlisted@traces window@traces hwe@traces",
+            lexicon_top1=Column("flag", of=_WORKFLOW),
+            logprob=Column("number", high=1e-3, of=_WORKFLOW),
+            unlisted=_SHARE,
+        ),
         ("rollout_id", "position"),
         of=("world", "data", "traces"),
         judged=True,
@@ -216,111 +226,75 @@ FORMS: dict[str, Form] = {
         shortened=("entropy", "class_entropy"),
     ),
     "top_k": Form(
-        {
-            "rollout_id": _NATURAL,
-            "position": _NATURAL,
-            "entropy": _NATS,
-            "sampled_logprob": _LOGPROB,
-            "top_logprobs": Column("numbers", high=1e-3),
-        },
+        _columns("rollout_id position entropy sampled_logprob top_logprobs"),
         ("rollout_id", "position"),
-        of=_SCALES,
+        of=_WORKFLOW,
     ),
     "causal": Form(
-        {
-            "rollout_id": _NATURAL,
-            "position": _NATURAL,
-            "alternatives": _NATURAL,
-            "effect": Column("number", 0, 0.5),
-            "causal": _FLAG,
-        },
+        _columns("rollout_id position alternatives effect causal"),
         ("rollout_id", "position"),
         parts="shards",
         judged=True,
     ),
     "pass_rates": Form(
-        {**_PROBLEM, **_RATE, "n_tokens": _LENGTH},
+        _columns(
+            f"{_PROBLEM} samples correct pass_rate n_tokens", correct=_NATURAL, n_tokens=_LENGTH
+        ),
         _ONE,
         (*_PROBLEM_RULES, AT_MOST, SHARE),
-        of=_SCALES,
+        of=_WORKFLOW,
         parts="shards",
     ),
     "pool": Form(
-        {**_PROBLEM, **TRACE},
+        _columns(_PROBLEM) | TRACE,
         (*_ONE, "habit", "trace"),
         _PROBLEM_RULES,
-        of=_SCALES,
+        of=_WORKFLOW,
         parts="shards",
         left_out=("numbers", "target", "text"),
     ),
     "selection": Form(
-        {
-            "curation": _TEXT,
-            **_PROBLEM,
-            **_PLACE,
-            "habit": _TEXT,
-            "text": _TEXT,
-            "n_tokens": _COUNT,
-        },
+        _columns(f"curation {_PROBLEM} pass_rate bracket target_tokens habit text n_tokens"),
         ("curation", *_ONE, "habit", "text"),
         _PROBLEM_RULES,
-        of=_SCALES,
+        of=_WORKFLOW,
     ),
     "steps": Form(
-        {**_RUN, "metric": _TEXT, "bucket": _TEXT, "value": Column("number")},
+        _columns("arm seed step metric bucket value"),
         ("arm", "seed", "step", "metric", "bucket"),
-        of=_SCALES,
+        of=_WORKFLOW,
         parts="runs",
         judged=True,
     ),
     "timings": Form(
-        {**_RUN, "phase": _TEXT, "seconds": _LENGTH},
+        _columns("arm seed step phase seconds"),
         ("arm", "seed", "step", "phase"),
-        of=_SCALES,
+        of=_WORKFLOW,
         parts="runs",
         timed=True,
     ),
     "validation": Form(
-        {
-            **_RUN,
-            "level": _TEXT,
-            "presentation": _TEXT,
-            "responses": _COUNT,
-            "accuracy": _SHARE,
-            "n_tokens": _LENGTH,
-            "finished": _SHARE,
-        },
+        _columns(
+            "arm seed step level presentation responses accuracy n_tokens finished",
+            **dict.fromkeys(("level", "presentation"), _TEXT),
+            n_tokens=_LENGTH,
+            finished=_SHARE,
+        ),
         ("arm", "seed", "step", "level", "presentation"),
         parts="runs",
     ),
     "trees": Form(
-        {
-            **_RUN,
-            "prompt_index": _NATURAL,
-            "rollout": _NATURAL,
-            "parent": Column("integer", low=-1),
-            "branch_at": _NATURAL,
-            "n_tokens": _COUNT,
-            "correct": _FLAG,
-            "text": _TEXT,
-        },
+        _columns("arm seed step prompt_index rollout parent branch_at n_tokens correct text"),
         ("arm", "seed", "step", "prompt_index", "rollout"),
         empty=True,
         parts="runs",
     ),
     "evaluation": Form(
-        {
-            "arm": _TEXT,
-            "seed": _NATURAL,
-            **_PROMPT,
-            "samples": _COUNT,
-            "correct": _NATURAL,
-            "n_tokens": _LENGTH,
-            "finished": _NATURAL,
-            "entropy": _NATS,
-            "hwe": _LENGTH,
-            "hwe_threshold": Column("number"),
-        },
+        _columns(
+            f"arm seed {_PROMPT} samples correct n_tokens finished entropy hwe hwe_threshold",
+            **dict.fromkeys(("correct", "finished"), _NATURAL),
+            **dict.fromkeys(("n_tokens", "hwe"), _LENGTH),
+        ),
         ("arm", "seed", *_ONE),
         (*_PROBLEM_RULES, AT_MOST),
         parts="models",
@@ -328,76 +302,51 @@ FORMS: dict[str, Form] = {
         shortened=("entropy",),
     ),
     "losses": Form(
-        {
-            "step": _COUNT,
-            "loss": Column("number"),
-            "lr": _LENGTH,
-            "grad_norm": _LENGTH,
-            "curation": _TEXT,
-        },
+        _columns("step loss lr grad_norm curation", step=_COUNT),
         ("curation", "step"),
-        of=_DATA,
+        of=("data",),
         files={"data": ("losses/adacs", "losses/cs-vanilla")},
     ),
     "scores": Form(
-        {
-            **dict.fromkeys(("model", "benchmark", "metric"), _TEXT),
-            **dict.fromkeys(("score", "ci_low", "ci_high"), Column("number", 0, 100)),
-            **dict.fromkeys(("n_items", "n_groups", "samples"), _COUNT),
-            "n_tokens": Column("number", low=0, gaps=True),
-            "finished": Column("number", 0, 1, gaps=True),
-            **dict.fromkeys(("no_answer", "ungradable", "failed"), _NATURAL),
-            "source": _TEXT,
-        },
+        _columns(
+            "model benchmark metric score ci_low ci_high n_items n_groups samples n_tokens "
+            "finished no_answer ungradable failed source",
+            n_tokens=_MEAN,
+            finished=Column("number", 0, 1, gaps=True),
+        ),
         ("model", "benchmark", "metric"),
         of=("data", "benchmark"),
         parts="models",
     ),
     "responses": Form(
-        {
-            **dict.fromkeys(("model", "benchmark", "id", "group", "variant"), _TEXT),
-            "sample": _NATURAL,
-            "status": _TEXT,
-            "correct": _FLAG,
-            "finish": _TEXT,
-            "n_tokens": Column("number", low=0, gaps=True),
-            **dict.fromkeys(("failure", "gold", "extracted", "by", "note"), _TEXT),
-        },
+        _columns(
+            "model benchmark id group variant sample status correct finish n_tokens failure gold "
+            "extracted by note",
+            n_tokens=_MEAN,
+        ),
         ("model", "benchmark", "id", "sample"),
         of=("benchmark",),
     ),
     "findings": Form(
-        {
-            **dict.fromkeys(("id", "claim"), _TEXT),
+        _columns(
+            "id claim paper ours ci_low ci_high unit n_seeds verdict scale",
             **dict.fromkeys(("paper", "ours", "ci_low", "ci_high"), Column("number", gaps=True)),
-            "unit": _TEXT,
-            "n_seeds": _NATURAL,
-            **dict.fromkeys(("verdict", "scale"), _TEXT),
-        },
+        ),
         ("id",),
         of=("findings",),
     ),
-    "findings_by_seed": Form(
-        {"id": _TEXT, "seed": _NATURAL, "value": Column("number"), "unit": _TEXT},
-        ("id", "seed"),
-        of=("findings",),
-    ),
+    "findings_by_seed": Form(_columns("id seed value unit"), ("id", "seed"), of=("findings",)),
     "traces": Form(
-        {
-            "rollout_id": _NATURAL,
-            **dict.fromkeys(("id", "problem", "benchmark", "difficulty"), _TEXT),
-            "correct": Column("flag", gaps=True),
-            "finish": _TEXT,
-            "n_tokens": _NATURAL,
-            "entropy": Column("number", 0, 100, gaps=True),
-            "hwe": _NATURAL,
-            "hwe_validated": _NATURAL,
-            "max_window": Column("number", 0, 100, gaps=True),
-            "top_k": Column("integer", low=0, gaps=True),
-            "unlisted": Column("number", 0, 1, gaps=True),
-        },
+        _columns(
+            "rollout_id id problem benchmark difficulty correct finish n_tokens entropy hwe "
+            "hwe_validated max_window top_k unlisted",
+            correct=Column("flag", gaps=True),
+            n_tokens=_NATURAL,
+            entropy=_MEAN_NATS,
+            hwe=_NATURAL,
+        ),
         ("rollout_id",),
-        of=_TRACES,
+        of=("traces",),
     ),
 }
 

@@ -87,8 +87,8 @@ def infer(
 ) -> None:
     """Put one question, with pictures or without, to a model folder, a hub model or a server."""
     from ares.backends.base import Decoding, Failure, Request
-    from ares.errors import UserError
-    from ares.terminal import colours_wanted, legend, printable
+    from ares.cli.colours import colours_wanted, legend
+    from ares.errors import UserError, printable
 
     if window > 1 and not entropy:
         raise UserError("--window goes with --entropy: add that")
@@ -223,8 +223,8 @@ def _head(answer: Response, sample: int, samples: int, seed: int) -> str:
 def _tokens(answer: Response, window: int, in_colour: bool) -> str:
     """A response token by token, with entropies."""
     from ares.analysis.tables import Tokens
+    from ares.cli.colours import coloured, table
     from ares.errors import UserError
-    from ares.terminal import coloured, table
     from ares.traces.formats import Malformed
     from ares.traces.read import traces_of
 

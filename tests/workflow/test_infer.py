@@ -11,12 +11,12 @@ from PIL import Image
 from ares.backends.base import Failure, Response
 from ares.backends.local import LocalBackend
 from ares.cli import main
+from ares.cli.colours import coloured, colours_wanted, legend, table
 from ares.cli.infer import _tokens
 from ares.data.countdown import Problem
 from ares.data.world import picture
-from ares.errors import UserError
+from ares.errors import UserError, printable
 from ares.paths import BASE_MODEL
-from ares.terminal import coloured, colours_wanted, legend, printable, table
 from tests.backends.stub import Stub
 
 NAN = float("nan")

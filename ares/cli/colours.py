@@ -1,23 +1,17 @@
-"""Responses on a terminal: what a model writes is shown, never obeyed.
+"""Responses on a terminal: entropies as colours, or as a table.
 
-A response may hold escape sequences that move the cursor, retitle the window or hide text, and
-marks that reverse the reading direction. All of them are written out as codes. The colours are
-not `rich`'s: it saves no line here, turns tabs into spaces, and slows the import of every command.
+The colours are not `rich`'s: it saves no line here, turns tabs into spaces, and slows the import of
+every command.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
-#: Controls but tab and line feed; C1 controls; marks that change the direction of text; line ends
-#: that are none for a terminal; surrogates, which no encoder takes.
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+from ares.errors import printable
 
 #: Upper ends of the classes of entropy in nats, and the background of each in the 256 colours.
 #: Black on these is legible on light and dark terminals; the first class keeps its own colours.
@@ -25,21 +19,6 @@ EDGES = (0.25, 0.5, 1.0, 2.0, math.inf)
 GROUNDS = (None, 229, 221, 208, 203)
 
 COLOURS = ("auto", "always", "never")
-
-
-def printable(text: str) -> str:
-    r"""The text with everything that a terminal would act on written out as codes.
-
-    >>> printable("red \x1b[31m\r\n")
-    'red \\x1b[31m\\x0d\n'
-    >>> printable("\u202etxt.exe")
-    '\\u202etxt.exe'
-    """
-    return _UNSAFE.sub(lambda found: _code(ord(found[0])), text)
-
-
-def _code(point: int) -> str:
-    return f"\\x{point:02x}" if point < 256 else f"\\u{point:04x}"
 
 
 def colours_wanted(choice: str, stream: TextIO) -> bool:
