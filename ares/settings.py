@@ -153,7 +153,9 @@ def _place(
 ) -> tuple[str, type[Settings] | None, FieldInfo | None]:
     """A place as far as the value has it (pydantic adds names), its model and its field."""
     path: list[str] = []
-    owner, inner, field = None, model, None
+    owner: type[Settings] | None = None
+    inner: type[Settings] | None = model
+    field: FieldInfo | None = None
     for key in keys:
         owner = inner
         if inner is not None and key in inner.model_fields:

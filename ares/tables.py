@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -174,7 +174,7 @@ def _columns(names: str, **others: Column) -> dict[str, Column]:
     for each in names.split():
         name, _, maker = each.partition("@")
         column = others.get(name) or _COLUMNS[name]
-        found[name] = replace(column, of=(maker,)) if maker else column
+        found[name] = replace(column, of=(cast("Maker", maker),)) if maker else column
     return found
 
 
@@ -418,9 +418,9 @@ def check_form(
     for what, needed, holds in (once, *form.rules) if len(table) else ():
         if not set(needed) <= set(table.columns):
             continue
-        wrong = ~np.asarray(holds(table), dtype=bool)
-        if wrong.any():
-            raise UserError(f"{path}: row {int(wrong.argmax())}: {what}; make the table again")
+        broken = ~np.asarray(holds(table), dtype=bool)
+        if broken.any():
+            raise UserError(f"{path}: row {int(broken.argmax())}: {what}; make the table again")
 
 
 def _wrong(values: pd.Series, column: Column) -> str:
