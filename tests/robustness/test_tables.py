@@ -19,7 +19,7 @@ from ares import paths
 from ares.analysis.tables import read_tokens
 from ares.errors import UserError
 from ares.io import numbered, read_json, read_table, write_table
-from ares.tables import Column, Form, form_of, read_form, tables_of
+from ares.tables import Column, form_of, read_form, tables_of
 from tests.robustness.spoil import (
     STRANGE,
     Trap,
@@ -32,44 +32,10 @@ from tests.robustness.spoil import (
 from tests.steps import launched, script
 
 ROWS = 12
-ITEMS = pd.DataFrame({"source": ["cards", "cards", "numbers"], "row": [0, 7, 7],
-                      "problem_id": ["a", "b", "a"], "prompt_tokens": [12, 300, 9],
-                      "pictures": [1, 2, 0]})  # fmt: skip
-RATE = [0, 1, 0.375]
-POOL = ITEMS.assign(habit="data set", trace=0, text="so \\boxed{5}", n_tokens=[9, 8, 7])
-LOSSES = pd.DataFrame({"step": [1, 2], "loss": [2.5, 1.25], "lr": [1e-4, 0.0], "grad_norm": 1.0})
-SCORES = pd.DataFrame({"model": ["base", "adacs"], "benchmark": "math500", "metric": "accuracy"})
-SCORES = SCORES.assign(
-    score=[0, 50.0], ci_low=0.0, ci_high=[0, 60.0], n_items=2, n_groups=2, samples=1,
-    n_tokens=9.5, finished=1.0, no_answer=1, ungradable=0, failed=0, source="file",
-)  # fmt: skip
-#: Rows of the tables of data sets, named after their forms with "data-" before, as the
-#: reference run has none; and the first rows of every table that it has.
+#: The first rows of every table of the reference run.
 TABLES = {
-    "data-problems": ITEMS,
-    "data-pass_rates": ITEMS.assign(
-        samples=8, correct=[0, 8, 3], pass_rate=RATE, n_tokens=[8.5, 9, 20]
-    ),
-    "data-pool": POOL,
-    "data-selection": POOL.assign(
-        curation="adacs", pass_rate=RATE, bracket=0.25, target_tokens=9.5
-    ),
-    "data-losses": LOSSES.assign(curation="adacs"),
-    "data-scores": SCORES,
-}
-TABLES |= {
     name: read_table(paths.REFERENCE / f"{name}.parquet").head(ROWS) for name in tables_of("world")
 }
-
-
-def form(name: str) -> Form:
-    return form_of(name[5:], "data") if name.startswith("data-") else form_of(name)
-
-
-def read(path: Path, name: str) -> pd.DataFrame:
-    if name.startswith("data-"):
-        return read_form(path, name[5:], maker="data")
-    return read_form(path, name)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +48,7 @@ def folder(tmp_path_factory) -> Path:
 
 def allowed(table: pd.DataFrame, name: str) -> None:
     """What every table that is read must be, said by other means than `ares.tables` uses."""
-    of = form(name)
+    of = form_of(name)
     assert not table.duplicated(list(of.key)).any()
     for column in of.columns.keys() - {*of.left_out}:
         assert all(fits(value, of.columns[column]) for value in table[column]), column
@@ -154,12 +120,12 @@ def test_spoiled_tables(folder, data):
     path = folder / "spoiled.parquet"
     if not write(path, table):
         return
-    found = outcome(lambda: read(path, name), path)
+    found = outcome(lambda: read_form(path, name), path)
     if found is not None:
         allowed(found, name)
         shared = [
             column
-            for column in form(name).columns
+            for column in form_of(name).columns
             if column in table and table[column].dtype != object
         ]
         written = table[shared].reset_index(drop=True)  # other types of the same values are fine
@@ -174,7 +140,7 @@ def test_spoiled_bytes_of_a_table(folder, data):
     name = data.draw(st.sampled_from(sorted(TABLES)))
     path = folder / "spoiled.parquet"
     path.write_bytes(data.draw(spoiled_bytes((folder / f"{name}.parquet").read_bytes())))
-    found = outcome(lambda: read(path, name), path)
+    found = outcome(lambda: read_form(path, name), path)
     if found is not None:
         columns = [column for column in TABLES[name] if column in found]
         pd.testing.assert_frame_equal(found[columns], TABLES[name][columns])
@@ -226,10 +192,6 @@ def test_a_run_writes_exactly_the_declared_columns(name):
         ("rollouts", lambda t: t.assign(correct=~t.correct), "row 0: correct and verdict"),
         ("rollouts", lambda t: t.assign(level="esay"), "column 'level': row 0 holds 'esay'"),
         ("rollouts", lambda t: t.head(0), "has no rows"),
-        ("data-problems", lambda t: t.assign(problem_id="b"), "row 1: has the source, problem_id"),
-        ("data-pass_rates", lambda t: t.assign(correct=9), "row 0: more correct than samples"),
-        ("data-pool", lambda t: t.drop(columns="habit"), "has no column 'habit', so it is no"),
-        ("data-selection", lambda t: t.assign(bracket=2.0), "column 'bracket': row 0 holds"),
         ("evaluation", lambda t: t.assign(correct=t.samples + 1), "row 0: more correct than"),
         ("evaluation", lambda t: t.assign(entropy=np.nan), "column 'entropy': row 0 holds 'nan'"),
         ("pass_rates", lambda t: t.assign(pass_rate=0.51), "row 0: pass_rate is not correct"),
@@ -240,7 +202,7 @@ def test_tables_that_are_refused(tmp_path, name, change, message):
     path = tmp_path / f"{name}.parquet"
     write_table(path, change(TABLES[name]))
     with pytest.raises(UserError, match=message) as caught:
-        read(path, name)
+        read_form(path, name)
     assert str(caught.value).startswith(str(path))
 
 
