@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ares.analysis.agreement import promise
 from ares.config import Scale
-from ares.errors import UserError
 from ares.io import KEY, SCHEMA
 from ares.paths import ROOT
 
@@ -39,13 +39,7 @@ def manifest(
         benchmarks: the folder of Snakemake's benchmark files.
         timed: tables and figures that hold wall times: their bytes differ from run to run, and so
             do those of executed notebooks; they are listed without a hash.
-
-    Raises:
-        UserError: a timed file that is neither among the tables nor among the figures.
     """
-    strange = sorted(set(timed) - {*tables, *figures})
-    if strange:
-        raise UserError(f"{strange[0]}: holds times, but is no table or figure of the manifest")
     return {
         KEY: SCHEMA,
         "config": config.dump(),
@@ -55,16 +49,10 @@ def manifest(
         "packages": {name: version(name) for name in PACKAGES},
         "job_seconds": job_seconds(benchmarks),
         "wall_seconds": wall_seconds(benchmarks),
-        "tables": fingerprints(tables, timed),
-        "figures": fingerprints(figures, timed),
+        "tables": {path: None if path in timed else fingerprint(Path(path)) for path in tables},
+        "figures": {path: None if path in timed else fingerprint(Path(path)) for path in figures},
         "notebooks": list(notebooks),
     }
-
-
-def fingerprints(files: Iterable[str], timed: Iterable[str]) -> dict[str, Any]:
-    """Return the fingerprint of every file, None for those that hold wall times."""
-    timed = set(timed)
-    return {path: None if path in timed else fingerprint(Path(path)) for path in files}
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
@@ -75,13 +63,8 @@ def fingerprint(path: Path) -> dict[str, Any]:
 
 def job_seconds(folder: Path) -> dict[str, float]:
     """Return the wall time of every job in seconds, from Snakemake's benchmark files."""
-    seconds = {}
-    for path in sorted(folder.glob("*.tsv")):
-        with path.open(encoding="utf-8", newline="") as handle:
-            seconds[path.stem] = sum(
-                float(row["s"]) for row in csv.DictReader(handle, delimiter="\t")
-            )
-    return seconds
+    files = sorted(folder.glob("*.tsv"))
+    return {path.stem: float(pd.read_csv(path, sep="\t")["s"].sum()) for path in files}
 
 
 def wall_seconds(folder: Path) -> float:

@@ -163,7 +163,7 @@ def dots(
 def whole_steps(ax: Axes) -> None:
     """A few ticks of the x axis, at whole numbers only: there is no half a batch.
 
-    Empty panels keep what they have, here and in `log_y`.
+    Empty panels keep what they have, also in `log_y`.
     """
     if ax.has_data():
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
@@ -321,13 +321,12 @@ def table_figure(
     for number, (title, _, rules) in enumerate(parts):
         ax = axes.flat[number]
         ax.set_title(title, loc="left", weight="bold", pad=3)
-        drawn.append(_table(ax, tables[number], rules, room[number // columns]))
+        drawn.append((ax, _table(ax, tables[number], rules, room[number // columns])))
     for ax in axes.flat:
         ax.axis("off")
     fig.draw_without_rendering()
-    for table in drawn:  # smaller letters where a table is wider than its panel
-        width = table.get_window_extent(fig.canvas.get_renderer()).width
-        table.set_fontsize(TYPE * min(1, table.axes.bbox.width / width))
+    for ax, table in drawn:  # smaller letters where a table is wider than its panel
+        table.set_fontsize(TYPE * min(1, ax.bbox.width / table.get_window_extent().width))
     return fig
 
 
@@ -376,12 +375,6 @@ def _table(ax: Axes, rows: list[list[str]], rules: Sequence[int], room: int) -> 
     return table
 
 
-NOBODY = (
-    "Nobody is here to move controls: open the notebook in JupyterLab and run this cell.\n"
-    "The figure above shows a few of their settings."
-)
-
-
 def show_controls(draw: Callable[..., Figure], **settings: Any) -> None:
     """Show controls above the figure that `draw` makes of their values, or why there are none.
 
@@ -401,7 +394,10 @@ def show_controls(draw: Callable[..., Figure], **settings: Any) -> None:
     if kernel and kernel.get_parent().get("content", {}).get("allow_stdin", False):
         display(with_controls(draw, **settings))
     else:
-        print(NOBODY)
+        print(
+            "Nobody is here to move controls: open the notebook in JupyterLab and run this cell.\n"
+            "The figure above shows a few of their settings."
+        )
 
 
 def with_controls(draw: Callable[..., Figure], **settings: Any) -> interactive:

@@ -32,16 +32,11 @@ class Decoding:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what can't be drawn from, with a UserError that names the value."""
-        for name, value, fits, wanted in (
-            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
-            ("temperature", self.temperature, self.temperature >= 0, "0 or more"),
-            ("top_p", self.top_p, 0 < self.top_p <= 1, "it lies in (0, 1]"),
-            ("top_k", self.top_k, self.top_k >= 0, "0 (no limit) or more"),
-            ("stop", self.stop, "" not in self.stop, "an empty text would end every response"),
-        ):
-            if not fits:
-                raise UserError(f"{name} {value}: {wanted}")
+        """Refuse what neither a setting nor an option rules out, with a UserError."""
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top_p {self.top_p}: it lies in (0, 1]")
+        if "" in self.stop:
+            raise UserError("stop: an empty text would end every response")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +130,6 @@ class Backend(Protocol):
         ...
 
 
-KINDS = ("server", "vllm", "transformers")
-
-
 def open_backend(
     kind: str,
     model: str,
@@ -153,7 +145,7 @@ def open_backend(
     """A backend; what it needs is imported here, and nothing else.
 
     Args:
-        kind: one of `KINDS`.
+        kind: "server", "vllm" or "transformers".
         model: a folder, a name on the hub, or what a server calls it.
         url: of a server, ends in /v1.
         parallel: requests at a time, or prompts per batch where the model runs in this process.
@@ -163,11 +155,8 @@ def open_backend(
         of_server: of `ares.backends.server.ServerBackend`.
 
     Raises:
-        UserError: an unknown kind, options that do not belong together, a model that can't be
-            loaded.
+        UserError: options that do not belong together, a model that can't be loaded.
     """
-    if kind not in KINDS:
-        raise UserError(f"unknown backend '{kind}'; known: {', '.join(KINDS)}")
     if (kind == "server") != (url is not None):
         raise UserError("--url and --backend server belong together: give both or neither")
     if url is not None:

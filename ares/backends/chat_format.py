@@ -28,10 +28,10 @@ def request_body(request: Request, model: str, extra: Mapping[str, Any]) -> byte
     Raises:
         UserError: more top log-probabilities than servers give.
     """
-    decoding = request.decoding
-    if decoding.top_logprobs > MOST_TOP_LOGPROBS:
+    decoding, top = request.decoding, request.decoding.top_logprobs
+    if top > MOST_TOP_LOGPROBS:
         raise UserError(
-            f"top_logprobs {decoding.top_logprobs}: a server gives {MOST_TOP_LOGPROBS} at most; "
+            f"top_logprobs {top}: a server gives {MOST_TOP_LOGPROBS} at most; "
             "ask for fewer, or run the model in this process (vllm, transformers)"
         )
     body: dict[str, Any] = {
@@ -42,27 +42,22 @@ def request_body(request: Request, model: str, extra: Mapping[str, Any]) -> byte
         # Sent even when it is 1: a server's own default need not be (see `ServerBackend`).
         "top_p": decoding.top_p,
         "seed": request.seed,
+        "top_k": decoding.top_k or None,
+        "stop": list(decoding.stop) or None,
+        "logprobs": True if top else None,
+        "top_logprobs": top or None,
+        **extra,
     }
-    if decoding.top_k:
-        body["top_k"] = decoding.top_k
-    if decoding.stop:
-        body["stop"] = list(decoding.stop)
-    if decoding.top_logprobs:
-        body |= {"logprobs": True, "top_logprobs": decoding.top_logprobs}
-    body |= extra
     return json.dumps({name: value for name, value in body.items() if value is not None}).encode()
 
 
 def _as_url(picture: Image.Image) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": data_url(picture)}}
-
-
-def data_url(picture: Image.Image) -> str:
     """A picture as a data URL: PNG, so no pixel changes."""
     data = io.BytesIO()
     # The default level takes half as long again for pictures that are no photographs.
     plain(picture).save(data, format="PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+    url = "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def most_bytes(decoding: Decoding) -> int:

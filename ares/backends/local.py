@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -63,11 +62,10 @@ class LocalBackend:
         dtype: str | None = None,
         revision: str | None = None,
     ) -> None:
-        if batch < 1:
-            raise UserError(f"batch is {batch}: at least one prompt at a time")
         self.name, self.batch, self.revision = str(model), batch, revision
         self.device = _device(device)
-        self.dtype = _dtype(dtype, self.device)
+        default = "float32" if self.device.type == "cpu" else "bfloat16"
+        self.dtype = getattr(torch, dtype or default)
         self.model, self.processor = load_policy(
             model, dtype=self.dtype, device=str(self.device), revision=revision
         )
@@ -92,17 +90,12 @@ class LocalBackend:
             eos_token_id=self.ends, pad_token_id=self.pad, do_sample=False
         )
 
-    @cached_property
-    def weights(self) -> str:
-        """What the files of the model hold, in one word; reads all of them."""
-        return weights_of(self.name, self.revision)
-
     def identity(self) -> dict[str, Any]:
-        """What decides about a response: the files of the model above all."""
+        """What decides about a response: the files of the model above all, which are read."""
         return {
             "kind": "transformers",
             "model": self.name,
-            "weights": self.weights,
+            "weights": weights_of(self.name, self.revision),
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": self.device.type,
             "attention": self.model.config._attn_implementation,
@@ -233,15 +226,6 @@ def _device(name: str | None) -> torch.device:
             f"device '{name}': {str(error).splitlines()[0]}; give cpu, cuda or cuda:1"
         ) from None
     return device
-
-
-def _dtype(name: str | None, device: torch.device) -> torch.dtype:
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name is None:
-        return torch.float32 if device.type == "cpu" else torch.bfloat16
-    if name not in known:
-        raise UserError(f"number type '{name}': give {', '.join(known)}")
-    return known[name]
 
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:

@@ -91,14 +91,8 @@ class ServerBackend:
     budget: Budget = field(default_factory=Budget, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what can't work.
-
-        Raises:
-            UserError: an invalid address, or one that holds a secret; no request or no attempt.
-        """
+        """Raise a UserError for an invalid address, or one that holds a secret."""
         checked_url(self.url)
-        if self.parallel < 1 or self.attempts < 1:
-            raise UserError("parallel and attempts: 1 or more")
 
     def identity(self) -> dict[str, Any]:
         """Model, revision and extra fields; not the address.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ares import paths
 from ares.errors import UserError
+from ares.paths import resolve
 
 #: Files of a model folder that decide what it says.
 DECISIVE = (".safetensors", ".json", ".jinja", ".txt", ".model")
@@ -22,9 +22,9 @@ def local_folder(model: str) -> Path | None:
     Raises:
         UserError: there is no such folder, and the name is not of the form that the hub has.
     """
-    for folder in (Path(model), paths.ROOT / model):
-        if folder.is_dir():
-            return folder.absolute()
+    folder = resolve(model)
+    if folder.is_dir():
+        return folder.absolute()
     if model.startswith((".", "/")) or model.count("/") != 1:
         raise UserError(f"{model}: no such model folder")
     return None

@@ -29,8 +29,7 @@ from ares.cli.options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ares.backends.store import Store
-    from ares.evaluation.grader import ModelJudge
+    from ares.backends.store import CachedBackend, Store
     from ares.evaluation.registry import Benchmark
 
 SERVER, JUDGE, OUTPUT = "Server, with --backend server", "Judge", "Output"
@@ -194,19 +193,18 @@ def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Be
     return [known[name] for name in names]
 
 
-def judge_of(model: str, url: str, key_variable: str, store: Store) -> ModelJudge | None:
+def judge_of(model: str, url: str, key_variable: str, store: Store) -> CachedBackend | None:
     """The judge that the command line names; its verdicts are kept with the answers."""
     from ares.backends.server import ServerBackend
     from ares.backends.store import CachedBackend
     from ares.errors import UserError
-    from ares.evaluation.grader import ModelJudge
 
     if bool(model) != bool(url):
         raise UserError("--judge and --judge-url belong together: give both or neither")
     if not model:
         return None
     server = ServerBackend(url, model, key_variable=key_variable)
-    return ModelJudge(CachedBackend(server, store))
+    return CachedBackend(server, store)
 
 
 def report_failures(responses: pd.DataFrame, allowed: int) -> None:

@@ -25,7 +25,7 @@ from ares.backends.messages import as_texts, parts
 from ares.backends.store import CachedBackend
 from ares.data.items import Item
 from ares.errors import UserError
-from ares.evaluation.grader import Grader, ModelJudge
+from ares.evaluation.grader import Grader
 from ares.evaluation.load import items
 from ares.evaluation.metrics import scores
 from ares.evaluation.registry import Benchmark
@@ -80,7 +80,7 @@ class Plan:
         )
 
     def carry_out(
-        self, backend: CachedBackend, judge: ModelJudge | None, traces_out: Path | None
+        self, backend: CachedBackend, judge: CachedBackend | None, traces_out: Path | None
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Ask and grade; the table of responses and that of scores.
 

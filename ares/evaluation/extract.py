@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
 
 from ares.data.responses import last_boxed
 from ares.evaluation.text import plain
@@ -44,54 +43,34 @@ _LINE_LETTER = re.compile(r"^[ \t*_$(\[]{0,6}([A-Z])(?:[)\].:*_$ \t]{1,8}|$)(.{0
 _PARENTHESISED = re.compile(r"\(([A-Z])\)")
 
 
-@dataclass(frozen=True)
-class Extracted:
-    """text: the answer, or None; note: why there is none, or where it was found if unusual."""
+def extract(response: str, answer: str) -> tuple[str, str]:
+    r"""The final answer of `response` to a question of type `answer`, or "", and a note.
 
-    text: str | None
-    note: str = ""
+    The note says why there is none, or where it was found if unusual.
 
-
-def extract(response: str, answer: str, choices: tuple[str, ...] = ()) -> Extracted:
-    r"""The final answer of `response` to a question of type `answer`.
-
-    >>> extract(r"<think> \boxed{1}? </think> so \boxed{2}", "number").text
-    '2'
-    >>> extract("The answer is 3.5. Done", "number").text
-    '3.5'
+    >>> extract(r"<think> \boxed{1}? </think> so \boxed{2}", "number")
+    ('2', '')
+    >>> extract("The answer is 3.5. Done", "number")
+    ('3.5', '')
     >>> extract(r"<think> maybe \boxed{1}", "number")
-    Extracted(text=None, note='cut inside the thought')
+    ('', 'cut inside the thought')
     """
     before, closed, after = response.rpartition(THINK_CLOSE)
     if THINK_OPEN in after:
-        return Extracted(None, "cut inside the thought")
-    found = _find(after, answer, choices)
-    if found is None and closed:
-        boxed = last_boxed(before)
-        if boxed is not None and boxed.strip():
-            return Extracted(boxed.strip(), "boxed in the thought only")
-    if found is None:
-        return Extracted(None, "no answer found" if response.strip() else "empty response")
-    if not found.strip():
-        return Extracted(None, "the box is empty")
-    return Extracted(found.strip())
-
-
-def _find(text: str, answer: str, choices: tuple[str, ...]) -> str | None:
-    boxed = last_boxed(text)
+        return "", "cut inside the thought"
+    boxed = last_boxed(after)
     if boxed is not None:
-        return boxed
-    tagged = _tagged(text)
-    if tagged is not None:
-        return tagged
-    phrase = _after_phrase(text)
-    if phrase is not None:
-        return phrase
-    if answer == "choice":
-        letter = _lone_letter(text)
-        if letter is not None:
-            return letter
-    return _whole(text, answer)
+        return boxed.strip(), "" if boxed.strip() else "the box is empty"
+    found = _tagged(after) or _after_phrase(after)
+    if not found and answer == "choice":
+        found = _lone_letter(after)
+    found = found or _whole(after, answer)
+    if found:
+        return found.strip(), ""
+    in_thought = (last_boxed(before) or "").strip() if closed else ""
+    if in_thought:
+        return in_thought, "boxed in the thought only"
+    return "", "no answer found" if response.strip() else "empty response"
 
 
 def _tagged(text: str) -> str | None:

@@ -25,20 +25,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Self
 
-from ares.backends.base import Backend, Decoding, Failure, Request, Response
+from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.store import CachedBackend
 from ares.data.responses import last_boxed, verify
 from ares.data.world import problem_of
 from ares.evaluation.algebra import AlgebraWorker, NoReply
 from ares.evaluation.choices import chosen, gold_letters
 from ares.evaluation.compare import LONGEST, NeedsAlgebra, decide
-from ares.evaluation.extract import Extracted, extract
-from ares.evaluation.grades import ANSWERS, NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
+from ares.evaluation.extract import extract
+from ares.evaluation.grades import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
 from ares.evaluation.text import words
 
 #: Answers that a judge gets at once.
@@ -72,10 +71,11 @@ class Grader:
 
     Args:
         time_limit_s: for one comparison by computer algebra; most answers need none.
-        judge: asked about what the rules leave unsettled; None: they stay ungradable or wrong.
+        judge: the model asked about what the rules leave unsettled, in a `CachedBackend` that keeps
+            its verdicts; None: they stay ungradable or wrong.
     """
 
-    def __init__(self, time_limit_s: float = 5.0, judge: ModelJudge | None = None) -> None:
+    def __init__(self, time_limit_s: float = 5.0, judge: CachedBackend | None = None) -> None:
         self._worker = AlgebraWorker(time_limit_s)
         self._judge = judge
 
@@ -90,7 +90,6 @@ class Grader:
 
         Raises:
             UserError: the algebra worker or the judge's model can't be started or reached at all.
-            ValueError: an unknown type of answer.
         """
         (grade,) = self.grade_many([(response, question)])
         return grade
@@ -101,7 +100,7 @@ class Grader:
         With a judge it reads up to `TOGETHER` pairs ahead, so that they are put to it at once.
 
         Raises:
-            UserError, ValueError: as `grade`.
+            UserError: as `grade`.
         """
         pairs = iter(pairs)
         if self._judge is None:
@@ -112,28 +111,24 @@ class Grader:
             open_ones = [i for i, (_, q) in enumerate(group) if is_unsettled(grades[i], q)]
             if open_ones:
                 asked = [(group[i][1], grades[i].extracted) for i in open_ones]
-                for i, grade in zip(open_ones, self._judge.ask_many(asked), strict=True):
+                for i, grade in zip(open_ones, _judged(asked, self._judge), strict=True):
                     grades[i] = grade
             yield from grades
 
     def _by_rule(self, response: str, question: Question) -> Grade:
-        if question.answer not in ANSWERS:
-            raise ValueError(f"unknown type of answer '{question.answer}'; known: {ANSWERS}")
         if question.answer == "countdown":
             return _countdown(response, question)
         unreadable = gold_problem(question)
-        found = extract(response, question.answer, question.choices)
-        shown = (found.text or "")[:SHOWN]
+        answer, where = extract(response, question.answer)
         if unreadable:
-            return Grade(UNGRADABLE, shown, note=unreadable)
-        if found.text is None:
-            return Grade(NO_ANSWER, note=found.note)
-        status, note = self._compare(found, question)
-        return Grade(status, shown, note=note or found.note)
+            return Grade(UNGRADABLE, answer[:SHOWN], note=unreadable)
+        if not answer:
+            return Grade(NO_ANSWER, note=where)
+        status, note = self._compare(answer, question)
+        return Grade(status, answer[:SHOWN], note=note or where)
 
-    def _compare(self, found: Extracted, question: Question) -> tuple[str, str]:
+    def _compare(self, answer: str, question: Question) -> tuple[str, str]:
         """Status and note."""
-        answer = str(found.text)
         if len(answer) > LONGEST:
             return WRONG, f"the answer has {len(answer)} characters"
         if question.answer == "choice":
@@ -197,33 +192,18 @@ def _countdown(response: str, question: Question) -> Grade:
     return Grade(_status(found.correct), found.answer[:SHOWN], note=note)
 
 
-@dataclass(frozen=True)
-class ModelJudge:
-    """A judge behind a backend; one in a `CachedBackend` keeps its verdicts."""
-
-    backend: Backend | CachedBackend
-
-    def ask_many(self, answers: Iterable[tuple[Question, str]]) -> list[Grade]:
-        """The verdicts on several answers, in their order, asked at once.
-
-        Raises:
-            UserError: the model can't be asked at all.
-        """
-        answers = list(answers)
-        requests = []
-        for place, (question, answer) in enumerate(answers):
-            prompt = PROMPT.format(
-                question=quoted(question.text, QUOTED_QUESTION),
-                gold=quoted(question.gold, QUOTED),
-                answer=quoted(answer, QUOTED),
-            )
-            messages = [{"role": "user", "content": prompt}]
-            requests.append(Request(f"judge {place}", messages, ONE_WORD))
-        outcomes = {request.id: outcome for request, outcome in self.backend.generate(requests)}
-        return [
-            verdict(outcomes[request.id], answer)
-            for request, (_, answer) in zip(requests, answers, strict=True)
-        ]
+def _judged(answers: Sequence[tuple[Question, str]], judge: CachedBackend) -> list[Grade]:
+    """The verdicts on several answers, in their order, asked at once."""
+    requests = []
+    for place, (question, answer) in enumerate(answers):
+        prompt = PROMPT.format(
+            question=quoted(question.text, QUOTED_QUESTION),
+            gold=quoted(question.gold, QUOTED),
+            answer=quoted(answer, QUOTED),
+        )
+        requests.append(Request(str(place), [{"role": "user", "content": prompt}], ONE_WORD))
+    outcomes = {request.id: outcome for request, outcome in judge.generate(requests)}
+    return [verdict(outcomes[str(place)], answer) for place, (_, answer) in enumerate(answers)]
 
 
 def verdict(outcome: Response | Failure, answer: str) -> Grade:

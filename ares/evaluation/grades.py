@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 #: Types of answer: how a gold answer is compared with a response.
 #: number: a value, units and formats aside. expression: equal by computer algebra, sets and
 #: intervals too. choice: a letter of the choices. text: the same words. countdown: the gold is a
 #: problem of the small world ("numbers 3 8 5 target 19"), its verifier decides.
 Answer = Literal["number", "expression", "choice", "text", "countdown"]
-ANSWERS = get_args(Answer)
 
 #: What a grader can say. ungradable: an error, a time limit, or a gold that can't be read; never
 #: right, counted apart and listed.
@@ -22,7 +21,7 @@ class Question:
     """What a response is graded against.
 
     gold: the right answer; for `choice` its letter.
-    answer: one of `ANSWERS`.
+    answer: its type, an `Answer`.
     choices: texts of the choices, in the order of their letters; () unless `choice`.
     text: the question in words, for a judge.
     """

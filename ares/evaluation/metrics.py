@@ -19,6 +19,7 @@ import pandas as pd
 
 from ares.errors import UserError
 from ares.evaluation.registry import Benchmark
+from ares.stats import NAN, Resampler, ratio
 from ares.tables import columns_of
 
 #: Of the bootstrap: resamples, coverage, seed.
@@ -63,7 +64,7 @@ def scores(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
     found = []
     for metric, score in METRICS[benchmark.metric].items():
         units = score(rows)
-        low, high = interval(units["total"].to_numpy(float), units["number"].to_numpy(float))
+        low, high = interval(units)
         share = units["total"].sum() / units["number"].sum()
         name = metric.replace("@k", f"@{shared['samples']}")
         found.append((benchmark.name, name, 100 * share, 100 * low, 100 * high, *shared.values()))
@@ -142,23 +143,18 @@ METRICS: dict[str, dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
 }
 
 
-def interval(total: np.ndarray, number: np.ndarray) -> tuple[float, float]:
-    """Percentile interval of sum(total) / sum(number) when its groups are drawn anew.
+def interval(units: pd.DataFrame) -> tuple[float, float]:
+    """Percentile interval of a score, a fraction, when its groups are drawn anew.
 
     Args:
-        total, number: of every group, (C,).
+        units: total and number of every group.
 
     Returns:
         Low and high; NaN where there is only one group.
     """
-    if len(total) < 2:
-        return float("nan"), float("nan")
-    rng = np.random.default_rng(SEED)
-    share = np.full(len(total), 1 / len(total))
-    drawn = []
-    for _ in range(0, RESAMPLES, 100):  # 100 at a time: 10 MB for the largest benchmark
-        counts_RC = rng.multinomial(len(total), share, size=100)
-        drawn.append((counts_RC @ total) / (counts_RC @ number))
-    tail = (1 - COVERAGE) / 2
-    low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail])
-    return float(low), float(high)
+    if len(units) < 2:
+        return NAN, NAN
+    groups = pd.Series(np.arange(len(units)))
+    resampler = Resampler(groups, groups * 0, RESAMPLES, COVERAGE, SEED)
+    found = resampler.estimate(ratio(*resampler.sums(groups, units["total"], units["number"])))
+    return found.low, found.high

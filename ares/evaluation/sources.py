@@ -6,7 +6,6 @@ they are asked for.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 import zipfile
@@ -16,6 +15,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from PIL import Image
 
 from ares.data.pictures import MOST_BYTES, decode
@@ -158,7 +158,7 @@ def _commit_of(table: datasets.Dataset) -> str:
 
 
 def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> DatasetPart:
-    from datasets import Features, Value, load_dataset
+    from datasets import Dataset, load_dataset
     from datasets.exceptions import DatasetsError
 
     if path.is_dir():
@@ -169,15 +169,13 @@ def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> Dat
         raise UserError(f"{where}: a benchmark is read from {', '.join(BUILDERS)}")
     if not path.is_file():
         raise UserError(f"{where}: no such file, nor one of another kind ({', '.join(BUILDERS)})")
-    kind, more = BUILDERS[path.suffix], {}
+    kind = BUILDERS[path.suffix]
     try:
         if kind == "csv":
             # Text as it stands: no number loses its zeros, and "NA" is an answer.
-            with path.open(encoding="utf-8", newline="") as file:
-                header = next(csv.reader(file), [])
-            features = Features({name: Value("string") for name in header})
-            more = {"features": features, "keep_default_na": False}
-        table = load_dataset(kind, data_files=str(path), split="train", **more)
+            table = Dataset.from_pandas(pd.read_csv(path, dtype=str, keep_default_na=False))
+        else:
+            table = load_dataset(kind, data_files=str(path), split="train")
     except (DatasetsError, OSError, ValueError, TypeError, StopIteration) as error:
         # A file without anything in it ends in a bare StopIteration.
         reason = str(error.__cause__ or error).strip().split("\n")[0] or "it is empty"

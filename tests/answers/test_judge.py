@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ares.backends.base import Failure, Request, Response
-from ares.evaluation.grader import Grader, ModelJudge
+from ares.evaluation.grader import Grader
 from ares.evaluation.grades import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Question
 
 
@@ -34,7 +34,7 @@ CITY = Question("Paris", "text", text="What is the capital of France?")
 
 
 def judged(backend: Scripted, *pairs: tuple[str, Question]):
-    with Grader(judge=ModelJudge(backend)) as grader:
+    with Grader(judge=backend) as grader:
         return list(grader.grade_many(pairs))
 
 

@@ -155,11 +155,11 @@ def test_lengths_that_nobody_knows_and_intervals_of_one_question_or_all_right():
 
 
 def test_intervals_are_normal_and_over_groups():
-    total = np.array([1.0] * 120 + [0.0] * 280)
-    low, high = interval(total, np.ones(400))
+    units = pd.DataFrame({"total": [1.0] * 120 + [0.0] * 280, "number": 1})
+    low, high = interval(units)
     half = 1.96 * (0.3 * 0.7 / 400) ** 0.5
     assert (low, high) == pytest.approx((0.3 - half, 0.3 + half), abs=0.006)
-    assert (low, high) == interval(total, np.ones(400))  # seeded
+    assert (low, high) == interval(units)  # seeded
     # Ten copies of every answer are no more questions than one.
     table = rows(*((f"q{n}", 0, "right" if n % 2 else "wrong") for n in range(40)))
     copied = pd.concat([table.assign(sample=sample) for sample in range(10)])

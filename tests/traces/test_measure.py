@@ -21,8 +21,7 @@ from ares.method.windows import count_hwe, hwe_mask, window_entropy
 from ares.paths import ROOT
 from ares.traces import Threshold
 from ares.traces import spool as spooling
-from ares.traces.measure import Definition, measure
-from ares.traces.quantile import exact_quantile
+from ares.traces.measure import Definition, exact_quantile, measure
 from ares.traces.read import read_traces
 from ares.traces.spool import Spool
 from benchmarks.bench_load import write_traces
