@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 from ares.errors import UserError
 
+#: Requests that a server has to answer at a time, and tries per request.
+PARALLEL, ATTEMPTS = 64, 6
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -163,7 +166,7 @@ def open_backend(
         from ares.backends.server import ServerBackend
 
         return ServerBackend(
-            url, model, parallel=parallel or 64, revision=revision or "", **of_server
+            url, model, parallel=parallel or PARALLEL, revision=revision or "", **of_server
         )
     if kind == "vllm":
         from ares.backends.vllm import VllmBackend

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ares.backends.base import Failure, Request, Response
+from ares.backends.base import ATTEMPTS, PARALLEL, Failure, Request, Response
 from ares.backends.client import Client, NoServer
 from ares.backends.wire import checked_url
 from ares.errors import UserError
@@ -82,8 +82,8 @@ class ServerBackend:
     url: str
     model: str
     key_variable: str = "OPENAI_API_KEY"
-    parallel: int = 64
-    attempts: int = 6
+    parallel: int = PARALLEL
+    attempts: int = ATTEMPTS
     wait_s: float = 2.0
     timeout_s: float = 600.0
     extra_body: Mapping[str, Any] = field(default_factory=dict)

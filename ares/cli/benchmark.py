@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument
 
+from ares.backends.base import ATTEMPTS, Decoding
 from ares.cli.options import (
     PLACE,
     RESPONSES,
@@ -75,13 +76,13 @@ def benchmark(
     dtype: Weights = None,
     url: Url = None,
     key_variable: KeyVariable = "OPENAI_API_KEY",
-    attempts: Annotated[int, option("per request", "N", SERVER, min=1)] = 6,
+    attempts: Annotated[int, option("per request", "N", SERVER, min=1)] = ATTEMPTS,
     wait: _Wait = 2.0,
     timeout: Annotated[float, option("of an attempt", "S", SERVER, min=0)] = 600.0,
     extra_body: _Fields = "{}",
     samples: _PerQuestion = None,
-    temperature: Temperature = 1.0,
-    top_p: TopP = 1.0,
+    temperature: Temperature = Decoding.temperature,
+    top_p: TopP = Decoding.top_p,
     top_k: TopK = 0,
     max_tokens: Annotated[int, option("of a response", "N", RESPONSES, min=1)] = 16384,
     top_logprobs: _Rivals = 0,
@@ -98,7 +99,7 @@ def benchmark(
     tokenizer: Annotated[str, option("counts tokens of a dry run", "MODEL", OUTPUT)] = "",
 ) -> None:
     """Test any model on benchmarks: ask, grade, write scores with intervals."""
-    from ares.backends.base import Decoding, open_backend
+    from ares.backends.base import open_backend
     from ares.backends.store import CachedBackend, Store
     from ares.evaluation.registry import REGISTRY, load_registry
     from ares.io import write_table

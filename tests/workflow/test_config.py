@@ -93,7 +93,7 @@ def test_settings_do_not_change(tmp_path):
         ({"aepo.arms.grpo.changes": {"window": "8"}}, "changes: window: '8' must be a valid int"),
         ({"aepo.arms": {"GRPO": {"seeds": [1]}}}, "Runs by name; the name is the preset"),
         ({"aepo.vllm": {}}, "'aepo.vllm' does not belong to a scale of the small world"),
-        ({"aepo.data": ["virl39k"]}, "'problems' does not belong to a scale of data sets"),
+        ({"aepo.data": ["virl39k"]}, "does not belong to a scale of data sets"),
     ],
 )
 def test_a_wrong_value_is_named(tmp_path, changes, message):
