@@ -12,6 +12,8 @@ Choices:
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import torch
@@ -76,23 +78,13 @@ def figure4(table: pd.DataFrame, resampler: Resampler) -> pd.DataFrame:
     ]
     rows = []
     for panel, column, quantity, conditions in panels:
-        for bucket in BUCKETS:
-            for condition, chosen in conditions.items():
-                where = chosen & (table["bucket"] == bucket)
-                found = resampler.estimate(mean(resampler, table, column, where))
-                rows.append(
-                    {
-                        "panel": panel,
-                        "difficulty": bucket,
-                        "condition": condition,
-                        "quantity": quantity,
-                        "value": found.value,
-                        "low": found.low,
-                        "high": found.high,
-                        "rollouts": int(where.sum()),
-                    }
-                )
-    return pd.DataFrame(rows)
+        for bucket, (condition, chosen) in product(BUCKETS, conditions.items()):
+            where = chosen & (table["bucket"] == bucket)
+            found = resampler.estimate(mean(resampler, table, column, where))
+            numbers = found.value, found.low, found.high, int(where.sum())
+            rows.append((panel, bucket, condition, quantity, *numbers))
+    names = ["panel", "difficulty", "condition", "quantity", "value", "low", "high", "rollouts"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def claims(table: pd.DataFrame, resampler: Resampler, at: str = "mean") -> dict[str, Estimate]:

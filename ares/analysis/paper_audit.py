@@ -136,8 +136,8 @@ def _bounds() -> Iterator[dict]:
     figure = paper("figure4_entropy_difficulty").set_index(["panel", "difficulty", "condition"])
     value = figure["value"]
 
-    def noted(*row: str | float) -> dict:
-        found = checked(*row, 2 * HALF)
+    def noted(where: str, what: str, printed: float, recomputed: float) -> dict:
+        found = checked(where, what, printed, recomputed, 2 * HALF)
         slip = found["verdict"] == "slip"
         return found | ({"note": "unless the panels show different responses"} if slip else {})
 

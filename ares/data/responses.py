@@ -116,7 +116,9 @@ def candidates(text: str, count: int, language: Language) -> list[str]:
         count: how many numbers the problem has. A step that leaves m of them has count - m - 1
             steps before it, which a later candidate shares until it replaces them.
     """
-    checks, found, path = set(language.markers["check"]), [], []
+    checks = set(language.markers["check"])
+    found: list[str] = []
+    path: list[str] = []
     for sentence in SENTENCE_END.split(text.partition("</think>")[0]):
         steps, left = re.findall(r"\d+\s+[-+x]\s+\d+\s+=\s+\d+", sentence), LEFT.search(sentence)
         words = sentence.split()

@@ -161,7 +161,8 @@ class _Search:
         Args:
             avoid: a last step that is not to be tried.
         """
-        numbers, path = self.problem.numbers, ()
+        numbers = self.problem.numbers
+        path: Path = ()
         while len(numbers) > 2:
             options = self.ordered(numbers)
             if not options:  # a dead end: no step from here stays in range
@@ -178,7 +179,8 @@ class _Search:
 
     def guess(self) -> Path:
         """Steps by intuition alone, neither said nor compared with the target."""
-        numbers, path = self.problem.numbers, ()
+        numbers = self.problem.numbers
+        path: Path = ()
         while len(numbers) > 1:
             options = self.ordered(numbers)
             if not options:
