@@ -1,8 +1,4 @@
-"""Responses on a terminal: entropies as colours, or as a table.
-
-The colours are not `rich`'s: it saves no line here, turns tabs into spaces, and slows the import of
-every command.
-"""
+"""Responses on a terminal: entropies as colours, or as a table."""
 
 from __future__ import annotations
 
@@ -10,6 +6,9 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
+
+from rich.color import ColorSystem
+from rich.style import Style
 
 from ares.errors import printable
 
@@ -66,5 +65,8 @@ def _on_ground(text: str, ground: int | None) -> str:
     """Coloured line by line: a ground that is on at a line feed would fill the rest of the line."""
     if ground is None:
         return text
-    on, off = f"\x1b[48;5;{ground};38;5;16m", "\x1b[0m"
-    return "\n".join(f"{on}{line}{off}" if line else "" for line in text.split("\n"))
+    # A style, not a console of `rich`, which would turn tabs into spaces.
+    style = Style(color="color(16)", bgcolor=f"color({ground})")
+    return "\n".join(
+        style.render(line, color_system=ColorSystem.EIGHT_BIT) for line in text.split("\n")
+    )
