@@ -88,7 +88,7 @@ def test_rows_do_not_depend_on_how_many_prompts_share_a_batch(own, policy, probl
     assert tables[0].drop(columns="entropy").equals(tables[1].drop(columns="entropy"))
 
 
-def test_a_given_threshold_counts(own, policy, problems):
+def test_a_given_threshold_counts_and_a_table_has_one(own, policy, problems):
     none, every = (
         evaluate(*policy, problems.some([0, 1]), SAMPLING, own[:2].assign(hwe_threshold=value))
         for value in (1e9, 0.0)
@@ -97,9 +97,6 @@ def test_a_given_threshold_counts(own, policy, problems):
     assert (every["hwe"] == every["n_tokens"] - 3).all()
     with pytest.raises(UserError, match="of other test problems than these"):
         evaluate(*policy, problems.some([0, 1]), SAMPLING, own)
-
-
-def test_the_threshold_of_a_table(own):
     assert threshold_of(own) == own["hwe_threshold"].iloc[0]
     for table in (own.drop(columns="hwe_threshold"), own.assign(hwe_threshold=range(len(own)))):
         with pytest.raises(UserError, match=r"has \d+ thresholds"):

@@ -336,7 +336,9 @@ def written(tmp_path):
     return load_registry(file), world
 
 
-def test_the_problems_are_those_of_the_small_worlds_evaluation(written):
+def test_the_problems_are_those_of_the_small_worlds_evaluation_and_levels_are_known(
+    written, tmp_path
+):
     registry, _ = written
     changes = {"seed": 1, "evaluation.per_level": 2, "problems.levels": LEVELS}
     config = changed(load_config("smoke"), changes)
@@ -349,6 +351,8 @@ def test_the_problems_are_those_of_the_small_worlds_evaluation(written):
         for numbers, target in zip(table["numbers"], table["target"], strict=True)
     ]
     assert {item.question.answer for item in found} == {"countdown"}
+    with pytest.raises(UserError, match="unknown level 'heroic'"):
+        write_countdown(tmp_path, load_world(), ["heroic"], 1, 1)
 
 
 @pytest.mark.parametrize("presentation", ["text", "image"])
@@ -374,8 +378,3 @@ def test_the_model_reads_what_the_small_world_shows_it(written, presentation):
 
 def problem_of(numbers, target):
     return Problem(tuple(map(int, numbers.split())), int(target))
-
-
-def test_an_unknown_level_is_named(tmp_path):
-    with pytest.raises(UserError, match="unknown level 'heroic'"):
-        write_countdown(tmp_path, load_world(), ["heroic"], 1, 1)

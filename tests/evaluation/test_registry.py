@@ -48,11 +48,8 @@ def test_the_registry_holds_the_benchmarks_of_the_papers_tables():
         assert set(rows["level"].dropna()) == ({benchmark.level} if benchmark.level else set())
 
 
-def test_settings_and_code_know_the_same_metrics():
+def test_settings_code_and_page_know_the_same_metrics_and_steps():
     assert get_args(Benchmark.model_fields["metric"].annotation) == tuple(METRICS)
-
-
-def test_the_page_shows_the_registry_and_every_step():
     script = runpy.run_path(str(paths.ROOT / "docs/benchmarks_table.py"))
     text = script["PAGE"].read_text(encoding="utf-8")
     assert text == script["renewed"](text)

@@ -199,7 +199,7 @@ def test_the_page_of_the_reference_run_is_current():
 FIGURES = [figure for spec in notebooks().values() for figure in spec["figures"]]
 
 
-def test_every_figure_has_a_caption_of_a_title_and_sentences():
+def test_every_figure_has_a_caption_and_every_finding_a_figure():
     assert sorted(path.stem for path in CAPTIONS.glob("*.rst")) == sorted(FIGURES)
     for name in FIGURES:
         found = caption(name)
@@ -207,9 +207,6 @@ def test_every_figure_has_a_caption_of_a_title_and_sentences():
         # Signs that reStructuredText or Jinja would read as more than themselves.
         assert not set("*`|{}_") & set(found["title"] + found["text"]), name
         assert len(found["title"]) < 90 and 40 < len(found["text"]) < 500, name
-
-
-def test_every_finding_is_shown_by_figures_of_the_notebook_that_is_about_it():
     shown: dict[str, list[str]] = {}
     for spec in notebooks().values():
         for finding, figures in spec.get("findings", {}).items():
@@ -230,14 +227,11 @@ def notebook(tmp_path_factory) -> str:
     return rendered(path, environment(), style())
 
 
-def test_formulas_are_drawn_by_the_browser_itself(notebook):
+def test_formulas_and_outputs_are_drawn_by_the_browser_and_nothing_is_loaded(notebook):
     assert "<msub><mi>W</mi><mi>t</mi></msub>" in notebook and "<mfrac>" in notebook
     assert "$" not in re.sub(r"<style>.*?</style>", "", notebook, flags=re.DOTALL)
     assert mathml(r"\big(x\big)") == mathml("(x)")
     assert "<msup><mrow></mrow><mi>a</mi></msup>" in mathml("^a")
-
-
-def test_outputs_are_text_widgets_are_left_out_and_nothing_is_loaded(notebook):
     assert HOSTILE not in notebook and "&lt;script&gt;" in notebook
     assert "<script" not in notebook and "model_id" not in notebook
     assert "a slider" in notebook
