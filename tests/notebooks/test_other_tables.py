@@ -83,7 +83,7 @@ def scores(*models: tuple[str, float]) -> pd.DataFrame:
     ]
     columns = ["model", "benchmark", "metric", "score", "ci_low", "ci_high", "n_items"]
     columns += ["n_groups", "samples", "n_tokens", "finished", "no_answer", "ungradable", "failed"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(source="here")
 
 
 def check_figures(folder: Path) -> None:
