@@ -47,7 +47,7 @@ rule rollout_shard:
     params:
         config=CONFIG_FILE,
         launch=LAUNCH.sampling,
-        model=model_folder(SCALE.rollouts.model),
+        model=lambda _: model_folder(SCALE.rollouts.model),
         store=f"{RESULTS}/store/rollouts-{{shard}}.sqlite",
         settings=settings("seed", "world", "tested", "backend.kind", "rollouts"),
     message:
@@ -83,7 +83,7 @@ rule tokens:
     params:
         config=CONFIG_FILE,
         launch=LAUNCH.sampling,
-        model=model_folder(SCALE.rollouts.model),
+        model=lambda _: model_folder(SCALE.rollouts.model),
         settings=settings("seed", "world", "tested", "backend.kind", "rollouts"),
     message:
         "labelling the tokens"
@@ -109,7 +109,7 @@ rule causal_shard:
     conda:
         "../envs/ares.yaml"
     params:
-        model=model_folder(SCALE.rollouts.model),
+        model=lambda _: model_folder(SCALE.rollouts.model),
         settings=settings("seed", "world", "rollouts", "causal"),
     message:
         "resampling choices, shard {wildcards.shard}"

@@ -240,8 +240,34 @@ def parts_of(table: str, kind: str) -> list[str]:
         return [f"{RESULTS}/{table}/{shard}.parquet" for shard in range(section.shards)]
     if kind == "runs":
         return [f"{RESULTS}/runs/{run}/{table}.parquet" for run in RUNS]
-    tests = [f"/{name}" for name in SCALE.evaluation.benchmarks] or [""]
-    return [f"{RESULTS}/{table}/{model}{test}.parquet" for model in MODELS for test in tests]
+    tests = SCALE.evaluation.benchmarks
+    tested = [f"{model}/{test}" for model in MODELS for test in tests] or MODELS
+    return [f"{RESULTS}/{table}/{name}.parquet" for name in tested]
+
+
+def benchmark_options(wildcards) -> str:
+    """Return what `ares benchmark` is told about the model, who runs it, and its responses."""
+    backend, evaluation = SCALE.backend, SCALE.evaluation
+    given = {
+        "--model": model_folder(wildcards.model),
+        "--name": wildcards.model,
+        # The package's own sampler is none of the command's: transformers' generate stands in.
+        "--backend": "transformers" if backend.kind == "engine" else backend.kind,
+        "--url": backend.url,
+        "--parallel": backend.parallel or None,
+        "--tensor-parallel": backend.tensor_parallel,
+        "--key-variable": backend.key_variable,
+        "--seed": SCALE.seed,
+        "--temperature": evaluation.temperature,
+        "--top-p": evaluation.top_p,
+        "--max-tokens": evaluation.max_new_tokens,
+        "--max-failures": evaluation.max_failures,
+        "--limit": evaluation.limit or None,
+        "--samples": evaluation.samples or None,
+    }
+    words = [str(w) for o, v in given.items() if v not in ("", None) for w in (o, v)]
+    registries = [word for file in SCALE.benchmarks for word in ("--registry", file)]
+    return shlex.join(words + registries)
 
 
 PARTS = {table: parts_of(table, form.parts) for table, form in TABLES.items() if form.parts}
