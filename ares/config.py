@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ares import paths
-from ares.backends.base import PARALLEL, Decoding
+from ares.backends import PARALLEL, TEMPERATURE, TOP_P
 from ares.errors import UserError
 from ares.method.presets import MethodSettings, check_changes, preset
 from ares.settings import (
@@ -112,9 +112,9 @@ class RolloutsSettings(Settings):
     """Model that responds: base, adacs, cs-vanilla or an arm with its seed (ares-s1)"""
     samples: GroupSize = 8
     """Responses per problem: the group of eq. 10"""
-    temperature: Temperature = Decoding.temperature
+    temperature: Temperature = TEMPERATURE
     """Sampling temperature, also of the entropies (eq. 3)"""
-    top_p: Positive = Decoding.top_p
+    top_p: Positive = TOP_P
     """Probability mass of the nucleus; 1 samples from the whole vocabulary"""
     max_new_tokens: Tokens = 288
     """Length limit of a response in tokens"""
@@ -189,7 +189,7 @@ class Teachers(Settings):
     temperatures: AnyNumber[Greedy] = (1.0,)
     """Of the models' traces, one after the other, with every effort; none: neither it nor top_p is
     sent, for servers that refuse them"""
-    top_p: Positive = Decoding.top_p
+    top_p: Positive = TOP_P
     """Nucleus of the models' traces"""
     max_requests: CountOrNone = 0
     """Requests that a job may send to each model; 0: any number. What came before stays good"""
@@ -237,9 +237,9 @@ class ColdStart(Settings):
     """Problems with a longer prompt, pictures included, are left out"""
     samples: GroupSize = 8
     """Responses per problem: the pass rate is a fraction of these"""
-    temperature: Temperature = Decoding.temperature
+    temperature: Temperature = TEMPERATURE
     """Of these responses"""
-    top_p: Positive = Decoding.top_p
+    top_p: Positive = TOP_P
     """Nucleus of these responses"""
     max_new_tokens: Tokens
     """Length limit of these responses in tokens"""
@@ -380,9 +380,9 @@ class Evaluation(Settings):
     """First questions of each benchmark only; 0: all"""
     samples: int = Field(0, ge=0, le=1024)
     """Responses per question; 0: as many as the benchmark says"""
-    temperature: Greedy = Decoding.temperature
+    temperature: Greedy = TEMPERATURE
     """Of the responses; 0 is greedy"""
-    top_p: Positive = Decoding.top_p
+    top_p: Positive = TOP_P
     """Nucleus of the responses"""
     max_new_tokens: Tokens
     """Length limit of a response in tokens"""

@@ -10,10 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ares.backends import PARALLEL, TEMPERATURE, TOP_P
 from ares.errors import UserError
-
-#: Requests that a server has to answer at a time, and tries per request.
-PARALLEL, ATTEMPTS = 64, 6
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class Decoding:
     """
 
     max_tokens: int
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: float = TEMPERATURE
+    top_p: float = TOP_P
     top_k: int = 0
     top_logprobs: int = 0
     stop: tuple[str, ...] = ()

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ares.backends.base import ATTEMPTS, PARALLEL, Failure, Request, Response
+from ares.backends import ATTEMPTS, PARALLEL
+from ares.backends.base import Failure, Request, Response
 from ares.backends.client import Client, NoServer
 from ares.backends.wire import checked_url
 from ares.errors import UserError

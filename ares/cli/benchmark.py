@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument
 
-from ares.backends.base import ATTEMPTS, Decoding
+from ares.backends import ATTEMPTS, TEMPERATURE, TOP_P
 from ares.cli.options import (
     PLACE,
     RESPONSES,
@@ -81,8 +81,8 @@ def benchmark(
     timeout: Annotated[float, option("of an attempt", "S", SERVER, min=0)] = 600.0,
     extra_body: _Fields = "{}",
     samples: _PerQuestion = None,
-    temperature: Temperature = Decoding.temperature,
-    top_p: TopP = Decoding.top_p,
+    temperature: Temperature = TEMPERATURE,
+    top_p: TopP = TOP_P,
     top_k: TopK = 0,
     max_tokens: Annotated[int, option("of a response", "N", RESPONSES, min=1)] = 16384,
     top_logprobs: _Rivals = 0,
@@ -99,7 +99,7 @@ def benchmark(
     tokenizer: Annotated[str, option("counts tokens of a dry run", "MODEL", OUTPUT)] = "",
 ) -> None:
     """Test any model on benchmarks: ask, grade, write scores with intervals."""
-    from ares.backends.base import open_backend
+    from ares.backends.base import Decoding, open_backend
     from ares.backends.store import CachedBackend, Store
     from ares.evaluation.registry import REGISTRY, load_registry
     from ares.io import write_table

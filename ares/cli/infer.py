@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ares.backends.base import Decoding
+from ares.backends import TEMPERATURE, TOP_P
 from ares.cli.options import (
     PLACE,
     RESPONSES,
@@ -68,8 +68,8 @@ def infer(
     image: _Pictures = None,
     prompt: Annotated[str | None, option("system prompt", "TEXT|FILE")] = None,
     samples: Samples = 1,
-    temperature: Temperature = Decoding.temperature,
-    top_p: TopP = Decoding.top_p,
+    temperature: Temperature = TEMPERATURE,
+    top_p: TopP = TOP_P,
     top_k: TopK = 0,
     max_tokens: _Length = None,
     stop: _Stop = None,
@@ -87,7 +87,7 @@ def infer(
     batch: Annotated[int, option("responses at a time", "N", PLACE, min=1)] = 8,
 ) -> None:
     """Put one question, with pictures or without, to a model folder, a hub model or a server."""
-    from ares.backends.base import Failure, Request
+    from ares.backends.base import Decoding, Failure, Request
     from ares.cli.colours import colours_wanted, legend
     from ares.errors import UserError, printable
 
