@@ -1,7 +1,8 @@
 """The findings page: one file with style and figures inside, no script, nothing from a network.
 
-All text goes through Jinja's escaping, and the page's policy lets nothing load but its own style
-sheet, named by its hash, and pictures that stand in the page itself.
+The numbers are read, not computed: what stands on the page is what stands in findings.csv. All text
+goes through Jinja's escaping, and the page's policy lets nothing load but its own style sheet,
+named by its hash, and pictures that stand in the page itself.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from PIL import Image, UnidentifiedImageError
 
 from ares import paths
 from ares.errors import UserError
-from ares.findings.cards import CLASSES, SIGNS, cards, mostly_without_interval, signed, word
 from ares.findings.notebooks import rendered
-from ares.findings.rules import load_rules
-from ares.io import KEY, check, read_json, read_table, whole_folder, write_text
+from ares.findings.rules import CONTRADICTED, OPEN, PARTLY, REPRODUCED, load_rules
+from ares.findings.verdicts import JudgedPart, recorded
+from ares.io import KEY, check, read_json, whole_folder, write_text
 from ares.settings import read_yaml
 
 HERE = Path(__file__).parent
@@ -50,41 +51,21 @@ OF_REFERENCE = {
     "findings": "../data/reference/findings.csv",
     "manifest": "../data/reference/manifest.json",
 }
+#: Sign and class of a verdict, and its word where it is about an aim of the project.
+SIGNS = {REPRODUCED: "✓", PARTLY: "◐", CONTRADICTED: "✗", OPEN: "○"}
+CLASSES = {REPRODUCED: "good", PARTLY: "half", CONTRADICTED: "bad", OPEN: "open"}
+AIM_WORDS = {REPRODUCED: "met", PARTLY: "partly met", CONTRADICTED: "missed", OPEN: OPEN}
 #: Colours that an embedded picture keeps: enough for lines and bands, a third of the bytes.
 COLOURS = 128
 #: Names of jobs end with a shard, a model or a notebook.
 KIND = re.compile(r"[a-z]+(-(?=rates|records)[a-z]+)?")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the page takes things from: folders of findings.csv and manifest.json, and of figures.
-
-    given: how the scale is given to Snakemake: its name, or the path of its file.
-    """
-
-    tables: Path
-    figures: Path
-    given: str
-
-    def files(self, notebooks: Mapping[str, Any], ending: str) -> list[Path]:
-        """The findings, the manifest and, with this ending, every figure.
-
-        Raises:
-            UserError: one is missing.
-        """
-        listed = [figure for spec in notebooks.values() for figure in spec["figures"]]
-        found = [self.tables / "findings.csv", self.tables / "manifest.json"]
-        found += [self.figures / f"{figure}.{ending}" for figure in listed]
-        _check_there(found)
-        return found
-
-
 def write_run(scale: str, given: str, out: Path) -> Path:
     """Write index.html, notebooks/ and data/ of a finished run into a folder, whole or not at all.
 
     Args:
-        given: how the scale is given to Snakemake.
+        given: how the scale is given to Snakemake: its name, or the path of its file.
         out: a folder of an earlier page is replaced, any other one is refused.
 
     Raises:
@@ -95,13 +76,13 @@ def write_run(scale: str, given: str, out: Path) -> Path:
     other = any(out.iterdir()) if out.is_dir() else out.exists()
     if other and not (out / "index.html").is_file():
         raise UserError(f"{out}: has other files; name a folder that is empty or new")
-    listed = read_yaml(NOTEBOOKS)
-    source = Source(paths.RESULTS / scale, paths.FIGURES / scale, given)
-    notebooks = [source.tables / "notebooks" / f"{name}.ipynb" for name in listed]
-    data = source.files(listed, "csv")
-    _check_there(notebooks)
+    tables, figures, listed = paths.RESULTS / scale, paths.FIGURES / scale, read_yaml(NOTEBOOKS)
+    data = [tables / "findings.csv", tables / "manifest.json"]
+    data += [figures / f"{name}.csv" for spec in listed.values() for name in spec["figures"]]
+    notebooks = [tables / "notebooks" / f"{name}.ipynb" for name in listed]
+    _check_there([*data, *notebooks])
     with whole_folder(out, replace=True) as made:
-        write_text(made / "index.html", page(source, OF_RUN, listed))
+        write_text(made / "index.html", page(tables, figures, given, OF_RUN))
         for path in notebooks:
             html = rendered(path, environment(), style())
             write_text(made / "notebooks" / f"{path.stem}.html", html)
@@ -117,32 +98,38 @@ def reference() -> str:
     Raises:
         UserError: a file of it is missing or damaged.
     """
-    source = Source(paths.REFERENCE, paths.FIGURES / "reference", "laptop")
-    return page(source, OF_REFERENCE, read_yaml(NOTEBOOKS))
+    return page(paths.REFERENCE, paths.FIGURES / "reference", "laptop", OF_REFERENCE)
 
 
-def page(
-    source: Source, links: Mapping[str, str], notebooks: Mapping[str, Mapping[str, Any]]
-) -> str:
+def page(tables: Path, figures: Path, given: str, links: Mapping[str, str]) -> str:
     """The findings page of a run.
 
     Args:
+        tables: folder of findings.csv and manifest.json.
+        figures: folder of the pictures.
+        given: see `write_run`.
         links: `OF_RUN` or `OF_REFERENCE`.
-        notebooks: workflow/notebooks.yaml.
 
     Raises:
         UserError: a file of the run is missing, of another version, or not what it should be.
     """
-    rules, (table, recorded, *_) = load_rules(), source.files(notebooks, "png")
-    manifest = read_json(recorded)
-    check(manifest.get(KEY), source.tables)
-    shown = cards(rules, read_table(table), notebooks, str(table))
-    home: dict[str, str] = {}  # the first of the findings that a figure shows: it stands there
-    for card in shown:
-        for figure in card.figures:
-            home.setdefault(figure, card.finding.id)
+    manifest = read_json(tables / "manifest.json")
+    rules, notebooks = load_rules(), read_yaml(NOTEBOOKS)
+    check(manifest.get(KEY), tables)
+    judged = recorded(tables / "findings.csv", rules)
+    deciding = [part for finding in judged for part in finding.deciding]
+    about: dict[str, dict[str, list[str]]] = {finding.finding.id: {} for finding in judged}
+    for name, spec in notebooks.items():
+        for finding in about.keys() & spec.get("findings", {}).keys():
+            about[finding][name] = spec["findings"][finding]
+    # A figure stands under the first of the findings that it shows.
+    home: dict[str, str] = {}
+    for finding, shown in about.items():
+        for figure in (name for names in shown.values() for name in names):
+            home.setdefault(figure, finding)
     maker = {figure: name for name, spec in notebooks.items() for figure in spec["figures"]}
     embedded = home if links["picture"] else maker
+    _check_there([figures / f"{name}.png" for name in embedded])
     sheet = style()
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     return environment().get_template("page.html").render(
@@ -150,22 +137,16 @@ def page(
         style_hash=f"sha256-{digest}",  # as a Content-Security-Policy names an inline sheet
         manifest=manifest,
         config=manifest["config"],  # as it was recorded: another version may have written it
-        given=source.given,
-        cards=shown,
-        paper=[card for card in shown if card.finding.by == "paper"],
-        aims=[card for card in shown if card.finding.by == "project"],
-        weak=mostly_without_interval(shown),
-        level=rules.level,
-        minimum=rules.minimum,
-        pictures={name: picture(source.figures / f"{name}.png") for name in embedded},
+        given=given,
+        judged=judged,
+        about=about,
+        weak=2 * sum(bool(part.measured.missing) for part in deciding) > len(deciding),
+        rules=rules,
+        pictures={name: picture(figures / f"{name}.png") for name in embedded},
         captions={name: caption(name) for name in maker},
+        notebooks=notebooks,
         maker=maker,
         home=home,
-        others={
-            name: others
-            for name, spec in notebooks.items()
-            if (others := [figure for figure in spec["figures"] if figure not in home])
-        },
         links=links,
         kinds=by_kind(manifest["job_seconds"]),
     )  # fmt: skip
@@ -186,7 +167,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"signed": signed, "duration": duration}
+    made.filters |= {"number": number, "signed": signed, "duration": duration, "places": places}
     made.globals |= {"signs": SIGNS, "classes": CLASSES, "word": word}
     return made
 
@@ -196,6 +177,46 @@ def style() -> str:
     return (HERE / "page.css").read_text(encoding="utf-8")
 
 
+def word(verdict: str, by: str) -> str:
+    """A verdict in words: the project's aims are met or missed, the paper's findings reproduced."""
+    return AIM_WORDS[verdict] if by == "project" else verdict
+
+
+def number(value: float, width: float) -> str:
+    """A number with as many decimals as the width of its interval is worth, about two digits of it.
+
+    >>> number(-0.218397, 0.115), number(59.13, 9.4), number(0.001, math.nan)
+    ('−0.218', '59.1', '0.001')
+    """
+    if not math.isfinite(width) or width <= 0:
+        return signed(value, ",.3g" if abs(value) < 1000 else ",.0f")
+    return signed(value, f",.{max(0, math.ceil(1 - math.log10(width / 3)))}f")
+
+
+def signed(value: float, form: str = ",.6g") -> str:
+    """A number in a format, with a real minus sign.
+
+    >>> signed(-3.5), signed(-0.0)
+    ('−3.5', '0')
+    """
+    return f"{value:z{form}}".replace("-", "\N{MINUS SIGN}")
+
+
+def places(judged: JudgedPart, width: float) -> dict[str, list[float]]:
+    """Where a drawing so wide has the number, the interval's ends and the rule's bounds."""
+    part, found = judged.part, judged.measured.found
+    shown = {
+        "number": [found.value],
+        "interval": [] if judged.measured.missing else [found.low, found.high],
+        "bounds": [-part.bound, part.bound] if part.direction == "within" else [part.bound],
+    }
+    known = [value for values in shown.values() for value in values]
+    least, span = min(known), (max(known) - min(known)) or 1.0
+    return {
+        name: [(value - least) / span * width for value in values] for name, values in shown.items()
+    }
+
+
 def caption(name: str, folder: Path = CAPTIONS) -> dict[str, str]:
     """The caption of a figure: its title, and after an empty line its text.
 
@@ -203,10 +224,8 @@ def caption(name: str, folder: Path = CAPTIONS) -> dict[str, str]:
         UserError: the file is missing or has another form.
     """
     path = folder / f"{name}.rst"
-    try:
-        title, _, text = path.read_text(encoding="utf-8").partition("\n\n")
-    except OSError as error:
-        raise UserError(f"{path}: no caption of the figure {name} ({error.strerror})") from None
+    _check_there([path])
+    title, _, text = path.read_text(encoding="utf-8").partition("\n\n")
     if not title.strip() or not text.strip() or "\n\n" in text.strip():
         raise UserError(f"{path}: a caption is a title, an empty line and one paragraph")
     return {"title": " ".join(title.split()), "text": " ".join(text.split())}
@@ -218,8 +237,8 @@ def picture(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is no picture.
     """
+    content = path.read_bytes()
     try:
-        content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as opened:
             image = opened.convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:

@@ -18,7 +18,7 @@ from ares.analysis import difficulty as by_difficulty
 from ares.analysis.comparison import PROMPT
 from ares.analysis.comparison import QUANTITIES as TESTED
 from ares.errors import UserError
-from ares.findings.run import Measured, Run, named, nothing, quantity
+from ares.findings.run import Measured, Run, named, quantity
 from ares.stats import NAN, Estimate, ratio
 
 #: Percentile of entropy above which a token counts as one of high entropy (F2).
@@ -129,7 +129,7 @@ def test_difference(run: Run, of: str, against: str, column: str, levels: str) -
     named(TESTED, column)
     level = None if levels == "all" else levels
     if missing := _absent(run, of, against):
-        return nothing(missing)
+        return Measured.nothing(missing)
     compared = run.table("evaluation")  # all models answered the same problems
     compared = compared[(compared["level"] == level) | (level is None)]
     return run.over_seeds(run.tested.paired(of, against, column, level), compared)
@@ -143,7 +143,7 @@ def length_slope_on_pass_rate(run: Run, of: str, against: str) -> Measured:
     difference.
     """
     if missing := _absent(run, of, against, "base"):
-        return nothing(missing)
+        return Measured.nothing(missing)
     more, less, base = (run.tested.models[_only(run, arm)] for arm in (of, against, "base"))
     table = base[[*PROMPT, "level", "accuracy"]].merge(
         more[[*PROMPT, "n_tokens"]].merge(less[[*PROMPT, "n_tokens"]], on=PROMPT), on=PROMPT
@@ -157,7 +157,7 @@ def length_slope_on_pass_rate(run: Run, of: str, against: str) -> Measured:
 def length_range_of_models(run: Run, of: str, against: str) -> Measured:
     """F7: length on hard minus easy test problems, of one model minus of another (tokens)."""
     if missing := _absent(run, of, against):
-        return nothing(missing)
+        return Measured.nothing(missing)
 
     def spread(arm: str) -> np.ndarray:
         _, seed = _only(run, arm)
@@ -224,19 +224,19 @@ def _over_runs(
     steps = run.table("steps")
     chosen = steps[(steps["arm"] == arm) & (steps["bucket"] == "all")]
     if chosen.empty:
-        return nothing(f"no runs of {arm}")
+        return Measured.nothing(f"no runs of {arm}")
     if absent := set(metrics) - set(chosen["metric"]):
-        return nothing(f"{arm} has no record of {', '.join(sorted(absent))}")
-    runs = {}
-    for seed, rows in chosen[chosen["metric"].isin(metrics)].groupby("seed"):
-        wide = rows.pivot(index="step", columns="metric", values="value")
-        complete = wide.reindex(columns=list(metrics)).dropna().sort_index()
-        runs[int(seed)] = complete.to_numpy(float).T.copy()
-    batches = {values_MT.shape[1] for values_MT in runs.values()}
+        return Measured.nothing(f"{arm} has no record of {', '.join(sorted(absent))}")
+    chosen = chosen[chosen["metric"].isin(metrics)]
+    wide = chosen.pivot(index=["seed", "step"], columns="metric", values="value")[list(metrics)]
+    complete = wide.notna().all(axis=1)
+    batches = set(complete.groupby("seed").sum())
     if len(batches) > 1:
         raise UserError(f"steps: runs of {arm} have {sorted(batches)} batches; finish all of them")
-    found = run.over_seeds({seed: np.array([value(*each)]) for seed, each in runs.items()})
-    if min(batches) < run.rules.minimum.steps:
-        why = f"{min(batches)} batches, {run.rules.minimum.steps} are needed"
-        return Measured(Estimate(found.found.value, NAN, NAN), found.per_seed, found.n_seeds, why)
-    return found
+    runs = {
+        int(seed): np.array([value(*rows.sort_index().to_numpy(float).T.copy())])
+        for seed, rows in wide[complete].groupby("seed")
+    }
+    fewest, least = min(batches), run.rules.minimum.steps
+    too_few = f"{fewest} batches, {least} are needed" if fewest < least else ""
+    return run.over_seeds(runs).unless(too_few)

@@ -23,6 +23,7 @@ REPRODUCED = "reproduced"
 PARTLY = "partly"
 CONTRADICTED = "contradicted"
 OPEN = "not at this scale"
+VERDICTS = (REPRODUCED, PARTLY, CONTRADICTED, OPEN)
 
 _Conditions = Annotated[dict[str, str | int | float | bool], Field(min_length=1)]
 
@@ -158,12 +159,12 @@ def load_rules(path: Path = BOOK, paper: Path = paths.DATA / "paper") -> Rules:
     Raises:
         UserError: the book contradicts itself, or a number is not found.
     """
-    rules, book = load_settings(Rules, path), shown(path)
+    rules = load_settings(Rules, path)
 
     def found(part: Part) -> Part:
         if not isinstance(part.paper, PaperNumber):
             return part
-        return part.model_copy(update={"paper": part.paper.read(paper, book)})
+        return part.model_copy(update={"paper": part.paper.read(paper, shown(path))})
 
     findings = tuple(
         finding.model_copy(update={"parts": tuple(map(found, finding.parts))})

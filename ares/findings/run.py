@@ -7,8 +7,8 @@ A quantity is a function of a `Run` and of the arguments that the rule book give
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,28 +40,27 @@ class Measured:
     n_seeds: int = 1
     missing: str = ""
 
+    @classmethod
+    def nothing(cls, why: str) -> Measured:
+        """No number at all."""
+        return cls(Estimate(NAN, NAN, NAN), n_seeds=0, missing=why)
 
-def nothing(why: str) -> Measured:
-    """No number at all."""
-    return Measured(Estimate(NAN, NAN, NAN), n_seeds=0, missing=why)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A registered function and what its interval is over."""
-
-    compute: Callable[..., Measured]
-    resample: str
+    def unless(self, too_few: str) -> Measured:
+        """The number without its interval where something is too few for it."""
+        if not too_few:
+            return self
+        return replace(self, found=Estimate(self.found.value, NAN, NAN), missing=too_few)
 
 
-QUANTITIES: dict[str, Quantity] = {}
+#: What the interval of a quantity is over, and the function that computes it, by its name.
+QUANTITIES: dict[str, tuple[str, Callable[..., Measured]]] = {}
 
 
 def quantity(resample: str) -> Callable[[Callable[..., Measured]], Callable[..., Measured]]:
     """Register a function under its name."""
 
     def register(function: Callable[..., Measured]) -> Callable[..., Measured]:
-        QUANTITIES[function.__name__] = Quantity(function, resample)
+        QUANTITIES[function.__name__] = resample, function
         return function
 
     return register
@@ -91,8 +90,7 @@ class Run:
         """
 
         def load(name: str) -> pd.DataFrame:
-            read = tables.read_tokens if name == "tokens" else partial(tables.read, name=name)
-            return read(folder)
+            return tables.read_tokens(folder) if name == "tokens" else tables.read(folder, name)
 
         return cls(load, settings, rules)
 
@@ -130,12 +128,12 @@ class Run:
             compared: the rows behind it; has problem_id and level.
         """
         found = draws if isinstance(draws, Estimate) else self._estimate(draws)
-        problems = compared.groupby("level")["problem_id"].nunique()
-        fewest, least = int(problems.min()) if len(problems) else 0, self.rules.minimum.problems
-        if fewest < least:
-            why = f"a level has {fewest} problems, {least} are needed"
-            return Measured(Estimate(found.value, NAN, NAN), missing=why)
-        return Measured(found, missing=_why_undefined(found))
+        return Measured(found, missing=_why_undefined(found)).unless(self._too_few(compared))
+
+    def _too_few(self, compared: pd.DataFrame) -> str:
+        fewest = compared.groupby("level")["problem_id"].nunique().min() if len(compared) else 0
+        least = self.rules.minimum.problems
+        return f"a level has {fewest} problems, {least} are needed" if fewest < least else ""
 
     def over_seeds(
         self, values: Mapping[int, np.ndarray], compared: pd.DataFrame | None = None
@@ -148,19 +146,17 @@ class Run:
             compared: the rows behind it where problems are resampled too.
         """
         if not values:
-            return nothing("no seed that both arms have")
+            return Measured.nothing("no seed that both arms have")
         values_RS = np.stack(list(values.values()), axis=1)
         per_seed = {seed: float(draws[0]) for seed, draws in values.items()}
-        least = self.rules.minimum.seeds
-        if len(values) < least:
+        n, least = len(values), self.rules.minimum.seeds
+        if n < least:
             plain = Estimate(float(values_RS[0].mean()), NAN, NAN)
-            return Measured(plain, per_seed, len(values), f"{len(values)} seed, {least} are needed")
+            return Measured(plain, per_seed, n, f"{n} seed, {least} are needed")
         drawn = self.settings.bootstrap.resamples, self.rules.level, self.settings.seed
         found = self._estimate(over_seeds(values_RS, *drawn))
-        checked = Measured(found, missing=_why_undefined(found))
-        if compared is not None:
-            checked = self.over_problems(found, compared)
-        return Measured(checked.found, per_seed, len(values), checked.missing)
+        measured = Measured(found, per_seed, n, _why_undefined(found))
+        return measured if compared is None else measured.unless(self._too_few(compared))
 
     def _estimate(self, draws: np.ndarray) -> Estimate:
         return interval(draws, self.rules.level, self.rules.minimum.defined)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,10 +13,19 @@ from ares.errors import UserError
 
 # Imported for what it registers.
 from ares.findings import quantities  # noqa: F401
-from ares.findings.rules import OPEN, REPRODUCED, Finding, Part, Rules, of_finding, of_part
+from ares.findings.rules import (
+    OPEN,
+    REPRODUCED,
+    VERDICTS,
+    Finding,
+    Part,
+    Rules,
+    of_finding,
+    of_part,
+)
 from ares.findings.run import QUANTITIES, Measured, Run, named
-from ares.stats import NAN
-from ares.tables import columns_of
+from ares.stats import NAN, Estimate
+from ares.tables import columns_of, read_form
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class JudgedPart:
         """Why it is not decided; empty when it is."""
         if self.verdict != OPEN:
             return ""
-        sign = "+-" if self.part.direction == "within" else ""
+        sign = "±" if self.part.direction == "within" else ""
         return self.measured.missing or f"the interval contains {sign}{self.part.bound:g}"
 
 
@@ -60,10 +71,14 @@ def judge(run: Run, rules: Rules, ids: Sequence[str] | None = None) -> list[Judg
     chosen = [finding for finding in rules.findings if ids is None or finding.id in ids]
     # Everything is looked up before anything is computed.
     check_quantities([part for finding in chosen for part in finding.parts])
-    return [
-        Judged(finding, tuple(_judge_part(run, part) for part in finding.parts))
-        for finding in chosen
-    ]
+
+    def judged(part: Part) -> JudgedPart:
+        arguments = {key: value for key, value in part.quantity.items() if key != "name"}
+        _, compute = QUANTITIES[str(part.quantity["name"])]
+        measured = compute(run, **arguments)
+        return JudgedPart(part, measured, of_part(measured.found, part))
+
+    return [Judged(finding, tuple(map(judged, finding.parts))) for finding in chosen]
 
 
 def check_quantities(parts: Sequence[Part]) -> None:
@@ -73,18 +88,44 @@ def check_quantities(parts: Sequence[Part]) -> None:
         UserError: names the part.
     """
     for part in parts:
-        found = named(QUANTITIES, str(part.quantity["name"]))
-        if found.resample != part.resample:
+        name = str(part.quantity["name"])
+        resample, _ = named(QUANTITIES, name)
+        if resample != part.resample:
             raise UserError(
-                f"findings: {part.id}: the interval of {part.quantity['name']} is over "
-                f"{found.resample}, not {part.resample}"
+                f"findings: {part.id}: the interval of {name} is over {resample}, "
+                f"not {part.resample}"
             )
 
 
-def _judge_part(run: Run, part: Part) -> JudgedPart:
-    arguments = {key: value for key, value in part.quantity.items() if key != "name"}
-    measured = QUANTITIES[str(part.quantity["name"])].compute(run, **arguments)
-    return JudgedPart(part, measured, of_part(measured.found, part))
+def recorded(path: Path, rules: Rules) -> list[Judged]:
+    """The judged findings as findings.csv has them; nothing is computed again.
+
+    A finding that the book got after the run has no row, and is left out.
+
+    Raises:
+        UserError: the table is missing, lacks a column or a part, or has an unknown verdict.
+    """
+    table = read_form(path, "findings", maker="findings")
+    if unknown := set(table["verdict"]) - set(VERDICTS):
+        raise UserError(f"{path}: '{unknown.pop()}' is no verdict; judge the run again")
+    rows = {row["id"]: row for row in table.to_dict("records")}
+
+    def judged(part: Part) -> JudgedPart:
+        if part.id not in rows:
+            raise UserError(
+                f"{path}: no row {part.id}, which config/findings.yaml has; judge the run again"
+            )
+        row, missing = rows[part.id], ""
+        found, n_seeds = Estimate(row["ours"], row["ci_low"], row["ci_high"]), int(row["n_seeds"])
+        if not math.isfinite(found.high - found.low):
+            few = "seeds" in part.resample and n_seeds < rules.minimum.seeds
+            missing = f"{n_seeds} of at least {rules.minimum.seeds} seeds"
+            missing = missing if few else "too few problems or batches, or an undefined number"
+        measured = Measured(found, n_seeds=n_seeds, missing=missing and f"no interval: {missing}")
+        return JudgedPart(part, measured, row["verdict"])
+
+    judged_ones = [finding for finding in rules.findings if finding.id in rows]
+    return [Judged(finding, tuple(map(judged, finding.parts))) for finding in judged_ones]
 
 
 def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:

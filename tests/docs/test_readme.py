@@ -13,7 +13,7 @@ import pytest
 
 from ares import cli
 from ares.config import scales
-from ares.findings.cards import word
+from ares.findings.page import word
 from ares.io import read_table
 from ares.paths import DATA, ROOT
 from tests.numbers import strays

@@ -135,8 +135,7 @@ def test_a_run_without_intervals_says_that_it_proves_nothing(tmp_path):
         row[4:6], row[7], row[8] = ["nan", "nan"], "1", "not at this scale"
     with open(table, "w", encoding="utf-8", newline="") as handle:
         csv.writer(handle).writerows(rows)
-    source = made.Source(table.parent, tmp_path / "figures/smoke", "smoke")
-    text = made.page(source, made.OF_REFERENCE, notebooks())
+    text = made.page(table.parent, tmp_path / "figures/smoke", "smoke", made.OF_REFERENCE)
     assert "Most numbers of this run have no interval" in text
     assert "no interval: 1 of at least 2 seeds" in row_of(text, "F8.accuracy-kl")
     assert "no number" in row_of(text, "F3.hwe")
