@@ -32,24 +32,6 @@ QUANTITIES = {
     "length": ("n_tokens", 0.0, np.inf),
     "hwe": ("hwe", 0.0, np.inf),
 }
-#: The paper's names of the arms in Fig. 6, of the rows of Table 5 and of the models of Table 4.
-FIGURE6 = {
-    "ARES": "ares",
-    "ARES w/o KL": "ares-no-kl",
-    "ARES w/o Entropy": "ares-no-entropy",
-    "DAPO": "dapo",
-    "GRPO": "grpo",
-}
-TABLE5 = {
-    "cold start": "adacs",
-    "cold start + GRPO": "grpo",
-    "cold start + dynamic KL": "ares-no-entropy",
-    "cold start + entropy shaping": "ares-no-kl",
-    "ARES-7B": "ares",
-}
-MODELS = {"ARES-CS-Vanilla": "cs-vanilla", "ARES-CS-7B": "adacs", "ARES-RL-7B": "ares"}
-#: What the figures call these models.
-LABELS = {"base": "base", "cs-vanilla": "CS-Vanilla", "adacs": "CS (AdaCS)", "ares": "RL (ares)"}
 
 
 @dataclass(frozen=True)

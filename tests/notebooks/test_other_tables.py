@@ -1,6 +1,6 @@
 """Notebooks on tables that they were not stored with: the smallest, scores of models, and gaps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ares import paths
+from ares.analysis.benchmarks import from_scores
 from ares.io import read_table, write_table
 from tests.notebooks.running import LISTED, execute
 
@@ -73,9 +74,11 @@ def test_any_rollout_of_any_group_can_be_read_in_its_tree(tmp_path):
 NAME = "11_benchmarks"
 
 
-def scores(*models: tuple[str, float]) -> pd.DataFrame:
+SIZES = {"MathVista": 1000, "MMMU": 900, "GSM8K": 1319, "AIME25": 30, "GPQA": 198}
+
+
+def scores(*models: tuple[str, float], sizes: Mapping[str, int] = SIZES) -> pd.DataFrame:
     """Two multimodal and three text benchmarks, as `ares benchmark` writes them."""
-    sizes = {"MathVista": 1000, "MMMU": 900, "GSM8K": 1319, "AIME25": 30, "GPQA": 198}
     rows = [
         (model, name, "pass@1", value, value - 2, value + 2, size, size, 1, 900.0, 1.0, 0, 0, 0)
         for model, value in models
@@ -96,12 +99,30 @@ def test_scores_of_real_models_stand_beside_the_papers(tmp_path, capsys):
     write_table(tmp_path / "scores.parquet", table)
     figures = tmp_path / "figures"
     common = {"config": "paper-7b", "tables": str(tmp_path), "figures": str(figures)}
-    execute(NAME, **common, measured="scores", size="7B")
+    names = execute(NAME, **common, measured="scores", size="7B")
     check_figures(figures)
     out = capsys.readouterr().out
     assert "F12: partly: of 15 benchmarks on which ARES-7B is best in the paper, 3 were" in out
+    check_f12(names["f12"])
     ours = read_table(figures / "fig8_beside.csv").query("benchmark == 'GSM8K' and arm == 'ares'")
     assert ours[["paper", "ours"]].astype(float).to_numpy().tolist() == [[278.9, 900.0]]
+
+
+def check_f12(f12: Callable) -> None:
+    """What the notebook says of F12 for a 7B arm with some scores."""
+
+    def verdict_of(asked: Mapping[str, int] = SIZES, **values: float) -> str:
+        tables = [scores(("ares-s1", v), sizes={n: asked[n]}) for n, v in values.items()]
+        verdict, _, parts = f12(from_scores(pd.concat(tables)), "7B")
+        assert {*parts["benchmark"]} <= values.keys() - {"MathVista"}  # the best is another model
+        return verdict
+
+    assert verdict_of(AIME25=50.0, GPQA=30.0, MathVista=90.0) == "partly"
+    assert verdict_of(AIME25=50.0, GPQA=10.0, MMMU=10.0) == "contradicted"
+    assert verdict_of(MMMU=58.0) == "not at this scale"  # the best other open model has 58.7
+    assert verdict_of(MathVista=90.0) == "not testable"
+    assert verdict_of({"GPQA": 100}, GPQA=99.0) == "not testable"  # its first questions only
+    assert f12(from_scores(scores(("ares", 90.0))), "")[0] == "not testable"
 
 
 @pytest.mark.slow
