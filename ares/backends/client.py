@@ -61,31 +61,24 @@ class _Trouble(Exception):
         self.final = final
 
 
-class _Stopped(Exception):
-    """The run has ended before this request was sent (again)."""
-
-
 class Client:
     """One run: event loop, connections, and what is known about the server so far.
 
     `done` receives each submitted request with a future: of its response, of its failure, of the
-    `UserError` that ends the run, or, after that, of None where it was not answered.
+    `UserError` that ends the run, or a cancelled one where the run ended before it was sent.
     """
 
     def __init__(self, settings: ServerBackend) -> None:
         self.settings = settings
-        self.done: queue.SimpleQueue[tuple[Request, Future[Response | Failure | None]]] = (
-            queue.SimpleQueue()
-        )
+        self.done: queue.SimpleQueue[tuple[Request, Future[Response | Failure]]]
+        self.done = queue.SimpleQueue()
         self.key = os.environ.get(settings.key_variable, "").strip()
         if not self.key.isprintable():
             raise UserError(f"{settings.key_variable}: an API key is one line of plain text")
         self.address = settings.url.rstrip("/") + "/chat/completions"
         self.most_lost = max(settings.parallel, FEWEST_LOST)
         self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(
-            target=self.loop.run_forever, name="ares-server", daemon=True
-        )
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.heard = False  # somebody is there
         self.answered = False  # the server has answered a request
         self.lost = 0  # requests in a row that came to nothing
@@ -136,12 +129,10 @@ class Client:
         future = asyncio.run_coroutine_threadsafe(self._answer(request, body), self.loop)
         future.add_done_callback(lambda done: self.done.put((request, done)))
 
-    async def _answer(self, request: Request, body: bytes) -> Response | Failure | None:
+    async def _answer(self, request: Request, body: bytes) -> Response | Failure:
         try:
             async with self.slots:
                 return await self._insist(request, body)
-        except _Stopped:
-            return None
         except UserError:
             self.stopped.set()  # nothing new is sent from now on; what is under way may end
             raise
@@ -169,7 +160,7 @@ class Client:
             await asyncio.wait_for(self.stopped.wait(), seconds)
         except TimeoutError:
             return
-        raise _Stopped
+        raise asyncio.CancelledError
 
     def _failed(self, trouble: _Trouble, attempts: int) -> Failure:
         """A failure, or the end of the run when there have been too many in a row.
@@ -195,7 +186,7 @@ class Client:
         while (silence := self.resume_at - self.loop.time()) > 0:
             await self._pause(silence)
         if self.stopped.is_set():
-            raise _Stopped
+            raise asyncio.CancelledError
         self.settings.budget.take_request()
         try:
             raw = await self._post(body, most_bytes(request.decoding))
@@ -212,7 +203,8 @@ class Client:
         except ValueError as error:
             start = redacted(raw[:2000].decode("utf-8", "replace"), self.key)
             raise _Trouble(f"{error}: {start}") from None
-        self.settings.budget.add_tokens(request.decoding.max_tokens if tokens is None else tokens)
+        tokens = request.decoding.max_tokens if tokens is None else tokens
+        self.settings.budget.used_tokens += tokens
         self.answered, self.lost, self.silent = True, 0, 0
         return response
 
@@ -220,10 +212,8 @@ class Client:
         async with self.session.post(self.address, data=body, allow_redirects=False) as reply:
             self.heard = True
             if reply.status != 200:
-                words = redacted(
-                    (await read_at_most(reply, 2**16)).decode("utf-8", "replace"), self.key
-                )
-                raise self._complaint(reply, words)
+                words = (await read_at_most(reply, 2**16)).decode("utf-8", "replace")
+                raise self._complaint(reply, redacted(words, self.key))
             raw = await read_at_most(reply, limit)
         if len(raw) > limit:
             raise _Trouble(f"a reply of more than {limit} bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,21 +38,14 @@ class Budget:
         Raises:
             BudgetSpent: the budget is spent.
         """
-        for kind, used, limit in (
-            ("requests", self.used_requests, self.requests),
-            ("tokens", self.used_tokens, self.tokens),
-        ):
+        of_requests = (self.used_requests, self.requests, "requests")
+        for used, limit, kind in (of_requests, (self.used_tokens, self.tokens, "tokens")):
             if limit is not None and used >= limit:
                 raise BudgetSpent(
-                    f"the budget of {limit} {kind} is spent ({self.used_requests} requests, "
-                    f"{self.used_tokens} tokens); raise it and run again: what was answered is "
-                    "kept and not asked again"
+                    f"the budget of {limit} {kind} is spent; raise it and run again: what was "
+                    "answered is kept and not asked again"
                 )
         self.used_requests += 1
-
-    def add_tokens(self, number: int) -> None:
-        """Count the tokens of a reply."""
-        self.used_tokens += number
 
 
 @dataclass(frozen=True)
@@ -135,13 +129,12 @@ class ServerBackend:
                 request, future = client.done.get()
                 under_way -= 1
                 try:
-                    outcome = future.result()
+                    yield request, future.result()
                 except NoServer:
                     raise  # no server is left that could answer what is under way
+                except CancelledError:
+                    continue  # it was not sent any more
                 except UserError as error:
                     fatal = fatal or error
-                    continue
-                if outcome is not None:
-                    yield request, outcome
         if fatal is not None:
             raise fatal

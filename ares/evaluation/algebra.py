@@ -21,17 +21,15 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import ares
 from ares.errors import UserError
-from ares.evaluation.compare import UnreadableAnswer, UnreadableGold, decide
+from ares.evaluation.compare import UNREADABLE_ANSWER, UNREADABLE_GOLD, Unreadable, decide
 from ares.evaluation.values import read, rounds_to
 
 #: Address space of the process.
@@ -72,8 +70,7 @@ class AlgebraWorker:
     def __init__(self, time_limit_s: float) -> None:
         self.time_limit_s = time_limit_s
         self._process: subprocess.Popen[str] | None = None
-        self._errors: IO[bytes] | None = None
-        self._known: dict[tuple[str, str, bool], tuple[str, str]] = {}
+        self._known = lru_cache(REMEMBERED)(self._asked)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -89,17 +86,14 @@ class AlgebraWorker:
             NoReply: it took longer than the limit, or the process died.
             UserError: the process does not start.
         """
-        asked = gold, answer, letters
         with self._lock:
-            if asked not in self._known:
-                if self._process is None or self._process.poll() is not None:
-                    self._start()
-                reply = self._exchange(json.dumps(asked) + "\n", self.time_limit_s)
-                if len(self._known) >= REMEMBERED:
-                    self._known.clear()
-                status, note = json.loads(reply)
-                self._known[asked] = status, note
-            return self._known[asked]
+            return self._known(gold, answer, letters)
+
+    def _asked(self, *request: str | bool) -> tuple[str, str]:
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        status, note = json.loads(self._exchange(json.dumps(request) + "\n", self.time_limit_s))
+        return status, note
 
     def close(self) -> None:
         """End the process. The worker may be asked again."""
@@ -108,23 +102,21 @@ class AlgebraWorker:
 
     def _start(self) -> None:
         self._kill()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
         package = str(Path(ares.__file__).parents[1])
         self._process = subprocess.Popen(
             # -P: a file in the current folder must not stand in for a library.
             [sys.executable, "-P", "-m", "ares.evaluation.algebra"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": package, "OMP_NUM_THREADS": "1"},
             text=True,
+            errors="replace",
         )
         try:
             self._exchange("", START_S)
         except NoReply as failure:
-            self._errors.seek(0)
-            lines = self._errors.read().decode(errors="replace").strip().splitlines() or [""]
-            self._kill()
+            lines = self._kill().strip().splitlines() or [""]
             raise UserError(
                 f"the process that compares expressions does not start ({failure}): {lines[-1]}; "
                 "is math-verify installed?"
@@ -155,16 +147,17 @@ class AlgebraWorker:
             raise NoReply(f"took longer than {limit_s:g} s" if late else "the algebra process died")
         return reply
 
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            try:
-                self._process.communicate()  # closes the pipes and reaps the process
-            except BrokenPipeError:  # of a request that was never read
-                self._process.wait()
-        if self._errors is not None:
-            self._errors.close()
-        self._process = self._errors = None
+    def _kill(self) -> str:
+        """End the process, if there is one; return what it complained about."""
+        process, self._process = self._process, None
+        if process is None:
+            return ""
+        process.kill()
+        try:
+            return process.communicate()[1]  # closes the pipes and reaps the process
+        except BrokenPipeError:  # of a request that was never read
+            process.wait()
+            return ""
 
 
 def main() -> None:
@@ -174,6 +167,8 @@ def main() -> None:
     replies, sys.stdout = sys.stdout, sys.stderr  # a library that prints must not break the line
     _read("1+x")  # load the grammar before the clock of a request runs
     print('"ready"', file=replies, flush=True)
+    # From now on nobody reads what libraries print, and a full pipe would stop this process.
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, until the process ends
     for line in sys.stdin:
         signal.alarm(ALARM_S)
         gold, answer, letters = json.loads(line)
@@ -186,17 +181,17 @@ def algebra(gold: str, answer: str) -> bool:
     """math-verify's verdict on two plain texts that are no lists.
 
     Raises:
-        UnreadableGold, UnreadableAnswer: math-verify reads one of them as no expression.
+        Unreadable: math-verify reads one of them as no expression.
     """
     from math_verify import verify  # type: ignore[import-untyped]
 
     fold = _one_case(gold) and _one_case(answer)
     ours = _read(gold, fold)
     if ours is None:
-        raise UnreadableGold
+        raise Unreadable(*UNREADABLE_GOLD)
     theirs = _read(answer, fold)
     if theirs is None:
-        raise UnreadableAnswer
+        raise Unreadable(*UNREADABLE_ANSWER)
     for text, other in ((gold, theirs), (answer, ours)):
         value = read(text)
         if value is not None and value.place is not None:
@@ -238,8 +233,7 @@ def _read(text: str, fold: bool = True) -> Any:
         basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none"
     )
     latex = normalize_latex(text, normal)
-    config = ConversionConfig(lowercase_symbols=fold)
-    real = not should_treat_as_complex(latex)
+    real, config = not should_treat_as_complex(latex), ConversionConfig(lowercase_symbols=fold)
     try:
         found = latex2sympy(
             latex, is_real=real, normalization_config=None, conversion_config=config
@@ -301,8 +295,8 @@ def _values(one: Any, other: Any) -> list[tuple[Any, Any]]:
     found = []
     for point in range(_POINTS if symbols else 1):
         # Positive, no two alike, and of a kind that no answer is built around.
-        values = [Rational(7 * n + 3 + 5 * point, 11 + 2 * point) for n, _ in zip(count(), symbols)]
-        chosen = dict(zip(symbols, values, strict=True))
+        low = 11 + 2 * point
+        chosen = {s: Rational(7 * n + 3 + 5 * point, low) for n, s in enumerate(symbols)}
         pair = tuple(_number(expression.subs(chosen)) for expression in (one, other))
         if None not in pair:
             found.append(pair)

@@ -1,8 +1,8 @@
 r"""Whether an answer equals a gold one: lists, intervals, equations and ± taken apart, then values.
 
 What is left after that, two single expressions, is decided without computer algebra where it can
-be; otherwise an `Algebra` is asked. In the main process that is `needs_algebra`, which gives up;
-in a process of its own (`ares.evaluation.algebra`) it is math-verify. Both sides are read alike, by
+be; otherwise an `Algebra` is asked: math-verify, in a process of its own
+(`ares.evaluation.algebra`). The main process has none and gives up. Both sides are read alike, by
 these rules:
 
 - {1,2}, "1, 2" and "1 or 2" are sets: any order, repetitions don't count. (1,2) and [0,1) are
@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ares.evaluation.grades import RIGHT, UNGRADABLE, WRONG
 from ares.evaluation.text import plain, squeezed, words
@@ -37,45 +38,18 @@ class NeedsAlgebra(Exception):
     """Only computer algebra can decide."""
 
 
-class UnreadableGold(Exception):
-    """The gold answer is no number or expression."""
+class Unreadable(Exception):
+    """The gold answer or the answer is no number or expression; its arguments: status and note."""
 
 
-class UnreadableAnswer(Exception):
-    """The answer is no number or expression."""
-
-
-def needs_algebra(gold: str, answer: str) -> bool:
-    """The `Algebra` of a process that has none.
-
-    Raises:
-        NeedsAlgebra: always.
-    """
-    raise NeedsAlgebra
+UNREADABLE_GOLD = UNGRADABLE, "the gold answer can't be read"
+UNREADABLE_ANSWER = WRONG, "the answer can't be read"
 
 
 def decide(
-    gold: str, answer: str, letters: bool, algebra: Algebra = needs_algebra
+    gold: str, answer: str, letters: bool, algebra: Algebra | None = None
 ) -> tuple[str, str]:
-    """Status (right, wrong or ungradable) and a note; the arguments are those of `equal`.
-
-    Raises:
-        NeedsAlgebra: as `algebra` does.
-    """
-    try:
-        return (RIGHT if equal(gold, answer, letters, algebra) else WRONG), ""
-    except UnreadableGold:
-        return UNGRADABLE, "the gold answer can't be read"
-    except UnreadableAnswer:
-        return WRONG, "the answer can't be read"
-    except MemoryError:
-        return UNGRADABLE, "out of memory"
-    except RecursionError:
-        return UNGRADABLE, "nested too deeply"
-
-
-def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:
-    r"""Whether `answer` equals `gold`.
+    r"""Status (right, wrong or ungradable) and a note.
 
     Args:
         letters: whether letters after a number are a unit rather than variables (see
@@ -83,20 +57,29 @@ def equal(gold: str, answer: str, letters: bool, algebra: Algebra) -> bool:
         algebra: decides what these rules can't.
 
     Raises:
-        NeedsAlgebra: as `algebra` does.
-        UnreadableGold, UnreadableAnswer: it is nested too deeply, or `algebra` says so.
+        NeedsAlgebra: these rules can't decide, and there is no `algebra`.
 
-    >>> equal(r"\frac12", "0.5", True, needs_algebra), equal("12", "21", True, needs_algebra)
-    (True, False)
-    >>> equal("[0,1)", "(0,1)", False, needs_algebra)
-    False
-    >>> equal("1, 2", "x=2 or x=1", False, needs_algebra)
-    True
+    >>> decide(r"\frac12", "0.5", True)[0], decide("12", "21", True)[0]
+    ('right', 'wrong')
+    >>> decide("[0,1)", "(0,1)", False)[0], decide("1, 2", "x=2 or x=1", False)[0]
+    ('wrong', 'right')
     """
     gold, answer = _one_spelling(gold), _one_spelling(answer)
     # No variable can stand beside a bare number: letters after the answer's are a unit.
     letters = letters or not re.search("[A-Za-z]", gold)
-    return _equal(gold, answer, letters, algebra, 0)
+    try:
+        return (RIGHT if _equal(gold, answer, letters, algebra or _none, 0) else WRONG), ""
+    except Unreadable as error:
+        status, note = error.args
+        return status, note
+    except MemoryError:
+        return UNGRADABLE, "out of memory"
+    except RecursionError:
+        return UNGRADABLE, "nested too deeply"
+
+
+def _none(gold: str, answer: str) -> bool:
+    raise NeedsAlgebra
 
 
 def _one_spelling(text: str) -> str:
@@ -206,11 +189,8 @@ def _lists(gold: Parts, answer: Parts, letters: bool, algebra: Algebra, depth: i
     def same(one: str, other: str) -> bool:
         return _equal(one, other, letters, algebra, depth)
 
-    if _in_order(gold.brackets, answer.brackets):
-        if len(gold.parts) != len(answer.parts):
-            return False
-        return all(map(same, gold.parts, answer.parts))
-    if {_named(gold), _named(answer)} == {"all", "none"}:  # x = 1, y = 2 and 1, 2
+    named = {_named(gold), _named(answer)} == {"all", "none"}  # x = 1, y = 2 and 1, 2
+    if named or _in_order(gold.brackets, answer.brackets):
         return len(gold.parts) == len(answer.parts) and all(map(same, gold.parts, answer.parts))
     if {gold.brackets, answer.brackets} <= {"", "{}"}:
         return all(any(same(one, other) for other in answer.parts) for one in gold.parts) and all(
@@ -281,20 +261,17 @@ def _single(gold: str, answer: str, letters: bool, algebra: Algebra, depth: int)
         return based[0] == based[1]
     # Two numbers in a row are no number; algebra would add or multiply them.
     if _TWO_NUMBERS.search(gold) or _too_deep(gold):
-        raise UnreadableGold
+        raise Unreadable(*UNREADABLE_GOLD)
     if _TWO_NUMBERS.search(answer) or _too_deep(answer):
-        raise UnreadableAnswer
+        raise Unreadable(*UNREADABLE_ANSWER)
     return algebra(gold, answer)
 
 
 def _in_base(text: str) -> int | None:
     """The value of digits with a base, such as 101_2; algebra would leave the base out."""
     found = _BASED.fullmatch(text)
-    if found is None:
-        return None
-    base = int(found[2] or found[3])
-    digits = [int(digit, 36) for digit in found[1]]
-    if not 2 <= base <= 36 or max(digits) >= base:
+    base = int(found[2] or found[3]) if found else 0
+    if found is None or not 2 <= base <= 36 or int(max(found[1]), 36) >= base:
         return None
     return int(found[1], base)
 
@@ -305,8 +282,5 @@ def _is_equation(text: str) -> bool:
 
 def _too_deep(text: str) -> bool:
     """Whether brackets nest so deeply that a parser takes seconds."""
-    depth = deepest = 0
-    for sign in text:
-        depth += (sign in "([{") - (sign in ")]}")
-        deepest = max(deepest, depth)
-    return deepest > _DEEPEST_BRACKETS
+    steps = ((sign in "([{") - (sign in ")]}") for sign in text)
+    return max(accumulate(steps), default=0) > _DEEPEST_BRACKETS

@@ -26,12 +26,16 @@ from ares.backends.store import CachedBackend
 from ares.data.items import Item
 from ares.errors import UserError
 from ares.evaluation.grader import Grader
+from ares.evaluation.grades import Grade
 from ares.evaluation.load import items
 from ares.evaluation.metrics import scores
 from ares.evaluation.registry import Benchmark
 from ares.evaluation.run import Answered, answered, requests_of
 from ares.io import atomic_path
 from ares.method.difficulty import BUCKETS, buckets
+from ares.model.load import load_processor
+from ares.model.processor import prompt_text, tokenizer_of
+from ares.stats import NAN
 from ares.tables import columns_of
 
 #: Samples of a question from which its pass rate says how difficult it is (eq. 10).
@@ -58,7 +62,9 @@ class Plan:
         Args:
             tokenizer: model whose tokenizer counts the text of prompts; "" for an estimate.
         """
-        processor, rows = _chat_processor(tokenizer) if tokenizer else None, []
+        processor, rows = load_processor(tokenizer) if tokenizer else None, []
+        if processor and not processor.chat_template:
+            raise UserError(f"{tokenizer}: its tokenizer has no chat template")
         for benchmark in self.benchmarks:
             samples = self.samples or benchmark.samples
             found = items(benchmark, self.limit)
@@ -117,17 +123,16 @@ def row(done: Answered) -> dict[str, Any]:
     status: see `ares.evaluation.grades.Grade`, or "failed" where there is no response. n_tokens: of
     the response; NaN where the backend does not say.
     """
-    item, outcome, grade = done.item, done.outcome, done.grade
+    item, outcome, grade = done.item, done.outcome, done.grade or Grade("failed", by="")
     names = (item.benchmark, item.id, item.group, item.variant, done.sample)
-    if isinstance(outcome, Failure) or grade is None:
-        reason = outcome.reason if isinstance(outcome, Failure) else ""
-        values = ("failed", False, "", float("nan"), reason, item.question.gold, "", "", "")
+    if isinstance(outcome, Failure):
+        finish, tokens, reason = "", None, outcome.reason
     else:
-        tokens = float("nan") if outcome.tokens is None else float(outcome.tokens)
-        values = (
-            *(grade.status, grade.correct, outcome.finish, tokens, ""),
-            *(item.question.gold, grade.extracted, grade.by, grade.note),
-        )
+        finish, tokens, reason = outcome.finish, outcome.tokens, ""
+    values = (
+        *(grade.status, grade.correct, finish, NAN if tokens is None else float(tokens), reason),
+        *(item.question.gold, grade.extracted, grade.by, grade.note),
+    )
     return {**dict(zip(COLUMNS, (*names, *values), strict=True)), **item.tags}
 
 
@@ -138,10 +143,9 @@ def _traces(samples: list[Answered], level: str | None) -> Iterator[dict[str, An
         samples: all of the question.
         level: of the benchmark, for questions with few samples.
     """
-    right = [done.grade.correct for done in samples if done.grade is not None]
-    difficulty = level
+    right = [done.grade.correct for done in samples if done.grade]
     if len(right) >= ENOUGH:
-        difficulty = BUCKETS[int(buckets(torch.tensor(sum(right) / len(right))))]
+        level = BUCKETS[int(buckets(torch.tensor(sum(right) / len(right))))]
     for done in samples:
         item, response, grade = done.item, done.outcome, done.grade
         if isinstance(response, Failure) or grade is None:
@@ -155,18 +159,9 @@ def _traces(samples: list[Answered], level: str | None) -> Iterator[dict[str, An
             "extracted": grade.extracted,
             "status": grade.status,
             "correct": grade.correct,
-            "difficulty": difficulty,
+            "difficulty": level,
             **response.traced(),
         }
-
-
-def _chat_processor(model: str) -> Any:
-    from ares.model.load import load_processor
-
-    processor = load_processor(model)
-    if not processor.chat_template:
-        raise UserError(f"{model}: its tokenizer has no chat template")
-    return processor
 
 
 def _prompt_tokens(item: Item, processor: Any) -> int:
@@ -178,7 +173,5 @@ def _prompt_tokens(item: Item, processor: Any) -> int:
     if processor is None:
         characters = sum(len(part.get("text", "")) for part in parts(item.messages))
         return visual + -(-characters // CHARACTERS)
-    from ares.model.processor import prompt_text, tokenizer_of
-
     text = prompt_text(item, processor)
     return visual + len(tokenizer_of(processor)(text, add_special_tokens=False)["input_ids"])

@@ -91,8 +91,7 @@ class Grader:
         Raises:
             UserError: the algebra worker or the judge's model can't be started or reached at all.
         """
-        (grade,) = self.grade_many([(response, question)])
-        return grade
+        return next(self.grade_many([(response, question)]))
 
     def grade_many(self, pairs: Iterable[tuple[str, Question]]) -> Iterator[Grade]:
         """The verdicts on pairs of response and question, in order, lazily.
@@ -103,15 +102,12 @@ class Grader:
             UserError: as `grade`.
         """
         pairs = iter(pairs)
-        if self._judge is None:
-            yield from (self._by_rule(response, question) for response, question in pairs)
-            return
-        while group := list(islice(pairs, TOGETHER)):
+        while group := list(islice(pairs, TOGETHER if self._judge else 1)):
             grades = [self._by_rule(response, question) for response, question in group]
-            open_ones = [i for i, (_, q) in enumerate(group) if is_unsettled(grades[i], q)]
-            if open_ones:
-                asked = [(group[i][1], grades[i].extracted) for i in open_ones]
-                for i, grade in zip(open_ones, _judged(asked, self._judge), strict=True):
+            unsettled = [i for i, (_, q) in enumerate(group) if is_unsettled(grades[i], q)]
+            if self._judge and unsettled:
+                asked = [(group[i][1], grades[i].extracted) for i in unsettled]
+                for i, grade in zip(unsettled, _judged(asked, self._judge), strict=True):
                     grades[i] = grade
             yield from grades
 

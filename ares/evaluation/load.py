@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
@@ -78,13 +79,10 @@ class _Row(NamedTuple):
 def _whole_groups(rows: Sequence[_Row], limit: int) -> list[_Row]:
     """The rows of some groups: no more than `limit` rows, but at least one group."""
     sizes = Counter(row.group for row in rows)
-    taken: set[str] = set()
-    total = 0
-    for group in sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        total += sizes[group]
-        if taken and total > limit:
-            break
-        taken.add(group)
+    order = sorted(sizes, key=lambda name: hashlib.sha256(name.encode()).digest())
+    totals = accumulate(sizes[group] for group in order)
+    number = max(1, sum(total <= limit for total in totals))
+    taken = set(order[:number])
     return [row for row in rows if row.group in taken]
 
 
@@ -123,8 +121,8 @@ class _Reader:
         try:
             return self._item(row, kept.id, kept.group)
         except (ValueError, RecursionError) as error:
-            name = self.benchmark.name
-            raise ItemError(f"benchmark {name}, item {kept.id}: {error}") from None
+            place = f"benchmark {self.benchmark.name}, item {kept.id}"
+            raise ItemError(f"{place}: {error}") from None
 
     def _item(self, row: dict[str, Any], name: str, group: str) -> Item:
         benchmark, columns = self.benchmark, self.benchmark.columns
@@ -196,15 +194,13 @@ def _kind(benchmark: Benchmark, row: dict[str, Any], gold: str, choices: Sequenc
         declared = by.types[value]
     if not choices:
         return declared
-    known = _letters(gold) in ascii_uppercase[: len(choices)] and len(_letters(gold)) == 1
-    if benchmark.steps.choices != "lettered":
-        if not known:
-            raise ValueError(f"the answer '{gold}' is none of its {len(choices)} choices")
-        return "choice"
-    # Lettered parts of a text need not be choices: the declared type and the answer decide.
-    if benchmark.answer_by:
-        return declared
-    return "choice" if known else declared
+    known = _letters(gold) in [*ascii_uppercase[: len(choices)]]
+    if benchmark.steps.choices == "lettered":
+        # Parts of a text need not be choices: the declared type and the answer decide.
+        return "choice" if known and not benchmark.answer_by else declared
+    if not known:
+        raise ValueError(f"the answer '{gold}' is none of its {len(choices)} choices")
+    return "choice"
 
 
 def _letters(gold: str) -> str:
@@ -229,52 +225,36 @@ def _text(value: Any) -> str:
 
 def _wanted(benchmark: Benchmark, images: Sequence[str]) -> list[str]:
     """All columns that an entry names, without repetition, in its order."""
-    c = benchmark.columns
-    named = [
-        *c.id,
-        *c.question,
-        c.answer,
-        *c.choices,
-        *images,
-        *c.trace,
-        c.group,
-        c.variant,
-        c.text,
-    ]
-    by = [benchmark.answer_by.column] if benchmark.answer_by else []
-    named += [*c.tags.values(), *benchmark.keep, *by]
-    return list(dict.fromkeys(name for name in named if name))
+    c, by = benchmark.columns, benchmark.answer_by
+    named = [*c.id, *c.question, c.answer, *c.choices, *images, *c.trace, c.group, c.variant]
+    named += [c.text, *c.tags.values(), *benchmark.keep, by.column if by else ""]
+    return list(dict.fromkeys(filter(None, named)))
 
 
 def _image_columns(benchmark: Benchmark, part: DatasetPart) -> list[str]:
     """The columns with pictures; a pattern `image_*` is every column of that form, by number."""
     found: list[str] = []
     for name in benchmark.columns.images:
-        if "*" not in name:
-            found.append(name)
-            continue
         form = re.compile(re.escape(name).replace(r"\*", r"(\d+)"))
-        numbered = [(m, it) for it in part.table.column_names if (m := form.fullmatch(it))]
-        if not numbered:
-            raise _missing(benchmark, part, [name])
-        found += [column for _, column in sorted(numbered, key=lambda it: int(it[0][1]))]
+        numbered = [m for m in map(form.fullmatch, part.table.column_names) if m]
+        if "*" in name and numbered:
+            found += [m[0] for m in sorted(numbered, key=lambda m: int(m[1]))]
+        else:
+            found.append(name)  # without a column for a pattern, it is told that none has its name
     return found
 
 
 def _check_columns(benchmark: Benchmark, part: DatasetPart, wanted: Sequence[str]) -> None:
     absent = [name for name in wanted if name not in {*part.table.column_names, *PLACES}]
     if absent:
-        raise _missing(benchmark, part, absent)
+        raise UserError(
+            f"benchmark {benchmark.name}: {part.origin} has no column "
+            f"{', '.join(map(repr, absent))}; it has {', '.join(part.table.column_names)}; "
+            "correct 'columns' of its registry entry"
+        )
     for name in wanted:
         if str(getattr(part.table.features.get(name), "dtype", "")).startswith(("date", "time")):
             raise UserError(
                 f"benchmark {benchmark.name}: {part.origin}: texts in column '{name}' look like "
                 "dates and were taken for dates when the file was read; store it as parquet or csv"
             )
-
-
-def _missing(benchmark: Benchmark, part: DatasetPart, absent: Sequence[str]) -> UserError:
-    return UserError(
-        f"benchmark {benchmark.name}: {part.origin} has no column {', '.join(map(repr, absent))}; "
-        f"it has {', '.join(part.table.column_names)}; correct 'columns' of its registry entry"
-    )

@@ -40,25 +40,12 @@ def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value) if type(value) is list else value
 
 
-def _among(known: Mapping[str, Any]) -> AfterValidator:
-    """A check that a step has one of the known names."""
-
-    def check(step: str) -> str:
-        if step not in known:
-            raise ValueError(
-                f"unknown step '{step}'{suggestion(step, known)}; there are: {', '.join(known)}"
-            )
-        return step
-
-    return AfterValidator(check)
-
-
 #: One name or several.
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])
 ]
 _OneName = Annotated[Names, Field(min_length=1)]
-_TextSteps = tuple[Annotated[str, _among(TEXT_STEPS)], ...]
+_TextSteps = tuple[Literal[tuple(TEXT_STEPS)], ...]  # type: ignore[valid-type]
 _Values = Annotated[
     tuple[str | int | float | bool, ...],
     Field(min_length=1),
@@ -107,7 +94,7 @@ class Steps(Settings):
     """Steps of the question, in order"""
     answer: _TextSteps = ()
     """Steps of the answer, in order"""
-    choices: Annotated[str, _among(CHOICE_STEPS)] = "as they are"
+    choices: Literal[tuple(CHOICE_STEPS)] = "as they are"  # type: ignore[valid-type]
     """Step of the choices"""
     trace: _TextSteps = ()
     """Steps of the trace, in order"""

@@ -11,6 +11,7 @@ import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from string import ascii_uppercase
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ares.data.responses import last_boxed
+from ares.settings import shortened
 
 #: Longest text that is read as a Python literal, in characters.
 LITERAL_LIMIT = 100_000
@@ -70,13 +72,9 @@ def letter_of_index(value: Any, choices: Sequence[str]) -> str:
     >>> letter_of_index(2, ("x", "y", "z"))
     'C'
     """
-    try:
-        place = int(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"is no place of a choice: {_short(value)}") from None
-    if not 0 <= place < len(choices):
-        raise ValueError(f"names choice {place} of {len(choices)}")
-    return ascii_uppercase[place]
+    if str(value) not in map(str, range(len(choices))):
+        raise ValueError(f"names choice {_short(value)} of {len(choices)}")
+    return ascii_uppercase[int(value)]
 
 
 def letter_of_text(value: Any, choices: Sequence[str]) -> str:
@@ -228,14 +226,10 @@ def literal(text: Any) -> Any:
     text = str(text)
     if len(text) > LITERAL_LIMIT:
         raise ValueError(f"is longer than {LITERAL_LIMIT} characters")
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        pass
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise ValueError(f"is no list: {_short(text)}") from None
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return read(text)
+    raise ValueError(f"is no list: {_short(text)}")
 
 
 def _list(value: Any) -> list[Any]:
@@ -247,5 +241,4 @@ def _list(value: Any) -> list[Any]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return shortened(repr(value), 80)

@@ -127,15 +127,12 @@ def exact_quantile(sweep: Callable[[], Iterable[np.ndarray]], q: float) -> float
         for counts, half in zip(lower, halves, strict=True):
             counts += np.bincount(bits[bits >> 16 == half] & 0xFFFF, minlength=_BINS)
     within = ranks - (ends - upper)[halves]  # ranks among the numbers of that upper half
-    low, high = (
-        float(
-            np.uint32(half << 16 | np.searchsorted(np.cumsum(counts), rank, side="right")).view(
-                "f4"
-            )
-        )
+    around = [
+        half << 16 | np.searchsorted(np.cumsum(counts), rank, side="right")
         for half, counts, rank in zip(halves, lower, within, strict=True)
-    )
-    return float(low + (high - low) * (position - ranks[0]))
+    ]
+    low, high = np.array(around, np.uint32).view("f4").tolist()
+    return low + (high - low) * (position - ranks[0])
 
 
 def _bits(chunk: np.ndarray) -> np.ndarray:

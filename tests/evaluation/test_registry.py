@@ -96,7 +96,7 @@ benchmarks:
         (("    answer: number\n", ""), "missing key 'answer'"),
         (("path: own.jsonl", "split: test"), "own: give either 'hub' or 'path'"),
         (('prompt: "{question}"', "prompt: boxt"), "prompt: unknown template 'boxt'"),
-        (("answer: number", "answer: number\n    steps: {answer: [boxd]}"), "unknown step 'boxd'"),
+        (("answer: number", "answer: number\n    steps: {answer: [boxd]}"), "'boxed if any'"),
         (("answer: a}", "answer: a, tags: {status: x}}"), "the tag 'status' has the name"),
         (("answer: a}", "answer: a, trace: [x, y, z]}"), "trace: one column, or two"),
         (("  own:", "  own: {}\n  own:"), 'line 4: found duplicate key "own"'),
