@@ -1,44 +1,29 @@
-"""The paper's theory on explicit distributions, 1: the KL budget and the step that it allows.
+"""The paper's theory on explicit distributions: both sides of a statement, computed independently.
 
-Each function returns both sides of one statement, computed independently of each other. A
-distribution over V outcomes is `..._V`, float64, and sums to one; divergences are in nats.
-Statements about rewards and lengths stand in `theory_rollouts`.
+A distribution over V outcomes of a response, or K of a rollout, is float64 and sums to one. A
+group is N independent rollouts of one prompt. Divergences and entropies are in nats, lengths in
+tokens. Every number is exact: outcomes are enumerated and chains solved, nothing is sampled.
 
-Conditions that have to be added to the statements; tests/method/test_theory.py has a
-counter-example to each:
-
-1. Lemma 2 needs a budget 0 < delta < -ln ref(argmax r): at 0 the multiplier is infinite, and above
-   no positive kappa is optimal. The reward must not depend on the policy: one that penalises the
-   policy's entropy is not concave and can leave a duality gap.
-2. Lemma 3 needs a bounded f, M = sup |f|, and the KL of the whole response, not of one token.
-3. Donsker-Varadhan needs eta > 0 and says nothing where E_ref exp(eta f) is infinite.
-4. Lemma 4 holds to second order around the reference itself. Elsewhere the KL has a first-order
-   term.
-5. Proposition 2 needs an invertible F_b, or a gradient in its range; the policy gradient of the
-   same tokens lies there if every weight is positive. Its gain is that of the quadratic model.
-6. Corollary 1 compares gains at one kappa. A smaller weight on ANY tokens raises that gain, and the
-   step then spends more KL. At equal unweighted KL, rho = 1 has the largest first-order gain.
+The statements need conditions that the paper leaves out. The notebook 05_theory names them, and
+tests/method/test_theory.py has a counter-example to each.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ares.errors import UserError
 
-Array: TypeAlias = NDArray[np.float64]
-
-#: Smallest positive KL budget in nats: below it the KL itself is lost in float64 rounding.
-_MIN_BUDGET = 1e-12
+Array: TypeAlias = NDArray[np.floating]
 
 
-@dataclass(frozen=True)
-class Sides:
+class Sides(NamedTuple):
     """Both sides of a statement; `slack` is right minus left, at least 0 where left <= right."""
 
     left: float
@@ -49,26 +34,70 @@ class Sides:
         return self.right - self.left
 
 
-def floats(values: ArrayLike) -> Array:
-    """The values as a float64 array."""
-    return np.asarray(values, dtype=np.float64)
+def covariance(value_K: ArrayLike, other_K: ArrayLike, probability_K: ArrayLike) -> float:
+    """Covariance of two values under an explicit distribution."""
+    centred_K = value_K - np.dot(probability_K, value_K)
+    return float(np.dot(probability_K, centred_K * (other_K - np.dot(probability_K, other_K))))
 
 
-def distribution(probability_V: ArrayLike) -> Array:
-    """The probabilities as float64.
+# --- Lemma 1 and Proposition 1: the variance of an advantage --------------------------------------
 
-    Raises:
-        UserError: an entry is negative or not finite, or the last axis does not sum to one.
+
+def lemma1(
+    value_K: ArrayLike,
+    probability_DK: ArrayLike,
+    prompt_weight_D: ArrayLike,
+    group_size: int,
+    filtered: bool = False,
+) -> Sides:
+    """Lemma 1: Var(R_i - mean R) against (1 - 1/N) Var(R), over every group of D prompts.
+
+    The right side takes Var(R) over the rewards of all prompts, as a batch gives it. Equal for one
+    prompt, or for prompts of equal mean reward; else the slack is (1 - 1/N) Var(E[R|x]).
+
+    Args:
+        filtered: only the groups that dynamic sampling keeps, whose rewards differ. They are not
+            independent any more, so the left side exceeds the right.
     """
-    probability_V = floats(probability_V)
-    if not np.all(probability_V >= 0) or np.any(np.abs(probability_V.sum(axis=-1) - 1) > 1e-9):
-        raise UserError("a distribution needs entries of at least 0 that sum to 1")
-    return probability_V
+    outcome_NM = np.indices((len(np.asarray(value_K)),) * group_size).reshape(group_size, -1)
+    reward_NM = np.asarray(value_K)[outcome_NM]
+    probability_DM = np.array([row[outcome_NM].prod(axis=0) for row in np.asarray(probability_DK)])
+    if filtered:
+        probability_DM *= np.ptp(reward_NM, axis=0) > 0
+        probability_DM /= probability_DM.sum(axis=1, keepdims=True)
+    centred_M = reward_NM[0] - reward_NM.mean(axis=0)
+    within_D = [covariance(centred_M, centred_M, each_M) for each_M in probability_DM]
+    pooled = covariance(reward_NM[0], reward_NM[0], np.dot(prompt_weight_D, probability_DM))
+    return Sides(float(np.dot(prompt_weight_D, within_D)), (1 - 1 / group_size) * pooled)
+
+
+def proposition1(
+    score_K: ArrayLike,
+    kl_K: ArrayLike,
+    probability_K: Sequence[float],
+    kappa: float,
+    group_size: int,
+) -> Sides:
+    """Proposition 1: the change of Var(A) when the reward is S - kappa K instead of S.
+
+    Left: two variances by enumeration, subtracted. Right: (1 - 1/N) (kappa^2 Var K -
+    2 kappa Cov(S, K)). An outcome is a joint (score, KL in nats) of a rollout.
+    """
+    shaped_K = np.asarray(score_K) - kappa * np.asarray(kl_K)
+    with_kl, without = (
+        lemma1(value_K, [probability_K], [1.0], group_size).left for value_K in (shaped_K, score_K)
+    )
+    var_kl = covariance(kl_K, kl_K, probability_K)
+    cov = covariance(score_K, kl_K, probability_K)
+    return Sides(with_kl - without, (1 - 1 / group_size) * (kappa**2 * var_kl - 2 * kappa * cov))
+
+
+# --- Lemma 2: the KL-budget problem, and the controller of eq. 27 on it --------------------------
 
 
 def kl_divergence(policy_V: ArrayLike, reference_V: ArrayLike) -> float:
     """KL(policy || reference) in nats; infinite where the reference lacks support."""
-    policy_V, reference_V = distribution(policy_V), distribution(reference_V)
+    policy_V, reference_V = np.asarray(policy_V), np.asarray(reference_V)
     held_V = policy_V > 0
     if np.any(reference_V[held_V] == 0):
         return math.inf
@@ -79,82 +108,46 @@ def kl_divergence(policy_V: ArrayLike, reference_V: ArrayLike) -> float:
 
 def tilt(reference_V: ArrayLike, reward_V: ArrayLike, eta: float) -> Array:
     """reference * exp(eta * reward), normalised: the optimum of Lemma 2 at kappa = 1 / eta."""
-    reward_V = floats(reward_V)
-    exponent_V = eta * (reward_V - reward_V.max())  # centred first: a large eta keeps small gaps
-    weight_V = distribution(reference_V) * np.exp(exponent_V - exponent_V.max())
+    weight_V = reference_V * np.exp(eta * (np.asarray(reward_V) - np.max(reward_V)))
     return weight_V / weight_V.sum()
 
 
-def log_mean_exp(reference_V: ArrayLike, exponent_V: Array) -> float:
-    """ln E_ref exp(exponent) without overflow."""
-    shift = float(exponent_V.max())
-    return shift + math.log(float(distribution(reference_V) @ np.exp(exponent_V - shift)))
-
-
-# --- Lemma 2: the KL-budget problem, and the controller of eq. 27 on it --------------------------
-
-
-@dataclass(frozen=True)
-class BudgetOptimum:
+class BudgetOptimum(NamedTuple):
     """The solution of max E_pi r subject to KL(pi || ref) <= delta, and its dual."""
 
-    kappa: float  #: multiplier of the budget; 0 where it is not active, infinite at delta = 0
+    kappa: float  #: multiplier of the budget; 0 where it is not active
     policy_V: Array
     kl: float  #: nats; equals the budget where it is active
     primal: float  #: E_policy r
     dual: float  #: kappa delta + kappa ln E_ref exp(r / kappa), or its limit
 
 
-def greedy_kl(reference_V: ArrayLike, reward_V: ArrayLike) -> float:
-    """-ln ref(argmax r): the KL of the best policy there is, so the largest budget that binds."""
-    reward_V = floats(reward_V)
-    return max(0.0, -math.log(float(distribution(reference_V)[reward_V == reward_V.max()].sum())))
-
-
 def lemma2(reference_V: ArrayLike, reward_V: ArrayLike, budget: float) -> BudgetOptimum:
     """Lemma 2: solve the KL-budget problem (nats), kappa* by bisection, as the KL falls in kappa.
 
     Raises:
-        UserError: no policy fits the budget, or the reference gives an outcome probability 0.
+        UserError: no budget, or the reference gives an outcome probability 0.
     """
-    reference_V, reward_V = distribution(reference_V), floats(reward_V)
-    if budget < 0 or 0 < budget < _MIN_BUDGET or np.any(reference_V == 0):
+    reference_V, reward_V = np.asarray(reference_V), np.asarray(reward_V)
+    if budget <= 0 or np.any(reference_V == 0):
         raise UserError(
-            f"Lemma 2 needs a KL budget of 0 or at least {_MIN_BUDGET} nats (here {budget}) and a "
-            "reference that gives every outcome some probability"
+            f"Lemma 2 needs a KL budget above 0 (here {budget}) and a reference that gives every "
+            "outcome some probability"
         )
-    if budget >= greedy_kl(reference_V, reward_V) - _MIN_BUDGET:
-        best_V = np.where(reward_V == reward_V.max(), reference_V, 0.0)
-        best_V /= best_V.sum()
-        top = float(reward_V.max())
-        return BudgetOptimum(0.0, best_V, kl_divergence(best_V, reference_V), top, top)
-    if budget == 0:
-        mean = float(reference_V @ reward_V)
-        return BudgetOptimum(math.inf, reference_V, 0.0, mean, mean)
-    kappa = _active_kappa(reference_V, reward_V, budget)
-    policy_V = tilt(reference_V, reward_V, 1 / kappa)
-    dual = kappa * budget + kappa * log_mean_exp(reference_V, reward_V / kappa)
-    kl, primal = kl_divergence(policy_V, reference_V), float(policy_V @ reward_V)
-    return BudgetOptimum(kappa, policy_V, kl, primal, dual)
-
-
-def _active_kappa(reference_V: Array, reward_V: Array, budget: float) -> float:
-    """Bisect ln kappa on KL(kappa) = budget, in units of the spread of the rewards."""
-    spread = float(np.ptp(reward_V))
-    unit_V = (reward_V - reward_V.max()) / spread
-
-    def kl(kappa: float) -> float:
-        return kl_divergence(tilt(reference_V, unit_V, 1 / kappa), reference_V)
-
-    low = high = 1.0
-    while kl(low) < budget:
-        low /= 2
-    while kl(high) > budget:
-        high *= 2
-    for _ in range(200):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if kl(middle) > budget else (low, middle)
-    return spread * math.sqrt(low * high)
+    top, spread = float(reward_V.max()), float(np.ptp(reward_V))
+    policy_V = np.where(reward_V == top, reference_V, 0.0)
+    policy_V /= policy_V.sum()
+    kl = kl_divergence(policy_V, reference_V)
+    if budget >= kl - 1e-12:  # the best policy there is fits in
+        return BudgetOptimum(0.0, policy_V, kl, top, top)
+    low, high = -40.0, 40.0  # ln kappa in units of the spread
+    for _ in range(100):
+        kappa = spread * math.exp((low + high) / 2)
+        policy_V = tilt(reference_V, reward_V, 1 / kappa)
+        kl = kl_divergence(policy_V, reference_V)
+        low, high = ((low + high) / 2, high) if kl > budget else (low, (low + high) / 2)
+    dual = kappa * (budget + np.logaddexp.reduce(np.log(reference_V) + reward_V / kappa))
+    return BudgetOptimum(kappa, policy_V, kl, float(policy_V @ reward_V), dual)
 
 
 def controller_gain_limit(reference_V: ArrayLike, reward_V: ArrayLike, kappa: float) -> float:
@@ -164,10 +157,9 @@ def controller_gain_limit(reference_V: ArrayLike, reward_V: ArrayLike, kappa: fl
     d ln kappa' = (1 - a s) d ln kappa with s = -d ln KL / d ln kappa = Var_pi(r) / (kappa^2 KL),
     so it converges for a < 2 / s. For small budgets s is near 2 and the limit near 1.
     """
-    reward_V = floats(reward_V)
     policy_V = tilt(reference_V, reward_V, 1 / kappa)
-    variance = float(policy_V @ (reward_V - policy_V @ reward_V) ** 2)
-    return 2 * kappa**2 * kl_divergence(policy_V, reference_V) / variance
+    kl = kl_divergence(policy_V, reference_V)
+    return 2 * kappa**2 * kl / covariance(reward_V, reward_V, policy_V)
 
 
 def entropy_penalty_gap(
@@ -180,8 +172,7 @@ def entropy_penalty_gap(
     """
     p_G = np.linspace(0, 1, grid)
     both_2G = np.stack([p_G, 1 - p_G])
-    log_2G = np.log(np.where(both_2G > 0, both_2G, 1.0))
-    entropy_G = -(both_2G * log_2G).sum(axis=0)
+    entropy_G = -(both_2G * np.log(np.where(both_2G > 0, both_2G, 1.0))).sum(axis=0)
     kl_G = -entropy_G - p_G * math.log(reference) - (1 - p_G) * math.log(1 - reference)
     value_G = (1 - p_G) * reward - weight * entropy_G
 
@@ -198,8 +189,7 @@ def entropy_penalty_gap(
 # --- Lemma 3 and Donsker-Varadhan: what a KL budget allows an expectation to do ------------------
 
 
-@dataclass(frozen=True)
-class MeanShift:
+class MeanShift(NamedTuple):
     """|E_pi f - E_ref f| and upper bounds on it, all in the unit of f."""
 
     shift: float
@@ -213,37 +203,21 @@ def lemma3(policy_V: ArrayLike, reference_V: ArrayLike, f_V: ArrayLike) -> MeanS
 
     They bound the total variation by Pinsker's or Bretagnolle and Huber's inequality.
     """
-    f_V, kl = floats(f_V), kl_divergence(policy_V, reference_V)
-    spread = float(np.ptp(f_V))
+    kl, spread = kl_divergence(policy_V, reference_V), float(np.ptp(f_V))
     return MeanShift(
-        shift=abs(float((distribution(policy_V) - distribution(reference_V)) @ f_V)),
+        shift=abs(float(np.subtract(policy_V, reference_V) @ f_V)),
         by_lemma3=float(np.abs(f_V).max()) * math.sqrt(2 * kl),
         by_range=spread * math.sqrt(kl / 2),
         by_large_kl=spread * math.sqrt(-math.expm1(-kl)),
     )
 
 
-def binomial(n: int, p: float) -> Array:
-    """The n + 1 probabilities of a count in n independent tokens (its KL is n times a token's)."""
-    return np.array([math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)])
-
-
 def donsker_varadhan(
     policy_V: ArrayLike, reference_V: ArrayLike, f_V: ArrayLike, eta: float
 ) -> Sides:
     """E_pi f <= (ln E_ref exp(eta f) + KL) / eta, slack KL(pi || tilt(ref, f, eta)) / eta."""
-    f_V, kl = floats(f_V), kl_divergence(policy_V, reference_V)
-    bound = (log_mean_exp(reference_V, eta * f_V) + kl) / eta
-    return Sides(float(distribution(policy_V) @ f_V), bound)
-
-
-def geometric_log_mgf(hazard: float, eta: float) -> float:
-    """ln E exp(eta L) of a response that ends at every token with probability `hazard`.
-
-    Infinite from eta = -ln(1 - hazard) on: there Donsker-Varadhan bounds no response length.
-    """
-    growth = (1 - hazard) * math.exp(eta)
-    return math.inf if growth >= 1 else math.log(hazard) + eta - math.log1p(-growth)
+    log_moment = np.logaddexp.reduce(np.log(reference_V) + eta * np.asarray(f_V))
+    return Sides(np.dot(policy_V, f_V), (log_moment + kl_divergence(policy_V, reference_V)) / eta)
 
 
 # --- Lemma 4: the weighted KL of a log-linear policy, logits features_TVD @ theta_D at T positions
@@ -262,14 +236,14 @@ def weighted_kl(
     """mean_t beta_t KL(pi_theta,t || pi_reference,t), in nats."""
     log_TV, log_reference_TV = (_log_policy(features_TVD, at) for at in (theta_D, reference_D))
     kl_T = (np.exp(log_TV) * (log_TV - log_reference_TV)).sum(axis=1)
-    return float((floats(beta_T) * kl_T).mean())
+    return float((beta_T * kl_T).mean())
 
 
 def weighted_fisher(features_TVD: Array, theta_D: Array, beta_T: ArrayLike) -> Array:
     """F_b = mean_t beta_t F_t (D, D); F_t is the features' covariance under the policy at t."""
     policy_TV = np.exp(_log_policy(features_TVD, theta_D))
     centred_TVD = features_TVD - np.einsum("tv,tvd->td", policy_TV, features_TVD)[:, None, :]
-    weight_TV = floats(beta_T)[:, None] * policy_TV / len(policy_TV)
+    weight_TV = np.asarray(beta_T)[:, None] * policy_TV / len(policy_TV)
     return np.einsum("tv,tvd,tve->de", weight_TV, centred_TVD, centred_TVD)
 
 
@@ -299,15 +273,13 @@ def proposition2(gradient_D: Array, fisher_DD: Array, kappa: float) -> tuple[Arr
     Raises:
         UserError: g has a part outside the range of F_b; along it the gain grows without bound.
     """
-    eigenvalue_D, vector_DD = np.linalg.eigh(fisher_DD)
-    held_D = eigenvalue_D > 1e-10 * max(eigenvalue_D.max(), 0.0)
-    along_D = vector_DD.T @ gradient_D
-    if np.linalg.norm(along_D[~held_D]) > 1e-7 * np.linalg.norm(gradient_D):
+    solved_D = np.linalg.pinv(fisher_DD, rcond=1e-10, hermitian=True) @ gradient_D
+    unseen_D = gradient_D - fisher_DD @ solved_D
+    if np.linalg.norm(unseen_D) > 1e-7 * np.linalg.norm(gradient_D):
         raise UserError(
             "the gradient has a part that the weighted KL does not see, so the best step is "
             "infinite: give every token a positive weight, or add damping to the Fisher matrix"
         )
-    solved_D = vector_DD[:, held_D] @ (along_D[held_D] / eigenvalue_D[held_D])
     return solved_D / kappa, float(gradient_D @ solved_D) / (2 * kappa)
 
 
@@ -320,8 +292,9 @@ def true_gain(
     kappa: float,
 ) -> float:
     """What a step gains in the objective itself: the rise of mean_t E[A] less kappa weighted KL."""
-    log_TV = [_log_policy(features_TVD, at) for at in (theta_D, theta_D + step_D)]
-    before_TV, after_TV = map(np.exp, log_TV)
+    before_TV, after_TV = (
+        np.exp(_log_policy(features_TVD, at_D)) for at_D in (theta_D, theta_D + step_D)
+    )
     rise = float(((after_TV - before_TV) * advantage_TV).sum(axis=1).mean())
     return rise - kappa * weighted_kl(features_TVD, theta_D + step_D, theta_D, beta_T)
 
@@ -348,3 +321,79 @@ def gain_at_equal_kl(
     step_D, _ = proposition2(gradient_D, outside_DD + rho * inside_DD, kappa=1.0)
     spent = float(step_D @ (inside_DD + outside_DD) @ step_D) / 2
     return float(gradient_D @ step_D) * math.sqrt(budget / spent)
+
+
+# --- Theorems 1 and 2: the length of a response and its HWE tokens --------------------------------
+
+
+@dataclass(frozen=True)
+class EntropyChain:
+    """A response as a chain of entropy states that ends with a hazard.
+
+    A token counts towards N_HE when its entropy is at least theta nats.
+    """
+
+    entropy_S: Array  #: nats
+    start_S: Array  #: distribution of the first token's state
+    transition_SS: Array  #: row: distribution of the next state, given that the response goes on
+    hazard: Callable[[Array], Array]  #: probability of ending at a token, from its entropy
+
+    def moves(self) -> Array:
+        """Probability of every move from a token to another; a row sums to 1 minus its hazard."""
+        return (1 - self.hazard(self.entropy_S))[:, None] * self.transition_SS
+
+    def visits(self) -> Array:
+        """Expected number of tokens in each state (S)."""
+        return np.linalg.solve(np.eye(len(self.start_S)) - self.moves().T, self.start_S)
+
+    def length(self) -> float:
+        """E[L] in tokens."""
+        return float(self.visits().sum())
+
+    def count(self, theta: float) -> float:
+        """E[N_HE]: expected number of tokens with an entropy of at least `theta` nats."""
+        return float(self.visits()[self.entropy_S >= theta].sum())
+
+    def segment_means(self, theta: float) -> Array:
+        """Mean length (S) of the segment that a token of each state opens.
+
+        It runs from that token to the last one before the next HWE token or the end.
+        """
+        to_low_SS = self.moves() * (self.entropy_S < theta)
+        return np.linalg.solve(np.eye(len(to_low_SS)) - to_low_SS, np.ones(len(to_low_SS)))
+
+
+def theorem1(chain: EntropyChain, theta: float) -> Sides:
+    """Theorem 1 without the constant mean: E[L] = prefix + sum_s E[N_s] mean_s over HWE states.
+
+    With equal means the right side is linear in E[N_HE] = sum_s E[N_s], which is the theorem.
+    """
+    opened_S = np.where(chain.entropy_S >= theta, chain.visits(), chain.start_S)
+    return Sides(chain.length(), float(opened_S @ chain.segment_means(theta)))
+
+
+class LengthBounds(NamedTuple):
+    """E[L] in tokens beside the bound of Theorem 2 and the two that a falling hazard does give."""
+
+    length: float
+    hwe: float  #: E[N_HE]
+    claimed_lower: float  #: E[N_HE] / lambda(theta), Theorem 2 read with the response's hazard
+    lower: float  #: E[N_HE] + max(0, 1 - lambda E[N_HE]) / (largest hazard of any state)
+    upper: float  #: E[N_HE] + 1 / lambda(theta)
+
+
+def theorem2(chain: EntropyChain, theta: float) -> LengthBounds:
+    """Theorem 2 read with the hazard of the response's end, and what holds in its place.
+
+    With lambda = hazard(theta) and a hazard that falls with entropy: one response ends once, so
+    1 = E[sum of hazards] >= lambda (E[L] - E[N_HE]), and 1 <= lambda E[N_HE] + hmax (E[L] - E[N]).
+    """
+    rate, *hazards = chain.hazard(np.append(theta, chain.entropy_S))
+    count = chain.count(theta)
+    return LengthBounds(
+        length=chain.length(),
+        hwe=count,
+        claimed_lower=count / rate,
+        lower=count + max(0.0, 1 - rate * count) / max(rate, *hazards),
+        upper=count + 1 / rate,
+    )

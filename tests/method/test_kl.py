@@ -27,6 +27,17 @@ def test_the_estimate_has_the_exact_kl_as_expectation(seed):
     assert (kl_estimate(p, q) >= -1e-6).all()
 
 
+@given(st.integers(0, 2**31))
+def test_the_mean_gradient_of_the_estimate_as_a_loss_is_that_of_the_other_kl(seed):
+    generator = torch.Generator().manual_seed(seed)
+    logits, other = torch.randn(2, 5, generator=generator, dtype=torch.float64).unbind(0)
+    logits.requires_grad_()
+    logprob, reference = logits.log_softmax(-1), other.log_softmax(-1)
+    sampled = (logprob.detach().exp() * kl_estimate(logprob, reference)).sum()
+    (gradient,) = torch.autograd.grad(sampled, logits)
+    torch.testing.assert_close(gradient, (logprob.exp() - reference.exp()).detach())
+
+
 @pytest.mark.parametrize("far", [500.0, math.inf])
 def test_the_estimate_and_its_gradient_are_finite_far_away(far):
     for logprob, ref_logprob in ((-far, 0.0), (0.0, -far)):

@@ -75,9 +75,14 @@ def test_main_text_shapes():
     assert one(main_text_reward, 1, 99, 10, EASY, multiplier) == 0
 
 
-def test_main_text_multiplier_is_zero_for_the_batch_mean_and_acts_for_an_earlier_one():
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 2)), min_size=1))
+def test_the_printed_multiplier_is_zero_for_every_batch(rollouts):
+    sums = BucketSums.of(*map(torch.tensor, zip(*rollouts, strict=True)))
+    assert main_text_multiplier(sums, sums.mean_D).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_the_multiplier_acts_for_a_target_of_earlier_steps():
     sums = BucketSums.of(torch.tensor([1.0, 3.0]), torch.tensor([0, 0]))
-    assert main_text_multiplier(sums, sums.mean_D).tolist() == [0, 0, 0]
     earlier = torch.tensor([1.5, math.nan, math.nan])
     assert main_text_multiplier(sums, earlier, eps=0.0).tolist() == [0.5, 0, 0]
 
