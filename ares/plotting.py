@@ -9,26 +9,20 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.table import Table
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from wordcloud import WordCloud
 
 from ares import paths
 from ares.io import atomic_path, write_table
-
-if TYPE_CHECKING:
-    from ipywidgets import interactive
 
 #: Widths in inches: one column of a two-column page, and the whole page.
 COLUMN, PAGE = 3.4, 7.0
@@ -263,118 +257,6 @@ def show_table(table: pd.DataFrame, digits: int | str = 3) -> None:
     display({"text/plain": text, "text/html": html}, raw=True)
 
 
-#: The head of averages that follow from the other numbers of a row.
-RECOMPUTED = "Avg, recomputed"
-#: Columns of tables that are shown with two decimals.
-PRECISE = (RECOMPUTED, "recomputed", "difference", "tolerance")
-#: Behind a printed number that does not agree with the others, and behind an average with a gap.
-MARKS = ("\u2020", "\u2021")
-MARKED = "#B34700"
-#: Of a table in a figure: inches of a line, points of its type, columns that need broken heads.
-LINE, TYPE, MANY = 0.135, 6.5, 9
-
-
-def as_text(
-    table: pd.DataFrame, marks: Mapping[tuple[str, str], str] | None = None
-) -> pd.DataFrame:
-    """A table as strings: one decimal, two where it was recomputed, nothing for a gap.
-
-    Args:
-        marks: sign behind the number of a row (by its first column) and a column.
-    """
-
-    def cell(value: Any, digits: int) -> str:
-        if not isinstance(value, float):
-            return str(value)
-        return "" if np.isnan(value) else f"{round(value, digits) + 0:.{digits}f}"  # no -0.0
-
-    found = pd.DataFrame(index=table.index)
-    for column in table.columns:
-        digits = 2 if column in PRECISE else 1
-        found[column] = [cell(value, digits) for value in table[column]]
-    for (row, column), mark in (marks or {}).items():
-        if column in found:
-            where = (table.iloc[:, 0] == row) & (found[column] != "")
-            found.loc[where, column] += mark
-    return found
-
-
-def table_figure(
-    parts: Sequence[tuple[str, pd.DataFrame, Sequence[int]]], columns: int = 1
-) -> Figure:
-    """Tables of strings as a figure, below or beside each other.
-
-    Args:
-        parts: title, table and the rows that a line stands above, of each.
-    """
-    tables = [_lines(table) for _, table, _ in parts]
-    heights = [sum(_height(row) for row in rows) for rows in tables]
-    room = [max(heights[at : at + columns]) for at in range(0, len(parts), columns)]
-    fig, axes = plt.subplots(
-        len(room),
-        columns,
-        figsize=(PAGE, LINE * sum(lines + 1.6 for lines in room) + 0.5),
-        squeeze=False,
-        height_ratios=room,
-    )
-    drawn = []
-    for number, (title, _, rules) in enumerate(parts):
-        ax = axes.flat[number]
-        ax.set_title(title, loc="left", weight="bold", pad=3)
-        drawn.append((ax, _table(ax, tables[number], rules, room[number // columns])))
-    for ax in axes.flat:
-        ax.axis("off")
-    fig.draw_without_rendering()
-    for ax, table in drawn:  # smaller letters where a table is wider than its panel
-        table.set_fontsize(TYPE * min(1, ax.bbox.width / table.get_window_extent().width))
-    return fig
-
-
-def _lines(table: pd.DataFrame) -> list[list[str]]:
-    """Heads and rows; long texts, and the heads of many columns, in several lines."""
-    heads = [str(head) for head in table.columns]
-    if len(heads) >= MANY:
-        breaks = re.compile(r" |(?<=[a-z])(?=[A-Z][a-z])")
-        heads = [head if "\n" in head else breaks.sub("\n", head, count=1) for head in heads]
-    rows = table.astype(str).map(lambda text: textwrap.fill(text, 50)).to_numpy().tolist()
-    return [heads, *rows]
-
-
-def _height(row: Sequence[str]) -> int:
-    return max(text.count("\n") + 1 for text in row)
-
-
-def _table(ax: Axes, rows: list[list[str]], rules: Sequence[int], room: int) -> Table:
-    """A table at the top of a panel for `room` lines: numbers flush right, words flush left.
-
-    Rows of ARES are bold, marked numbers in colour.
-    """
-    table = ax.add_table(Table(ax, loc="upper left"))
-    table.AXESPAD = 0
-    table.set_in_layout(False)  # a wide one would make the panel smaller
-    for column, texts in enumerate(zip(*rows, strict=True)):
-        filled = [text for text in texts[1:] if text]
-        numbers = all(re.match(r"[-+]?[\d.,]+( ?\[.*\]| %|\W)?$", text) for text in filled)
-        longest = max(len(line) for text in texts for line in text.splitlines() or [""])
-        for row, text in enumerate(texts):
-            side = "right" if numbers and filled else "left"
-            cell = table.add_cell(row, column, 0, _height(rows[row]) / room, text=text, loc=side)
-            cell.PAD = 0.7 / max(longest, 1)
-            cell.set_text_props(
-                weight="bold" if row == 0 or "ARES" in rows[row][0] else "normal",
-                color=MARKED if text.endswith(MARKS) else "black",
-                multialignment=side,
-                parse_math=False,
-            )
-            below = "B" if row in (0, len(rows) - 1) else ""
-            cell.visible_edges = below + ("T" if row == 0 or row - 1 in rules else "")
-            cell.set_linewidth(0.6)
-    table.auto_set_font_size(False)
-    table.set_fontsize(TYPE)
-    table.auto_set_column_width(list(range(len(rows[0]))))
-    return table
-
-
 def show_controls(draw: Callable[..., Figure], **settings: Any) -> None:
     """Show controls above the figure that `draw` makes of their values, or why there are none.
 
@@ -389,26 +271,13 @@ def show_controls(draw: Callable[..., Figure], **settings: Any) -> None:
     """
     from IPython.core.getipython import get_ipython
     from IPython.display import display
+    from ipywidgets import interactive
 
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel and kernel.get_parent().get("content", {}).get("allow_stdin", False):
-        display(with_controls(draw, **settings))
+        display(interactive(draw, **settings))
     else:
         print(
             "Nobody is here to move controls: open the notebook in JupyterLab and run this cell.\n"
             "The figure above shows a few of their settings."
         )
-
-
-def with_controls(draw: Callable[..., Figure], **settings: Any) -> interactive:
-    """The controls, and below them the figure, drawn again whenever one is moved."""
-    from IPython.display import display
-    from ipywidgets import interactive
-
-    @wraps(draw)
-    def shown(**values: Any) -> None:
-        fig = draw(**values)
-        display(fig)
-        plt.close(fig)
-
-    return interactive(shown, **settings)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ares import paths
-from ares.analysis.benchmarks import from_scores
+from ares.errors import UserError
 from ares.io import read_table, write_table
 from tests.notebooks.running import LISTED, execute
 
@@ -94,22 +94,57 @@ def check_figures(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted(wanted)
 
 
-def test_scores_of_real_models_stand_beside_the_papers(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory) -> dict:
+    """What notebook 11 defines where it was given scores; its figures are in `figures`."""
+    folder = tmp_path_factory.mktemp("scores")
     table = scores(("base", 40.0), ("adacs", 60.0), ("grpo-s1", 61.0), ("ares-s1", 70.0))
-    write_table(tmp_path / "scores.parquet", table)
-    figures = tmp_path / "figures"
-    common = {"config": "paper-7b", "tables": str(tmp_path), "figures": str(figures)}
-    names = execute(NAME, **common, measured="scores", size="7B")
-    check_figures(figures)
-    out = capsys.readouterr().out
-    assert "F12: partly: of 15 benchmarks on which ARES-7B is best in the paper, 3 were" in out
-    check_f12(names["f12"])
-    ours = read_table(figures / "fig8_beside.csv").query("benchmark == 'GSM8K' and arm == 'ares'")
+    write_table(folder / "scores.parquet", table)
+    common = {"config": "paper-7b", "tables": str(folder), "figures": str(folder / "figures")}
+    return execute(NAME, **common, measured="scores", size="7B")
+
+
+def test_scores_of_real_models_stand_beside_the_papers(scored):
+    check_figures(Path(scored["figures"]))
+    assert scored["why"].startswith(
+        "of 15 benchmarks on which ARES-7B is best in the paper, 3 were"
+    )
+    ours = scored["table4"].query("benchmark == 'GSM8K' and arm == 'ares' and quantity == 'length'")
     assert ours[["paper", "ours"]].astype(float).to_numpy().tolist() == [[278.9, 900.0]]
+    assert scored["gain"]("ares", "adacs", ["MMMU", "GPQA"])[0] == pytest.approx(10)
+    for of, names in (("dapo", ["MMMU"]), ("ares", ["MMMU", "DynaMath-W"])):
+        assert pd.isna(scored["gain"](of, "adacs", names)[0])
 
 
-def check_f12(f12: Callable) -> None:
-    """What the notebook says of F12 for a 7B arm with some scores."""
+def test_runs_are_a_mean_and_a_range_and_averages_need_every_benchmark(scored):
+    both = scores(("ares-s1", 70.0), ("ares-s2", 76.0), sizes={"MathVista": 1000})
+    # The benchmark's own metric comes first; the other one is left out.
+    other = both.assign(metric="other", score=0.0)
+    (row,) = scored["from_scores"](pd.concat([both, other])).to_dict("records")
+    assert (row["arm"], row["runs"], row["over"]) == ("ares", 2, "range of runs")
+    assert (row["accuracy"], row["low"], row["high"]) == (73.0, 70.0, 76.0)
+    assert (row["level"], row["modality"], row["of"]) == ("easy", "multimodal", 1000)
+    names = ["AIME24", "AIME25", "MATH500", "MMLU-Pro", "BBEH", "GPQA"]
+    rows = scored["from_scores"](scores(("mine", 50.0), sizes=dict.fromkeys(names, 10)))
+    none, average = scored["averages_of"](rows)
+    assert none.empty and average[["modality", "accuracy", "n"]].to_numpy().tolist() == [
+        ["text", 50.0, 60]
+    ]
+    part = scored["from_scores"](scores(("mine", 50.0), sizes={"WeMath-S": 100, "own": 5}))
+    words = scored["size_of"](part.assign(failed=[3, 0]))
+    assert words.endswith(
+        "2 benchmarks, not all questions of 1 (WeMath 100 of 1740); "
+        "3 requests without a response count as wrong"
+    )
+    with pytest.raises(UserError, match="two scores"):
+        scored["from_scores"](scores(("a", 1.0), ("a", 2.0)))
+    uneven = pd.concat([both, scores(("ares-s3", 70.0), sizes={"MathVista": 5})])
+    with pytest.raises(UserError, match="different questions"):
+        scored["from_scores"](uneven)
+
+
+def test_f12_judges_what_was_asked_whole(scored):
+    from_scores, f12 = scored["from_scores"], scored["f12"]
 
     def verdict_of(asked: Mapping[str, int] = SIZES, **values: float) -> str:
         tables = [scores(("ares-s1", v), sizes={n: asked[n]}) for n, v in values.items()]
