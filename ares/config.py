@@ -250,11 +250,9 @@ class ColdStart(Settings):
     """Whose traces the pool holds: own, those that come with the data sets; teachers; or both, the
     teachers' where a problem has none of its own"""
     teachers: Teachers = Teachers()
-    """Who is asked for traces"""
     size: Count
     """Examples that a curation selects"""
     sft: FineTuning
-    """Supervised fine-tuning on a selection"""
 
 
 class Vllm(Settings):
@@ -351,9 +349,7 @@ class Aepo(Settings):
     gradients_every: CountOrNone = 10
     """Batches between two looks at the parts of the gradient, in the small world; 0: none"""
     validation: ValidationSettings = _NOT_HERE
-    """Fixed held-out problems of the small world, measured during training"""
     vllm: Vllm = Vllm()
-    """What draws rollouts in training, where vLLM does"""
     arms: dict[Slug, ArmSettings] = Field(min_length=1)
     """Runs by name; the name is the preset unless one is given"""
 
@@ -415,27 +411,16 @@ class Scale(Settings):
     benchmarks: AnyNumber[Text] = ()
     """Registry files of benchmarks beside config/benchmarks.yaml"""
     launch: Launch = Launch()
-    """What stands before `ares` in the commands that use GPUs"""
     gpus: Gpus = Gpus()
-    """GPUs of a job"""
     backend: BackendSettings = BackendSettings()
-    """What samples outside of training"""
     problems: ProblemsSettings
-    """Problems of the analysis"""
     rollouts: RolloutsSettings
-    """Sampled responses to them, and their token entropies"""
     causal: Causal = _NOT_HERE
-    """Causal labels of the small world's rollouts"""
     windows: Windows = Windows()
-    """The axes of figure 2a"""
     bootstrap: Bootstrap = Bootstrap()
-    """Confidence intervals"""
     cold_start: ColdStart
-    """Pass rates, a pool of traces, curation and fine-tuning (AdaCS)"""
     aepo: Aepo
-    """Reinforcement learning"""
     evaluation: Evaluation
-    """Every model, tested after training"""
 
     @property
     def of_data_sets(self) -> bool:

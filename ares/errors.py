@@ -22,13 +22,9 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 #: What a disk or its access rights say no with; any other OSError is a mistake in the program.
-REFUSALS = frozenset(
-    getattr(errno, name)
-    for name in (
-        *("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM"),
-        *("ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP", "ESTALE"),
-    )
-    if hasattr(errno, name)
+REFUSALS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ESTALE),
 )
 
 
@@ -36,15 +32,11 @@ def printable(text: str) -> str:
     r"""The text with everything that a terminal would act on written out as codes.
 
     >>> printable("red \x1b[31m\r\n")
-    'red \\x1b[31m\\x0d\n'
+    'red \\x1b[31m\\r\n'
     >>> printable("\u202etxt.exe")
     '\\u202etxt.exe'
     """
-    return _UNSAFE.sub(lambda found: _code(ord(found[0])), text)
-
-
-def _code(point: int) -> str:
-    return f"\\x{point:02x}" if point < 256 else f"\\u{point:04x}"
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class UserError(Exception):
@@ -70,22 +62,20 @@ def is_memory(error: BaseException) -> bool:
     )
 
 
-def refusal(error: OSError, path: str | Path) -> UserError | None:
+def refusal(number: int | None, path: str | Path) -> UserError | None:
     """What the disk or its access rights refused, as a message; None if that is not what it was.
 
     Args:
-        path: to name where the error names no file.
+        number: `errno` of the error.
 
-    >>> print(refusal(OSError(28, "No space left on device"), "a.csv"))
+    >>> print(refusal(28, "a.csv"))
     a.csv: No space left on device; free some, or write elsewhere; what was there before is intact
     """
-    if error.errno is None or error.errno not in REFUSALS:
+    if number is None or number not in REFUSALS:
         return None
-    room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    room = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     advice = "free some, or write elsewhere" if room else "look at the disk and at its rights"
-    return UserError(
-        f"{path}: {os.strerror(error.errno)}; {advice}; what was there before is intact"
-    )
+    return UserError(f"{path}: {os.strerror(number)}; {advice}; what was there before is intact")
 
 
 #: Characters of a message: it may repeat what a file holds.
@@ -101,8 +91,8 @@ MENDABLE = (UserError, OSError, MemoryError, RuntimeError, ModuleNotFoundError)
 def message(error: BaseException) -> str | None:
     """What to tell the user about an error; None where it is a mistake in the program."""
     if isinstance(error, OSError):
-        refused = refusal(error, error.filename) if error.filename else None
-        return None if refused is None else str(refused)
+        refused = refusal(error.errno, error.filename) if error.filename else None
+        return str(refused) if refused else None
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("ares"):

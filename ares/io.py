@@ -28,6 +28,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic_core import from_json
 from safetensors import SafetensorError
 
 from ares.errors import UserError, refusal
@@ -118,17 +119,15 @@ def told_refusals(path: str | Path) -> Iterator[None]:
         yield
     except FileExistsError as error:
         raise UserError(f"{error.filename}: is a file, not a folder; write elsewhere") from None
-    except SafetensorError as error:  # carries what the system said, but is no OSError
-        number = re.search(r"\(os error (\d+)\)", str(error))
-        told = number and refusal(OSError(int(number[1]), ""), path)
-        if not told:
-            raise
-        raise told from error
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        named, number = str(path), getattr(error, "errno", None)
+        if code := re.search(r"\(os error (\d+)\)", str(error)):
+            number = int(code[1])  # a SafetensorError carries what the system said as text
         # A library may have met the refusal at a file that it reads; then that one is named.
-        named = error.filename if isinstance(error.filename, str) else str(path)
-        ours = any(_TEMPORARY.fullmatch(part) for part in Path(named).parts)
-        told = refusal(error, path if ours else named)
+        name = getattr(error, "filename", None)
+        if isinstance(name, str) and not any(map(_TEMPORARY.fullmatch, Path(name).parts)):
+            named = name
+        told = refusal(number, named)
         if told is None:
             raise
         raise told from error
@@ -172,32 +171,17 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; NaN, infinities and a key that stands twice are refused.
+    """Read a JSON file; NaN and infinities are refused.
 
     Raises:
         UserError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(
-            Path(path).read_text(encoding="utf-8"),
-            parse_constant=_no_constant,
-            object_pairs_hook=_unique,
-        )
+        return from_json(Path(path).read_bytes(), allow_inf_nan=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error})") from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(f"a key stands twice among {', '.join(found)[:200]}")
-    return found
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -229,7 +213,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such table; run the workflow that makes it") from None
-    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+    except (pa.ArrowException, csv.Error, OSError, ValueError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # what the system says; ArrowException and OSError without a number are damage
         told = " ".join(str(error).split())[:300]
@@ -259,22 +243,15 @@ def _read_csv(path: Path) -> pd.DataFrame:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"has more than {MOST_BYTES} bytes")
     with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            header = next(reader, [])
-            if not header or len(set(header)) < len(header) or not all(header):
-                raise ValueError("its first line has no name, or one twice")
-            for row in reader:
-                if len(row) != len(header):
-                    raise ValueError(
-                        f"line {reader.line_num} has {len(row)} of {len(header)} fields"
-                    )
-        except csv.Error as error:
-            raise ValueError(f"line {reader.line_num}: {error}") from None
-    with path.open("rb") as binary:
-        binary.seek(-1, os.SEEK_END)
-        if binary.read(1) != b"\n":
-            raise ValueError("its last line has no end")
+        lines = file.readlines()
+    header, *rows = csv.reader(lines, strict=True) if lines else [[]]
+    if not header or len(set(header)) < len(header) or not all(header):
+        raise ValueError("its first line has no name, or one twice")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} of {len(header)} fields")
+    if not lines[-1].endswith("\n"):
+        raise ValueError("its last line has no end")
     return pd.read_csv(path, keep_default_na=False, na_values=["nan"])
 
 

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from glob import glob
 from pathlib import Path
 
@@ -32,11 +32,17 @@ _LEAST_WAIT_S = 1.0
 #: Seconds that a job may take to end by itself after SIGTERM.
 GRACE_S = 10.0
 #: Locks that this process holds until it ends.
-_TAKEN: list[FileLock] = []
+_TAKEN = ExitStack()
 
 
 def take(path: str | Path, busy: str) -> None:
-    """Take a lock until the process ends.
+    """Take a lock until the process ends; see `held`."""
+    _TAKEN.enter_context(held(path, busy))
+
+
+@contextmanager
+def held(path: str | Path, busy: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold a lock meanwhile, after waiting for it for about `wait_s`.
 
     Processes that this one starts do not inherit it.
 
@@ -47,20 +53,6 @@ def take(path: str | Path, busy: str) -> None:
     Raises:
         UserError: another process has it, or the file can't be opened.
     """
-    _TAKEN.append(_acquired(path, busy, 0.0))
-
-
-@contextmanager
-def held(path: str | Path, busy: str, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock meanwhile, after waiting for it for about `wait_s`; see `take`."""
-    lock = _acquired(path, busy, wait_s)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _acquired(path: str | Path, busy: str, wait_s: float) -> FileLock:
     lock, path = FileLock(path), Path(path)
     command = " ".join(shlex.join(sys.orig_argv).split())[:200]
     try:
@@ -75,7 +67,10 @@ def _acquired(path: str | Path, busy: str, wait_s: float) -> FileLock:
                 f"{path}: can't be written: {error.strerror}; look at the disk and at its rights"
             ) from None
         print("ares: note: no locks on this file system: start nothing twice", file=sys.stderr)
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def owner(path: str | Path) -> str | None:
@@ -92,14 +87,6 @@ def owner(path: str | Path) -> str | None:
 
 def _last_owner(path: str | Path) -> str:
     return Path(path).read_text(encoding="utf-8", errors="replace") or "another process"
-
-
-def _is_free(lock: FileLock, wait_s: float) -> bool:
-    try:
-        with lock.acquire(timeout=wait_s, poll_interval=0.1):
-            return True
-    except Timeout:
-        return False
 
 
 def job_prefix(path: str | Path) -> str:
@@ -125,22 +112,23 @@ def end_jobs(path: str | Path, say: Callable[[str], None]) -> None:
         say: prints a line.
     """
     lock = FileLock(path)
-    if _is_free(lock, 0.0):
-        return
-    found = ", ".join(map(str, sorted(_holders(path))))
-    say(f"jobs of an earlier run that was killed are still running; ending them: processes {found}")
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in _holders(path):
+    for number in (0, signal.SIGTERM, signal.SIGKILL):
+        found = sorted(_holders(path)) if number else []
+        if number == signal.SIGTERM:
+            shown = ", ".join(map(str, found))
+            say(f"jobs of an earlier run that was killed still run; ending them: processes {shown}")
+        for process in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(process, number)
-        if _is_free(lock, GRACE_S):
+        wait_s = GRACE_S if number else 0.0
+        with suppress(Timeout), lock.acquire(timeout=wait_s, poll_interval=0.1):
             return
     say(
         "jobs of an earlier run that was killed are still running where they can't be reached "
         f"(another machine?); waiting for them, or end them: they hold {path}"
     )
-    lock.acquire()
-    lock.release()
+    with lock:
+        return
 
 
 def _holders(path: str | Path) -> set[int]:

@@ -26,7 +26,6 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
-from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
@@ -133,8 +132,7 @@ def _told(model: type[Settings], value: Any, problem: ValidationError) -> str:
     """Say in one line which key is wrong, why, and what the key means."""
     # Unknown keys come first: a misspelt key also makes the right one missing.
     error = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
-    place, owner, field = _place(model, value, error["loc"])
-    meaning = f" ({' '.join(field.description.split())})" if field and field.description else ""
+    place, owner, meaning = _place(model, value, error["loc"])
     if error["type"] == "extra_forbidden":
         known = list(owner.model_fields) if owner else []
         near = suggestion(str(error["loc"][-1]), known)
@@ -150,24 +148,26 @@ def _told(model: type[Settings], value: Any, problem: ValidationError) -> str:
 
 def _place(
     model: type[Settings], value: Any, keys: Iterable[str | int]
-) -> tuple[str, type[Settings] | None, FieldInfo | None]:
-    """A place as far as the value has it (pydantic adds names), its model and its field."""
+) -> tuple[str, type[Settings] | None, str]:
+    """A place as far as the value has it (pydantic adds names), its model and its meaning."""
     path: list[str] = []
     owner: type[Settings] | None = None
     inner: type[Settings] | None = model
-    field: FieldInfo | None = None
+    meaning: str | None = ""
     for key in keys:
         owner = inner
         if inner is not None and key in inner.model_fields:
             field = inner.model_fields[str(key)]
             inner = _model_in(field.annotation)
+            meaning = field.description or inspect.getdoc(inner)
         try:
             value = value[key]
         except (LookupError, TypeError):
             value = None
         else:
             path.append(str(key))
-    return shortened(".".join(path)), owner, field
+    told = f" ({' '.join(meaning.split())})" if meaning else ""
+    return shortened(".".join(path)), owner, told
 
 
 def _model_in(annotation: Any) -> type[Settings] | None:
@@ -185,16 +185,24 @@ def read_yaml(path: Path) -> Any:
     """
     where, reader = shown(path), YAML(typ="safe", pure=True)
     try:
-        node = reader.compose(_text(path, where))
-        _check(node, where, {}, 0)
+        if path.exists() and not path.is_file():
+            raise UserError(f"{where}: cannot be read (it is no file)")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise UserError(f"{where}: has more than {MOST_BYTES} bytes; this is no config")
+        node = reader.compose(data.decode("utf-8-sig"))
+        _check(node, where)
         return None if node is None else reader.constructor.construct_document(node)
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
     except RecursionError:
         raise UserError(f"{where}: nested more than {DEEPEST} deep") from None
-    except MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise UserError(f"{where}: not valid YAML ({line}{error.problem})") from None
     except (YAMLError, LookupError, ValueError) as error:
-        told = shortened(" ".join(str(error).split()), 400)
+        told = str(error)
+        if isinstance(error, MarkedYAMLError) and error.problem_mark:
+            told = f"line {error.problem_mark.line + 1}: {error.problem}"
+        told = shortened(" ".join(told.split()), 400)
         raise UserError(f"{where}: not valid YAML ({told})") from None
 
 
@@ -206,53 +214,29 @@ def yaml_text(value: Any) -> str:
     return stream.getvalue()
 
 
-def _text(path: Path, where: str) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            raise UserError(f"{where}: cannot be read (it is no file)")
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise UserError(f"{where}: has more than {MOST_BYTES} bytes; this is no config")
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: not valid YAML ({error}); save it as UTF-8") from None
-    except ValueError:  # a null byte
-        raise UserError(f"{where!r}: cannot be read (no such name is possible)") from None
-
-
-def _check(node: Node | None, where: str, sizes: dict[Node, int], depth: int) -> int:
-    """Number of values of a node, all aliases unfolded, once it is known to be plain.
-
-    sizes: of nodes that are checked already; an alias is the same node again.
-    """
-    if node is None:
-        return 0
-    if node in sizes:
-        return sizes[node]
-    where_now = f"{where}, line {node.start_mark.line + 1}"
-    if depth > DEEPEST:
-        raise UserError(f"{where_now}: nested more than {DEEPEST} deep")
-    tag = str(node.tag)
-    if tag.endswith(":timestamp"):
-        raise UserError(f"{where_now}: {node.value}: it reads as a date; put it in quotes")
-    if tag not in _PLAIN:
-        raise UserError(f"{where_now}: the tag {tag}: leave it out")
-    if isinstance(node, MappingNode):
-        for key, _ in node.value:
-            if not isinstance(key, ScalarNode) or not str(key.tag).endswith((":str", ":merge")):
-                raise UserError(f"{where_now}: a key that is no text; put it in quotes")
-    parts = [] if isinstance(node, ScalarNode) else node.value
-    size = 1
-    for part in parts:
-        for each in part if isinstance(part, tuple) else (part,):
-            size += _check(each, where, sizes, depth + 1)
-    if size > MOST_VALUES:
-        raise UserError(f"{where_now}: unfolds to more than {MOST_VALUES} values")
-    sizes[node] = size
-    return size
+def _check(root: Node | None, where: str) -> None:
+    """Refuse what JSON could not hold, and what would fill the memory with its aliases unfolded."""
+    waiting, values = [(root, 0)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        if node is None:
+            continue
+        values += 1
+        line = f"{where}, line {node.start_mark.line + 1}"
+        if values > MOST_VALUES:
+            raise UserError(f"{line}: unfolds to more than {MOST_VALUES} values")
+        if depth > DEEPEST:
+            raise UserError(f"{line}: nested more than {DEEPEST} deep")
+        if str(node.tag).endswith(":timestamp"):
+            raise UserError(f"{line}: {node.value}: it reads as a date; put it in quotes")
+        if str(node.tag) not in _PLAIN:
+            raise UserError(f"{line}: the tag {node.tag}: leave it out")
+        parts = [] if isinstance(node, ScalarNode) else node.value
+        if isinstance(node, MappingNode):
+            if not all(str(key.tag).endswith((":str", ":merge")) for key, _ in parts):
+                raise UserError(f"{line}: a key that is no text; put it in quotes")
+            parts = [part for pair in parts for part in pair]
+        waiting += [(part, depth + 1) for part in parts]
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

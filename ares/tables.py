@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -45,14 +45,9 @@ class Column:
     of: tuple[Maker, ...] = ()
 
 
-#: What must hold in every row, in words; the columns that show it; whether it does in each. A table
-#: without one of these columns has nothing to contradict.
-Rule = tuple[str, tuple[str, ...], Callable[[pd.DataFrame], np.ndarray]]
-
-
 @dataclass(frozen=True)
 class Form:
-    """Columns, those that tell one row from another, and what must hold between columns.
+    """Columns, and those that tell one row from another.
 
     of: the makers that make such a table.
     empty: whether there may be no rows.
@@ -65,7 +60,6 @@ class Form:
 
     columns: Mapping[str, Column]
     key: tuple[str, ...]
-    rules: tuple[Rule, ...] = ()
     of: tuple[Maker, ...] = ("world",)
     empty: bool = False
     parts: Literal["", "shards", "runs", "models"] = ""
@@ -76,53 +70,49 @@ class Form:
     shortened: tuple[str, ...] = ()
 
 
-def _named(table: pd.DataFrame) -> np.ndarray:
+def _named(table: pd.DataFrame) -> list[bool]:
     """Whether a problem is named after its numbers and its target."""
-    ids = [
-        "-".join(map(str, sorted(numbers.tolist()))) + f"={target}"
-        for numbers, target in zip(table["numbers"], table["target"], strict=True)
+    shown = (table[name] for name in ("problem_id", "numbers", "target"))
+    return [
+        problem_id == "-".join(map(str, sorted(numbers.tolist()))) + f"={target}"
+        for problem_id, numbers, target in zip(*shown, strict=True)
     ]
-    return table["problem_id"].to_numpy() == np.array(ids, dtype=object)
-
-
-def _one_level(table: pd.DataFrame) -> np.ndarray:
-    return table.groupby("problem_id")["level"].transform("nunique").to_numpy() == 1
 
 
 def _lengths(table: pd.DataFrame) -> np.ndarray:
-    same = [table[name].map(len) == table["n_tokens"] for name in _LISTED if name in table]
-    return np.logical_and.reduce([*same, table["n_tokens"] > 0])
+    lists = [table[name] for name in _LISTED if name in table]
+    return np.logical_and.reduce([cells.map(len) == table["n_tokens"] for cells in lists])
 
 
-_PROBLEM_RULES: tuple[Rule, ...] = (
-    (
-        "k is not how many numbers there are",
+#: What does not hold, in words: the columns that show it, and in which rows it does hold. A table
+#: without one of these columns has nothing to contradict.
+_RULES: dict[str, tuple[tuple[str, ...], Callable[[pd.DataFrame], Any]]] = {
+    "k is not how many numbers there are": (
         ("numbers", "k"),
         lambda table: table["numbers"].map(len) == table["k"],
     ),
-    (
-        "problem_id is not that of its numbers and target",
+    "problem_id is not that of its numbers and target": (
         ("problem_id", "numbers", "target"),
         _named,
     ),
-    ("its problem has another level elsewhere", ("problem_id", "level"), _one_level),
-)
-AT_MOST: Rule = (
-    "more correct than samples",
-    ("correct", "samples"),
-    lambda table: table["correct"] <= table["samples"],
-)
-SHARE: Rule = (
-    "pass_rate is not correct / samples",
-    ("pass_rate", "correct", "samples"),
-    lambda t: np.isclose(t["pass_rate"], t["correct"] / t["samples"], rtol=0, atol=1e-9),
-)
-VERDICT: Rule = (
-    "correct and verdict contradict each other",
-    ("correct", "verdict"),
-    lambda table: table["correct"] == table["verdict"].isin(["correct", "cut: correct"]),
-)
-LENGTHS: Rule = ("its lists are not n_tokens long", ("n_tokens",), _lengths)
+    "its problem has another level elsewhere": (
+        ("problem_id", "level"),
+        lambda table: table.groupby("problem_id")["level"].transform("nunique") == 1,
+    ),
+    "more correct than samples": (
+        ("correct", "samples"),
+        lambda table: table["correct"] <= table["samples"],
+    ),
+    "pass_rate is not correct / samples": (
+        ("pass_rate", "correct", "samples"),
+        lambda t: np.isclose(t["pass_rate"], t["correct"] / t["samples"], rtol=0, atol=1e-9),
+    ),
+    "correct and verdict contradict each other": (
+        ("correct", "verdict"),
+        lambda table: table["correct"] == table["verdict"].isin(["correct", "cut: correct"]),
+    ),
+    "its lists are not n_tokens long": (("token_ids", "n_tokens"), _lengths),
+}
 
 _COUNT, _NATURAL = Column("integer", low=1), Column("integer", low=0)
 _TEXT, _FLAG, _NUMBER = Column("text"), Column("flag"), Column("number")
@@ -194,7 +184,6 @@ FORMS: dict[str, Form] = {
     "problems": Form(
         _columns(f"{_PROBLEM} split@world"),
         _ONE,
-        _PROBLEM_RULES,
         of=_WORKFLOW,
         files={"data": ("problems", "problems/cold-start", "problems/aepo")},
     ),
@@ -205,7 +194,6 @@ FORMS: dict[str, Form] = {
             **_LISTED,
         ),
         ("rollout_id",),
-        (*_PROBLEM_RULES, VERDICT, LENGTHS),
         of=_WORKFLOW,
         parts="shards",
         judged=True,
@@ -241,14 +229,12 @@ FORMS: dict[str, Form] = {
             f"{_PROBLEM} samples correct pass_rate n_tokens", correct=_NATURAL, n_tokens=_LENGTH
         ),
         _ONE,
-        (*_PROBLEM_RULES, AT_MOST, SHARE),
         of=_WORKFLOW,
         parts="shards",
     ),
     "pool": Form(
         _columns(_PROBLEM) | TRACE,
         (*_ONE, "habit", "trace"),
-        _PROBLEM_RULES,
         of=_WORKFLOW,
         parts="shards",
         left_out=("numbers", "target", "text"),
@@ -256,7 +242,6 @@ FORMS: dict[str, Form] = {
     "selection": Form(
         _columns(f"curation {_PROBLEM} pass_rate bracket target_tokens habit text n_tokens"),
         ("curation", *_ONE, "habit", "text"),
-        _PROBLEM_RULES,
         of=_WORKFLOW,
     ),
     "steps": Form(
@@ -296,7 +281,6 @@ FORMS: dict[str, Form] = {
             **dict.fromkeys(("n_tokens", "hwe"), _LENGTH),
         ),
         ("arm", "seed", *_ONE),
-        (*_PROBLEM_RULES, AT_MOST),
         parts="models",
         judged=True,
         shortened=("entropy",),
@@ -413,77 +397,41 @@ def check_form(
             raise UserError(f"{path}: column '{column}': {wrong}; make the table again")
     if not len(table) and not form.empty:
         raise UserError(f"{path}: has no rows; make the table again")
-    unique = f"has the {', '.join(form.key)} of an earlier one"
-    once: Rule = (unique, form.key, lambda rows: ~rows.duplicated(list(form.key)))
-    for what, needed, holds in (once, *form.rules) if len(table) else ():
-        if not set(needed) <= set(table.columns):
-            continue
-        broken = ~np.asarray(holds(table), dtype=bool)
-        if broken.any():
-            raise UserError(f"{path}: row {int(broken.argmax())}: {what}; make the table again")
+    once = f"has the {', '.join(form.key)} of an earlier one"
+    rules = {once: (form.key, lambda rows: ~rows.duplicated(list(form.key))), **_RULES}
+    for what, (needed, holds) in rules.items():
+        if len(table) and set(needed) <= set(table.columns):
+            broken = ~np.asarray(holds(table), dtype=bool)
+            if broken.any():
+                raise UserError(f"{path}: row {broken.argmax()}: {what}; make the table again")
+
+
+_KINDS = {"flag": "b", "integer": "iu", "number": "iuf", "integers": "iu", "numbers": "iuf"}
 
 
 def _wrong(values: pd.Series, column: Column) -> str:
     """What is wrong with the values of a column, "" if nothing is."""
     if column.kind in ("integers", "numbers"):
-        return _wrong_lists(values, column)
-    of_kind = {
-        "text": lambda: pd.api.types.is_string_dtype(values.dtype),
-        "flag": lambda: values.dtype == bool,
-        "integer": lambda: values.dtype.kind in "iu",
-        "number": lambda: values.dtype.kind in "iuf",
-    }
-    if not of_kind[column.kind]():
+        strange = ~values.map(lambda cell: _is_list(cell, column)).to_numpy(bool)
+    elif column.kind == "text" and pd.api.types.is_string_dtype(values.dtype):
+        strange = (~values.isin(column.among) if column.among else values.isna()).to_numpy()
+    elif values.dtype.kind not in _KINDS.get(column.kind, ""):
         return f"holds {values.dtype} where {column.kind} belongs"
-    if column.kind == "text":
-        strange = ~values.isin(column.among) if column.among else values.isna()
-    elif column.kind == "flag":
-        return ""
     else:
-        inside = values.between(column.low, column.high) & np.isfinite(values)
-        strange = ~inside & ~(values.isna() if column.gaps else False)
-    return _first(values, strange)
+        strange = ~_inside(values.to_numpy(), column)
+        if column.gaps:
+            strange &= values.notna().to_numpy()
+    row = int(strange.argmax())
+    return f"row {row} holds {str(values.iloc[row])[:80]!r}" if strange.any() else ""
 
 
-def _wrong_lists(values: pd.Series, column: Column) -> str:
-    letters = "iu" if column.kind == "integers" else "iuf"
-    for row, cell in enumerate(values):
-        if not isinstance(cell, np.ndarray) or cell.ndim != 1 or cell.dtype.kind not in letters:
-            return f"row {row} holds no list of {column.kind}"
-        if not (np.isfinite(cell) & (cell >= column.low) & (cell <= column.high)).all():
-            return f"row {row} holds a number out of its bounds"
-    return ""
+def _is_list(cell: Any, column: Column) -> bool:
+    known = isinstance(cell, np.ndarray) and cell.ndim == 1
+    return known and cell.dtype.kind in _KINDS[column.kind] and bool(_inside(cell, column).all())
 
 
-def _first(values: pd.Series, strange: pd.Series) -> str:
-    if not strange.any():
-        return ""
-    row = int(strange.to_numpy().argmax())
-    return f"row {row} holds {str(values.iloc[row])[:80]!r}"
-
-
-def check_shard(shard: int, shards: int) -> None:
-    """Refuse a shard that there is not: its rows would be those of another.
-
-    Raises:
-        UserError: names those there are.
-    """
-    if not 0 <= shard < shards:
-        raise UserError(f"--shard {shard}: there are {shards}, from 0")
-
-
-def check_samples(pass_rates: pd.DataFrame, samples: int, where: str) -> None:
-    """Refuse pass rates of another number of samples: their brackets would be rounded.
-
-    Raises:
-        UserError: names both numbers.
-    """
-    found = sorted(set(pass_rates["samples"]) - {samples})
-    if found:
-        raise UserError(
-            f"{where}: of {found[0]} samples a problem, and the config says {samples}; measure the "
-            "pass rates again"
-        )
+def _inside(values: np.ndarray, column: Column) -> np.ndarray:
+    return np.isfinite(values) & (values >= column.low) & (values <= column.high)
 
 
 def join(paths: Sequence[str | Path]) -> pd.DataFrame:
@@ -499,14 +447,11 @@ def join(paths: Sequence[str | Path]) -> pd.DataFrame:
     # A table without rows has lost the types of its columns and would blur those of the others.
     filled = [table for table in tables if len(table)] or tables[:1]
     for path, table in zip(paths, tables, strict=True):
-        if list(table.columns) != list(tables[0].columns):
+        same = table.dtypes.equals(filled[0].dtypes) if len(table) else True
+        if not same or list(table.columns) != list(filled[0].columns):
             raise UserError(
-                f"{path}: its columns differ from those of {paths[0]}; the parts are of different "
-                "tables or of different versions of the code: remove them and run again"
-            )
-        if len(table) and not table.dtypes.equals(filled[0].dtypes):
-            raise UserError(
-                f"{path}: its columns have other types than those of the parts before; remove the "
-                "parts and run again"
+                f"{path}: its columns differ from those of the other parts, in name or type; the "
+                "parts are of different tables or of different versions of the code: remove them "
+                "and run again"
             )
     return pd.concat(filled, ignore_index=True)

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from typer import Argument
 
-from ares.cli.options import Config, Samples, flag, option
+from ares.cli.options import Config, Samples, option
 
 
 def ask(
     numbers: Annotated[list[int], Argument(metavar="NUMBER", help="that may be used")],
     target: Annotated[int, option("that is to be reached")],
     config: Config = "laptop",
-    image: Annotated[bool, flag("--image", "show the numbers as drawn cards")] = False,
+    image: Annotated[bool, option("show the numbers as drawn cards", name="--image")] = False,
     picture: Annotated[Path | None, option("show this picture of the cards", "FILE")] = None,
     samples: Samples = 4,
 ) -> None:

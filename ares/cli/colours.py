@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TextIO
 
 from rich.color import ColorSystem
+from rich.console import Console
 from rich.style import Style
 
 from ares.errors import printable
@@ -17,15 +19,13 @@ from ares.errors import printable
 EDGES = (0.25, 0.5, 1.0, 2.0, math.inf)
 GROUNDS = (None, 229, 221, 208, 203)
 
-COLOURS = ("auto", "always", "never")
-
 
 def colours_wanted(choice: str, stream: TextIO) -> bool:
     """Whether to colour: on a terminal, unless NO_COLOR (no-color.org) is set to something."""
     if choice != "auto":
         return choice == "always"
-    told = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return stream.isatty() and not told
+    console = Console(file=stream)
+    return console.color_system is not None and not console.no_color
 
 
 def coloured(tokens: Sequence[str], entropies: Sequence[float]) -> str:
@@ -38,12 +38,9 @@ def coloured(tokens: Sequence[str], entropies: Sequence[float]) -> str:
 
 def legend(name: str) -> str:
     """The colours and what they stand for."""
-    starts = ("0", *(f"{edge:g}" for edge in EDGES))
-    classes = [
-        _on_ground(f" {start} to {edge:g} " if edge < math.inf else f" {start} and more ", ground)
-        for start, edge, ground in zip(starts, EDGES, GROUNDS, strict=False)
-    ]
-    return f"{name}, nats: " + " ".join(classes)
+    names = [f" {start:g} to {end:g} " for start, end in pairwise((0.0, *EDGES[:-1]))]
+    names.append(f" {EDGES[-2]:g} and more ")
+    return f"{name}, nats: " + " ".join(map(_on_ground, names, GROUNDS))
 
 
 def table(tokens: Sequence[str], columns: Mapping[str, Sequence[float]]) -> Iterator[str]:
@@ -56,9 +53,7 @@ def table(tokens: Sequence[str], columns: Mapping[str, Sequence[float]]) -> Iter
 
 
 def _ground(value: float) -> int | None:
-    if math.isnan(value):
-        return None
-    return next(ground for edge, ground in zip(EDGES, GROUNDS, strict=True) if value < edge)
+    return None if math.isnan(value) else GROUNDS[bisect_right(EDGES, value)]
 
 
 def _on_ground(text: str, ground: int | None) -> str:

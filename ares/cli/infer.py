@@ -4,62 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ares.backends import TEMPERATURE, TOP_P
-from ares.cli.options import (
-    PLACE,
-    RESPONSES,
-    KeyVariable,
-    Revision,
-    Samples,
-    Temperature,
-    TopK,
-    TopP,
-    Url,
-    Weights,
-    flag,
-    option,
-)
+from ares.cli import options
+from ares.cli.options import drawn, option, place
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from ares.backends.base import Request, Response
 
-SHOWN = "What is shown"
+shown = partial(option, panel="What is shown")
 #: Most probable tokens that are asked for where they are kept or an entropy is estimated from them.
 _RIVALS = 20
 #: Response tokens by default; half the context of a model whose context is short.
 _LIMIT = 8192
 
-
-#: Of the command's own options, those whose help takes more than a line.
 _Pictures = Annotated[
     list[Path] | None, option("may be repeated; <image> in the question marks its place", "FILE")
 ]
 _Length = Annotated[
-    int | None,
-    option(f"of a response; default: {_LIMIT}, or half of a short context", "N", RESPONSES, min=1),
+    int | None, drawn(f"of a response; default: {_LIMIT}, or half of a short context", "N", min=1)
 ]
-_Stop = Annotated[list[str] | None, option("ends a response; may be repeated", "TEXT", RESPONSES)]
-_Seed = Annotated[int, option("of the first response; then S + 1, ...", "S", RESPONSES, min=0)]
-_Pixels = Annotated[int | None, option("shrink larger pictures to this many pixels", "N", min=784)]
 _Entropy = Annotated[
-    bool,
-    flag(
-        "--entropy",
-        "every token with its entropy: a colour on a terminal, else a number in a table",
-        SHOWN,
-    ),
+    bool, shown("every token with its entropy, in colour on a terminal", name="--entropy")
 ]
-_Window = Annotated[int, option("with --entropy: mean of W tokens (eq. 4)", "W", SHOWN, min=1)]
-_Color = Annotated[Literal["auto", "always", "never"], option("NO_COLOR is heeded", None, SHOWN)]
-_Json = Annotated[bool, flag("--json", "one line per response, for `ares analyze`", SHOWN)]
-_Device = Annotated[
-    str | None, option("cpu, cuda, cuda:1; default: a GPU if there is one", None, PLACE)
-]
+_When = Literal["auto", "always", "never"]
+_Device = Annotated[str | None, place("cpu, cuda, cuda:1; default: a GPU if there is one")]
 
 
 def infer(
@@ -67,24 +41,24 @@ def infer(
     question: Annotated[str, option("'-' reads it from standard input", "TEXT")],
     image: _Pictures = None,
     prompt: Annotated[str | None, option("system prompt", "TEXT|FILE")] = None,
-    samples: Samples = 1,
-    temperature: Temperature = TEMPERATURE,
-    top_p: TopP = TOP_P,
-    top_k: TopK = 0,
+    samples: options.Samples = 1,
+    temperature: options.Temperature = TEMPERATURE,
+    top_p: options.TopP = TOP_P,
+    top_k: options.TopK = 0,
     max_tokens: _Length = None,
-    stop: _Stop = None,
-    seed: _Seed = 0,
-    max_pixels: _Pixels = None,
+    stop: Annotated[list[str] | None, drawn("ends a response; may be repeated", "TEXT")] = None,
+    seed: Annotated[int, drawn("of the first response; then S + 1, ...", "S", min=0)] = 0,
+    max_pixels: Annotated[int | None, option("shrink larger pictures", "PIXELS", min=784)] = None,
     entropy: _Entropy = False,
-    window: _Window = 1,
-    color: _Color = "auto",
-    json: _Json = False,
-    url: Url = None,
-    key_variable: KeyVariable = "OPENAI_API_KEY",
+    window: Annotated[int, shown("with --entropy: mean of W tokens (eq. 4)", "W", min=1)] = 1,
+    color: Annotated[_When, shown("NO_COLOR is heeded")] = "auto",
+    json: Annotated[bool, shown("a line per response, for `ares analyze`", name="--json")] = False,
+    url: options.Url = None,
+    key_variable: options.KeyVariable = "OPENAI_API_KEY",
     device: _Device = None,
-    dtype: Weights = None,
-    revision: Revision = None,
-    batch: Annotated[int, option("responses at a time", "N", PLACE, min=1)] = 8,
+    dtype: options.Weights = None,
+    revision: options.Revision = None,
+    batch: Annotated[int, place("responses at a time", "N", min=1)] = 8,
 ) -> None:
     """Put one question, with pictures or without, to a model folder, a hub model or a server."""
     from ares.backends.base import Decoding, Failure, Request
@@ -213,12 +187,12 @@ def _line(request: Request, sample: int, answer: Response, question: str, model:
 
 def _head(answer: Response, sample: int, samples: int, seed: int) -> str:
     """The line above a response."""
-    shown = [f"{sample + 1} of {samples}", answer.finish]
+    parts = [f"{sample + 1} of {samples}", answer.finish]
     if answer.tokens is not None:
-        shown.append(f"{answer.tokens} tokens")
+        parts.append(f"{answer.tokens} tokens")
     if answer.entropy:
-        shown.append(f"mean entropy {sum(answer.entropy) / len(answer.entropy):.2f} nats")
-    return f"[{', '.join(shown)}, seed {seed}]"
+        parts.append(f"mean entropy {sum(answer.entropy) / len(answer.entropy):.2f} nats")
+    return f"[{', '.join(parts)}, seed {seed}]"
 
 
 def _tokens(answer: Response, window: int, in_colour: bool) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument
 
-from ares.cli.options import Scale, flag, option
+from ares.cli.options import Scale, option
 
 
 def config(scale: Scale) -> None:
@@ -45,13 +44,10 @@ def report(
         str | None, Argument(metavar="SCALE", help="its last complete run is shown")
     ] = None,
     reference: Annotated[
-        bool, flag("--reference", "the run in data/reference instead, as docs/findings.html")
+        bool, option("the run in data/reference instead: docs/findings.html", name="--reference")
     ] = False,
     out: Annotated[
-        Path | None,
-        option(
-            "receives index.html, notebooks/ and data/; default: results/SCALE/report", "FOLDER"
-        ),
+        Path | None, option("receives the page and its data; default: in results/SCALE/", "FOLDER")
     ] = None,
 ) -> None:
     """Write the findings page of a run: claims, numbers, verdicts, figures."""
@@ -97,26 +93,19 @@ def _finished(name: str, given: str) -> Path:
 
 def summary_lines(manifest: dict[str, Any], path: Path) -> list[str]:
     """Return the summary of a manifest that lies at `path`."""
-
-    def places(files: Iterable[str]) -> str:
-        return ", ".join(sorted({f"{Path(file).parent}/" for file in files}))
-
     drawn = sorted({Path(file).stem for file in manifest["figures"]})
     endings = sorted({Path(file).suffix[1:] for file in manifest["figures"]})
-    shown = {
-        **{kind: [Path(file).name for file in manifest[kind]] for kind in ("tables", "notebooks")},
-        "figures": [", ".join(drawn) + f" ({', '.join(endings)})"],
-    }
+    made = {kind: [Path(file).name for file in manifest[kind]] for kind in ("tables", "notebooks")}
+    made["figures"] = [", ".join(drawn) + f" ({', '.join(endings)})"]
     commit = manifest["commit"]
     state = "no git" if commit is None else commit["hash"][:10]
     if commit is not None and commit["changed"]:
         state += " with local changes"
     minutes = sum(manifest["job_seconds"].values()) / 60
-    return [
-        f"made at scale {manifest['config']['scale']} ({state}), {minutes:.1f} minutes of jobs:",
-        *(
-            f"  {kind:9}  {places(manifest[kind])}: {', '.join(shown[kind])}"
-            for kind in ("tables", "figures", "notebooks")
-        ),
-        f"  manifest   {path}",
+    lines = [
+        f"made at scale {manifest['config']['scale']} ({state}), {minutes:.1f} minutes of jobs:"
     ]
+    for kind in ("tables", "figures", "notebooks"):
+        places = ", ".join(sorted({f"{Path(file).parent}/" for file in manifest[kind]}))
+        lines.append(f"  {kind:9}  {places}: {', '.join(made[kind])}")
+    return [*lines, f"  manifest   {path}"]

@@ -15,8 +15,8 @@ import pandas as pd
 from PIL import Image
 
 from ares.backends.messages import pictures
+from ares.errors import UserError
 from ares.evaluation.grades import Question
-from ares.tables import check_shard
 
 T = TypeVar("T")
 
@@ -91,7 +91,8 @@ class Problems:
 
     def shard(self, shard: int, shards: int) -> Problems:
         """Every `shards`-th, from `shard` (UserError: no such shard): a share of every source."""
-        check_shard(shard, shards)
+        if not 0 <= shard < shards:
+            raise UserError(f"--shard {shard}: there are {shards}, from 0")
         return self.some(range(shard, len(self), shards))
 
     def repeated(self, samples: int) -> pd.DataFrame:

@@ -123,7 +123,7 @@ def test_every_class_has_its_ground_and_no_ground_spans_a_line() -> None:
 def test_what_a_model_writes_never_acts_on_the_terminal(capsys, monkeypatch) -> None:
     evil = "\x1b]0;owned\x07 \x9b31m a\rb \u202egnp.exe \x7f\x00"
     shown = printable(evil)
-    assert shown == "\\x1b]0;owned\\x07 \\x9b31m a\\x0db \\u202egnp.exe \\x7f\\x00"
+    assert shown == "\\x1b]0;owned\\x07 \\x9b31m a\\rb \\u202egnp.exe \\x7f\\x00"
     assert printable("fine\n\tüé≈🙂") == "fine\n\tüé≈🙂"
     record = {"token": evil, "logprob": -0.5, "top_logprobs": [{"token": evil, "logprob": -0.5}]}
     answer = Response(evil, tokens=1, logprobs=[record], entropy=[3.0])

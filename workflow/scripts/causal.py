@@ -8,12 +8,11 @@ from ares.io import write_table
 from ares.model.load import load
 from ares.sampling.rollouts import check_tokens, evenly_spaced, sampling_of
 from ares.steps import step
-from ares.tables import check_shard, read_form
+from ares.tables import read_form
 
 with step(snakemake) as scale:
     shard = int(snakemake.wildcards.shard)
     settings, path = scale.causal, snakemake.input.rollouts
-    check_shard(shard, settings.shards)
     # One rollout per problem and presentation, evenly spaced over the table.
     firsts = read_form(path, "rollouts", "token_ids", "entropy").query("sample == 0")
     chosen = evenly_spaced(len(firsts), settings.rollouts)
