@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -45,7 +45,10 @@ Names = Annotated[
     tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])
 ]
 _OneName = Annotated[Names, Field(min_length=1)]
-_TextSteps = tuple[Literal[tuple(TEXT_STEPS)], ...]  # type: ignore[valid-type]
+if TYPE_CHECKING:
+    _TextStep = _ChoiceStep = str
+else:
+    _TextStep, _ChoiceStep = Literal[tuple(TEXT_STEPS)], Literal[tuple(CHOICE_STEPS)]
 _Values = Annotated[
     tuple[str | int | float | bool, ...],
     Field(min_length=1),
@@ -90,13 +93,13 @@ class Columns(Settings):
 class Steps(Settings):
     """Named steps from columns to question, answer and choices (ares/evaluation/steps.py)."""
 
-    question: _TextSteps = ()
+    question: tuple[_TextStep, ...] = ()
     """Steps of the question, in order"""
-    answer: _TextSteps = ()
+    answer: tuple[_TextStep, ...] = ()
     """Steps of the answer, in order"""
-    choices: Literal[tuple(CHOICE_STEPS)] = "as they are"  # type: ignore[valid-type]
+    choices: _ChoiceStep = "as they are"
     """Step of the choices"""
-    trace: _TextSteps = ()
+    trace: tuple[_TextStep, ...] = ()
     """Steps of the trace, in order"""
 
 

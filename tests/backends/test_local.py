@@ -225,51 +225,26 @@ def test_what_can_not_be_asked_is_said_at_once(chat_folder, tmp_path) -> None:
         LocalBackend(mute, device="cpu")
 
 
-@pytest.fixture
-def folder(tmp_path):
+def test_the_weights_of_a_folder_are_all_files_that_decide_wherever_it_lies(tmp_path, monkeypatch):
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return folder
-
-
-def test_the_same_files_are_the_same_weights_and_are_found_from_the_repository(
-    folder, tmp_path, monkeypatch
-):
-    before = weights_of(str(folder))
-    assert len(before) == 64
+    with pytest.raises(UserError, match=r"no config\.json"):
+        weights_of(str(folder))
+    seen = set()
+    for name in ("config.json", "model.safetensors", "chat_template.jinja", "merges.txt"):
+        (folder / name).write_bytes(b"{}")
+        seen.add(weights_of(str(folder)))
+    (folder / "model.safetensors").write_bytes(b"trained on")
+    seen.add(last := weights_of(str(folder)))
+    assert len(seen) == 5 and {*map(len, seen)} == {64}
     (folder / "optimizer.pt").write_bytes(b"moments")  # decides nothing
-    (folder / "README.md").write_text("a model")
-    moved = folder.rename(tmp_path / "elsewhere")
-    assert weights_of(str(moved)) == before
+    assert weights_of(str(folder.rename(tmp_path / "elsewhere"))) == last
     monkeypatch.chdir(tmp_path)
     assert local_folder("data/base") == paths.BASE_MODEL
     assert local_folder("owner/name") is None
-
-
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("model.safetensors", b"trained on"),
-        ("generation_config.json", b'{"eos_token_id": 3}'),
-        ("chat_template.jinja", b"{{ messages }}"),
-        ("merges.txt", b"a b"),
-    ],
-)
-def test_every_file_that_decides_counts(folder, file, content):
-    before = weights_of(str(folder))
-    (folder / file).write_bytes(content)
-    assert weights_of(str(folder)) != before
-
-
-@pytest.mark.parametrize("name", ["/nowhere/model", "./model", "results/laptop/model"])
-def test_a_path_that_is_none_is_not_looked_up_on_the_hub(name, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="no such model folder"):
-        weights_of(name)
-    with pytest.raises(UserError, match=r"no config\.json"):
-        weights_of(str(tmp_path))
+    for name in ("/nowhere/model", "./model", "results/laptop/model"):  # not asked of the hub
+        with pytest.raises(UserError, match="no such model folder"):
+            weights_of(name)
 
 
 def test_on_the_hub_it_is_the_commit_and_a_name_that_it_does_not_know_is_refused(

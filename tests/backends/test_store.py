@@ -109,17 +109,14 @@ def with_picture(shown: Image.Image, text: str = "q", **decoding) -> Request:
 
 
 MESSAGES = with_picture(picture()).messages
+DECODING = {"max_tokens": 51, "temperature": 0.5, "top_p": 0.5, "top_k": 1, "top_logprobs": 1,
+            "stop": ("x",)}  # fmt: skip
 OTHERS = {
+    **{name: with_picture(picture(), **{name: value}) for name, value in DECODING.items()},
     "text": with_picture(picture(), "another text"),
     "pixels": with_picture(picture(8)),
     "size": with_picture(picture().resize((3, 4))),
     "mode": with_picture(picture().convert("L")),
-    "max_tokens": with_picture(picture(), max_tokens=51),
-    "temperature": with_picture(picture(), temperature=0.5),
-    "top_p": with_picture(picture(), top_p=0.5),
-    "top_k": with_picture(picture(), top_k=1),
-    "top_logprobs": with_picture(picture(), top_logprobs=1),
-    "stop": with_picture(picture(), stop=("x",)),
     "seed": Request("id", MESSAGES, Decoding(50), seed=2),
     "messages": Request("id", [{"role": "system", "content": "go"}, *MESSAGES], Decoding(50), 1),
     "order": Request(

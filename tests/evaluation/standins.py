@@ -8,10 +8,10 @@ are read, their types, markers and file formats are those of the data sets.
 import io
 import json
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as Pictures
 
@@ -52,11 +52,6 @@ def write(name: str, folder: Path) -> Path:
     return path if len(STANDINS[name]) == 1 and "/" not in file else folder
 
 
-def write_all(folder: Path, names: Iterable[str]) -> dict[str, Path]:
-    """Stand-ins for several, ready for `load_registry(local=...)`."""
-    return {name: write(name, folder) for name in names}
-
-
 def _parquet(path: Path, rows: list[Row]) -> None:
     names = dict.fromkeys(name for row in rows for name in row)
     full = [{name: row.get(name) for name in names} for row in rows]
@@ -71,9 +66,7 @@ def _jsonl(path: Path, rows: list[Row]) -> None:
 
 
 def _csv(path: Path, rows: list[Row]) -> None:
-    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
-    text = "".join(",".join(f'"{value}"' for value in line) + "\n" for line in lines)
-    path.write_text(text, encoding="utf-8")
+    pd.DataFrame(rows).to_csv(path, index=False)
 
 
 def mathverse(place: int, version: str, kind: str, answer: str, words: str) -> Row:
@@ -112,6 +105,12 @@ STANDINS: dict[str, dict[str, list[Row]]] = {
         mathverse(5, "Vision Only", "multi-choice", "B", ANGLE),
         mathverse(6, "Vision Only", "free-form", "\\frac{1}{2}", "Find the slope of line A."),
     ]},
+    "MathVision": {"test.parquet": [
+        {"id": "1", "question": "Which is it? <image1>", "answer": "B", "options": ["2", "3"],
+         "decoded_image": R, "subject": "algebra", "level": 3},
+        {"id": "2", "question": "How many dots? <image1>", "answer": "7", "options": [],
+         "decoded_image": G, "subject": "algebra", "level": 3},
+    ]},
     "MathVista": {"testmini.parquet": [
         {"pid": "1", "query": "Hint: A letter.\nQuestion: Is it?\nChoices:\n(A) Yes\n(B) No",
          "decoded_image": B, "answer": "Yes", "answer_type": "text", "choices": ["Yes", "No"],
@@ -127,6 +126,29 @@ STANDINS: dict[str, dict[str, list[Row]]] = {
         {"ID": "0", "question": f"Question 0, {n}steps_{step}?", "answer": "B", "image_path": G,
          "option": "A. 3; B. 4; C. No correct answer", "key": f"{n}steps_{step}"}
         for n in (2, 3) for step in (*range(1, n + 1), "multi")
+    ]},
+    "LogicVista": {"test.parquet": [
+        {"id": "v1", "question": "Which comes next? Select from A, B, C and D.", "answer": "C",
+         "image": B, "skill": "deductive"},
+        {"id": "v2", "question": "Which? (A) one (B) two (C) three", "answer": "A, C", "image": B,
+         "skill": "deductive"},
+    ]},
+    "MMMU-Pro": {"standard (10 options)/test.parquet": [
+        {"id": "test_History_1", "question": "Who is on <image 1>?", "answer": "J", "image_1": R,
+         "options": str([f"person {n}" for n in range(1, 11)]), "subject": "History"},
+    ]},
+    "CharXiv": {"validation.parquet": [
+        {"image": G, "category": "cs", "figure_path": f"images/{kind}.jpg",
+         "reasoning_q": "Which, and where?", "reasoning_a": answer, "reasoning_a_type": kind}
+        for kind, answer in ((1, "ours (w/o KL)"), (4, "0.25"))
+    ]},
+    "MATH500": {"test.jsonl": [
+        {"problem": "Convert $(0,3)$ to polar coordinates.", "subject": "Precalculus", "level": 2,
+         "answer": "\\left( 3, \\frac{\\pi}{2} \\right)", "unique_id": "test/precalculus/807.json"},
+    ]},
+    "MMLU-Pro": {"test.parquet": [
+        {"question_id": 70, "question": "Which is an animal?", "options": ["stone", "tree", "cat"],
+         "answer": "C", "category": "biology"},
     ]},
     "MMMU": {"validation.parquet": [
         {"id": "validation_Accounting_1", "answer": "B", "question_type": "multiple-choice",

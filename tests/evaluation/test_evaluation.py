@@ -6,21 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
-from ares.backends.base import Decoding, Failure, Request, Response
+from ares.backends.base import Decoding, Request
 from ares.backends.local import LocalBackend
-from ares.backends.store import CachedBackend, Store
 from ares.cli import main
-from ares.data.items import Item
-from ares.evaluation.grader import Grader
-from ares.evaluation.grades import Question
-from ares.evaluation.run import answered
 from ares.io import read_table
 from tests.backends.stub import GARBAGE, HANG, Answer, Body, Stub, status
 from tests.evaluation import standins
@@ -133,9 +127,11 @@ def test_over_http_a_model_says_what_it_says_in_this_process(greedy, tmp_path):
 
 def test_the_paper_s_benchmarks_are_asked_and_scored_by_their_own_metric(tmp_path, capsys):
     names = ["AIME24", "DynaMath-W", "WeMath-S", "GPQA", "BBEH"]
-    files = standins.write_all(tmp_path / "data", names)
     overlay = tmp_path / "local.yaml"
-    entries = {f"{name}-here": {"like": name, "path": str(files[name])} for name in names}
+    entries = {
+        f"{name}-here": {"like": name, "path": str(standins.write(name, tmp_path))}
+        for name in names
+    }
     overlay.write_text(yaml.safe_dump({"benchmarks": entries}))
     with Stub(lambda body: r"<think> well </think> \boxed{A}") as server:
         arguments = command(tmp_path / "out", overlay, list(entries), *at(server))
@@ -277,41 +273,17 @@ def test_the_list_shows_the_paper_s_benchmarks_and_one_s_own(tmp_path, capsys):
     assert {"MathVerse-V", "AIME25", "GPQA", "GSM8K", *KINDS} <= set(names)
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-class Model:
-    """Answers all but the fourth question."""
-
-    def identity(self) -> dict:
-        return {"kind": "made up"}
-
-    def generate(self, requests) -> Iterator:
-        for place, asked in enumerate(requests):
-            yield asked, Failure("oops", 1) if place == 3 else Response("x", tokens=1000)
-
-
-def asked(folder, progress: str) -> int:
-    question = Question(gold="5", answer="number")
-    messages = [{"role": "user", "content": "2 + 3"}]
-    items = [Item("sums", f"q{i}", messages, question, group=f"q{i}") for i in range(5)]
-    with Grader() as grader, Store(folder / "store.sqlite") as store:
-        backend = CachedBackend(Model(), store)
-        return len(list(answered(items, backend, grader, Decoding(50), 1, 1, progress)))
-
-
-def test_it_tells_requests_tokens_and_failures_on_a_terminal(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    assert asked(tmp_path, "mathvista") == 5
-    shown = terminal.getvalue().split("\r")[-1]
-    assert "mathvista: 100%" in shown and "5/5" in shown
-    assert "4,000 tokens, 1 failed" in shown
-
-
-@pytest.mark.parametrize(("stream", "name"), [(Terminal(), ""), (io.StringIO(), "mathvista")])
-def test_it_is_silent_when_asked_and_where_nobody_looks(stream, name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("looks", [True, False])
+def test_it_tells_requests_tokens_and_failures_on_a_terminal_alone(tmp_path, monkeypatch, looks):
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: looks, raising=False)
     monkeypatch.setattr(sys, "stderr", stream)
-    assert asked(tmp_path, name) == 5
-    assert stream.getvalue() == ""
+    registry = write_benchmarks(tmp_path)
+    fails = "numbers 7 13 target 20"
+    with Stub(
+        trouble=lambda body, _: status(400) if body["messages"][-1]["content"] == fails else None
+    ) as server:
+        main(command(tmp_path / "out", registry, ["own-number"], *at(server)))
+    bar = stream.getvalue().split("\r")[-1]
+    for told in ("own-number: 100%", "6/6", " tokens, 1 failed"):
+        assert (told in bar) == looks

@@ -7,10 +7,9 @@ from PIL import Image
 
 from ares.backends.messages import messages
 from ares.config import load_config
-from ares.data.countdown import Problem
 from ares.data.problems import choose_problems
 from ares.data.world import messages as world_messages
-from ares.data.world import picture
+from ares.data.world import picture, problem_of
 from ares.data.world_benchmark import write_countdown
 from ares.data.world_settings import load_world
 from ares.errors import UserError
@@ -18,10 +17,11 @@ from ares.evaluation.grader import Grader
 from ares.evaluation.load import items
 from ares.evaluation.registry import REGISTRY, load_registry
 from ares.evaluation.sources import ItemError
-from ares.model.load import load_policy
+from ares.model.load import load_processor
 from ares.paths import BASE_MODEL
 from tests.configs import changed
 from tests.evaluation import standins
+from tests.evaluation.test_registry import PAPER
 
 THINK = (
     "\n\nThink first, between <think> and </think>. Then give the final answer, for a "
@@ -30,9 +30,9 @@ THINK = (
 R, G, B = standins.RED, standins.GREEN, standins.BLUE
 
 
-def shown(item):
+def seen(said):
     """What the user's message shows: texts, and colours in place of pictures."""
-    content = item.messages[-1]["content"]
+    content = said[-1]["content"]
     if isinstance(content, str):
         return content
     return [p["text"] if p["type"] == "text" else p["image"].getpixel((0, 0)) for p in content]
@@ -41,7 +41,7 @@ def shown(item):
 def asked(item):
     """The question as `ares.evaluation.run` and the grader see it."""
     q = item.question
-    return (item.id, shown(item), q.gold, q.answer, q.choices)
+    return (item.id, seen(item.messages), q.gold, q.answer, q.choices)
 
 
 def loaded(name, tmp_path, limit=None):
@@ -193,7 +193,7 @@ def test_pictures_beside_the_file(tmp_path):
     (tmp_path / "pictures/a.png").write_bytes(standins.png(G))
     rows = [{"q": "What?", "a": "x", "p": "pictures/a.png"}, {"q": "And?", "a": "y", "p": None}]
     found = items(own(tmp_path, rows, "{question: q, answer: a, images: p}"))
-    assert [shown(item) for item in found] == [[G, "What?"], "And?"]
+    assert [seen(item.messages) for item in found] == [[G, "What?"], "And?"]
     assert found[0].images[0].size == (8, 6)
 
 
@@ -276,70 +276,59 @@ def test_columns_must_be_there_ids_tell_rows_apart_and_some_row_be_kept(
         items(own(tmp_path, rows, columns, more))
 
 
-def test_the_right_answer_of_every_form_is_graded_right(tmp_path):
-    names = set(standins.STANDINS) & set(load_registry())
-    registry = load_registry(local=standins.write_all(tmp_path, names))
-    found = [item for name in sorted(names) for item in items(registry[name])]
-    responses = [f"<think> so </think> \\boxed{{{item.question.gold}}}" for item in found]
+@pytest.mark.parametrize("name", PAPER)
+def test_the_right_answer_of_every_form_is_graded_right(name, tmp_path):
     with Grader() as grader:
-        grades = grader.grade_many(zip(responses, [item.question for item in found], strict=True))
-        bad = [(i.benchmark, i.id, g) for i, g in zip(found, grades, strict=True) if not g.correct]
-    assert bad == []
+        for item in loaded(name, tmp_path):
+            response = f"<think> so </think> \\boxed{{{item.question.gold}}}"
+            assert grader.grade(response, item.question).correct, item
 
 
-A, B = (Image.new("RGB", (2, 2), colour) for colour in ("red", "blue"))
+PICTURES = {number: Image.new("RGB", (2, 2), colour) for number, colour in ((1, R), (2, B))}
 
 
-def content(question, pictures, template="{question}"):
-    found = messages(question, pictures, template)[-1]["content"]
-    if isinstance(found, str):
-        return found
-    return [p["text"] if p["type"] == "text" else "ab"[p["image"] is B] for p in found]
+def content(question, pictures=PICTURES, template="{question}"):
+    return seen(messages(question, pictures, template))
 
 
 @pytest.mark.parametrize(
     ("question", "expected"),
     [
-        ("Which?", ["a", "b", "Which?"]),
-        ("<image 2> or <image 1>?", ["b", " or ", "a", "?"]),
-        ("<image_1><image_2>Which?", ["a", "b", "Which?"]),
-        ("See <image2>.", ["a", "See ", "b", "."]),
-        ("<image> or <image>?", ["a", " or ", "b", "?"]),
-        ("<image 2>, then <image>", ["b", ", then ", "a"]),
-        ("<image 1>: is <image 1> red?", ["b", "a", ": is <image 1> red?"]),
+        ("Which?", [R, B, "Which?"]),
+        ("<image 2> or <image 1>?", [B, " or ", R, "?"]),
+        ("<image_1><image_2>Which?", [R, B, "Which?"]),
+        ("See <image2>.", [R, "See ", B, "."]),
+        ("<image> or <image>?", [R, " or ", B, "?"]),
+        ("<image 2>, then <image>", [B, ", then ", R]),
+        ("<image 1>: is <image 1> red?", [B, R, ": is <image 1> red?"]),
     ],
 )
 def test_pictures_stand_where_they_are_marked_or_first(question, expected):
-    assert content(question, {1: A, 2: B}) == expected
+    assert content(question) == expected
 
 
-@pytest.mark.parametrize("question", ["<image 3>?", "<image><image><image>"])
-def test_a_marker_without_a_picture_is_an_error(question):
-    with pytest.raises(ValueError, match="marks a picture with <image"):
-        content(question, {1: A, 2: B})
-
-
-def test_templates_surround_questions_and_markers_mean_nothing_without_pictures():
-    assert content("Write an <image> tag {x}.", {}, "{question}\n\nBriefly.") == (
-        "Write an <image> tag {x}.\n\nBriefly."
+def test_markers_need_a_picture_where_there_are_some_and_templates_surround_questions():
+    for question in ("<image 3>?", "<image><image><image>"):
+        with pytest.raises(ValueError, match="marks a picture with <image"):
+            content(question)
+    assert (
+        content("An <image> tag {x}.", {}, "{question} Briefly.") == "An <image> tag {x}. Briefly."
     )
-    assert content("<image>?", {1: A}, "Look: {question} Think.") == ["Look: ", "a", "? Think."]
+    one = {1: PICTURES[1]}
+    assert content("<image>?", one, "Look: {question} Think.") == ["Look: ", R, "? Think."]
 
 
 LEVELS = ["easy", "medium", "hard"]
 
 
 @pytest.fixture
-def written(tmp_path):
-    world = load_world()
-    file = write_countdown(tmp_path / "world", world, LEVELS, per_level=2, seed=1)
-    return load_registry(file), world
+def registry(tmp_path):
+    return load_registry(write_countdown(tmp_path / "world", load_world(), LEVELS, 2, seed=1))
 
 
 def test_the_problems_are_those_of_the_small_worlds_evaluation_and_levels_are_known(
-    written, tmp_path
+    registry, tmp_path
 ):
-    registry, _ = written
     changes = {"seed": 1, "evaluation.per_level": 2, "problems.levels": LEVELS}
     config = changed(load_config("smoke"), changes)
     table = choose_problems(config, "evaluation").query("presentation == 'text'")
@@ -356,25 +345,19 @@ def test_the_problems_are_those_of_the_small_worlds_evaluation_and_levels_are_kn
 
 
 @pytest.mark.parametrize("presentation", ["text", "image"])
-def test_the_model_reads_what_the_small_world_shows_it(written, presentation):
-    registry, world = written
+def test_the_model_reads_what_the_small_world_shows_it(registry, presentation):
     name = {"text": "countdown-text", "image": "countdown-cards"}[presentation]
-    _, processor = load_policy(BASE_MODEL)
+    processor = load_processor(BASE_MODEL)
 
     def encoded(said, pictures):
         text = processor.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
         return processor(text=[text], images=pictures or None, return_tensors="pt")
 
     for item in items(registry[name]):
-        numbers, _, target = item.question.gold.removeprefix("numbers ").partition(" target ")
-        problem = problem_of(numbers, target)
-        own = world_messages(problem, presentation, world.values)
+        problem, values = problem_of(item.question.gold)
+        own = world_messages(problem, presentation, values)
         shown = [picture(problem, 1)] if presentation == "image" else []
         assert item.messages[0]["content"] == own[0]["content"][0]["text"]
         ours, theirs = encoded(item.messages, item.images), encoded(own, shown)
         assert ours.keys() == theirs.keys()
         assert all((ours[key] == theirs[key]).all() for key in ours)
-
-
-def problem_of(numbers, target):
-    return Problem(tuple(map(int, numbers.split())), int(target))

@@ -131,11 +131,17 @@ def test_a_teacher_of_the_cold_start_leaves_no_key(tmp_path, model_folder, capfd
     assert_nowhere(tmp_path, capfd)
 
 
-@pytest.mark.parametrize("code", [401, 503])
-def test_an_end_of_an_evaluation_tells_no_key(tmp_path, capfd, code):
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(401, "the API key in OPENAI_API_KEY is refused"), (403, "OPENAI_API_KEY"), (503, "HTTP 503")],
+)
+def test_an_end_of_an_evaluation_names_the_variable_of_a_refused_key_and_no_key(
+    tmp_path, capfd, code, told
+):
     with Stub(repeats, lambda body, time: status(code, f"key {KEY}")) as server:
         assert main(benchmark(tmp_path, server.url, "--max-failures", "0")) == 2
-    assert "Traceback" not in assert_nowhere(tmp_path, capfd)
+    said = assert_nowhere(tmp_path, capfd)
+    assert told in said and "Traceback" not in said
 
 
 # Those that are not tried again, which takes long.
@@ -163,7 +169,8 @@ def test_the_password_of_a_proxy_is_not_told(tmp_path, capfd, monkeypatch):
     assert_nowhere(tmp_path, capfd, (PASSWORD,))
 
 
-def test_what_is_masked():
+def test_what_is_masked_and_that_messages_are_short():
+    assert len(redacted("too\nlong " * 1000, "")) == 300
     assert redacted(f"see http://me:{PASSWORD}@proxy:1 and Bearer abc", "") == (
         "see http://[key]@proxy:1 and Bearer [key]"
     )

@@ -132,33 +132,6 @@ def test_the_whole_command(path, line):
         assert float(rows[1].split(",")[8]) == pytest.approx(np.mean(ENTROPY), abs=1e-4)
 
 
-# ------------------------------------------------------------------- what fuzzing and thought found
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        # Was infinite after rounding to float32, and so was every mean.
-        ({"tokens": ["a"], "entropy": [1e300]}, "from 0 to 32"),
-        ({"tokens": ["a"], "entropy": [33.0]}, "from 0 to 32"),
-        # Alternatives that are no objects were left out without a word.
-        (
-            {"outputs": [{"token_ids": [1], "logprobs": [{"1": {"logprob": -1.0}, "2": None}]}]},
-            "not as an output of vLLM should be",
-        ),
-        ({"id": NESTED[1], "tokens": [], "entropy": []}, "id: neither a text nor a number"),
-        ({"tokens": ["a"], "top_logprobs": [[[[["a"]], -1.0]]]}, "a token that is not a text"),
-        ({"x" * 10_000: 1}, "no known format"),
-    ],
-)
-def test_refused(tmp_path, change, message):
-    file = tmp_path / "t.jsonl"
-    file.write_bytes(as_json(change))
-    with pytest.raises(UserError, match=message) as caught:
-        list(read_traces(file))
-    assert len(str(caught.value)) < 700
-
-
 def test_a_message_that_repeats_a_file_does_not_steer_the_terminal(tmp_path, capsys):
     file = tmp_path / "t.jsonl"
     file.write_text(json.dumps({"\x1b[2J\x07\n" + "y" * 5000: 1}))
