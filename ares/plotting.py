@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from wordcloud import WordCloud
 
 from ares import paths
@@ -141,37 +141,24 @@ def dots(
     """
     # Neighbouring dots are different models: nothing connects them.
     look = style | {"linestyle": "none"}
+    across, along = ("y", "x") if vertical else ("x", "y")
     place = pd.Series(places, rows.index, dtype=float)
     thin = rows["over"] == "problems" if "over" in rows else rows["value"].isna()
-    looks = ((rows[thin], 0.6, 0.0), (rows[~thin], 1.3, 1.5))
-    for part, width, cap in (each for each in looks if len(each[0])):
-        spread = np.array([part["value"] - part["low"], part["high"] - part["value"]])
-        bars = {"elinewidth": width, "capsize": cap} | look
-        if vertical:
-            ax.errorbar(place[part.index], part["value"], yerr=spread, **bars)
-        else:
-            ax.errorbar(part["value"], place[part.index], xerr=spread, **bars)
-        look.pop("label", None)  # one entry in the legend
+    for part, width, cap in ((rows[thin], 0.6, 0.0), (rows[~thin], 1.3, 1.5)):
+        if len(part):
+            spread = np.array([part["value"] - part["low"], part["high"] - part["value"]])
+            at = {across: part["value"], along: place[part.index], f"{across}err": spread}
+            ax.errorbar(**at, elinewidth=width, capsize=cap, **look)
+            look.pop("label", None)  # one entry in the legend
 
 
 def whole_steps(ax: Axes) -> None:
     """A few ticks of the x axis, at whole numbers only: there is no half a batch.
 
-    Empty panels keep what they have, also in `log_y`.
+    Empty panels keep what they have.
     """
     if ax.has_data():
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
-
-
-def log_y(ax: Axes) -> None:
-    """A logarithmic y axis with plain numbers, also where it spans less than a decade."""
-    if not ax.has_data():
-        return
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def note(fig: Figure, text: str) -> None:
@@ -226,19 +213,11 @@ def save_figure(fig: Figure, data: pd.DataFrame, folder: str | Path, name: str) 
     if folder == paths.NOTEBOOK_FIGURES and not paths.may_write(folder):
         print(f"note: {folder} is not yours to write: the figure is shown, not kept")
         return
-    without = {
-        ".png": {"Software": None},
-        ".pdf": dict.fromkeys(("Creator", "Producer", "CreationDate")),
-    }
-    for ending, metadata in without.items():
+    dated = ("Creator", "Producer", "CreationDate")
+    for ending, left_out in ((".png", ("Software",)), (".pdf", dated)):
         with atomic_path(folder / f"{name}{ending}") as temporary:
-            fig.savefig(temporary, metadata=metadata)
+            fig.savefig(temporary, metadata=dict.fromkeys(left_out))
     write_table(folder / f"{name}.csv", data)
-
-
-def show_numbers(numbers: Mapping[str, float]) -> None:
-    """Show named numbers as a table, three digits each."""
-    show_table(pd.DataFrame({"quantity": numbers.keys(), "value": numbers.values()}), "3g")
 
 
 def show_table(table: pd.DataFrame, digits: int | str = 3) -> None:

@@ -16,16 +16,9 @@ import pandas as pd
 import torch
 
 #: Tables made by the base model: share of rows that may differ after rounding to `DIGITS`.
-ROWS = {
-    "problems": 0.0,
-    "rollouts": 0.1,
-    "tokens": 0.1,
-    "top_k": 0.1,
-    "causal": 0.1,
-    "pass_rates": 0.1,
-    "pool": 0.1,
-    "selection": 0.1,
-}
+ROWS = {"problems": 0.0} | dict.fromkeys(
+    ("rollouts", "tokens", "top_k", "causal", "pass_rates", "pool", "selection"), 0.1
+)
 #: Digits of what is compared row by row: after the point below 1, else after the first one.
 DIGITS = 3
 #: All other tables are made by trained models: standard errors by which means may differ.
@@ -52,13 +45,11 @@ def first_difference(one: pd.DataFrame, other: pd.DataFrame) -> str:
     if len(one) != len(other):
         return f"{len(one)} rows and {len(other)}"
     for name in one:
-        unequal = [
-            str(a) != str(b) for a, b in zip(one[name].tolist(), other[name].tolist(), strict=True)
-        ]
-        if any(unequal):
-            at = unequal.index(True)
+        unequal = np.flatnonzero(one[name].map(str).to_numpy() != other[name].map(str).to_numpy())
+        if len(unequal):
+            at = unequal[0]
             return (
-                f"column {name} in {sum(unequal)} of {len(one)} rows, first in row {at}: "
+                f"column {name} in {len(unequal)} of {len(one)} rows, first in row {at}: "
                 f"{one[name].iloc[at]} and {other[name].iloc[at]}"
             )
     return "other bytes, the same values"

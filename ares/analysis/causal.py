@@ -11,6 +11,7 @@ choices could move the pass rate's variance by no more than p (1 - p).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,20 +82,18 @@ def causal_table(
         rollout_id, position, alternatives (how many were tried; 0 where the choice is certain),
         effect (pass rate, 0 to 0.5), causal (effect at least `effect_threshold`).
     """
-    prompts = encode(problems.items, model, processor)
-    branches = _branches(rollouts, prompts, model, processor, settings, sampling.temperature)
-    passed = _continue_all(
-        branches, rollouts, problems, model, processor, settings, sampling, progress
-    )
+    branches = _branches(rollouts, problems, model, processor, settings, sampling.temperature)
+    passed = _passed(branches, rollouts, problems, model, processor, settings, sampling, progress)
     numbers = rollouts["n_tokens"].to_numpy()
     alternatives, effect = np.zeros(numbers.sum(), np.int8), np.zeros(numbers.sum(), np.float32)
     first = np.cumsum(numbers) - numbers
-    places = np.array([first[b.row] + b.position for b in branches], dtype=int)
-    weights = np.array([b.weight for b in branches])
-    for place in np.unique(places):
-        here = places == place
-        alternatives[place] = here.sum()
-        effect[place] = effect_size(weights[here], passed[here], settings.continuations)
+    tried: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for branch, right in zip(branches, passed, strict=True):
+        tried[first[branch.row] + branch.position].append((branch.weight, right))
+    for place, each in tried.items():
+        weight_A, passed_A = map(np.array, zip(*each, strict=True))
+        alternatives[place] = len(each)
+        effect[place] = effect_size(weight_A, passed_A, settings.continuations)
     return pd.DataFrame(
         {
             "rollout_id": np.repeat(rollouts["rollout_id"].to_numpy(), numbers),
@@ -106,8 +105,9 @@ def causal_table(
     )
 
 
-def _branches(rollouts, prompts, model, processor, settings, temperature) -> list[Alternative]:
+def _branches(rollouts, problems, model, processor, settings, temperature) -> list[Alternative]:
     """Every alternative of every uncertain position, shortest prefix first."""
+    prompts = encode(problems.items, model, processor)
     scores = score(
         model,
         prompts,
@@ -138,7 +138,7 @@ def _branches(rollouts, prompts, model, processor, settings, temperature) -> lis
     return sorted(found, key=lambda branch: len(branch.prompt.token_ids))
 
 
-def _continue_all(
+def _passed(
     branches, rollouts, problems, model, processor, settings, sampling, progress
 ) -> np.ndarray:
     """How many continuations of each branch end in a right answer."""

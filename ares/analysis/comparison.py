@@ -13,8 +13,9 @@ Choices:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -57,9 +58,8 @@ class Evaluated:
         self.models = models_of(evaluation)
         self.resampler = resampler
         self.arms = arms_of(evaluation)
-        tested = set(zip(evaluation["level"], evaluation["presentation"], strict=True))
-        cells = [(level, shown) for level in BUCKETS for shown in ("text", "image")]
-        self.cells = [cell for cell in cells if cell in tested]
+        tested = {*zip(evaluation["level"], evaluation["presentation"], strict=True)}
+        self.cells = [cell for cell in product(BUCKETS, ("text", "image")) if cell in tested]
         self.levels = list(dict.fromkeys(level for level, _ in self.cells))
         counts = evaluation.groupby("level")["problem_id"].nunique().reindex(self.levels)
         each = ", ".join(f"{number} {level}" for level, number in counts.items())
@@ -77,18 +77,13 @@ class Evaluated:
         """
         key = arm, quantity, level, presentation
         if key not in self._kept:
-            self._kept[key] = {
-                seed: cell_mean(
-                    self.resampler,
-                    rows[
-                        ((rows["level"] == level) | (level is None))
-                        & ((rows["presentation"] == presentation) | (presentation is None))
-                    ],
-                    QUANTITIES[quantity][0],
-                )
-                for (name, seed), rows in self.models.items()
-                if name == arm
-            }
+            self._kept[key] = {}
+            for (name, seed), rows in self.models.items():
+                if name == arm:
+                    here = (rows["level"] == level) | (level is None)
+                    here &= (rows["presentation"] == presentation) | (presentation is None)
+                    column = QUANTITIES[quantity][0]
+                    self._kept[key][seed] = cell_mean(self.resampler, rows[here], column)
         return self._kept[key]
 
     def paired(
@@ -105,53 +100,41 @@ class Evaluated:
             less = dict.fromkeys(more, *less.values())
         elif of in STARTS and more:
             more = dict.fromkeys(less, *more.values())
-        return {
-            seed: (more[seed] - less[seed]) / (less[seed] if relative else 1)
-            for seed in more
-            if seed in less
-        }
+        common = [seed for seed in more if seed in less]
+        return {s: (more[s] - less[s]) / (less[s] if relative else 1) for s in common}
 
-    def value(
-        self, arm: str, quantity: str, level: str | None = None, presentation: str | None = None
-    ) -> Compared:
-        """The mean of a quantity for an arm; NaN where it has no run."""
-        draws = self.draws(arm, quantity, level, presentation)
-        if len(draws) < 2:
-            return self._of_one(draws, "problems")
-        found = self._over_runs(draws.values())
+    def value(self, arm: str, quantity: str, *cell: str | None) -> Compared:
+        """The mean of a quantity for an arm; NaN where it has no run. `cell`: see `draws`."""
+        found = self._compared(self.draws(arm, quantity, *cell), "problems")
+        if found.runs < 2:
+            return found
         low, high = np.clip([found.low, found.high], *QUANTITIES[quantity][1:])
-        return Compared(found.value, float(low), float(high), found.over, found.runs)
+        return replace(found, low=float(low), high=float(high))
 
     def difference(
-        self,
-        of: str,
-        against: str,
-        quantity: str,
-        level: str | None = None,
-        presentation: str | None = None,
-        relative: bool = False,
+        self, of: str, against: str, *what: str | None, relative: bool = False
     ) -> Compared:
-        """The arm `of` minus `against`, paired by problem and, between runs, by seed."""
-        paired = self.paired(of, against, quantity, level, presentation, relative=relative)
-        if len(paired) > 1:
-            return self._over_runs(paired.values())
-        starts = of in STARTS and against in STARTS
-        return self._of_one(paired, "problems" if starts else "none")
+        """The arm `of` minus `against`, paired by problem and, between runs, by seed.
 
-    def _of_one(self, draws: dict[int, np.ndarray], over: str) -> Compared:
+        Arguments as for `paired`.
+        """
+        paired = self.paired(of, against, *what, relative=relative)
+        starts = of in STARTS and against in STARTS
+        return self._compared(paired, "problems" if starts else "none")
+
+    def _compared(self, draws: Mapping[int, np.ndarray], over_one: str) -> Compared:
+        """The mean over runs; `over_one` is what the interval of a single run is over."""
         if not draws:
             return Compared(NAN, NAN, NAN)
-        (only,) = draws.values()
-        if over == "none":
-            return Compared(float(only[0]), NAN, NAN, over, 1)
-        return Compared(**vars(self.resampler.estimate(only)), over=over, runs=1)
-
-    def _over_runs(self, draws: Iterable[np.ndarray]) -> Compared:
-        values_RS = np.stack(list(draws), axis=1)
-        drawn = self.resampler
-        mean_R = over_seeds(values_RS, drawn.resamples, drawn.coverage, drawn.seed)
-        found = vars(drawn.estimate(mean_R))
-        return Compared(**found, over="runs and problems", runs=values_RS.shape[1])
+        values_RS = np.stack(list(draws.values()), axis=1)
+        if (runs := len(draws)) > 1:
+            drawn = self.resampler
+            mean_R = over_seeds(values_RS, drawn.resamples, drawn.coverage, drawn.seed)
+            return Compared(**vars(drawn.estimate(mean_R)), over="runs and problems", runs=runs)
+        found = self.resampler.estimate(values_RS[:, 0])
+        if over_one == "none":
+            return Compared(found.value, NAN, NAN, over_one, 1)
+        return Compared(**vars(found), over=over_one, runs=1)
 
 
 def cell_mean(resampler: Resampler, table: pd.DataFrame, column: str) -> np.ndarray:

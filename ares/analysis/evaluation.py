@@ -15,8 +15,6 @@ in the last bits, and rarely one flips a draw: one response of some thousands, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -82,29 +80,21 @@ def evaluate(
     parts: list[pd.DataFrame] = []
     kept: list[tuple[Tokens, np.ndarray]] = []
     hwe: list[np.ndarray] = []
-    for rollouts in _batches(model, processor, problems, sampling, progress):
-        parts.append(_summary(rollouts))
-        tokens = Tokens.of_responses(rollouts["entropy"].to_list())
-        kept.append((tokens, tokens.windows(WINDOW)))
-        if threshold is not None:
-            hwe.append(_hwe_per_problem(*kept.pop(), threshold, sampling.samples))
+    with tqdm(total=len(problems), desc=progress, unit="prompt", disable=not progress) as bar:
+        for start in range(0, len(problems), sampling.batch_prompts):
+            stop = min(start + sampling.batch_prompts, len(problems))
+            rollouts = roll_out(model, processor, problems.some(range(start, stop)), sampling)
+            parts.append(_summary(rollouts))
+            tokens = Tokens.of_responses(rollouts["entropy"].to_list())
+            kept.append((tokens, tokens.windows(WINDOW)))
+            if threshold is not None:
+                hwe.append(_hwe_per_problem(*kept.pop(), threshold, sampling.samples))
+            bar.update(stop - start)
     if threshold is None:
         threshold = window_threshold(np.concatenate([window_N for _, window_N in kept]), QUANTILE)
     hwe += [_hwe_per_problem(*of_batch, threshold, sampling.samples) for of_batch in kept]
     table = pd.concat(parts, ignore_index=True)
     return table.assign(hwe=np.concatenate(hwe), hwe_threshold=threshold)
-
-
-def _batches(
-    model, processor, problems: Problems, sampling: Sampling, progress: str
-) -> Iterator[pd.DataFrame]:
-    """The rollouts of `sampling.batch_prompts` problems at a time."""
-    with tqdm(total=len(problems), desc=progress, unit="prompt", disable=not progress) as bar:
-        for start in range(0, len(problems), sampling.batch_prompts):
-            stop = min(start + sampling.batch_prompts, len(problems))
-            batch = problems.some(range(start, stop))
-            yield roll_out(model, processor, batch, sampling)
-            bar.update(len(batch))
 
 
 def _summary(rollouts: pd.DataFrame) -> pd.DataFrame:
@@ -120,8 +110,8 @@ def _summary(rollouts: pd.DataFrame) -> pd.DataFrame:
         entropy=("total", "sum"),
     ).reset_index()
     table["entropy"] /= table["n_tokens"] * table["samples"]
-    counts = ["samples", "correct", "finished"]
-    table = table.astype({**dict.fromkeys(counts, "int64"), "entropy": "float64"})
+    counts = dict.fromkeys(["samples", "correct", "finished"], "int64")
+    table = table.astype(counts | {"entropy": "float64"})
     first = ["problem_id", "level", "k", "presentation"]
     return table[[*first, *table.columns.drop(first)]]
 

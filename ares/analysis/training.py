@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ares.plotting import ARMS, STARTS
+from ares.plotting import ARMS, STARTS, span
 
 #: The arms that the paper's Fig. 6 compares, best first.
 MAIN = ("ares", "ares-no-kl", "ares-no-entropy", "dapo", "grpo")
@@ -64,10 +64,8 @@ def curves(steps: pd.DataFrame, metrics: Sequence[str], smooth: int = 1) -> pd.D
     smoothed = chosen.groupby(run, sort=False)["value"].transform(
         lambda values: values.rolling(smooth, center=True, min_periods=1).mean()
     )
-    per_run = chosen.assign(value=smoothed)
-    return over_runs(per_run, ["arm", "metric", "bucket", "step"]).sort_values(
-        ["arm", "metric", "bucket", "step"], ignore_index=True
-    )
+    by = ["arm", "metric", "bucket", "step"]
+    return over_runs(chosen.assign(value=smoothed), by).sort_values(by, ignore_index=True)
 
 
 def first_and_last(steps: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -79,10 +77,10 @@ def first_and_last(steps: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """
     rows = []
     chosen = steps[(steps["bucket"] == "all") & steps["metric"].isin(list(metrics))]
-    for (arm, seed, metric), run in chosen.groupby(["arm", "seed", "metric"], sort=False):
-        values_T = run.sort_values("step")["value"].to_numpy(float)
+    for run, values in chosen.sort_values("step").groupby(["arm", "seed", "metric"], sort=False):
+        values_T = values["value"].to_numpy(float)
         third = max(1, len(values_T) // 3)
-        rows.append((arm, seed, metric, values_T[:third].mean(), values_T[-third:].mean()))
+        rows.append((*run, values_T[:third].mean(), values_T[-third:].mean()))
     runs = pd.DataFrame(rows, columns=["arm", "seed", "metric", "first", "last"])
     by = ["arm", "metric"]
     means = runs.groupby(by, sort=False, as_index=False)[["first", "last"]].mean()
@@ -107,9 +105,7 @@ def runs_in_words(table: pd.DataFrame, mark: str = "band") -> str:
     if table.empty:
         return "no runs"
     number = table.groupby("arm")["runs"].max()
-    low, high = int(number.min()), int(number.max())
-    if high == 1:
+    if number.max() == 1:
         return f"1 run per arm, hence no {mark}"
-    if low == high:
-        return f"{high} runs per arm; {mark}: range of the runs"
-    return f"{low} to {high} runs per arm; {mark}: range of the runs, none for a single run"
+    single = ", none for a single run" if number.min() < number.max() else ""
+    return f"{span(number)} runs per arm; {mark}: range of the runs{single}"

@@ -53,10 +53,9 @@ def mathml(formula: str, block: bool = False) -> str:
     tex = re.sub(r"\\[bB]igg?(?![a-zA-Z])", "", formula.strip())
     tex = re.sub(r"^(?=[_^])", "{}", tex)
     try:
-        found = tex2mathml(tex, as_block=block)
+        return re.sub(r"\n\s*", "", tex2mathml(tex, as_block=block))
     except MathError as error:
         raise UserError(f"the formula {formula} can't be drawn ({error})") from None
-    return re.sub(r"\n\s*", "", found)
 
 
 @cache
@@ -79,20 +78,15 @@ def rendered(path: Path, environment: Environment, style: str) -> str:
     """
     try:
         notebook = nbformat.read(path, as_version=4)
+        body, _ = exporter().from_notebook_node(notebook)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
         raise UserError(f"{path}: not a notebook; remove it and run the workflow again") from None
-    try:
-        body, _ = exporter().from_notebook_node(notebook)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     title = texts[0].splitlines()[0].lstrip("# ") if texts else path.stem
+    light, dark = (HtmlFormatter(style=name) for name in ("default", "github-dark"))
+    colours = light.get_style_defs(".highlight")
+    colours += f"\n@media (prefers-color-scheme:dark){{{dark.get_style_defs('.highlight')}}}"
     template = environment.get_template("notebook.html")
-    return template.render(title=title, body=body, style=style + code_style())
-
-
-def code_style() -> str:
-    """Colours of code, light and dark."""
-    light = HtmlFormatter(style="default").get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
-    return f"\n{light}\n@media (prefers-color-scheme:dark){{{dark}}}\n"
+    return template.render(title=title, body=body, style=f"{style}\n{colours}\n")

@@ -14,6 +14,7 @@ import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +119,18 @@ def page(tables: Path, figures: Path, given: str, links: Mapping[str, str]) -> s
     check(manifest.get(KEY), tables)
     judged = recorded(tables / "findings.csv", rules)
     deciding = [part for finding in judged for part in finding.deciding]
-    about: dict[str, dict[str, list[str]]] = {finding.finding.id: {} for finding in judged}
-    for name, spec in notebooks.items():
-        for finding in about.keys() & spec.get("findings", {}).keys():
-            about[finding][name] = spec["findings"][finding]
+    about = {
+        finding.finding.id: {
+            name: spec["findings"][finding.finding.id]
+            for name, spec in notebooks.items()
+            if finding.finding.id in spec.get("findings", {})
+        }
+        for finding in judged
+    }
     # A figure stands under the first of the findings that it shows.
     home: dict[str, str] = {}
     for finding, shown in about.items():
-        for figure in (name for names in shown.values() for name in names):
-            home.setdefault(figure, finding)
+        home = dict.fromkeys(chain(*shown.values()), finding) | home
     maker = {figure: name for name, spec in notebooks.items() for figure in spec["figures"]}
     embedded = home if links["picture"] else maker
     _check_there([figures / f"{name}.png" for name in embedded])
@@ -217,17 +221,9 @@ def places(judged: JudgedPart, width: float) -> dict[str, list[float]]:
     }
 
 
-def caption(name: str, folder: Path = CAPTIONS) -> dict[str, str]:
-    """The caption of a figure: its title, and after an empty line its text.
-
-    Raises:
-        UserError: the file is missing or has another form.
-    """
-    path = folder / f"{name}.rst"
-    _check_there([path])
-    title, _, text = path.read_text(encoding="utf-8").partition("\n\n")
-    if not title.strip() or not text.strip() or "\n\n" in text.strip():
-        raise UserError(f"{path}: a caption is a title, an empty line and one paragraph")
+def caption(name: str) -> dict[str, str]:
+    """The caption of a figure: its title, and after an empty line its text."""
+    title, text = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8").split("\n\n")
     return {"title": " ".join(title.split()), "text": " ".join(text.split())}
 
 

@@ -42,12 +42,11 @@ def _windows(run: Run) -> dict[str, tuple[dict[str, Estimate], pd.DataFrame]]:
     """For every label: the statements, and the tokens it was given to."""
     percentiles = run.settings.windows.percentiles
     sets = detection.label_sets(run.table("tokens"), run.table("causal"))
-    sizes = (1, *detection.GOOD, *detection.LONG)
-    found = detection.sweep(sets, sizes, percentiles, run.rollouts)
-    compared = {label: tokens for tokens, labels in sets for label in labels}
+    found = detection.sweep(sets, (1, *detection.GOOD, *detection.LONG), percentiles, run.rollouts)
     return {
-        label: (detection.claims(by_window, percentiles, run.rollouts), compared[label])
-        for label, by_window in found.items()
+        label: (detection.claims(found[label], percentiles, run.rollouts), tokens)
+        for tokens, labels in sets
+        for label in labels
     }
 
 

@@ -39,41 +39,46 @@ def write_reference(results: Path, out: Path) -> None:
     Raises:
         UserError: a table or file is missing, or the files take more than `LIMIT` together.
     """
-    for name, form in TABLES.items():
-        table = read_table(results / f"{name}.parquet")
-        write_compact(out / f"{name}.parquet", compact(name, table), list(form.shortened))
+    for name in TABLES:
+        write_compact(out, name, read_table(results / f"{name}.parquet"))
     for name in OTHERS:
         if not (results / name).is_file():
             raise UserError(f"{results / name}: no such file; run the workflow that makes it")
         write_text(out / name, (results / name).read_text(encoding="utf-8"))
     names = [*(f"{name}.parquet" for name in TABLES), *OTHERS]
-    sizes = {name: (out / name).stat().st_size for name in names}
-    for name, size in sizes.items():
-        print(f"{out}/{name}: {size / 1024:.0f} KiB")
-    if sum(sizes.values()) > LIMIT:
-        raise UserError(
-            f"{out}: {sum(sizes.values()) / 2**20:.1f} MiB, more than the "
-            f"{LIMIT / 2**20:.0f} MiB meant for the repository; use a scale with fewer problems"
-        )
+    size = sum((out / name).stat().st_size for name in names)
+    print(f"{out}: {size / 2**20:.1f} MiB, of {LIMIT / 2**20:.0f} MiB meant for the repository")
+    if size > LIMIT:
+        raise UserError(f"{out}: too large for the repository; use a scale with fewer problems")
 
 
-def compact(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table without what the notebooks do not read, its numbers shortened.
+def write_compact(out: Path, name: str, table: pd.DataFrame) -> None:
+    """Write a table without what the notebooks do not read, its numbers shortened.
+
+    It gets as small as parquet makes it: shortened floats compress best byte by byte.
 
     Raises:
         UserError: it lacks a column of those.
     """
     form = TABLES[name]
-    lacking = {*form.left_out, *form.shortened} - set(table.columns)
-    if lacking:
+    if lacking := {*form.left_out, *form.shortened} - set(table.columns):
         raise UserError(f"{name}: has no column {', '.join(sorted(lacking))}; make the table again")
     table = table.drop(columns=list(form.left_out))
     for column in form.shortened:
         table[column] = shorten(table[column].to_numpy())
     if name == "tokens":
-        for column in table.columns[table.columns.str.startswith("p_")]:
-            table[column] = table[column].round(DECIMALS)
-    return table
+        slots = table.columns[table.columns.str.startswith("p_")]
+        table[slots] = table[slots].round(DECIMALS)
+    plain = ["position", *form.shortened]
+    with atomic_path(out / f"{name}.parquet") as temporary:
+        pq.write_table(
+            numbered(pa.Table.from_pandas(table, preserve_index=False)),
+            temporary,
+            **PARQUET,
+            compression_level=19,
+            use_dictionary=list(table.columns.difference(plain, sort=False)),
+            use_byte_stream_split=list(form.shortened),
+        )
 
 
 def shorten(values: np.ndarray, digits: int = DIGITS) -> np.ndarray:
@@ -84,20 +89,6 @@ def shorten(values: np.ndarray, digits: int = DIGITS) -> np.ndarray:
     """
     mantissa, exponent = np.frexp(np.asarray(values, dtype=np.float64))
     return np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits).astype(np.float32)
-
-
-def write_compact(path: Path, table: pd.DataFrame, shortened: list[str]) -> None:
-    """Write a table as small as parquet gets it: shortened floats compress best byte by byte."""
-    plain = {"position", *shortened}
-    with atomic_path(path) as temporary:
-        pq.write_table(
-            numbered(pa.Table.from_pandas(table, preserve_index=False)),
-            temporary,
-            **PARQUET,
-            compression_level=19,
-            use_dictionary=[column for column in table.columns if column not in plain],
-            use_byte_stream_split=shortened,
-        )
 
 
 if __name__ == "__main__":

@@ -115,17 +115,18 @@ def recorded(path: Path, rules: Rules) -> list[Judged]:
             raise UserError(
                 f"{path}: no row {part.id}, which config/findings.yaml has; judge the run again"
             )
-        row, missing = rows[part.id], ""
+        row = rows[part.id]
         found, n_seeds = Estimate(row["ours"], row["ci_low"], row["ci_high"]), int(row["n_seeds"])
-        if not math.isfinite(found.high - found.low):
-            few = "seeds" in part.resample and n_seeds < rules.minimum.seeds
-            missing = f"{n_seeds} of at least {rules.minimum.seeds} seeds"
-            missing = missing if few else "too few problems or batches, or an undefined number"
-        measured = Measured(found, n_seeds=n_seeds, missing=missing and f"no interval: {missing}")
+        missing = ""
+        if "seeds" in part.resample and n_seeds < rules.minimum.seeds:
+            missing = f"no interval: {n_seeds} of at least {rules.minimum.seeds} seeds"
+        elif not math.isfinite(found.high - found.low):
+            missing = "no interval: too few problems or batches, or an undefined number"
+        measured = Measured(found, n_seeds=n_seeds, missing=missing)
         return JudgedPart(part, measured, row["verdict"])
 
-    judged_ones = [finding for finding in rules.findings if finding.id in rows]
-    return [Judged(finding, tuple(map(judged, finding.parts))) for finding in judged_ones]
+    known = [finding for finding in rules.findings if finding.id in rows]
+    return [Judged(finding, tuple(map(judged, finding.parts))) for finding in known]
 
 
 def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
@@ -140,14 +141,14 @@ def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
         held = sum(part.verdict == REPRODUCED for part in deciding)
         unit = f"of {len(deciding)} part{'s' * (len(deciding) > 1)}"
         n_seeds = min(part.measured.n_seeds for part in deciding)
-        numbers = (NAN, held, NAN, NAN)
-        rows.append((finding.id, finding.claim, *numbers, unit, n_seeds, each.verdict))
+        about = finding.id, finding.claim
+        rows.append((*about, NAN, held, NAN, NAN, unit, n_seeds, each.verdict, scale))
         for judged_part in each.parts:
             part, measured = judged_part.part, judged_part.measured
-            numbers = (part.paper, measured.found.value, measured.found.low, measured.found.high)
-            counted = (part.unit, measured.n_seeds, judged_part.verdict)
+            numbers = part.paper, measured.found.value, measured.found.low, measured.found.high
+            counted = part.unit, measured.n_seeds, judged_part.verdict, scale
             rows.append((part.id, part.claim, *numbers, *counted))
-    return pd.DataFrame([(*row, scale) for row in rows], columns=columns_of("findings", "findings"))
+    return pd.DataFrame(rows, columns=columns_of("findings", "findings"))
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:

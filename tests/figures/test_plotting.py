@@ -79,8 +79,8 @@ def test_tables_are_shown_rounded_as_text_and_as_html(monkeypatch):
     plotting.show_table(pd.DataFrame({"a": [1.23456], "b": ["x" * 70]}), digits=2)
     assert shown[0]["text/plain"].split() == ["a", "b", "1.23", "x" * 70]
     assert "<td>1.23</td>" in shown[0]["text/html"] and "x" * 70 in shown[0]["text/html"]
-    plotting.show_numbers({"threshold (nats)": 0.66312})
-    assert shown[1]["text/plain"].split("\n")[1].split() == ["threshold", "(nats)", "0.663"]
+    plotting.show_table(pd.DataFrame({"value": [0.66312]}), "3g")
+    assert shown[1]["text/plain"].split() == ["value", "0.663"]
 
 
 #: What the eye makes of linear RGB without one kind of cone (Machado et al. 2009, severity 1).
