@@ -82,8 +82,7 @@ class BackendSettings(Settings):
     url: str = ""
     """Of the server, ends in /v1; empty for the other kinds"""
     parallel: int = Field(0, ge=0, le=65536)
-    """Requests at a time, or prompts per batch where the model runs in the job; 0: as the backend
-    has it"""
+    """Requests at a time, or prompts per batch of a model in the job; 0: as the backend has it"""
     tensor_parallel: int = Field(1, ge=1, le=64)
     """GPUs that share one copy of the model (vllm); equal to gpus.sampling"""
     key_variable: Text = "OPENAI_API_KEY"
@@ -184,11 +183,9 @@ class Teachers(Settings):
     traces: Samples = 1
     """Traces asked for per problem; in the small world of each habit"""
     efforts: AnyNumber[Text] = ()
-    """Efforts of thought (reasoning_effort) that models are asked with, one after the other; none:
-    the server's own"""
+    """Every reasoning_effort that models are asked with; none: the server's own"""
     temperatures: AnyNumber[Greedy] = (1.0,)
-    """Of the models' traces, one after the other, with every effort; none: neither it nor top_p is
-    sent, for servers that refuse them"""
+    """Of the models' traces, with every effort; none: it and top_p are not sent"""
     top_p: Positive = TOP_P
     """Nucleus of the models' traces"""
     max_requests: CountOrNone = 0
@@ -244,8 +241,7 @@ class ColdStart(Settings):
     max_new_tokens: Tokens
     """Length limit of these responses in tokens"""
     shards: Shards = 1
-    """Independent jobs of pass rates and of traces; fixed, so that tables do not depend on the
-    machine"""
+    """Independent jobs; fixed, so that tables do not depend on the cores"""
     traces: Literal["own", "teachers", "both"] = "both"
     """Whose traces the pool holds: own, those that come with the data sets; teachers; or both, the
     teachers' where a problem has none of its own"""
@@ -307,8 +303,7 @@ class Aepo(Settings):
     prompts: Count
     """Prompts per batch of rollouts, over all processes"""
     per_level: CountOrNone = 1000
-    """Training problems of the small world per level to draw prompts from; each in every
-    presentation"""
+    """Training problems of the small world per level; each in every presentation"""
     data: AnyNumber[Text] = ()
     """Data sets of the registry that prompts are drawn from, each equally often"""
     pictures: Literal["only", "none", "both"] = "only"
@@ -397,13 +392,11 @@ class Scale(Settings):
     scale: Slug
     """Name of the scale: results go to results/<scale>/ and figures/<scale>/"""
     seed: Seed = 1
-    """Seed of every draw but those of an arm, which has its own; another seed is another
-    replication"""
+    """Seed of every draw but those of an arm; another seed is another replication"""
     model: Text = "data/base"
     """What everything starts from: a folder relative to the root, or a name on the hub"""
     size: Literal["3B", "7B", ""] = ""
-    """Size of the paper's models that ours stand beside in the notebook of benchmarks; empty:
-    none"""
+    """The paper's models that ours stand beside in the notebook of benchmarks"""
     world: Text = "config/world.yaml"
     """The problem family of the small world, relative to the root"""
     training_data: Several[Text] = ("config/training-data.yaml",)
@@ -435,11 +428,7 @@ class Scale(Settings):
     @model_validator(mode="after")
     def _one_material(self) -> Self:
         """Refuse keys of the other material, and ask for those that this one needs."""
-        name, needed, foreign = (
-            ("data sets", _NEEDED_BY_DATA_SETS, _OF_THE_WORLD)
-            if self.of_data_sets
-            else ("the small world", _NEEDED_BY_THE_WORLD, _OF_DATA_SETS)
-        )
+        name, needed, foreign = _OF_DATA_SETS if self.of_data_sets else _OF_THE_WORLD
         for key in foreign:
             if _given(self, key):
                 raise ValueError(f"'{key}' does not belong to a scale of {name}; leave it out")
@@ -447,10 +436,8 @@ class Scale(Settings):
             if not _value(self, key) or (key == "model" and not _given(self, key)):
                 raise ValueError(f"missing key '{key}': a scale of {name} needs it")
         if self.rollouts.model not in self.models:
-            raise ValueError(
-                f"rollouts.model: there is no model '{self.rollouts.model}'; there are "
-                f"{', '.join(self.models)}"
-            )
+            known = ", ".join(self.models)
+            raise ValueError(f"rollouts.model: no model '{self.rollouts.model}' among {known}")
         return self
 
     @property
@@ -467,15 +454,22 @@ class Scale(Settings):
 
 #: Keys that make data sets the material of a scale.
 _MATERIAL = ("cold_start.data", "aepo.data", "evaluation.benchmarks", "problems.data")
-_NEEDED_BY_DATA_SETS = ("model", *_MATERIAL, "cold_start.sft.micro_batch")
-_OF_DATA_SETS = ("size", "training_data", "cold_start.traces", "aepo.pictures", "aepo.vllm")
-_NEEDED_BY_THE_WORLD = (
-    *("problems.per_level", "causal", "cold_start.per_level", "aepo.validation"),
-    *("evaluation.per_level", "evaluation.samples"),
+#: Of both materials: its name, the keys that it needs, and those that are the other's.
+_OF_DATA_SETS = (
+    "data sets",
+    ("model", *_MATERIAL, "cold_start.sft.micro_batch"),
+    (
+        *("world", "problems.per_level", "problems.levels", "problems.presentations", "causal"),
+        *("cold_start.per_level", "aepo.per_level", "aepo.validation", "evaluation.per_level"),
+    ),
 )
 _OF_THE_WORLD = (
-    *("world", "problems.per_level", "problems.levels", "problems.presentations", "causal"),
-    *("cold_start.per_level", "aepo.per_level", "aepo.validation", "evaluation.per_level"),
+    "the small world",
+    (
+        *("problems.per_level", "causal", "cold_start.per_level", "aepo.validation"),
+        *("evaluation.per_level", "evaluation.samples"),
+    ),
+    ("size", "training_data", "cold_start.traces", "aepo.pictures", "aepo.vllm"),
 )
 
 
@@ -485,8 +479,8 @@ def _value(scale: Scale, key: str) -> Any:
 
 def _given(scale: Scale, key: str) -> bool:
     """Whether the file gives a key; the model fills in the others."""
-    *parents, name = key.split(".")
-    return name in reduce(getattr, parents, scale).model_fields_set
+    section, _, name = key.rpartition(".")
+    return name in (_value(scale, section) if section else scale).model_fields_set
 
 
 def load_config(scale_or_path: str | Path, of_data_sets: bool | None = None) -> Scale:
@@ -509,8 +503,8 @@ def load_config(scale_or_path: str | Path, of_data_sets: bool | None = None) -> 
     path = config_path(scale_or_path)
     scale = load_settings(Scale, path)
     if of_data_sets is not None and scale.of_data_sets != of_data_sets:
-        own, other = ("data sets", "the small world")[:: 1 if scale.of_data_sets else -1]
-        raise UserError(f"{shown(path)}: a scale of {own}, and this step is one of {other}")
+        wanted, *_ = _OF_DATA_SETS if of_data_sets else _OF_THE_WORLD
+        raise UserError(f"{shown(path)}: this command takes a scale of {wanted}")
     if path.parent == paths.CONFIG and scale.scale != path.stem:
         raise UserError(
             f"{shown(path)}: scale: is '{scale.scale}' but the file is named '{path.stem}'; "
@@ -525,20 +519,18 @@ def config_path(scale_or_path: str | Path) -> Path:
     Raises:
         UserError: there is no such scale or file; names the scales there are.
     """
-    text = str(scale_or_path)
+    text, known = str(scale_or_path), scales()
     if "/" in text or text.endswith((".yaml", ".yml")):
         path = paths.resolve(text)
         if not path.is_file():
             raise UserError(f"{text}: no such config file")
         return path
-    path = paths.CONFIG / f"{text}.yaml"
-    known = scales()
     if text not in known:
         raise UserError(
             f"unknown scale '{text}'{suggestion(text, known)}; scales in config/: "
             f"{', '.join(known)}; or give the path of a YAML file"
         )
-    return path
+    return paths.CONFIG / f"{text}.yaml"
 
 
 def scales() -> list[str]:

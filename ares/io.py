@@ -275,14 +275,12 @@ def check(version: object, what: str | Path, advice: str = "") -> None:
     >>> check(SCHEMA, "results/laptop")
     >>> check(None, "results/laptop", "make clean")
     Traceback (most recent call last):
-    ares.errors.UserError: results/laptop: of no schema version (older than the numbering, or not \
-made by ares); this ares has version 1: make clean
+    ares.errors.UserError: results/laptop: of no schema version (not made by this ares); this ares \
+has version 1: make clean
     """
     if str(version) == str(SCHEMA):
         return
-    of = f"schema version {version}"
-    if version in (None, ""):
-        of = "no schema version (older than the numbering, or not made by ares)"
+    of = f"schema version {version}" if version else "no schema version (not made by this ares)"
     advice = advice or AWAY.format(what)
     raise UserError(f"{what}: of {of}; this ares has version {SCHEMA}: {advice}")
 

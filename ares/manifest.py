@@ -33,24 +33,34 @@ def manifest(
     notebooks: Sequence[str],
     timed: Sequence[str],
 ) -> dict[str, Any]:
-    """Return what is to be known about a run.
+    """Return what is to be known about a run; nothing that names the machine or its user.
 
     Args:
         benchmarks: the folder of Snakemake's benchmark files.
         timed: tables and figures that hold wall times: their bytes differ from run to run, and so
             do those of executed notebooks; they are listed without a hash.
     """
+
+    def hashes(files: Sequence[str]) -> dict[str, Any]:
+        return {file: None if file in timed else fingerprint(Path(file)) for file in files}
+
     return {
         KEY: SCHEMA,
         "config": config.dump(),
         "commit": commit(),
-        "machine": machine(),
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
         **promise(),
         "packages": {name: version(name) for name in PACKAGES},
         "job_seconds": job_seconds(benchmarks),
         "wall_seconds": wall_seconds(benchmarks),
-        "tables": {path: None if path in timed else fingerprint(Path(path)) for path in tables},
-        "figures": {path: None if path in timed else fingerprint(Path(path)) for path in figures},
+        "tables": hashes(tables),
+        "figures": hashes(figures),
         "notebooks": list(notebooks),
     }
 
@@ -96,17 +106,6 @@ def commit() -> dict[str, Any] | None:
     """Return the commit of the repository and whether files differ from it; None without git."""
     head, status = git("rev-parse", "HEAD"), git("status", "--porcelain")
     return None if head is None else {"hash": head, "changed": bool(status)}
-
-
-def machine() -> dict[str, Any]:
-    """Return what can matter about the machine; nothing that names it or its user."""
-    return {
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-    }
 
 
 def processor() -> str:

@@ -50,8 +50,8 @@ class Form:
     """Columns, and those that tell one row from another.
 
     of: the makers that make such a table.
-    empty: whether there may be no rows.
     parts: what it is joined from: shards, runs, or tests of all models; "" if it is made at once.
+    empty: whether there may be no rows.
     files: a maker's names for it in the folder of a run; none: that of the form.
     judged: whether findings are judged by it. timed: whether it holds wall times: other bytes in
     every run.
@@ -61,8 +61,8 @@ class Form:
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     of: tuple[Maker, ...] = ("world",)
-    empty: bool = False
     parts: Literal["", "shards", "runs", "models"] = ""
+    empty: bool = False
     files: Mapping[Maker, tuple[str, ...]] = field(default_factory=dict)
     judged: bool = False
     timed: bool = False
@@ -175,6 +175,7 @@ _PROMPT = (
 )
 _PROBLEM = f"{_PROMPT} numbers@world target@world"
 _ONE = ("source", "problem_id", "presentation")
+_TOKEN, _STEP = ("rollout_id", "position"), ("arm", "seed", "step")
 _WORKFLOW: tuple[Maker, ...] = ("world", "data")
 #: What the pool of traces has beside the columns of their problems.
 TRACE = _columns("habit trace text n_tokens")
@@ -184,7 +185,7 @@ FORMS: dict[str, Form] = {
     "problems": Form(
         _columns(f"{_PROBLEM} split@world"),
         _ONE,
-        of=_WORKFLOW,
+        _WORKFLOW,
         files={"data": ("problems", "problems/cold-start", "problems/aepo")},
     ),
     "rollouts": Form(
@@ -194,8 +195,8 @@ FORMS: dict[str, Form] = {
             **_LISTED,
         ),
         ("rollout_id",),
-        of=_WORKFLOW,
-        parts="shards",
+        _WORKFLOW,
+        "shards",
         judged=True,
         left_out=tuple(_LISTED),
     ),
@@ -207,20 +208,18 @@ FORMS: dict[str, Form] = {
             logprob=Column("number", high=1e-3, of=_WORKFLOW),
             unlisted=_SHARE,
         ),
-        ("rollout_id", "position"),
-        of=("world", "data", "traces"),
+        _TOKEN,
+        (*_WORKFLOW, "traces"),
         judged=True,
         left_out=("logprob",),
         shortened=("entropy", "class_entropy"),
     ),
     "top_k": Form(
-        _columns("rollout_id position entropy sampled_logprob top_logprobs"),
-        ("rollout_id", "position"),
-        of=_WORKFLOW,
+        _columns("rollout_id position entropy sampled_logprob top_logprobs"), _TOKEN, _WORKFLOW
     ),
     "causal": Form(
         _columns("rollout_id position alternatives effect causal"),
-        ("rollout_id", "position"),
+        _TOKEN,
         parts="shards",
         judged=True,
     ),
@@ -229,50 +228,47 @@ FORMS: dict[str, Form] = {
             f"{_PROBLEM} samples correct pass_rate n_tokens", correct=_NATURAL, n_tokens=_LENGTH
         ),
         _ONE,
-        of=_WORKFLOW,
-        parts="shards",
+        _WORKFLOW,
+        "shards",
     ),
     "pool": Form(
         _columns(_PROBLEM) | TRACE,
         (*_ONE, "habit", "trace"),
-        of=_WORKFLOW,
-        parts="shards",
+        _WORKFLOW,
+        "shards",
         left_out=("numbers", "target", "text"),
     ),
     "selection": Form(
         _columns(f"curation {_PROBLEM} pass_rate bracket target_tokens habit text n_tokens"),
         ("curation", *_ONE, "habit", "text"),
-        of=_WORKFLOW,
+        _WORKFLOW,
     ),
     "steps": Form(
         _columns("arm seed step metric bucket value"),
-        ("arm", "seed", "step", "metric", "bucket"),
-        of=_WORKFLOW,
-        parts="runs",
+        (*_STEP, "metric", "bucket"),
+        _WORKFLOW,
+        "runs",
         judged=True,
     ),
     "timings": Form(
-        _columns("arm seed step phase seconds"),
-        ("arm", "seed", "step", "phase"),
-        of=_WORKFLOW,
-        parts="runs",
-        timed=True,
+        _columns("arm seed step phase seconds"), (*_STEP, "phase"), _WORKFLOW, "runs", timed=True
     ),
     "validation": Form(
         _columns(
             "arm seed step level presentation responses accuracy n_tokens finished",
-            **dict.fromkeys(("level", "presentation"), _TEXT),
+            level=_TEXT,
+            presentation=_TEXT,
             n_tokens=_LENGTH,
             finished=_SHARE,
         ),
-        ("arm", "seed", "step", "level", "presentation"),
+        (*_STEP, "level", "presentation"),
         parts="runs",
     ),
     "trees": Form(
         _columns("arm seed step prompt_index rollout parent branch_at n_tokens correct text"),
-        ("arm", "seed", "step", "prompt_index", "rollout"),
-        empty=True,
+        (*_STEP, "prompt_index", "rollout"),
         parts="runs",
+        empty=True,
     ),
     "evaluation": Form(
         _columns(
@@ -288,7 +284,7 @@ FORMS: dict[str, Form] = {
     "losses": Form(
         _columns("step loss lr grad_norm curation", step=_COUNT),
         ("curation", "step"),
-        of=("data",),
+        ("data",),
         files={"data": ("losses/adacs", "losses/cs-vanilla")},
     ),
     "scores": Form(
@@ -299,8 +295,8 @@ FORMS: dict[str, Form] = {
             finished=Column("number", 0, 1, gaps=True),
         ),
         ("model", "benchmark", "metric"),
-        of=("data", "benchmark"),
-        parts="models",
+        ("data", "benchmark"),
+        "models",
     ),
     "responses": Form(
         _columns(
@@ -309,7 +305,7 @@ FORMS: dict[str, Form] = {
             n_tokens=_MEAN,
         ),
         ("model", "benchmark", "id", "sample"),
-        of=("benchmark",),
+        ("benchmark",),
     ),
     "findings": Form(
         _columns(
@@ -317,20 +313,19 @@ FORMS: dict[str, Form] = {
             **dict.fromkeys(("paper", "ours", "ci_low", "ci_high"), Column("number", gaps=True)),
         ),
         ("id",),
-        of=("findings",),
+        ("findings",),
     ),
-    "findings_by_seed": Form(_columns("id seed value unit"), ("id", "seed"), of=("findings",)),
+    "findings_by_seed": Form(_columns("id seed value unit"), ("id", "seed"), ("findings",)),
     "traces": Form(
         _columns(
             "rollout_id id problem benchmark difficulty correct finish n_tokens entropy hwe "
             "hwe_validated max_window top_k unlisted",
+            **dict.fromkeys(("n_tokens", "hwe"), _NATURAL),
             correct=Column("flag", gaps=True),
-            n_tokens=_NATURAL,
             entropy=_MEAN_NATS,
-            hwe=_NATURAL,
         ),
         ("rollout_id",),
-        of=("traces",),
+        ("traces",),
     ),
 }
 

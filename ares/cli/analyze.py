@@ -12,22 +12,11 @@ from ares.traces import Threshold
 
 
 def analyze(
-    traces: Annotated[
-        str, Argument(metavar="TRACES", help=".jsonl or .jsonl.gz; - for standard input")
-    ],
-    out: Annotated[
-        Path | None, option("default: results/analysis/ and the file's name", "FOLDER")
-    ] = None,
-    window: Annotated[
-        int, option("size of the window over which entropy is averaged", "TOKENS", min=1)
-    ] = 4,
-    percentile: Annotated[
-        float, option("percentile of all windows that is the threshold", "P", min=0, max=100)
-    ] = 95.0,
-    threshold: Annotated[
-        Threshold,
-        option("whose definition of the threshold; docs/traces.md compares them"),
-    ] = "batch",
+    traces: Annotated[str, Argument(help=".jsonl or .jsonl.gz; - for standard input")],
+    out: Annotated[Path | None, option("default: in results/analysis/", "FOLDER")] = None,
+    window: Annotated[int, option("over which entropy is averaged", "TOKENS", min=1)] = 4,
+    percentile: Annotated[float, option("of windows, the threshold", "P", min=0, max=100)] = 95.0,
+    threshold: Annotated[Threshold, option("its definition; see docs/traces.md")] = "batch",
     lexicon: Annotated[
         str | None, option("your list of reasoning triggers, .json or one word per line", "FILE")
     ] = None,

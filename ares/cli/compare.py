@@ -32,35 +32,34 @@ def compare(
         check(manifest.get(KEY), path.parent)
         if "reproducible" not in manifest:
             raise UserError(f"{path}: does not say what it promises: run the scale again")
-    promised = {manifest["reproducible"] for manifest in manifests}
-    promise = "bytes" if promised == {"bytes"} else "tolerance"
-    found = [listed(*pair, promise) for pair in zip(manifests, paths, strict=True)]
+    exact = all(manifest["reproducible"] == "bytes" for manifest in manifests)
+    promised = "bytes" if exact else "tolerance"
+    found = [listed(*pair, exact) for pair in zip(manifests, paths, strict=True)]
     # None is known of files that hold times.
-    names = [name for name in {**found[0], **found[1]} if found[0].get(name, 0) is not None]
+    names = [name for name in found[0] | found[1] if found[0].get(name, 0) is not None]
     differences = []
     for name in names:
         there = [path for path, files in zip(paths, found, strict=True) if name in files]
         if len(there) == 1:
             differences.append(f"{name}: only in {there[0].parent}")
-        elif promise == "tolerance" or found[0][name] != found[1][name]:
-            told = difference(*(root(path) / name for path in paths), promise)
+        elif not exact or found[0][name] != found[1][name]:
+            told = difference(root(one) / name, root(other) / name, exact)
             differences += [f"{name}: {told}"] if told else []
-    for line in differences:
-        print(line)
+    print(*differences, sep="\n", end="\n" if differences else "")
     if differences:
         raise UserError(
             f"{len(differences)} of {len(names)} files differ between {one} and {other}; "
-            f"promised: {promise}"
+            f"promised: {promised}"
         )
     timed = list({**manifests[0]["tables"], **manifests[0]["figures"]}.values()).count(None)
-    print(f"the same: {len(names)} files, by {promise}; not compared, as they hold times: {timed}")
+    print(f"the same: {len(names)} files, by {promised}; not compared, as they hold times: {timed}")
 
 
-def listed(manifest: dict[str, Any], path: Path, promise: str) -> dict[str, Any]:
+def listed(manifest: dict[str, Any], path: Path, exact: bool) -> dict[str, Any]:
     """The fingerprint of every file of a run that is compared, None for timed ones."""
     from ares.manifest import fingerprint
 
-    if promise == "tolerance":
+    if not exact:
         return {name: known for name, known in manifest["tables"].items() if "parquet" in name}
     weights = sorted((path.resolve().parent / "models").rglob("*.safetensors"))
     models = {str(file.relative_to(root(path))): fingerprint(file) for file in weights}
@@ -72,7 +71,7 @@ def root(manifest: Path) -> Path:
     return manifest.resolve().parents[2]
 
 
-def difference(one: Path, other: Path, promise: str) -> str:
+def difference(one: Path, other: Path, exact: bool) -> str:
     """Say where two files of different bytes differ first, or what is beyond the tolerance."""
     from ares.analysis.agreement import first_difference, table_difference
     from ares.io import read_table
@@ -80,4 +79,4 @@ def difference(one: Path, other: Path, promise: str) -> str:
     if one.suffix not in (".parquet", ".csv"):
         return "other bytes"
     tables = read_table(one), read_table(other)
-    return first_difference(*tables) if promise == "bytes" else table_difference(one.stem, *tables)
+    return first_difference(*tables) if exact else table_difference(one.stem, *tables)

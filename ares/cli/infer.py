@@ -88,8 +88,8 @@ def infer(
         limit = min(_LIMIT, backend.context // 2)
     # A model in this process gives exact entropies; of a server's an estimate is made.
     rivals = _RIVALS if json or (entropy and url) else int(entropy)
-    drawn = temperature, top_p, top_k, rivals, tuple(stop or ())
-    decoding = Decoding(max_tokens or limit, *drawn)
+    sampling = temperature, top_p, top_k, rivals, tuple(stop or ())
+    decoding = Decoding(max_tokens or limit, *sampling)
     name = _name(messages)
     asked = [Request(name, messages, decoding, seed + sample) for sample in range(samples)]
     coloured = colours_wanted(color, sys.stdout)
@@ -114,31 +114,26 @@ def infer(
 def _messages(
     question: str, pictures: Sequence[Image.Image], prompt: str | None
 ) -> list[dict[str, Any]]:
-    """The chat messages; pictures stand where the question marks them, or before it."""
+    """The chat messages; pictures stand where the question marks them, or before it.
+
+    prompt: a text, or a file that holds it.
+    """
+    import os
+
     from ares.backends.messages import messages
     from ares.errors import UserError
 
     if not question:
         raise UserError("--question is empty: ask something")
-    system = "" if prompt is None else _text_or_file(prompt)
+    if prompt and os.path.isfile(prompt):  # (Path.is_file refuses a text too long for a name)
+        try:
+            prompt = Path(prompt).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--prompt {prompt}: not a readable text file ({error})") from None
     try:
-        return messages(question, dict(enumerate(pictures, start=1)), "{question}", system)
+        return messages(question, dict(enumerate(pictures, start=1)), "{question}", prompt or "")
     except ValueError as error:
         raise UserError(f"--question: {error}; give it with --image") from None
-
-
-def _text_or_file(given: str) -> str:
-    """A text as it is, or what a file of that name holds."""
-    import os
-
-    from ares.errors import UserError
-
-    if not os.path.isfile(given):  # (Path.is_file refuses a text that is too long for a name)
-        return given
-    try:
-        return Path(given).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--prompt {given}: not a readable text file ({error})") from None
 
 
 def _picture(file: Path, most: int | None) -> Image.Image:
@@ -147,9 +142,9 @@ def _picture(file: Path, most: int | None) -> Image.Image:
     from ares.data.pictures import read_picture
 
     picture = read_picture(file)
-    if most is None or picture.width * picture.height <= most:
+    scale = (most / (picture.width * picture.height)) ** 0.5 if most else 1.0
+    if scale >= 1:
         return picture
-    scale = (most / (picture.width * picture.height)) ** 0.5
     size = max(int(picture.width * scale), 1), max(int(picture.height * scale), 1)
     return picture.resize(size, Image.Resampling.BICUBIC)
 

@@ -9,16 +9,16 @@ from typer import Argument
 
 from ares.cli.options import Dtype, option
 
+Gpu = Literal["a100", "h100", "h200"]
+
 
 def estimate(
     config: Annotated[str | None, option("of the paper's kind, such as paper-7b", "SCALE")] = None,
     model_shape: Annotated[
-        str | None, option("3b, 7b or a model folder; default: the config's", "NAME")
+        str | None, option("3b, 7b or a folder; else the config's", "NAME")
     ] = None,
     gpus: Annotated[int | None, option("of a training job", "N", min=1)] = None,
-    gpu: Annotated[
-        Literal["a100", "h100", "h200"], option("whose data sheet gives memory and speed")
-    ] = "h100",
+    gpu: Annotated[Gpu, option("whose data sheet gives memory and speed")] = "h100",
     gpu_memory: Annotated[float | None, option("of one GPU", "GB")] = None,
     change: Annotated[
         list[str] | None,
@@ -38,9 +38,7 @@ def estimate(
 def export(
     checkpoint: Annotated[str, Argument(metavar="CHECKPOINT", help="such as .../checkpoint-40")],
     out: Annotated[Path, option("must not be there yet", "FOLDER")],
-    dtype: Annotated[
-        Dtype | None, option("default: float16 stays, all else becomes bfloat16")
-    ] = None,
+    dtype: Annotated[Dtype | None, option("default: float16 stays, others: bfloat16")] = None,
     shard: Annotated[str, option("of a weight file", "SIZE")] = "5GB",
 ) -> None:
     """Turn a checkpoint into a folder for vLLM and stock transformers."""

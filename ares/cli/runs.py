@@ -40,15 +40,9 @@ def summary(scale: Scale) -> None:
 
 
 def report(
-    scale: Annotated[
-        str | None, Argument(metavar="SCALE", help="its last complete run is shown")
-    ] = None,
-    reference: Annotated[
-        bool, option("the run in data/reference instead: docs/findings.html", name="--reference")
-    ] = False,
-    out: Annotated[
-        Path | None, option("receives the page and its data; default: in results/SCALE/", "FOLDER")
-    ] = None,
+    scale: Annotated[str | None, Argument(help="its last complete run is shown")] = None,
+    reference: Annotated[bool, option("of data/reference instead", name="--reference")] = False,
+    out: Annotated[Path | None, option("default: results/SCALE/report", "FOLDER")] = None,
 ) -> None:
     """Write the findings page of a run: claims, numbers, verdicts, figures."""
     from ares import paths

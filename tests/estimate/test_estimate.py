@@ -137,7 +137,7 @@ def test_the_command_prints_a_verdict_every_assumption_and_what_the_page_shows(c
     ("options", "word"),
     [([], "--model-shape 7b"), (["--model-shape", "7b", "--set", "mfo=1"], "'mfu'"),
      (["--model-shape", "7b", "--set", "gpus=many"], "valid integer"),
-     (["--config", "laptop"], "the small world")],
+     (["--config", "laptop"], "takes a scale of data sets")],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_line(options, word, capsys):
     assert main(["estimate", *options]) == 2

@@ -92,7 +92,7 @@ def test_trl_knows_the_arguments(mode, monkeypatch):
     ({"cold_start.data": {}}, "missing key 'cold_start.data'"),
     ({"cold_start.data": {"cards": 0}}, "cold_start.data.cards: 0 must be greater than"),
     ({"problems.per_level": 2}, "'problems.per_level' does not belong to a scale of data sets"),
-    ({"rollouts.model": "ares-s9"}, "rollouts.model: there is no model 'ares-s9'; there are base"),
+    ({"rollouts.model": "ares-s9"}, "rollouts.model: no model 'ares-s9' among base"),
 ])  # fmt: skip
 def test_a_wrong_value_is_named(scale, changes, message):
     with pytest.raises(UserError) as caught:

@@ -159,7 +159,7 @@ def test_an_unknown_model_for_the_analysis_is_told_in_one_line(scale):
     path.write_text(path.read_text().replace("model: ares-s1", "model: ares-s9"))
     done = snakemake("-n", "--config", f"scale={path}")
     assert done.returncode != 0
-    assert "rollouts.model: there is no model 'ares-s9'; there are base, adacs" in done.stderr
+    assert "rollouts.model: no model 'ares-s9' among base, adacs" in done.stderr
     assert "Traceback" not in done.stderr
 
 
