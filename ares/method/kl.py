@@ -62,9 +62,21 @@ def kl_sums(kl_BT: Tensor, tokens_BT: Tensor, bucket_B: Tensor) -> BucketSums:
 
 @dataclass
 class Controller:
-    """Coefficients of the three buckets, beta_D; a bucket code of none is looked up as medium."""
+    """Coefficients of the three buckets; a bucket code of none is looked up as medium.
 
-    beta_D: list[float]
+    Attributes:
+        beta_D: the coefficients, the paper's kappa_d.
+        budget: delta_d, the KL per (non-window) token that is aimed at, in nats, above 0.
+        gain: a of eq. 27 in [0, 1]; above 1 a step without any KL would turn kappa negative. Of the
+            release: the step size in log space.
+        minimum, maximum: bounds of the coefficients.
+    """
+
+    beta_D: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
+    budget: float = 0.01
+    gain: float = 0.05
+    minimum: float = 1e-4
+    maximum: float = 100.0
 
     def beta(self, bucket_B: Tensor) -> Tensor:
         """Coefficient of each rollout, (B,) float32."""
@@ -74,19 +86,7 @@ class Controller:
 
 @dataclass
 class WindowController(Controller):
-    """kappa_d <- clip(kappa_d (1 + a (KL_d / delta_d - 1)), min, max) outside windows (eq. 27).
-
-    Attributes:
-        beta_D: the paper's kappa_d.
-        budget: delta_d, the KL per non-window token that is aimed at, in nats, above 0.
-        gain: a in [0, 1]; above 1 a step without any KL would turn kappa negative.
-        minimum, maximum: bounds of kappa.
-    """
-
-    budget: float
-    gain: float
-    minimum: float
-    maximum: float
+    """kappa_d <- clip(kappa_d (1 + a (KL_d / delta_d - 1)), min, max) outside windows (eq. 27)."""
 
     def update(self, sums: BucketSums) -> None:
         """One step of eq. 27 from the (reduced) sums over non-window tokens."""
@@ -99,19 +99,14 @@ class WindowController(Controller):
 class ReleasedController(Controller):
     """The release's beta per bucket: log-space steps on a smoothed error, every 100th call.
 
-    Attributes are the release's constants, then its state: smoothed KL (nats, None until seen),
-    smoothed relative error, number of calls. An unknown bucket is never updated from.
+    Attributes are the release's constants (`gain` 0.05), then its state: smoothed KL (nats, None
+    until seen), smoothed relative error, number of calls. An unknown bucket is never updated from.
     """
 
-    beta_D: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
-    target: float = 0.01
     decay: float = 0.97
-    rate: float = 0.05
     clip: float = 0.2
     interval: int = 100
     dead_zone: float = 0.02
-    minimum: float = 1e-4
-    maximum: float = 100.0
     kl_D: list[float | None] = field(default_factory=lambda: [None, None, None])
     error_D: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     calls: int = 0
@@ -123,12 +118,10 @@ class ReleasedController(Controller):
             past = self.kl_D[index]
             smooth = (1 - self.decay) * mean + self.decay * (mean if past is None else past)
             self.kl_D[index] = smooth
-            error = smooth / max(self.target, 1e-8) - 1
+            error = smooth / max(self.budget, 1e-8) - 1
             if abs(error) >= self.dead_zone and self.calls % self.interval == 0:
-                self._move(index, error)
-
-    def _move(self, index: int, error: float) -> None:
-        self.error_D[index] = (1 - self.decay) * error + self.decay * self.error_D[index]
-        step = self.rate * min(max(self.error_D[index], -self.clip), self.clip)
-        beta = min(max(self.beta_D[index], self.minimum), self.maximum)
-        self.beta_D[index] = min(max(math.exp(math.log(beta) + step), self.minimum), self.maximum)
+                self.error_D[index] = (1 - self.decay) * error + self.decay * self.error_D[index]
+                step = self.gain * min(max(self.error_D[index], -self.clip), self.clip)
+                beta = min(max(self.beta_D[index], self.minimum), self.maximum)
+                moved = math.exp(math.log(beta) + step)
+                self.beta_D[index] = min(max(moved, self.minimum), self.maximum)

@@ -67,8 +67,8 @@ class MethodSettings:
     filter: Literal["none", "reward_first", "accuracy"] = _setting(
         "dynamic sampling: none; reward_first (on the reward, before buckets exist); accuracy"
     )
-    filter_low: float = _setting("groups need a mean above this")
-    filter_high: float = _setting("and below this")
+    filter_low: float = _setting("a group is kept when its mean score is above this")
+    filter_high: float = _setting("a group is kept when its mean score is below this")
     advantage: Literal["normalised", "length"] = _setting(
         "normalised (by the std) or length (centred, by the length)"
     )
@@ -91,13 +91,6 @@ class MethodSettings:
     kl_maximum: float = _setting("upper bound of the coefficient", gt=0)
 
 
-def _settings(name: str, values: dict[str, Any]) -> MethodSettings:
-    try:
-        return MethodSettings(**values)
-    except ValidationError as error:
-        raise UserError(f"{FILE}: {name}: {' '.join(str(error).split())}") from None
-
-
 def _read() -> dict[str, MethodSettings]:
     """The file: name -> setting -> [value, source]; an arm names what differs from `ares`."""
 
@@ -106,9 +99,11 @@ def _read() -> dict[str, MethodSettings]:
 
     entries = read_yaml(FILE)
     arms = entries.pop("arms")
-    presets = {name: _settings(name, values(entry)) for name, entry in entries.items()}
+    presets = {name: MethodSettings(**values(entry)) for name, entry in entries.items()}
     ours = asdict(presets["ares"])
-    return presets | {arm: _settings(arm, ours | values(changes)) for arm, changes in arms.items()}
+    return presets | {
+        arm: MethodSettings(**ours | values(changes)) for arm, changes in arms.items()
+    }
 
 
 PRESETS = _read()

@@ -142,20 +142,16 @@ def smallest_inverting_target(bucket: int, weight: float, largest: int = 2000) -
 
     All counts from 0 to three times the target are tried for both answers.
 
-    Args:
-        weight: alpha of both answers.
-        largest: target to try; None is returned where no target up to it inverts a pair.
+    `weight` is alpha of both answers; None where no target up to `largest` inverts a pair.
     """
     for target in range(largest + 1):
         count_B = torch.arange(3 * target + 20)
-        target_B, bucket_B = (torch.full_like(count_B, value) for value in (target, bucket))
-        alpha_B = torch.full(count_B.shape, weight)
-        wrong_B, right_B = (
-            right
-            + released_reward(torch.full_like(count_B, right), count_B, target_B, bucket_B, alpha_B)
-            for right in (0, 1)
+        wrong_B, right_B, target_B, bucket_B = (
+            torch.full_like(count_B, value) for value in (0, 1, target, bucket)
         )
-        if wrong_B.max() > right_B.min():
+        rollouts = count_B, target_B, bucket_B, torch.full(count_B.shape, weight)
+        best_wrong = released_reward(wrong_B, *rollouts).max()
+        if best_wrong > 1 + released_reward(right_B, *rollouts).min():
             return target
     return None
 

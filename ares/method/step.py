@@ -11,7 +11,6 @@ Choices:
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -71,13 +70,10 @@ class Method:
         if s.entropy_reward == "released":
             self.targets = ReleasedTargets(alpha_D=[s.entropy_weight] * 3)
         self.controller: kl.WindowController | kl.ReleasedController | None = None
-        start, bounds = [s.kl_beta] * 3, {"minimum": s.kl_minimum, "maximum": s.kl_maximum}
-        if s.kl == "window":
-            self.controller = kl.WindowController(start, s.kl_budget, s.kl_gain, **bounds)
-        elif s.kl == "bucket":
-            self.controller = kl.ReleasedController(
-                start, target=s.kl_budget, rate=s.kl_gain, **bounds
-            )
+        if s.kl in ("window", "bucket"):
+            of = kl.WindowController if s.kl == "window" else kl.ReleasedController
+            bounds = {"minimum": s.kl_minimum, "maximum": s.kl_maximum}
+            self.controller = of([s.kl_beta] * 3, budget=s.kl_budget, gain=s.kl_gain, **bounds)
         self._kl = BucketSums.none(), BucketSums.none()  # inside and outside windows
 
     def shape(self, batch: Rollouts) -> Shaped:
@@ -105,6 +101,11 @@ class Method:
             advantage_B = advantages.length_normalised(score_B, group_B, mask_BT.sum(1))
         else:
             advantage_B = advantages.group_normalised(score_B, group_B)
+        keep_B = torch.ones_like(group_B, dtype=torch.bool)
+        if s.filter != "none":
+            filtered_B = score_B if s.filter == "reward_first" else batch.accuracy_B
+            bounds = s.filter_low, s.filter_high
+            keep_B = advantages.informative_groups(filtered_B, group_B, *bounds)
         psi_BT = None
         if s.psi:
             psi_BT = advantages.psi_bonus(window_BT, hwe_BT, mask_BT, threshold, multiplier_B)
@@ -118,7 +119,7 @@ class Method:
             target_B=target_B,
             entropy_reward_B=bonus_B,
             score_B=score_B,
-            keep_B=self._keep(batch, score_B),
+            keep_B=keep_B,
             advantage_BT=advantages.token_advantages(advantage_B, mask_BT, psi_BT),
         )
 
@@ -169,26 +170,18 @@ class Method:
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of everything that goes from step to step, as plain numbers and lists."""
-        return {name: part and asdict(part) for name, part in self._parts.items()}
+        parts = {name: getattr(self, name) for name in ("threshold", "targets", "controller")}
+        return {name: part and asdict(part) for name, part in parts.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave.
+        """Restore what `state_dict` gave under the same settings.
 
         Raises:
-            UserError: the state is of another preset, or of another version.
+            TypeError: the state is of other settings, or of another version.
         """
-        for name, part in self._parts.items():
-            saved = copy.deepcopy(state[name])
-            if (part and vars(part).keys()) != (saved and saved.keys()):
-                raise UserError(
-                    f"the saved {name} is of another preset or version; start a new run"
-                )
-            if part:
-                vars(part).update(saved)
-
-    @property
-    def _parts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("threshold", "targets", "controller")}
+        for name, saved in state.items():
+            part = getattr(self, name)
+            setattr(self, name, part and type(part)(**saved))
 
     def _threshold(self, batch: Rollouts) -> Tensor | float:
         s = self.settings
@@ -198,10 +191,9 @@ class Method:
         ranked = (window_BT, batch.mask_BT, s.threshold_quantile)
         if s.threshold == "group":
             return thresholds.group_quantile(*ranked, batch.group_B)
-        whole_batch = s.threshold == "batch"
-        statistic = thresholds.batch_quantile if whole_batch else thresholds.median_rollout_quantile
-        before = self.threshold.value
-        after = self.threshold.update(statistic(*ranked))
+        median = thresholds.median_rollout_quantile
+        statistic = thresholds.batch_quantile if s.threshold == "batch" else median
+        before, after = self.threshold.value, self.threshold.update(statistic(*ranked))
         return before if s.threshold_late else after
 
     def _reward(
@@ -241,10 +233,3 @@ class Method:
             alpha_B = torch.tensor(targets.alpha_D, device=count_B.device)[bucket_B]
         bonus_B = reward.released_reward(batch.accuracy_B, count_B, target_B, bucket_B, alpha_B)
         return target_B, bonus_B, torch.zeros_like(target_B)
-
-    def _keep(self, batch: Rollouts, score_B: Tensor) -> Tensor:
-        s = self.settings
-        if s.filter == "none":
-            return torch.ones_like(score_B, dtype=torch.bool)
-        value_B = score_B if s.filter == "reward_first" else batch.accuracy_B.double()
-        return advantages.informative_groups(value_B, batch.group_B, s.filter_low, s.filter_high)

@@ -64,15 +64,19 @@ def batch_quantile(values_BT: Tensor, mask_BT: Tensor, q: float) -> float:
     Raises:
         UserError: there is no value.
     """
-    pooled = rollout_quantiles(values_BT.reshape(1, -1), mask_BT.reshape(1, -1), q)
-    return _defined(float(pooled), "batch_quantile")
+    return mean_rollout_quantile(values_BT.reshape(1, -1), mask_BT.reshape(1, -1), q)
 
 
 def mean_rollout_quantile(values_BT: Tensor, mask_BT: Tensor, q: float) -> float:
-    """Mean of the rollouts' q-quantiles, in nats (main text, with token entropies)."""
-    return _defined(
-        float(rollout_quantiles(values_BT, mask_BT, q).nanmean()), "mean_rollout_quantile"
-    )
+    """Mean of the rollouts' q-quantiles, in nats (main text, with token entropies).
+
+    Raises:
+        UserError: there is no value.
+    """
+    mean = float(rollout_quantiles(values_BT, mask_BT, q).nanmean())
+    if math.isnan(mean):
+        raise UserError("no value to rank: every rollout is shorter than the window or masked out")
+    return mean
 
 
 def median_rollout_quantile(values_BT: Tensor, mask_BT: Tensor, q: float) -> float:
@@ -109,17 +113,7 @@ class ThresholdEMA:
         """Take in the threshold of a batch and return the new value; the first is kept as it is."""
         self.steps += 1
         weight = 1.0 - self.decay
-        if self.steps == 1:
-            weight = 1.0
-        elif self.fast_start:
+        if self.steps == 1 or self.fast_start:
             weight = max(weight, 1.0 / self.steps)
         self.value = (1.0 - weight) * self.value + weight * batch_threshold
         return self.value
-
-
-def _defined(value: float, what: str) -> float:
-    if math.isnan(value):
-        raise UserError(
-            f"{what}: no value to rank; every rollout is shorter than the window or masked out"
-        )
-    return value

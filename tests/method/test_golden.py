@@ -255,12 +255,12 @@ def test_kl_controller():
     constants, run = recorded["constants"], recorded["default_microbatch1"]
     controller = kl.ReleasedController()
     assert controller.decay == constants["_ema_decay"]
-    assert controller.rate == constants["_kl_lr"] == RELEASED.kl_gain
+    assert controller.gain == constants["_kl_lr"] == RELEASED.kl_gain
     assert controller.clip == constants["_kl_clip"]
     assert controller.interval == constants["_kl_update_interval"]
     assert controller.dead_zone == constants["_kl_deadzone"]
-    assert [controller.target] * 3 == list(constants["dtarg"].values())
-    assert RELEASED.kl_budget == controller.target
+    assert [controller.budget] * 3 == list(constants["dtarg"].values())
+    assert RELEASED.kl_budget == controller.budget
     bounds = (constants["_beta_min"], constants["_beta_max"])
     assert (controller.minimum, controller.maximum) == bounds
     assert bounds == (RELEASED.kl_minimum, RELEASED.kl_maximum)

@@ -154,10 +154,6 @@ def test_bad_entropies_are_refused(name):
         Method(PRESETS[name]).shape(batch)
 
 
-def test_what_a_preset_cannot_use_is_refused():
+def test_a_trigger_without_its_mask_is_refused():
     with pytest.raises(UserError, match="trigger"):
         Method(PRESETS["released"]).shape(replace(batch_of(), trigger_BT=None))
-    state = Method(PRESETS["ares"]).state_dict()
-    for name in ("dapo", "released"):
-        with pytest.raises(UserError, match="another preset"):
-            Method(PRESETS[name]).load_state_dict(state)
