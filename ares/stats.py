@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations_with_replacement
 from statistics import NormalDist
 
 import numpy as np
@@ -199,7 +200,7 @@ def means(
     found = []
     for key, rows in table.groupby(list(by), sort=False):
         estimate = resampler.estimate(mean(resampler, rows, column))
-        found.append((*key, estimate.value, estimate.low, estimate.high, len(rows)))
+        found.append((*key, *vars(estimate).values(), len(rows)))
     return pd.DataFrame(found, columns=[*by, "value", "low", "high", "rows"])
 
 
@@ -232,17 +233,14 @@ def _moments(
     resampler: Resampler, table: pd.DataFrame, **columns: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Covariances of all pairs of columns, each (R + 1,), by the joined names of the two."""
-    names = list(columns)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i:]]
-    number, *sums = resampler.sums(
-        table["problem_id"],
-        np.ones(len(table)),
-        *columns.values(),
-        *(columns[a] * columns[b] for a, b in pairs),
-    )
-    mean = {name: ratio(total, number) for name, total in zip(names, sums, strict=False)}
-    products = zip(pairs, sums[len(names) :], strict=True)
-    return {a + b: ratio(total, number) - mean[a] * mean[b] for (a, b), total in products}
+    pairs = list(combinations_with_replacement(columns, 2))
+    products = (columns[a] * columns[b] for a, b in pairs)
+    ones = np.ones(len(table))
+    number, *sums = resampler.sums(table["problem_id"], ones, *columns.values(), *products)
+    means = [ratio(total, number) for total in sums]
+    mean = dict(zip(columns, means, strict=False))
+    products_R = zip(pairs, means[len(columns) :], strict=True)
+    return {a + b: product_R - mean[a] * mean[b] for (a, b), product_R in products_R}
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -253,9 +251,5 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 def verdicts(claims: Mapping[str, Estimate], digits: int = 3) -> pd.DataFrame:
     """Claims, each stated as a number that is above zero if the claim is true, with verdicts."""
-    return pd.DataFrame(
-        [
-            {"claim": text, "measured": f"{found:.{digits}f}", "verdict": found.verdict}
-            for text, found in claims.items()
-        ]
-    )
+    rows = [(text, f"{found:.{digits}f}", found.verdict) for text, found in claims.items()]
+    return pd.DataFrame(rows, columns=["claim", "measured", "verdict"])

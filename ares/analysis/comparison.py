@@ -158,11 +158,9 @@ def models_of(evaluation: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
     """
     table = evaluation.assign(accuracy=evaluation["correct"] / evaluation["samples"])
     models = {(str(arm), int(seed)): rows for (arm, seed), rows in table.groupby(["arm", "seed"])}
-    prompts: list[tuple] = []
-    for (arm, seed), rows in models.items():
-        here = sorted(rows[PROMPT].itertuples(index=False, name=None))
-        prompts = prompts or here
-        if here != prompts:
+    prompts = {model: {*map(tuple, rows[PROMPT].to_numpy())} for model, rows in models.items()}
+    for (arm, seed), asked in prompts.items():
+        if asked != next(iter(prompts.values())):
             raise UserError(
                 f"evaluation: {arm}, seed {seed} was tested on other problems than the rest; "
                 "evaluate all models again"

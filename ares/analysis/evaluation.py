@@ -30,21 +30,6 @@ WINDOW, QUANTILE = 4, 0.95
 PROMPT = ["problem_id", "presentation"]
 
 
-def threshold_of(evaluation: pd.DataFrame) -> float:
-    """The threshold (nats) that an evaluation was counted with.
-
-    Raises:
-        UserError: the table has none, or several.
-    """
-    found = evaluation.get("hwe_threshold", pd.Series(dtype=float)).unique()
-    if len(found) != 1:
-        raise UserError(
-            f"the table to take the threshold from has {len(found)} thresholds in its column "
-            "hwe_threshold; give the evaluation of one model"
-        )
-    return float(found[0])
-
-
 def evaluate(
     model,
     processor,
@@ -69,7 +54,13 @@ def evaluate(
     """
     threshold = None
     if base is not None:
-        threshold = threshold_of(base)
+        counted = base.get("hwe_threshold", pd.Series(dtype=float)).unique()
+        if len(counted) != 1:
+            raise UserError(
+                f"the table to take the threshold from has {len(counted)} thresholds in its column "
+                "hwe_threshold; give the evaluation of one model"
+            )
+        threshold = float(counted[0])
         tables = base, problems.table
         known, asked = (set(table[PROMPT].itertuples(index=False, name=None)) for table in tables)
         if known != asked:

@@ -42,9 +42,9 @@ def hazards(first: pd.Series) -> list[float]:
     """
     found = []
     for start in range(1, MANY + 1, TOGETHER):
-        failed = [(first == 0) | (first > at) for at in range(start - 1, start + TOGETHER - 1)]
+        tried = sum(((first == 0) | (first >= at)).sum() for at in range(start, start + TOGETHER))
         solved = first.between(start, start + TOGETHER - 1).sum()
-        found.append(float(solved / max(np.sum(failed), 1)))
+        found.append(float(solved / max(tried, 1)))
     return found
 
 
@@ -53,14 +53,11 @@ def cells(rollouts: pd.DataFrame) -> pd.DataFrame:
     right, stated = np.array([steps_right(text) for text in rollouts["text"]]).T
     rows = rollouts.assign(right=right, stated=stated)
     rows["not_available"] = rows["verdict"].str.contains("number not available")
-    table = rows.groupby(["level", "presentation"], sort=False).agg(
-        pass_rate=("correct", "mean"),
-        tokens=("n_tokens", "mean"),
-        right=("right", "sum"),
-        stated=("stated", "sum"),
-        not_available=("not_available", "mean"),
-    )
-    return table.assign(steps_right=table.pop("right") / table.pop("stated")).reset_index()
+    table = rows.rename(columns={"correct": "pass_rate", "n_tokens": "tokens"})
+    groups = table.groupby(["level", "presentation"], sort=False)
+    sums = groups[["right", "stated"]].sum()
+    means = groups[["pass_rate", "tokens", "not_available"]].mean()
+    return means.assign(steps_right=sums["right"] / sums["stated"]).reset_index()
 
 
 def gates(free: pd.DataFrame, imposed: pd.DataFrame) -> pd.DataFrame:

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ares import paths
 from ares.errors import UserError
 from ares.io import read_table
-from ares.settings import Settings, Text, load_settings, shown
+from ares.settings import Settings, Text, load_settings
 from ares.stats import Estimate
 
 BOOK = paths.CONFIG / "findings.yaml"
+#: Folder of the tables of the paper's numbers.
+PAPER = paths.DATA / "paper"
 #: The verdicts.
 REPRODUCED = "reproduced"
 PARTLY = "partly"
@@ -42,13 +44,13 @@ class PaperNumber(Settings):
     minus: tuple[_Conditions, ...] = ()
     """As plus, taken away"""
 
-    def read(self, folder: Path, book: str) -> float:
+    def read(self, folder: Path = PAPER) -> float:
         """Look the number up.
 
         Raises:
             UserError: a table, a column or rows that meet a condition are missing.
         """
-        table, named = read_table(folder / self.file), f"{book}: data/paper/{self.file}"
+        table, named = read_table(folder / self.file), f"data/paper/{self.file}"
 
         def mean(where: Mapping[str, Any]) -> float:
             if unknown := {self.column, *where} - set(table.columns):
@@ -59,6 +61,10 @@ class PaperNumber(Settings):
             return float(chosen[self.column].mean())
 
         return self.factor * (sum(map(mean, self.plus)) - sum(map(mean, self.minus)))
+
+
+def _looked_up(paper: PaperNumber | float) -> float:
+    return paper.read() if isinstance(paper, PaperNumber) else paper
 
 
 class Part(Settings):
@@ -82,7 +88,7 @@ class Part(Settings):
     """Least distance from the bound that counts as reproduced"""
     decides: bool = True
     """Whether the part counts for the verdict of the finding"""
-    paper: PaperNumber | float = math.nan
+    paper: Annotated[PaperNumber | float, AfterValidator(_looked_up)] = math.nan
     """The paper's number in the same sign and unit, or where to look it up; NaN: it gives none"""
 
     @model_validator(mode="after")
@@ -150,27 +156,13 @@ class Rules(Settings):
         return self
 
 
-def load_rules(path: Path = BOOK, paper: Path = paths.DATA / "paper") -> Rules:
+def load_rules(path: Path = BOOK) -> Rules:
     """Read and check the rule book, and look up the paper's numbers.
-
-    Args:
-        paper: folder of the tables of the paper's numbers.
 
     Raises:
         UserError: the book contradicts itself, or a number is not found.
     """
-    rules = load_settings(Rules, path)
-
-    def found(part: Part) -> Part:
-        if not isinstance(part.paper, PaperNumber):
-            return part
-        return part.model_copy(update={"paper": part.paper.read(paper, shown(path))})
-
-    findings = tuple(
-        finding.model_copy(update={"parts": tuple(map(found, finding.parts))})
-        for finding in rules.findings
-    )
-    return rules.model_copy(update={"findings": findings})
+    return load_settings(Rules, path)
 
 
 def of_part(found: Estimate, part: Part) -> str:

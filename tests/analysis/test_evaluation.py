@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ares.analysis.evaluation import PROMPT, evaluate, threshold_of
+from ares.analysis.evaluation import PROMPT, evaluate
 from ares.config import load_config
 from ares.data.items import Problems
 from ares.data.problems import choose_problems, problems_of
@@ -97,7 +97,6 @@ def test_a_given_threshold_counts_and_a_table_has_one(own, policy, problems):
     assert (every["hwe"] == every["n_tokens"] - 3).all()
     with pytest.raises(UserError, match="of other test problems than these"):
         evaluate(*policy, problems.some([0, 1]), SAMPLING, own)
-    assert threshold_of(own) == own["hwe_threshold"].iloc[0]
     for table in (own.drop(columns="hwe_threshold"), own.assign(hwe_threshold=range(len(own)))):
         with pytest.raises(UserError, match=r"has \d+ thresholds"):
-            threshold_of(table)
+            evaluate(*policy, problems, SAMPLING, table)

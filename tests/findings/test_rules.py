@@ -107,7 +107,7 @@ def test_a_finding_needs_a_part_that_decides_and_numbers_that_the_tables_have(tm
     def number(**conditions) -> float:
         file = "figure6_training_curves.csv"
         spec = PaperNumber(file=file, column="accuracy", plus=(conditions,))
-        return spec.read(tmp_path, "book.yaml")
+        return spec.read(tmp_path)
 
     assert number(arm="GRPO", step=0) == 0.43
     with pytest.raises(UserError, match="no row with"):
