@@ -100,9 +100,7 @@ def with_ares(model, processor, inputs, options, seed: int) -> list[int]:
         split_prompts(inputs, model.config),
         max_new_tokens=options.tokens,
         eos_token_ids=[processor.tokenizer.eos_token_id],
-        pad_token_id=processor.tokenizer.pad_token_id,
         seeds=range(seed * n_rows, (seed + 1) * n_rows),
-        samples_per_prompt=options.samples,
     )
     return [len(response.token_ids) for response in samples]
 

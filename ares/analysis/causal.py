@@ -112,7 +112,6 @@ def _branches(rollouts, problems, model, processor, settings, temperature) -> li
         model,
         prompts,
         [ids.copy() for ids in rollouts["token_ids"]],
-        pad_token_id=tokenizer_of(processor).pad_token_id,
         temperature=temperature,
         top_k=settings.alternatives,
     )
@@ -162,7 +161,6 @@ def _passed(
             [branches[i].prompt for i in chunk],
             max_new_tokens=sampling.max_new_tokens,
             eos_token_ids=ends,
-            pad_token_id=tokenizer.pad_token_id,
             seeds=[
                 row_seed(sampling.seed, "causal", ids[b.row], b.position, b.token_id, n)
                 for b in (branches[i] for i in chunk)
@@ -170,7 +168,6 @@ def _passed(
             ],
             temperature=sampling.temperature,
             top_p=sampling.top_p,
-            samples_per_prompt=settings.continuations,
         )
         for index, response in enumerate(drawn):
             which = chunk[index // settings.continuations]

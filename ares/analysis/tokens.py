@@ -77,7 +77,7 @@ def token_tables(
     words = [tokenizer.decode([i]) for i in range(len(tokenizer))]
     # The model may have more logits than the tokenizer has words.
     spare = model.config.get_text_config().vocab_size - len(words)
-    classes = None
+    classes = ()
     if language is not None:
         class_V = vocabulary_classes(words, language)
         classes = np.concatenate([class_V, class_V.max() + 1 + np.arange(spare)])
@@ -89,7 +89,6 @@ def token_tables(
             model,
             encode(problems.items[start : start + ahead], model, processor),
             said[start : start + ahead],
-            pad_token_id=tokenizer.pad_token_id,
             temperature=temperature,
             top_k=top_k,
             token_classes=classes,

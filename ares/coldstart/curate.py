@@ -196,23 +196,16 @@ def _curate_source(
     selected, report = [], []
     for k, quota in enumerate(equal_quotas(size, counts.tolist())):
         target = target_length(k / samples, ends) if curation == "adacs" else np.nan
-        own = traces[bracket == k]
-        if curation == "adacs":
-            distance = np.abs(own["n_tokens"].to_numpy() - target)
-        else:
-            distance = np.zeros(len(own))
-        chosen = spread_over_problems(own, distance, quota)
+        own, candidates = traces[bracket == k], int(counts[k])
+        # Without a target all distances are NaN, and the traces keep their random order.
+        chosen = spread_over_problems(own, np.abs(own["n_tokens"].to_numpy() - target), quota)
         selected.append(chosen.assign(bracket=k / samples, target_tokens=target))
-        notes = [] if quota == asked[k] else [_why(quota, asked[k], int(counts[k]))]
+        notes = []
+        if candidates == 0 < asked[k]:
+            notes.append("empty: its share goes to the others")
+        elif quota != asked[k]:
+            notes.append("too few candidates" if quota < asked[k] else "takes what others lack")
         if curation == "adacs" and k / samples in ends.fitted:
             notes.append(f"L({k // samples}) from the line through the medians")
-        report.append(
-            (k / samples, asked[k], int(counts[k]), len(chosen), target, "; ".join(notes))
-        )
+        report.append((k / samples, asked[k], candidates, len(chosen), target, "; ".join(notes)))
     return pd.concat(selected), pd.DataFrame(report, columns=_REPORT)
-
-
-def _why(quota: int, asked: int, candidates: int) -> str:
-    if candidates == 0:
-        return "empty: its share goes to the others"
-    return "too few candidates" if quota < asked else "takes what others lack"

@@ -1,20 +1,22 @@
-"""The sources of the traces of the pool; the grader decides whether a trace is right.
+"""The pool that the cold start selects from: verified reasoning traces, from their sources.
 
 A trace comes with its data set (the item's tag `trace`), from a model behind an OpenAI-compatible
 endpoint, one for problems with pictures and one for the others, or from the teachers of the small
-world. A store keeps what an endpoint has answered, so a run that is killed loses nothing.
+world. A store keeps what an endpoint has answered, so a run that is killed loses nothing. The
+grader decides whether a trace is right.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import product, starmap
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ares.backends.base import Decoding, Failure, Response
 from ares.backends.server import Budget, ServerBackend
@@ -26,7 +28,10 @@ from ares.data.world_settings import HABITS, World, load_world
 from ares.data.world_teachers import respond
 from ares.errors import UserError
 from ares.evaluation.grader import Grader
+from ares.evaluation.grades import RIGHT
 from ares.evaluation.run import Answered, answered
+from ares.model.processor import tokenizer_of
+from ares.tables import TRACE
 
 #: The `habit` of traces that come with the data; that of others names the teacher.
 OWN = "data set"
@@ -37,10 +42,67 @@ class TeacherTrace:
     """A trace that is to be judged."""
 
     place: int  #: of its problem, in the table
-    habit: str  #: the teacher, and the manner of asking if there are several
+    habit: str  #: the teacher, and the options of the request if there are several
     number: int  #: counts the traces of one problem and habit
     text: str
     status: str  #: of the grader, or why there is no text to grade
+
+
+def pool(
+    problems: pd.DataFrame, found: Iterable[TeacherTrace], processor: Any, room: Sequence[int]
+) -> tuple[pd.DataFrame, Counter]:
+    """The traces that can be learnt from, a row each, and how many were left out for which reason.
+
+    A trace is kept when it is right, fits, holds no special token and was not said before.
+
+    Args:
+        problems: one row each; the places of the traces are these rows.
+        room: tokens that a trace of each problem may have, the end token included.
+
+    Returns:
+        The table of the pool, see `ares.tables`; and the reasons.
+    """
+    tokenizer = tokenizer_of(processor)
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special.add(tokenizer.unk_token_id)
+    places: list[int] = []
+    rows: list[tuple] = []
+    left_out: Counter = Counter()
+    said: set[tuple[int, str]] = set()
+    for trace in found:
+        status, n_tokens = trace.status, 0
+        if status == RIGHT:
+            ids = tokenizer(trace.text, add_special_tokens=False)["input_ids"]
+            n_tokens = len(ids) + 1
+            if n_tokens > room[trace.place]:
+                status = "too long to be learnt from"
+            elif not special.isdisjoint(ids):
+                status = "holds a special token"
+            elif (trace.place, trace.text) in said:
+                status = "said before"
+        if status != RIGHT:
+            left_out[status] += 1
+            continue
+        said.add((trace.place, trace.text))
+        places.append(trace.place)
+        rows.append((trace.habit, trace.number, trace.text, n_tokens))
+    kept = problems.iloc[places].reset_index(drop=True)
+    return pd.concat([kept, pd.DataFrame(rows, columns=list(TRACE))], axis=1), left_out
+
+
+def room_for_traces(scale: Scale, problems: pd.DataFrame) -> list[int]:
+    """Tokens that a trace of each problem may have; see `longest_trace`."""
+    prompts = problems["prompt_tokens"].tolist() if scale.of_data_sets else [0] * len(problems)
+    return [longest_trace(scale) - tokens for tokens in prompts]
+
+
+def longest_trace(scale: Scale) -> int:
+    """Most tokens of a trace: for data sets the context of the fine-tuning, prompt included.
+
+    In the small world, where prompts are short, the longest response of reinforcement learning.
+    """
+    sizes = scale.cold_start.sft.max_length, scale.aepo.max_new_tokens
+    return sizes[0] if scale.of_data_sets else sizes[1]
 
 
 def collect(scale: Scale, problems: Problems, store: str | Path) -> list[TeacherTrace]:
@@ -50,11 +112,15 @@ def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Teacher
         UserError: a teacher can't be asked; its answers so far are kept in the store.
     """
     whose, items = scale.cold_start.traces, problems.items
-    own = [place for place, item in enumerate(items) if item.tags.get("trace")]
-    own = [] if whose == "teachers" else own
-    others = sorted(set(range(len(items))) - set(own))
+    own = {place: item.tags["trace"] for place, item in enumerate(items) if item.tags.get("trace")}
+    own = {} if whose == "teachers" else own
+    others = [place for place in range(len(items)) if place not in own]
     with Grader() as grader:
-        found = list(_own_traces(items, own, grader))
+        grades = grader.grade_many((text, items[place].question) for place, text in own.items())
+        found = [
+            TeacherTrace(place, OWN, 0, text, grade.status)
+            for (place, text), grade in zip(own.items(), grades, strict=True)
+        ]
         if whose == "own":
             found += [TeacherTrace(place, OWN, 0, "", "no trace of its own") for place in others]
             others = []
@@ -69,24 +135,6 @@ def collect(scale: Scale, problems: Problems, store: str | Path) -> list[Teacher
                 number, world = scale.cold_start.teachers.traces, load_world(scale.world)
                 found += habits(items, places, world, number, scale.seed, grader)
     return sorted(found, key=lambda trace: trace.place)
-
-
-def longest_trace(scale: Scale) -> int:
-    """Most tokens of a trace: for data sets the context of the fine-tuning, prompt included.
-
-    In the small world, where prompts are short, the longest response of reinforcement learning.
-    """
-    sizes = scale.cold_start.sft.max_length, scale.aepo.max_new_tokens
-    return sizes[0] if scale.of_data_sets else sizes[1]
-
-
-def _own_traces(
-    items: Sequence[Item], places: Sequence[int], grader: Grader
-) -> Iterator[TeacherTrace]:
-    """The traces that the items at some places bring, graded."""
-    pairs = ((items[place].tags["trace"], items[place].question) for place in places)
-    for place, grade in zip(places, grader.grade_many(pairs), strict=True):
-        yield TeacherTrace(place, OWN, 0, items[place].tags["trace"], grade.status)
 
 
 def habits(
@@ -137,30 +185,6 @@ def teacher_server(scale: Scale, kind: str) -> ServerBackend | None:
     )
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How a question is asked; an option that is None is not sent, as some servers refuse it."""
-
-    effort: str | None = None
-    temperature: float | None = None
-
-    @property
-    def name(self) -> str:
-        """The options that are sent, in words."""
-        given = (("effort", self.effort), ("temperature", self.temperature))
-        return ", ".join(f"{name} {value}" for name, value in given if value is not None)
-
-    @property
-    def extra_body(self) -> dict[str, Any]:
-        """Changes to the body of a plain request; None takes a field out.
-
-        >>> Manner("low").extra_body
-        {'reasoning_effort': 'low', 'temperature': None, 'top_p': None}
-        """
-        effort = {} if self.effort is None else {"reasoning_effort": self.effort}
-        return effort | ({"temperature": None, "top_p": None} if self.temperature is None else {})
-
-
 def ask(
     scale: Scale,
     teacher: ServerBackend,
@@ -169,24 +193,21 @@ def ask(
     grader: Grader,
     store: str | Path,
 ) -> Iterator[TeacherTrace]:
-    """A teacher's answers to the items at some `places`, in every manner, graded."""
-    part = scale.cold_start.teachers
-    every = list(starmap(Manner, product(part.efforts or (None,), part.temperatures or (None,))))
-    with closing(Store(store)) as kept:
-        for manner in every:
-            temperature = 1.0 if manner.temperature is None else manner.temperature
-            decoding = Decoding(longest_trace(scale), temperature, part.top_p)
-            backend = replace(teacher, extra_body=manner.extra_body)
-            answers = answered(
-                items,
-                CachedBackend(backend, kept),
-                grader,
-                decoding,
-                part.traces,
-                scale.seed,
-                "traces",
-            )
-            habit = teacher.model if len(every) == 1 else f"{teacher.model}, {manner.name}"
+    """A teacher's answers to the items at some `places`, graded, with every option of the scale."""
+    part, seed = scale.cold_start.teachers, scale.seed
+    options = list(product(part.efforts or (None,), part.temperatures or (None,)))
+    with Store(store) as kept:
+        for effort, temperature in options:
+            # What is not set is not sent either, as some servers refuse it.
+            body: dict[str, Any] = {} if effort is None else {"reasoning_effort": effort}
+            body |= {"temperature": None, "top_p": None} if temperature is None else {}
+            drawn = 1.0 if temperature is None else temperature
+            decoding = Decoding(longest_trace(scale), drawn, part.top_p)
+            backend = CachedBackend(replace(teacher, extra_body=body), kept)
+            answers = answered(items, backend, grader, decoding, part.traces, seed, "traces")
+            pairs = (("effort", effort), ("temperature", temperature))
+            given = [f"{name} {value}" for name, value in pairs if value is not None]
+            habit = ", ".join([teacher.model, *given] if len(options) > 1 else [teacher.model])
             yield from teacher_traces(answers, habit, places)
 
 

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from ares.method.tensors import pad_rows
 from ares.method.windows import hwe_mask, window_entropy
-from ares.sampling.engine import Sample, sample
+from ares.sampling.engine import Sample
 from ares.sampling.prompts import Prompt
 
 
@@ -37,10 +37,6 @@ class Branch:
     position: int
 
 
-#: A rollout that starts at the prompt.
-_NO_BRANCH = Branch(root=-1, position=0)
-
-
 @dataclass(frozen=True, eq=False)
 class Group:
     """The rollouts of one prompt, roots first, and how they hang together."""
@@ -50,10 +46,10 @@ class Group:
     branch_at: list[int]  #: tokens that a branch shares with its parent; 0 for a root
 
 
-#: What draws the rollouts: `engine_sampler`. It takes prompts (a branch comes as a prompt followed
-#: by its prefix), one length limit in tokens per prompt, and one seed per response; every prompt
-#: gets len(seeds) / len(prompts) responses, side by side.
-Generate = Callable[[list[Prompt], list[int], list[int]], list[Sample]]
+#: What draws the rollouts: `ares.sampling.engine.sample`, given a model and its options. It takes
+#: prompts (a branch comes as a prompt followed by its prefix), `max_new_tokens`, one limit per
+#: prompt, and `seeds`, one per response.
+Generate = Callable[..., list[Sample]]
 
 
 def branch_points(window_RT: Tensor, threshold: float, window: int, count: int) -> list[Branch]:
@@ -113,117 +109,32 @@ def sample_groups(
     """
     chunks = [seeds[at : at + group_size] for at in range(0, len(seeds), group_size)]
     first = [seed for chunk in chunks for seed in chunk[:roots]]
-    drawn = _drawn(generate, list(prompts), [max_new_tokens] * len(prompts), first)
+    drawn = generate(list(prompts), max_new_tokens=[max_new_tokens] * len(prompts), seeds=first)
     trunks = [drawn[at : at + roots] for at in range(0, len(drawn), roots)]
-    plans = [_plan(trunk, group_size, threshold, window, window_start) for trunk in trunks]
-    starts = [
-        (prompt, _cut(trunk[branch.root], branch.position))
-        for prompt, trunk, plan in zip(prompts, trunks, plans, strict=True)
-        for branch in plan
-    ]
-    rest = _drawn(
-        generate,
-        [prompt.followed_by(prefix.token_ids) for prompt, prefix in starts],
-        [max_new_tokens - len(prefix.token_ids) for _, prefix in starts],
-        [seed for chunk in chunks for seed in chunk[roots:]],
+    groups, starts = [], []
+    for prompt, trunk in zip(prompts, trunks, strict=True):
+        entropy_RT, mask_RT = pad_rows([root.entropies for root in trunk])
+        window_RT = window_entropy(entropy_RT, mask_RT, window, window_start)
+        branches = branch_points(window_RT, threshold, window, group_size - roots)
+        plan = [Branch(-1, 0)] * (group_size - roots - len(branches)) + branches
+        groups.append(Group(trunk, [-1] * roots, [0] * roots))
+        for branch in plan:
+            groups[-1].parent.append(branch.root)
+            groups[-1].branch_at.append(branch.position)
+            starts.append((prompt, trunk[branch.root], branch.position))
+    rest = generate(
+        [prompt.followed_by(root.token_ids[:at]) for prompt, root, at in starts],
+        max_new_tokens=[max_new_tokens - at for *_, at in starts],
+        seeds=[seed for chunk in chunks for seed in chunk[roots:]],
     )
-    whole = iter([_joined(prefix, new) for (_, prefix), new in zip(starts, rest, strict=True)])
-    return [
-        Group(
-            trunk + [next(whole) for _ in plan],
-            [-1] * roots + [branch.root for branch in plan],
-            [0] * roots + [branch.position for branch in plan],
-        )
-        for trunk, plan in zip(trunks, plans, strict=True)
-    ]
+    whole = iter([_joined(*start[1:], new) for start, new in zip(starts, rest, strict=True)])
+    for group in groups:
+        group.samples.extend(islice(whole, group_size - roots))
+    return groups
 
 
-def engine_sampler(
-    model: PreTrainedModel,
-    *,
-    eos_token_ids: Sequence[int],
-    pad_token_id: int,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-) -> Generate:
-    """The sampler of `ares.sampling.engine`, as `sample_groups` wants it; options as there."""
-    context = model.config.get_text_config().max_position_embeddings
-
-    def generate(
-        prompts: list[Prompt], max_new_tokens: list[int], seeds: list[int]
-    ) -> list[Sample]:
-        copies = len(seeds) // len(prompts)
-        lengths = [len(prompt.token_ids) for prompt in prompts]
-        responses: dict[int, list[Sample]] = {}
-        for rows in _rows_that_fit(list(range(len(prompts))), lengths, max_new_tokens, context):
-            drawn = sample(
-                model,
-                [prompts[row] for row in rows],
-                max_new_tokens=max(max_new_tokens[row] for row in rows),
-                eos_token_ids=eos_token_ids,
-                pad_token_id=pad_token_id,
-                seeds=[seed for row in rows for seed in seeds[row * copies : (row + 1) * copies]],
-                temperature=temperature,
-                top_p=top_p,
-                samples_per_prompt=copies,
-            )
-            for index, row in enumerate(rows):
-                responses[row] = drawn[index * copies : (index + 1) * copies]
-        return [response for row in range(len(prompts)) for response in responses[row]]
-
-    return generate
-
-
-def _rows_that_fit(
-    rows: list[int], lengths: list[int], limits: list[int], context: int
-) -> list[list[int]]:
-    """Split rows into calls in which the longest prompt has room for the highest limit.
-
-    The sampler has one limit per call. Late branches have long prompts and low limits, early ones
-    the reverse: together they may not fit into a context that holds each of them.
-    """
-    needed = max(lengths[row] for row in rows) + max(limits[row] for row in rows)
-    if needed <= context or len(rows) == 1:
-        return [rows]
-    by_limit, half = sorted(rows, key=lambda row: limits[row]), len(rows) // 2
-    return [
-        call
-        for part in (by_limit[:half], by_limit[half:])
-        for call in _rows_that_fit(part, lengths, limits, context)
-    ]
-
-
-def _plan(
-    roots: list[Sample], group_size: int, threshold: float, window: int, window_start: str
-) -> list[Branch]:
-    """Where the other rollouts of a group start: further roots first, then branches."""
-    entropy_RT, mask_RT = pad_rows([root.entropies for root in roots])
-    window_RT = window_entropy(entropy_RT, mask_RT, window, window_start)
-    branches = branch_points(window_RT, threshold, window, group_size - len(roots))
-    return [_NO_BRANCH] * (group_size - len(roots) - len(branches)) + branches
-
-
-def _drawn(
-    generate: Generate, prompts: list[Prompt], limits: list[int], seeds: list[int]
-) -> list[Sample]:
-    """The responses, cut to the limit of their prompt: the sampler has one limit per call."""
-    if not seeds:
-        return []
-    responses, copies = generate(prompts, limits, seeds), len(seeds) // len(prompts)
-    return [_cut(response, limits[row // copies]) for row, response in enumerate(responses)]
-
-
-def _cut(response: Sample, limit: int) -> Sample:
-    if len(response.token_ids) <= limit:
-        return response
-    ids, logprobs, entropies = response.token_ids, response.logprobs, response.entropies
-    return Sample(ids[:limit], logprobs[:limit], entropies[:limit], finished=False)
-
-
-def _joined(prefix: Sample, rest: Sample) -> Sample:
-    return Sample(
-        torch.cat([prefix.token_ids, rest.token_ids]),
-        torch.cat([prefix.logprobs, rest.logprobs]),
-        torch.cat([prefix.entropies, rest.entropies]),
-        finished=rest.finished,
-    )
+def _joined(root: Sample, position: int, rest: Sample) -> Sample:
+    """The tokens of a root before a position, and what was drawn from there on."""
+    fields = ("token_ids", "logprobs", "entropies")
+    parts = [torch.cat([getattr(root, f)[:position], getattr(rest, f)]) for f in fields]
+    return Sample(*parts, finished=rest.finished)

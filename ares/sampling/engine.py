@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -52,19 +53,17 @@ def sample(
     model: PreTrainedModel,
     prompts: Sequence[Prompt],
     *,
-    max_new_tokens: int,
+    max_new_tokens: int | Sequence[int],
     eos_token_ids: Sequence[int],
-    pad_token_id: int,
     seeds: Sequence[int],
     temperature: float = 1.0,
     top_p: float = 1.0,
-    samples_per_prompt: int = 1,
 ) -> list[Sample]:
-    """Sample `samples_per_prompt` responses to every prompt.
+    """Sample len(seeds) / len(prompts) responses to every prompt.
 
     Args:
         model: on one device; put into eval mode meanwhile.
-        pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
+        max_new_tokens: of every response, or one limit for the responses to each prompt.
         seeds: one non-negative integer per response. The same call gives the same bits on a CPU.
         temperature: divides the logits, also those that give the entropies.
         top_p: draw from the smallest set of most probable tokens that has this probability;
@@ -80,26 +79,42 @@ def sample(
     _check_model(model)
     if not prompts:
         return []
-    check_room(model, max(len(prompt.token_ids) for prompt in prompts) + max_new_tokens)
+    limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
+    check_room(model, [len(p.token_ids) + most for p, most in zip(prompts, limits, strict=True)])
+    steps, copies, device = max(limits), len(seeds) // len(prompts), model.device
     ends = frozenset(int(token) for token in eos_token_ids)
-    barred = torch.tensor(placeholders(model.config), dtype=torch.long, device=model.device)
+    barred = torch.tensor(placeholders(model.config), dtype=torch.long, device=device)
+    generators = [np.random.Generator(np.random.Philox(key=int(seed))) for seed in seeds]
+    draws = np.stack([generator.random(steps) for generator in generators])
+    uniform_RT = torch.from_numpy(draws).to(device)
+    token_RT = torch.zeros(uniform_RT.shape, dtype=torch.long, device=device)
+    logprob_RT, entropy_RT = torch.zeros((2, *uniform_RT.shape), device=device)
+    length = [steps] * len(seeds)
     with evaluating(model), torch.inference_mode():
-        logits_BV, slots = _prefill(model, prompts, pad_token_id, max_new_tokens, seeds)
-        for step in range(max_new_tokens):
+        logits_BV, slots = _prefill(model, prompts, steps, copies)
+        for step in range(steps):
             prob_BV, logprob_BV, entropy_B = distribution(logits_BV, temperature)
             check_finite(entropy_B, f"at new token {step + 1}")
-            uniform_B = slots.uniforms[: slots.n, step]
-            token_B = draw(prob_BV.index_fill_(1, barred, 0.0), top_p, uniform_B)
-            logprob_B = logprob_BV.gather(1, token_B[:, None])[:, 0]
-            ids = slots.record(step, token_B, logprob_B, entropy_B)
-            slots.retire([slot for slot, token in enumerate(ids) if token in ends], step + 1)
-            if slots.n == 0 or step + 1 == max_new_tokens:
+            row_B = slots.row[: slots.n]
+            token_B = draw(prob_BV.index_fill_(1, barred, 0.0), top_p, uniform_RT[row_B, step])
+            token_RT[row_B, step] = token_B
+            logprob_RT[row_B, step] = logprob_BV.gather(1, token_B[:, None])[:, 0]
+            entropy_RT[row_B, step] = entropy_B
+            ended = [slot for slot, token in enumerate(token_B.tolist()) if token in ends]
+            for row in row_B[ended].tolist():
+                length[row] = step + 1
+            slots.free(ended)
+            if slots.n == 0 or step + 1 == steps:
                 break
-            logits_BV = _feed(model, slots, step)
-        slots.retire(list(range(slots.n)), max_new_tokens)  # what is still active is cut
-    # A tensor made in inference mode can't enter a loss; a copy made outside it can.
-    responses = ([part.cpu().clone() for part in slots.done[row]] for row in range(len(seeds)))
-    return [Sample(*parts, finished=int(parts[0][-1]) in ends) for parts in responses]
+            logits_BV = _feed(model, slots, token_RT[slots.row[: slots.n], step, None], step)
+    responses = []
+    for row, drawn in enumerate(length):
+        cut = min(drawn, limits[row // copies])
+        read = [
+            tensor_RT[row, :cut].cpu().clone() for tensor_RT in (token_RT, logprob_RT, entropy_RT)
+        ]
+        responses.append(Sample(*read, finished=int(read[0][-1]) in ends))
+    return responses
 
 
 def draw(prob_BV: Tensor, top_p: float, uniform_B: Tensor) -> Tensor:
@@ -120,40 +135,44 @@ def draw(prob_BV: Tensor, top_p: float, uniform_B: Tensor) -> Tensor:
 def _prefill(
     model: PreTrainedModel,
     prompts: Sequence[Prompt],
-    pad_token_id: int,
-    max_new_tokens: int,
-    seeds: Sequence[int],
+    steps: int,
+    copies: int,
 ) -> tuple[Tensor, Slots]:
     """Read the prompts; return the logits (B, V) of the first new tokens and the rows' slots."""
-    batch = pad_prompts(
-        prompts, model.config, side="left", pad_token_id=pad_token_id, device=model.device
-    )
+    batch = pad_prompts(prompts, model, side="left")
     mask_BT = batch.pop("attention_mask").bool()
     position_ids = _positions(model, batch, mask_BT)
     batch.pop("mm_token_type_ids", None)
-    copies, width = len(seeds) // len(prompts), mask_BT.shape[1] + max_new_tokens
-    cache = KVCache(model.config.get_text_config().num_hidden_layers, len(seeds), width, copies)
+    width = mask_BT.shape[1]
+    causal_TT = torch.ones(width, width, dtype=torch.bool, device=model.device).tril()
+    # Padding sees itself: a row of the softmax without any key would be NaN.
+    seen_BTT = (causal_TT & mask_BT[:, None]) | causal_TT.triu()
+    n_layers = model.config.get_text_config().num_hidden_layers
+    cache = KVCache(n_layers, len(prompts) * copies, width + steps, copies)
     logits_BV = model(
         **batch,
         position_ids=position_ids,
-        attention_mask=_prompt_mask(mask_BT, model.dtype),
+        attention_mask=_additive(seen_BTT[:, None], model.dtype),
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
     ).logits[:, -1]
-    cache.length = mask_BT.shape[1]
-    mask = None if mask_BT.all() else _decode_mask(mask_BT, width, model.dtype, copies)
+    cache.length = width
+    # New tokens see one another and the prompt, but not its padding.
+    later_BT = torch.nn.functional.pad(mask_BT, (0, steps), value=True)
+    later_NT = later_BT.repeat_interleave(copies, dim=0)[:, None, None]
+    mask = None if mask_BT.all() else _additive(later_NT, model.dtype)
     # The three position axes of M-RoPE agree again after the pictures.
     next_B = position_ids.reshape(-1, *mask_BT.shape).amax(dim=(0, 2)) + 1
-    slots = Slots(cache, mask, next_B.repeat_interleave(copies), seeds, max_new_tokens)
+    slots = Slots(cache, mask, next_B.repeat_interleave(copies))
     return logits_BV.repeat_interleave(copies, dim=0), slots
 
 
-def _feed(model: PreTrainedModel, slots: Slots, step: int) -> Tensor:
+def _feed(model: PreTrainedModel, slots: Slots, token_B1: Tensor, step: int) -> Tensor:
     """Feed the tokens drawn at `step`; return the next logits (B, V)."""
     n, cache = slots.n, slots.cache
     logits_B1V = model(
-        input_ids=slots.tokens[:n, step : step + 1],
+        input_ids=token_B1,
         position_ids=slots.position[:n, None] + step,
         attention_mask=None if slots.mask is None else slots.mask[:n, :, :, : cache.length + 1],
         past_key_values=cache,
@@ -175,22 +194,10 @@ def _positions(model: PreTrainedModel, batch: Mapping[str, Tensor], mask_BT: Ten
     return (mask_BT.long().cumsum(-1) - 1).clamp(min=0)
 
 
-def _prompt_mask(mask_BT: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the additive (B, 1, T, T) mask of the prompts: causal, blind to the padding."""
-    width = mask_BT.shape[1]
-    causal_TT = torch.ones(width, width, dtype=torch.bool, device=mask_BT.device).tril()
-    # Padding sees itself: a row of the softmax without any key would be NaN.
-    itself_TT = torch.eye(width, dtype=torch.bool, device=mask_BT.device)
-    seen_BTT = (causal_TT & mask_BT[:, None, :]) | itself_TT
-    zero_BTT = torch.zeros(seen_BTT.shape, dtype=dtype, device=mask_BT.device)
-    return zero_BTT.masked_fill_(~seen_BTT, float("-inf"))[:, None]
-
-
-def _decode_mask(mask_BT: Tensor, width: int, dtype: torch.dtype, copies: int) -> Tensor:
-    """Return the additive (B, 1, 1, width) mask that hides the padding from new tokens."""
-    mask = torch.zeros((mask_BT.shape[0], width), dtype=dtype, device=mask_BT.device)
-    mask[:, : mask_BT.shape[1]].masked_fill_(~mask_BT, float("-inf"))
-    return mask.repeat_interleave(copies, dim=0)[:, None, None]
+def _additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """An attention mask: 0 where a key is seen, else minus infinity."""
+    zero = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return zero.masked_fill_(~seen, float("-inf"))
 
 
 @contextmanager
@@ -219,13 +226,13 @@ def _check_model(model: PreTrainedModel) -> None:
         raise UserError("the sampler needs rotary angles that do not depend on the length so far")
 
 
-def check_room(model: PreTrainedModel, n_tokens: int) -> None:
-    """Raise UserError if a prompt and its response, `n_tokens`, exceed the model's context."""
+def check_room(model: PreTrainedModel, lengths: Sequence[int]) -> None:
+    """Raise UserError if a prompt with its response exceeds the model's context, in tokens."""
     context = model.config.get_text_config().max_position_embeddings
-    if n_tokens > context:
+    if max(lengths) > context:
         raise UserError(
-            f"the longest prompt with its response takes {n_tokens} tokens, the model's context "
-            f"holds {context}: shorten the prompt or lower max_new_tokens"
+            f"the longest prompt with its response takes {max(lengths)} tokens, the model's "
+            f"context holds {context}: shorten the prompt or lower max_new_tokens"
         )
 
 

@@ -85,9 +85,7 @@ def generate(
 ) -> list[str]:
     """The texts of `sampling.samples` responses to every item, those to one side by side."""
     tokenizer, prompts = processor.tokenizer, encode(items, model, processor)
-    inputs = pad_prompts(
-        prompts, model.config, side="left", pad_token_id=tokenizer.pad_token_id, device="cpu"
-    )
+    inputs = pad_prompts(prompts, model, side="left")
     length = inputs["input_ids"].shape[1]
     with torch.inference_mode():
         tokens = model.generate(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ares.errors import UserError
 
@@ -93,21 +94,16 @@ def placeholders(config: PreTrainedConfig) -> list[int]:
 
 
 def pad_prompts(
-    prompts: Sequence[Prompt],
-    config: PreTrainedConfig,
-    *,
-    side: str,
-    pad_token_id: int,
-    device: torch.device,
+    prompts: Sequence[Prompt], model: PreTrainedModel, side: Literal["left", "right"]
 ) -> dict[str, Tensor]:
     """Join prompts into the keyword arguments of a model's forward pass.
 
-    Returns `input_ids` and `attention_mask` (B, T), padded on `side` ("left" or "right") to the
-    longest prompt, and, if there are pictures, `mm_token_type_ids` (B, T; 1 on visual tokens),
-    `pixel_values` and `image_grid_thw`.
+    Returns `input_ids` and `attention_mask` (B, T), padded on one side to the longest prompt, and,
+    if there are pictures, `mm_token_type_ids` (B, T; 1 on visual tokens), `pixel_values` and
+    `image_grid_thw`. The padding is token 0, which the mask hides.
     """
     width = max(len(prompt.token_ids) for prompt in prompts)
-    ids_BT = torch.full((len(prompts), width), pad_token_id, dtype=torch.long)
+    ids_BT = torch.zeros((len(prompts), width), dtype=torch.long)
     mask_BT = torch.zeros_like(ids_BT)
     for row, prompt in enumerate(prompts):
         length = len(prompt.token_ids)
@@ -117,7 +113,8 @@ def pad_prompts(
     batch = {"input_ids": ids_BT, "attention_mask": mask_BT}
     seen = [prompt for prompt in prompts if prompt.pixel_values is not None]
     if seen:
-        batch["mm_token_type_ids"] = ((ids_BT == config.image_token_id) & mask_BT.bool()).int()
+        is_picture_BT = (ids_BT == model.config.image_token_id) & mask_BT.bool()
+        batch["mm_token_type_ids"] = is_picture_BT.int()
         batch["pixel_values"] = torch.cat([prompt.pixel_values for prompt in seen])
         batch["image_grid_thw"] = torch.cat([prompt.image_grid_thw for prompt in seen])
-    return {name: tensor.to(device) for name, tensor in batch.items()}
+    return {name: tensor.to(model.device) for name, tensor in batch.items()}

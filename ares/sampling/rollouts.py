@@ -189,7 +189,6 @@ def roll_out(
                 encode(items, model, processor),
                 max_new_tokens=sampling.max_new_tokens,
                 eos_token_ids=end_tokens(model),
-                pad_token_id=tokenizer.pad_token_id,
                 seeds=[
                     row_seed(sampling.seed, item.id, item.benchmark, index)
                     for item in items
@@ -197,7 +196,6 @@ def roll_out(
                 ],
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
-                samples_per_prompt=sampling.samples,
             )
             texts = tokenizer.batch_decode([s.token_ids for s in drawn], skip_special_tokens=True)
             asked = [item.question for item in items for _ in range(sampling.samples)]

@@ -5,8 +5,9 @@ This is the reference the sampler is checked against: no cache, no slots, right 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,15 +24,15 @@ class Score:
     """One response of T tokens as the model reads it, on the CPU, float32, nats.
 
     logprobs, entropies: (T,), of the full distribution softmax(logits / temperature).
-    top_ids, top_logprobs: (T, k), the k most probable tokens, best first; None unless asked for.
-    class_mass: (T, n_classes), the probability of each token class; None unless asked for.
+    top_ids, top_logprobs: (T, k), the k most probable tokens, best first.
+    class_mass: (T, n_classes), the probability of each token class.
     """
 
     logprobs: Tensor
     entropies: Tensor
-    top_ids: Tensor | None = None
-    top_logprobs: Tensor | None = None
-    class_mass: Tensor | None = None
+    top_ids: Tensor
+    top_logprobs: Tensor
+    class_mass: Tensor
 
 
 def score(
@@ -39,22 +40,18 @@ def score(
     prompts: Sequence[Prompt],
     responses: Sequence[Sequence[int] | Tensor],
     *,
-    pad_token_id: int,
     temperature: float = 1.0,
-    samples_per_prompt: int = 1,
     top_k: int = 0,
-    token_classes: Sequence[int] | Tensor | None = None,
+    token_classes: Sequence[int] | Tensor = (),
     batch_size: int = 64,
 ) -> list[Score]:
     """Return the exact entropy and log-probability of every token of every response.
 
     Args:
-        responses: token ids, `samples_per_prompt` responses to every prompt, side by side; each
-            must hold a token. The end token counts as a token.
-        pad_token_id: any id of the vocabulary but the picture placeholder; it is masked.
-        top_k: also return the k most probable tokens at every position.
-        token_classes: (V,) class of every token of the vocabulary, 0 .. n_classes - 1; also
-            return the probability of every class at every position.
+        responses: token ids, as many responses to every prompt, side by side; each must hold a
+            token. The end token counts as a token.
+        top_k: how many of the most probable tokens to return at every position.
+        token_classes: (V,) class of every token of the vocabulary, 0 .. n_classes - 1; or none.
         batch_size: responses per forward pass; lower it when memory is short.
 
     Raises:
@@ -69,18 +66,19 @@ def score(
         if len(response) == 0 or any(token in response for token in barred):
             raise UserError("a response is empty, or holds a placeholder without its picture")
     sequences = [
-        prompts[row // samples_per_prompt].followed_by(response)
+        prompts[row * len(prompts) // len(responses)].followed_by(response)
         for row, response in enumerate(responses)
     ]
-    check_room(model, max(len(sequence.token_ids) for sequence in sequences))
+    check_room(model, [len(sequence.token_ids) for sequence in sequences])
+    class_V = torch.as_tensor(token_classes, device=model.device).long()
+    read = partial(_read, model, temperature=temperature, top_k=top_k, class_V=class_V)
     # Similar lengths share a batch, so little of it is padding.
     by_length = sorted(range(len(sequences)), key=lambda row: -len(sequences[row].token_ids))
     scores: dict[int, Score] = {}
     for start in range(0, len(by_length), batch_size):
         rows = by_length[start : start + batch_size]
         batch = [(sequences[row], len(responses[row])) for row in rows]
-        scored = _score_batch(model, batch, pad_token_id, temperature, top_k, token_classes)
-        scores.update(zip(rows, scored, strict=True))
+        scores.update(zip(rows, _score_batch(model, batch, read), strict=True))
     return [scores[row] for row in range(len(sequences))]
 
 
@@ -93,19 +91,14 @@ _ELEMENTS = 2**29
 def _score_batch(
     model: PreTrainedModel,
     responses: list[tuple[Prompt, int]],
-    pad_token_id: int,
-    temperature: float,
-    top_k: int,
-    token_classes: Sequence[int] | Tensor | None,
+    read: Callable[[Tensor, Tensor], list[Tensor]],
 ) -> list[Score]:
     """Score one batch of sequences with the lengths of the responses at their ends.
 
     N below is the number of response tokens, without padding.
     """
-    (sequences, lengths), device = zip(*responses, strict=True), model.device
-    batch = pad_prompts(
-        sequences, model.config, side="right", pad_token_id=pad_token_id, device=device
-    )
+    sequences, lengths = zip(*responses, strict=True)
+    batch = pad_prompts(sequences, model, side="right")
     with evaluating(model), torch.inference_mode():
         hidden_BTC = model.base_model(**batch, use_cache=False).last_hidden_state
         # The hidden state before a token predicts it.
@@ -116,12 +109,9 @@ def _score_batch(
         token_N = torch.cat([batch["input_ids"][row, span] for row, span in enumerate(spans)])
         size = max(1, _ELEMENTS // model.get_output_embeddings().weight.shape[0])
         pieces = zip(hidden_NC.split(size), token_N.split(size), strict=True)
-        read = [_read(model, *piece, temperature, top_k, token_classes) for piece in pieces]
+        columns = zip(*[read(*piece) for piece in pieces], strict=True)
     # Joined outside inference mode, they may enter a loss.
-    split = [
-        [None] * len(lengths) if column[0] is None else torch.cat(column).split(lengths)
-        for column in zip(*read, strict=True)
-    ]
+    split = [torch.cat(column).split(lengths) for column in columns]
     return [Score(*tensors) for tensors in zip(*split, strict=True)]
 
 
@@ -131,17 +121,16 @@ def _read(
     token_N: Tensor,
     temperature: float,
     top_k: int,
-    token_classes: Sequence[int] | Tensor | None,
-) -> list[Tensor | None]:
+    class_V: Tensor,
+) -> list[Tensor]:
     """The fields of `Score` for N tokens, from the hidden states that predict them."""
     logits_NV = model.get_output_embeddings()(hidden_NC)
     prob_NV, logprob_NV, entropy_N = distribution(logits_NV, temperature)
     check_finite(entropy_N, "while scoring")
-    columns = [logprob_NV.gather(1, token_N[:, None])[:, 0], entropy_N, None, None, None]
-    if top_k:
-        columns[3], columns[2] = logprob_NV.topk(min(top_k, logprob_NV.shape[1]), dim=-1)
-    if token_classes is not None:
-        class_V = torch.as_tensor(token_classes, device=token_N.device).long()
-        mass = prob_NV.new_zeros(len(prob_NV), int(class_V.max()) + 1)
-        columns[4] = mass.index_add_(1, class_V, prob_NV)
-    return [None if column is None else column.cpu() for column in columns]
+    logprob_N = logprob_NV.gather(1, token_N[:, None])[:, 0]
+    top_logprob_NK, top_id_NK = logprob_NV.topk(min(top_k, logprob_NV.shape[1]), dim=-1)
+    mass_NC = prob_NV.new_zeros(len(prob_NV), int(class_V.max()) + 1 if len(class_V) else 0)
+    if len(class_V):
+        mass_NC.index_add_(1, class_V, prob_NV)
+    columns = logprob_N, entropy_N, top_id_NK, top_logprob_NK, mass_NC
+    return [column.cpu() for column in columns]

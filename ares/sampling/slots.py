@@ -6,9 +6,6 @@ free, cache and all, so every step works on the plain slice `[:n]`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,59 +59,25 @@ class KVCache:
 
 
 class Slots:
-    """Everything about a row but its cache: what it drew, and what it needs for the next step.
+    """What the next step needs of every row: its cache, the mask of its padding, its position.
 
-    mask: (N, 1, 1, width) additive mask that hides the padding of the prompts; None without any.
-    position: (N,) rotary position of the first new token.
-    uniforms: (N, T) float64, the numbers in [0, 1) that decide the draws.
-    tokens, logprobs, entropies: (N, T), what was drawn.
+    row: (N,), the row in every slot, of which the first `n` are active.
+    mask: (N, 1, 1, width), additive; None where no prompt is padded.
+    position: (N,), of the first new token.
     """
 
-    def __init__(
-        self,
-        cache: KVCache,
-        mask: Tensor | None,
-        position: Tensor,
-        seeds: Sequence[int],
-        max_new_tokens: int,
-    ):
+    def __init__(self, cache: KVCache, mask: Tensor | None, position: Tensor) -> None:
         self.cache, self.mask, self.position = cache, mask, position
-        self.n = len(seeds)
-        self.rows = list(range(self.n))  # the row in every slot
-        self.done: dict[int, tuple[Tensor, ...]] = {}
-        generators = [np.random.Generator(np.random.Philox(key=int(seed))) for seed in seeds]
-        draws = np.stack([generator.random(max_new_tokens) for generator in generators])
-        self.uniforms = torch.from_numpy(draws).to(position.device)
-        shape = (self.n, max_new_tokens)
-        self.tokens = torch.zeros(shape, dtype=torch.long, device=position.device)
-        self.logprobs = torch.zeros(shape, device=position.device)
-        self.entropies = torch.zeros(shape, device=position.device)
+        self.n = len(position)
+        self.row = torch.arange(self.n, device=position.device)
 
-    def record(self, step: int, token_B: Tensor, logprob_B: Tensor, entropy_B: Tensor) -> list[int]:
-        """Note the draws of this step; return the tokens as integers."""
-        self.tokens[: self.n, step] = token_B
-        self.logprobs[: self.n, step] = logprob_B
-        self.entropies[: self.n, step] = entropy_B
-        return token_B.tolist()
-
-    def retire(self, finished: list[int], length: int) -> None:
-        """Take out the slots `finished` (ascending), whose responses are `length` tokens long."""
-        if not finished:
-            return
-        for slot in finished:
-            per_token = (self.tokens, self.logprobs, self.entropies)
-            self.done[self.rows[slot]] = tuple(t[slot, :length].clone() for t in per_token)
-        n_left, gone = self.n - len(finished), set(finished)
-        holes = [slot for slot in finished if slot < n_left]
-        movers = [slot for slot in range(n_left, self.n) if slot not in gone]
-        if holes:
-            self._move(movers, holes)
-        self.n = n_left
-
-    def _move(self, sources: list[int], targets: list[int]) -> None:
-        for source, target in zip(sources, targets, strict=True):
-            self.rows[target] = self.rows[source]
-        self.cache.move(sources, targets)
-        tensors = [self.position, self.uniforms, self.tokens, self.logprobs, self.entropies]
-        for tensor in tensors if self.mask is None else [self.mask, *tensors]:
-            tensor[targets] = tensor[sources]
+    def free(self, slots: list[int]) -> None:
+        """Free some slots (ascending); the last active rows move into the gaps."""
+        self.n -= len(slots)
+        gaps = [slot for slot in slots if slot < self.n]
+        movers = sorted(set(range(self.n, self.n + len(slots))) - set(slots))
+        if gaps:
+            self.cache.move(movers, gaps)
+            for tensor in (self.row, self.position, self.mask):
+                if tensor is not None:
+                    tensor[gaps] = tensor[movers]

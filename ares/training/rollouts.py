@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,8 @@ from trl.data_utils import prepare_multimodal_messages
 from ares.data.items import row_seed
 from ares.errors import UserError
 from ares.method.tensors import pad_rows
-from ares.sampling.branching import engine_sampler, sample_groups
+from ares.sampling.branching import sample_groups
+from ares.sampling.engine import sample
 from ares.sampling.prompts import Prompt, split_prompts
 from ares.training.processes import everywhere
 
@@ -220,10 +222,10 @@ class EngineSampler:
         The same key gives the same rollouts from the same model.
         """
         settings, size = trainer.settings, trainer.num_generations
-        generate = engine_sampler(
+        generate = partial(
+            sample,
             trainer.accelerator.unwrap_model(trainer.model),
             eos_token_ids=trainer.eos_token_ids,
-            pad_token_id=trainer._tokenizer.pad_token_id,
             temperature=trainer.temperature,
             top_p=trainer.top_p,
         )

@@ -69,7 +69,6 @@ def test_draws_are_those_of_the_sampler_and_numbers_those_of_the_scorer(base, re
         prompts,
         max_new_tokens=40,
         eos_token_ids=base.ends,
-        pad_token_id=base.pad,
         seeds=[prompt.seed],
         temperature=0.7,
         top_p=0.95,
@@ -79,8 +78,7 @@ def test_draws_are_those_of_the_sampler_and_numbers_those_of_the_scorer(base, re
     assert answer.text == base.tokenizer.decode(ids, skip_special_tokens=True)
     assert answer.tokens == len(ids) and answer.prompt_tokens == prompt.length
     at_temperature, raw = (
-        score(base.model, prompts, [ids], pad_token_id=base.pad, temperature=t, top_k=5)[0]
-        for t in (0.7, 1.0)
+        score(base.model, prompts, [ids], temperature=t, top_k=5)[0] for t in (0.7, 1.0)
     )
     assert answer.entropy == pytest.approx(at_temperature.entropies.tolist(), abs=1e-4)
     records = answer.logprobs

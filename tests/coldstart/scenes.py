@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ares.coldstart.pool import pool, room_for_traces
-from ares.coldstart.teachers import collect
+from ares.coldstart.teachers import collect, pool, room_for_traces
 from ares.config import Scale, load_config
 from ares.data.problems import problems_of
 from ares.io import write_table

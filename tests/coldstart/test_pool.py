@@ -4,8 +4,7 @@ import pandas as pd
 
 from ares.backends.base import Failure, Response
 from ares.coldstart.curate import pass_rates
-from ares.coldstart.pool import pool
-from ares.coldstart.teachers import TeacherTrace, habits, teacher_traces
+from ares.coldstart.teachers import TeacherTrace, habits, pool, teacher_traces
 from ares.config import load_config
 from ares.data.countdown import Problem
 from ares.data.items import Item, Problems

@@ -12,8 +12,7 @@ import torch
 
 from ares.analysis.tokens import token_tables
 from ares.coldstart.curate import curate, pass_rates, selected, with_pass_rates
-from ares.coldstart.pool import pool, room_for_traces
-from ares.coldstart.teachers import collect
+from ares.coldstart.teachers import collect, pool, room_for_traces
 from ares.config import Scale, load_config
 from ares.data.countdown import Problem
 from ares.data.items import Item
@@ -91,7 +90,7 @@ def test_the_sampler_draws_from_the_models_own_distribution(cold):
     texts = "1 + 2 = ?", "so 3 + 3 = ? wait 3 + 3 = ?", "2 + 2 = ?"
     items = [Item("sums", text, [{"role": "user", "content": text}], None, text) for text in texts]
     prompts = encode(items, model, processor)
-    alike = {"pad_token_id": 0, "temperature": 1.5, "samples_per_prompt": 4}
+    alike = {"temperature": 1.5}
     drawn = sample(model, prompts, max_new_tokens=12, eos_token_ids=[1], seeds=range(12), **alike)
     assert len({len(one.token_ids) for one in drawn}) > 1
     scored = score(model, prompts, [one.token_ids for one in drawn], **alike)

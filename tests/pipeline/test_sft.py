@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import TrainerCallback
 
-from ares.coldstart.pool import pool
-from ares.coldstart.teachers import habits
+from ares.coldstart.teachers import habits, pool
 from ares.config import FineTuning, load_config
 from ares.data.countdown import Problem
 from ares.data.items import Problems

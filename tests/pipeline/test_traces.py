@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ares.coldstart.pool import pool, room_for_traces
-from ares.coldstart.teachers import collect
+from ares.coldstart.teachers import collect, pool, room_for_traces
 from ares.config import Scale, load_config
 from ares.data.countdown import Problem
 from ares.data.problems import choose, data_set_problems, data_sets

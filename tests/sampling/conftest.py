@@ -35,8 +35,7 @@ def policy():
 @pytest.fixture(scope="session")
 def ids(policy):
     """The keyword arguments that name the special tokens."""
-    tokenizer = policy[1].tokenizer
-    return {"eos_token_ids": [tokenizer.eos_token_id], "pad_token_id": tokenizer.pad_token_id}
+    return {"eos_token_ids": [policy[1].tokenizer.eos_token_id]}
 
 
 @pytest.fixture(scope="session")

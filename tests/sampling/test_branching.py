@@ -1,11 +1,12 @@
 """Branch points by hand, and groups of rollouts against a rescoring of every sequence."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from ares.sampling.branching import Branch, branch_points, engine_sampler, sample_groups
+from ares.sampling.branching import Branch, branch_points, sample_groups
 from ares.sampling.engine import Sample, sample
 from ares.sampling.prompts import Prompt
 
@@ -49,10 +50,10 @@ def groups_of(policy, ids):
         options = {"threshold": 0.0, **OPTIONS, **changed}
         ends = options.pop("eos_token_ids", ids["eos_token_ids"])
         seeds = options.pop("seeds", range(len(prompts) * options["group_size"]))
-        generate = engine_sampler(
+        generate = partial(
+            sample,
             policy[0],
             eos_token_ids=ends,
-            pad_token_id=ids["pad_token_id"],
             temperature=0.8,
         )
         return sample_groups(prompts, generate, seeds=seeds, **options)
@@ -109,7 +110,7 @@ def test_a_group_does_not_depend_on_the_others_and_other_seeds_give_others(promp
 def test_without_candidates_the_group_is_plain_sampling(policy, prompts, groups_of, ids):
     groups = groups_of(prompts, threshold=math.inf)
     plain = sample(
-        policy[0], prompts, max_new_tokens=24, temperature=0.8, samples_per_prompt=6,
+        policy[0], prompts, max_new_tokens=24, temperature=0.8,
         seeds=range(6 * len(prompts)), **ids,
     )  # fmt: skip
     assert [row for group in tokens(groups) for row in group] == [
@@ -139,7 +140,7 @@ def test_roots_and_branches_fill_the_context_but_do_not_exceed_it(policy, prompt
         tight = groups_of(prompts)
     finally:
         config.max_position_embeddings = before
-    # The longest prefix with the highest limit would not fit into one call.
+    # Branches with long prefixes have low limits, and a limit is that of one prompt.
     assert tokens(tight) == tokens(groups_of(prompts))
 
 
@@ -148,14 +149,14 @@ def fake(token_ids, entropies, finished=True):
     return Sample(torch.tensor(token_ids), -values, values, finished)
 
 
-def test_two_calls_with_the_prefix_in_the_prompt_and_what_exceeds_the_limit_cut():
+def test_two_calls_with_the_prefix_in_the_prompt_and_a_limit_for_the_rest():
     calls = []
 
     def generate(prompts, max_new_tokens, seeds):
         calls.append(([p.token_ids.tolist() for p in prompts], max_new_tokens, seeds))
         if len(calls) == 1:
             return [fake([5, 6, 7, 8], [0.0, 3.0, 0.0, 0.0]), fake([9], [3.0])]
-        return [fake([1, 2, 3, 4, 5], [0.5] * 5) for _ in seeds]
+        return [fake([1, 2, 3, 4, 5][:most], [0.5] * most, most > 4) for most in max_new_tokens]
 
     prompts = [Prompt(torch.tensor([10, 11])), Prompt(torch.tensor([12]))]
     first, second = sample_groups(

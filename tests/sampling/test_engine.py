@@ -40,7 +40,7 @@ def test_greedy_tokens_equal_those_of_generate(policy, inputs, prompts, ids):
     for eos in (ids["eos_token_ids"], ends[:1], ends):
         samples = sample(
             model, prompts, max_new_tokens=LENGTH, top_p=1e-6, seeds=range(4),
-            eos_token_ids=eos, pad_token_id=ids["pad_token_id"],
+            eos_token_ids=eos,
         )  # fmt: skip
         assert tokens(samples) == generate(model, inputs, LENGTH, list(eos))
         assert [s.finished for s in samples] == [s.token_ids[-1] in eos for s in samples]
@@ -50,11 +50,11 @@ def test_statistics_equal_a_full_forward(policy, prompts, ids):
     model, _ = policy
     samples = sample(
         model, prompts, max_new_tokens=LENGTH, temperature=0.8, seeds=range(12),
-        samples_per_prompt=3, **ids,
+        **ids,
     )  # fmt: skip
     scores = score(
-        model, prompts, [s.token_ids for s in samples], temperature=0.8, samples_per_prompt=3,
-        pad_token_id=ids["pad_token_id"], batch_size=5,
+        model, prompts, [s.token_ids for s in samples], temperature=0.8,
+        batch_size=5,
     )  # fmt: skip
     assert len({len(s.token_ids) for s in samples}) > 1
     for drawn, scored in zip(samples, scores, strict=True):
@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_bits_and_a_repeated_prompt_is_as_good(poli
         assert torch.equal(one.entropies, two.entropies)
     assert all(a != b for a, b in zip(tokens(first), tokens(other), strict=True))
     options = {"max_new_tokens": 16, "seeds": range(12), **ids}
-    expanded = sample(policy[0], prompts, samples_per_prompt=3, **options)
+    expanded = sample(policy[0], prompts, **options)
     repeated = [prompt for prompt in prompts for _ in range(3)]
     assert tokens(expanded) == tokens(sample(policy[0], repeated, **options))
 
@@ -83,8 +83,8 @@ def test_a_row_does_not_depend_on_the_others(policy, prompts, ids):
     model, _ = policy
     # Many ends, so that rows leave at many steps and slots are reused.
     ends = ids["eos_token_ids"] + list(range(20, 28))
-    options = {"max_new_tokens": LENGTH, "eos_token_ids": ends, "pad_token_id": ids["pad_token_id"]}
-    together = sample(model, prompts, seeds=range(40), samples_per_prompt=10, **options)
+    options = {"max_new_tokens": LENGTH, "eos_token_ids": ends}
+    together = sample(model, prompts, seeds=range(40), **options)
     assert len({len(s.token_ids) for s in together}) > 8
     for row in (0, 9, 15, 22, 38, 39):
         (alone,) = sample(model, [prompts[row // 10]], seeds=[row], **options)
@@ -105,7 +105,7 @@ def test_top_p_truncates_the_draw_but_not_the_statistics(policy, inputs, prompts
     model, _ = policy
     nucleus = sample(model, prompts, max_new_tokens=12, seeds=range(4), top_p=1e-6, **ids)
     assert tokens(nucleus) == generate(model, inputs, 12, list(ids["eos_token_ids"]))
-    scores = score(model, prompts, [s.token_ids for s in nucleus], pad_token_id=ids["pad_token_id"])
+    scores = score(model, prompts, [s.token_ids for s in nucleus])
     for drawn, scored in zip(nucleus, scores, strict=True):
         torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
         torch.testing.assert_close(drawn.logprobs, scored.logprobs, atol=1e-5, rtol=0)
@@ -115,7 +115,7 @@ def test_frequencies_follow_the_distribution(policy, ids):
     model, _ = policy
     prompt = Prompt(torch.tensor([12, 13, 14]))
     n = 4000
-    samples = sample(model, [prompt], max_new_tokens=1, seeds=range(n), samples_per_prompt=n, **ids)
+    samples = sample(model, [prompt], max_new_tokens=1, seeds=range(n), **ids)
     drawn = torch.cat([s.token_ids for s in samples])
     with torch.no_grad():
         logits = model(input_ids=prompt.token_ids[None]).logits[0, -1]

@@ -29,7 +29,7 @@ def test_padding_and_batching_change_nothing(policy, prompts):
     model, _ = policy
     classes = torch.arange(model.config.text_config.vocab_size) % 3
     scores = score(
-        model, prompts, RESPONSES, pad_token_id=0, temperature=0.7, top_k=4,
+        model, prompts, RESPONSES, temperature=0.7, top_k=4,
         token_classes=classes, batch_size=3,
     )  # fmt: skip
     for prompt, response, got in zip(prompts, RESPONSES, scores, strict=True):
@@ -53,7 +53,7 @@ def test_responses_that_cannot_be_scored_are_refused(policy, prompts):
         ([20] * 1024, "context holds 1024"),
     ):
         with pytest.raises(UserError, match=message):
-            score(model, prompts, [*RESPONSES[:3], last], pad_token_id=0)
+            score(model, prompts, [*RESPONSES[:3], last])
 
 
 def test_a_model_that_scales_its_logits_behind_the_output_layer_is_refused(
@@ -62,7 +62,7 @@ def test_a_model_that_scales_its_logits_behind_the_output_layer_is_refused(
     text = policy[0].config.get_text_config()
     monkeypatch.setattr(text, "logits_scaling", 8.0, raising=False)  # as in Granite
     with pytest.raises(UserError, match="scales or caps its logits"):
-        score(policy[0], prompts, RESPONSES, pad_token_id=0)
+        score(policy[0], prompts, RESPONSES)
 
 
 def test_prompts_are_taken_apart(policy):

@@ -1,7 +1,6 @@
 """Collect verified traces for the problems of one shard, and tell what was left out."""
 
-from ares.coldstart.pool import pool, room_for_traces
-from ares.coldstart.teachers import collect
+from ares.coldstart.teachers import collect, pool, room_for_traces
 from ares.data.problems import read_problems
 from ares.io import write_table
 from ares.model.load import load_processor
