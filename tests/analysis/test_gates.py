@@ -14,16 +14,12 @@ def test_the_hazard_is_success_among_those_that_got_that_far() -> None:
 
 
 def test_cells_count_steps_and_lost_numbers() -> None:
-    rollouts = pd.DataFrame(
-        {
-            "level": ["easy", "easy"],
-            "presentation": ["text", "text"],
-            "text": ["2 + 3 = 5 . 5 + 1 = 7", "2 x 3 = 6 . 6 + 1 = 7"],
-            "n_tokens": [10, 20],
-            "verdict": ["cut: number not available", "correct"],
-            "correct": [False, True],
-        }
-    )
+    columns = ["text", "n_tokens", "verdict", "correct"]
+    rows = [
+        ("2 + 3 = 5 . 5 + 1 = 7", 10, "cut: number not available", False),
+        ("2 x 3 = 6 . 6 + 1 = 7", 20, "correct", True),
+    ]
+    rollouts = pd.DataFrame(rows, columns=columns).assign(level="easy", presentation="text")
     row = cells(rollouts).iloc[0]
     assert (row["pass_rate"], row["tokens"], row["not_available"]) == (0.5, 15, 0.5)
     assert row["steps_right"] == 0.75

@@ -20,19 +20,16 @@ def test_shortened_entropies_keep_their_order_and_eleven_binary_digits():
 @pytest.fixture
 def run(tmp_path):
     """A folder of a run's tables."""
-    tokens = pd.DataFrame({"rollout_id": [0, 0], "position": [0, 1], "token": ["a", "b"]})
-    tokens = tokens.assign(entropy=[0.123456, 1e-6], class_entropy=[0.1, 0.0], logprob=[-1.0, 0.0])
-    rollouts = pd.DataFrame({"rollout_id": [0], "text": ["a b"], "n_tokens": [2]})
-    evaluation = pd.DataFrame({"arm": ["base"], "entropy": [0.123456], "n_tokens": [2.125]})
-    made = {
-        "tokens": tokens.assign(p_filler=[0.12345, 0.00001]),
-        "rollouts": rollouts.assign(entropy=[[0.1, 0.0]], logprob=[[-1.0, 0]], token_ids=[[1, 2]]),
-        "pool": pd.DataFrame({"problem_id": "1-2=3", "numbers": [[1, 2]], "target": 3, "text": ""}),
-        "evaluation": evaluation,
-    }
+    tokens = {"rollout_id": [0, 0], "position": [0, 1], "token": ["a", "b"], "logprob": [-1.0, 0.0]}
+    tokens |= {"entropy": [0.123456, 1e-6], "class_entropy": 0.1, "p_filler": [0.12345, 0.00001]}
+    rollouts = {"rollout_id": [0], "text": ["a b"], "n_tokens": [2], "entropy": [[0.1, 0.0]]}
+    rollouts |= {"logprob": [[-1.0, 0]], "token_ids": [[1, 2]]}
+    pool = {"problem_id": ["1-2=3"], "numbers": [[1, 2]], "target": 3, "text": ""}
+    evaluation = {"arm": ["base"], "entropy": [0.123456], "n_tokens": [2.125]}
+    made = {"tokens": tokens, "rollouts": rollouts, "pool": pool, "evaluation": evaluation}
     for name in reference.TABLES:
-        table = made.get(name, pd.DataFrame({"rollout_id": [0], "value": [0.123456]}))
-        write_table(tmp_path / "run" / f"{name}.parquet", table)
+        table = made.get(name, {"rollout_id": [0], "value": [0.123456]})
+        write_table(tmp_path / "run" / f"{name}.parquet", pd.DataFrame(table))
     write_json(tmp_path / "run/manifest.json", {"commit": None})
     write_text(tmp_path / "run/findings.csv", "id,claim\nF1,one\n")
     return tmp_path / "run"

@@ -21,13 +21,9 @@ def test_windows_keep_to_their_rollout_and_rows_to_their_order(make_tokens):
 
 
 def test_tokens_get_their_problem_and_must_fit_the_rollouts(tmp_path, make_tokens):
-    tokens = (
-        make_tokens([1.0, 2.0], [3.0])
-        .drop(columns="problem_id")
-        .assign(
-            token="a", lexicon=False, lexicon_top1=False, decision="", slot="", class_entropy=0.0
-        )
-    )
+    tokens = make_tokens([1.0, 2.0], [3.0]).drop(columns="problem_id")
+    tokens = tokens.assign(token="a", decision="", slot="", class_entropy=0.0)
+    tokens = tokens.assign(lexicon=False, lexicon_top1=False)
     rollouts = pd.DataFrame({"rollout_id": [0, 1], "problem_id": ["2-3=5", "2-4=6"]}).assign(
         numbers=[[2, 3], [2, 4]], target=[5, 6], level="easy", presentation="text", k=2, sample=0,
         text="", n_tokens=[2, 1], finished=True, correct=True, verdict="correct",

@@ -46,9 +46,7 @@ def sections(cells: list[dict]) -> list[tuple[str, str, list[dict]]]:
         if cell["cell_type"] == "code":
             found[-1][2].append(cell)
             continue
-        before, *parts = re.split(r"^## ", "".join(cell["source"]), flags=re.MULTILINE)
-        heading, text, own = found[-1]
-        found[-1] = (heading, text + "\n" + before, own)
+        _, *parts = re.split(r"^## ", "".join(cell["source"]), flags=re.MULTILINE)
         found += [(*part.partition("\n")[::2], []) for part in parts]
     return found[1:]
 
@@ -76,10 +74,8 @@ def test_it_has_the_sections_of_all_notebooks_and_every_cell_was_run(cells):
     for cell in checked:
         assert cell["outputs"] and "image/png" not in kinds(cell), cell["id"]
     assert "jupyter.widget" not in json.dumps(cells)
-    text = [line for cell in cells for line in cell["source"]]
-    text += [line for c in code(cells) for o in c["outputs"] for line in o.get("text", [])]
     folder = re.compile(r"(?<![\w.])/(home|tmp|root|work|Users|opt|usr)/")
-    assert [line for line in text if folder.search(line)] == []
+    assert not folder.search(json.dumps([[c["source"], c.get("outputs")] for c in cells]))
 
 
 def test_it_opens_with_an_answer_whose_numbers_are_those_of_the_reference_run(request, cells):
