@@ -215,10 +215,9 @@ def passing(
     size, checkpointing = inputs.compute_bytes, bool(inputs.checkpointing)
     gathered = 2 * (shape.embeddings + shape.text.layer_parameters) * size
     kept = rows * longest * shape.activation_bytes(size, checkpointing)
-    if vision:
-        kept += rows * inputs.patches * shape.vision_bytes(size, checkpointing)
+    kept += vision * rows * inputs.patches * shape.vision_bytes(size, checkpointing)
     # With checkpointing one layer is made again at a time, after the logits are gone.
-    again = rows * longest * shape.text.layer_activation_bytes(size) if checkpointing else 0
+    again = checkpointing * rows * longest * shape.text.layer_activation_bytes(size)
     last = logits(shape, inputs, rows * with_logits)
     return {
         "gathered weights": gathered / GB,
@@ -305,13 +304,9 @@ def step_of(shape: ModelShape, inputs: Inputs) -> StepTime:
     update = training_flops(shape, inputs, tokens, response, False)
     prefill = forward_flops(shape, inputs, inputs.prompt_mean, 1)
     seconds, sequences, bound = decode(shape, inputs, drawn * inputs.rollouts, response)
-    return StepTime(
-        generation=seconds * inputs.straggle + drawn * prefill / inputs.rate,
-        scoring=kept * scoring / inputs.rate,
-        update=kept * update / inputs.rate,
-        sequences=sequences,
-        bound=bound,
-    )
+    generation = seconds * inputs.straggle + drawn * prefill / inputs.rate
+    passed = (kept * flops / inputs.rate for flops in (scoring, update))
+    return StepTime(generation, *passed, sequences, bound)
 
 
 def decode(
@@ -356,7 +351,7 @@ def inputs_of(
 
     Args:
         config: a scale of the paper's kind. model: a shape; None: that of the config.
-        gpu: a key of `GPUS`. given: inputs by name, None where not given. changes: NAME=VALUE.
+        given: inputs by name, None where not given. changes: NAME=VALUE.
 
     Raises:
         UserError: neither a config nor a shape, an unknown assumption, impossible sizes.
@@ -368,16 +363,11 @@ def inputs_of(
     pairs = (change.replace(",", "").partition("=") for change in changes)
     told = {name: value for name, value in given.items() if value is not None}
     told |= {name: value for name, _, value in pairs}
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for found, source in (
-        (GPUS[gpu], f"data sheet of {gpu}"),
-        (from_config(scale) if scale else {}, str(config)),
-        (told, "given"),
-    ):
-        values |= found
-        sources |= dict.fromkeys(found, source)
-    return load_shape(model), checked(Inputs, values, "--set"), sources
+    of_scale = from_config(scale) if scale else {}
+    sources = dict.fromkeys(GPUS[gpu], f"data sheet of {gpu}")
+    sources |= dict.fromkeys(of_scale, str(config)) | dict.fromkeys(told, "given")
+    inputs = checked(Inputs, {**GPUS[gpu], **of_scale, **told}, "--set")
+    return load_shape(model), inputs, sources
 
 
 def report(shape: ModelShape, inputs: Inputs, sources: Mapping[str, str]) -> str:

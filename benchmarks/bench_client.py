@@ -24,7 +24,7 @@ from pathlib import Path
 import aiohttp
 
 from ares.backends.base import Backend, Decoding, Request, Response
-from ares.backends.chat_format import request_body
+from ares.backends.wire import request_body
 from ares.backends.server import ServerBackend
 from ares.backends.store import CachedBackend, Store
 

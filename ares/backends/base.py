@@ -146,14 +146,9 @@ def open_backend(
     """A backend; what it needs is imported here, and nothing else.
 
     Args:
-        kind: "server", "vllm" or "transformers".
-        model: a folder, a name on the hub, or what a server calls it.
-        url: of a server, ends in /v1.
+        kind: "server", "vllm" or "transformers". The other arguments are those of the classes.
         parallel: requests at a time, or prompts per batch where the model runs in this process.
         revision: of a model on the hub; for a server only a name that tells weights apart.
-        dtype: of the weights, where the model runs in this process; None: its own.
-        tensor_parallel, max_model_len: of `ares.backends.vllm.VllmBackend`.
-        of_server: of `ares.backends.server.ServerBackend`.
 
     Raises:
         UserError: options that do not belong together, a model that can't be loaded.

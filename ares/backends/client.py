@@ -27,9 +27,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from ares.backends import wire
 from ares.backends.base import Failure, Request, Response
-from ares.backends.chat_format import most_bytes, parse_reply, request_body
-from ares.backends.wire import proxy_for, read_at_most, redacted, retry_after, without_key
 from ares.errors import UserError
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class Client:
             ),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=proxy_for(settings.url),
+            proxy=wire.proxy_for(settings.url),
         )
 
     async def _close(self) -> None:
@@ -125,7 +124,7 @@ class Client:
 
     def submit(self, request: Request) -> None:
         """Ask for a response; its result arrives in `done`."""
-        body = request_body(request, self.settings.model, self.settings.extra_body)
+        body = wire.request_body(request, self.settings.model, self.settings.extra_body)
         future = asyncio.run_coroutine_threadsafe(self._answer(request, body), self.loop)
         future.add_done_callback(lambda done: self.done.put((request, done)))
 
@@ -189,19 +188,19 @@ class Client:
             raise asyncio.CancelledError
         self.settings.budget.take_request()
         try:
-            raw = await self._post(body, most_bytes(request.decoding))
+            raw = await self._post(body, wire.most_bytes(request.decoding))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _Trouble(f"no connection ({redacted(error, self.key)})") from None
+            raise _Trouble(f"no connection ({wire.redacted(error, self.key)})") from None
         except TimeoutError:
             raise self._timed_out() from None
         except (aiohttp.ClientError, OSError) as error:
             self.heard = True
-            detail = redacted(error, self.key) or type(error).__name__
+            detail = wire.redacted(error, self.key) or type(error).__name__
             raise _Trouble(f"the connection broke ({detail})") from None
         try:
-            response, tokens = parse_reply(without_key(raw, self.key))
+            response, tokens = wire.parse_reply(wire.without_key(raw, self.key))
         except ValueError as error:
-            start = redacted(raw[:2000].decode("utf-8", "replace"), self.key)
+            start = wire.redacted(raw[:2000].decode("utf-8", "replace"), self.key)
             raise _Trouble(f"{error}: {start}") from None
         tokens = request.decoding.max_tokens if tokens is None else tokens
         self.settings.budget.used_tokens += tokens
@@ -212,9 +211,9 @@ class Client:
         async with self.session.post(self.address, data=body, allow_redirects=False) as reply:
             self.heard = True
             if reply.status != 200:
-                words = (await read_at_most(reply, 2**16)).decode("utf-8", "replace")
-                raise self._complaint(reply, redacted(words, self.key))
-            raw = await read_at_most(reply, limit)
+                words = (await wire.read_at_most(reply, 2**16)).decode("utf-8", "replace")
+                raise self._complaint(reply, wire.redacted(words, self.key))
+            raw = await wire.read_at_most(reply, limit)
         if len(raw) > limit:
             raise _Trouble(f"a reply of more than {limit} bytes")
         return raw
@@ -237,7 +236,7 @@ class Client:
             hint = "refused" if self.key else "not set"
             variable = self.settings.key_variable
             return UserError(f"{name}: HTTP {status}; the API key in {variable} is {hint}")
-        reason = f"HTTP {status} {redacted(reply.reason or '', self.key)}".strip()
+        reason = f"HTTP {status} {wire.redacted(reply.reason or '', self.key)}".strip()
         reason = f"{reason}: {words}" if words else reason
         if status == 404:
             return UserError(
@@ -246,7 +245,7 @@ class Client:
             )
         if status not in PASSING and status < 500:
             return _Trouble(reason, final=True)
-        wait = retry_after(reply.headers.get("Retry-After"))
+        wait = wire.retry_after(reply.headers.get("Retry-After"))
         if wait > self.settings.timeout_s:
             return UserError(
                 f"{name}: {reason}; it asks to be left alone for {wait:.0f} s, run again then: "

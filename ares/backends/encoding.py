@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
+from torch.nn.functional import pad as pad_tensor
 
 from ares.backends.base import Failure, Request
 from ares.backends.messages import digest, pictures
@@ -44,12 +45,9 @@ class EncodedRequest:
     @property
     def kind(self) -> Any:
         """Prompts of one kind may share a batch: same decoding, tensors that can be joined."""
-        shapes = {
-            name: tensor.shape[1:]
-            for name, tensor in self.tensors.items()
-            if not self.per_token(name)
-        }
-        return self.request.decoding, frozenset(shapes.items())
+        of_pictures = [name for name in self.tensors if not self.per_token(name)]
+        shapes = frozenset((name, self.tensors[name].shape[1:]) for name in of_pictures)
+        return self.request.decoding, shapes
 
     def per_token(self, name: str) -> bool:
         """Whether a tensor has one entry per token; others belong to pictures."""
@@ -67,11 +65,8 @@ def encode(request: Request, processor: Any, context: int) -> EncodedRequest | F
     if shown and not reads_pictures(processor):
         return Failure("the model reads no pictures, and the question has some", 0)
     try:
-        text = processor.apply_chat_template(
-            placed(request.messages, reads_pictures(processor)),
-            tokenize=False,
-            add_generation_prompt=True,
-        )
+        said = placed(request.messages, reads_pictures(processor))
+        text = processor.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
     except TEMPLATE_ERRORS as error:  # an order of roles, or a template that is broken
         return _refusal(error)
     try:
@@ -104,9 +99,7 @@ def collate(prompts: Sequence[EncodedRequest], pad: int) -> dict[str, Tensor]:
         rows = [prompt.tensors[name] for prompt in prompts]
         if prompts[0].per_token(name):
             value = pad if name == "input_ids" else 0
-            rows = [
-                torch.nn.functional.pad(row, (width - row.shape[1], 0), value=value) for row in rows
-            ]
+            rows = [pad_tensor(row, (width - row.shape[1], 0), value=value) for row in rows]
         batch[name] = torch.cat(rows)
     return batch
 
@@ -122,7 +115,7 @@ def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     texts: list[str] = []
     start, done = 0, 0  # start .. done: what came before; from done on: not yet a character
     for end in range(1, len(ids) + 1):
-        before, now = _decode(tokenizer, ids[start:done]), _decode(tokenizer, ids[start:end])
+        before, now = decode(tokenizer, ids[start:done]), decode(tokenizer, ids[start:end])
         unfinished = now.endswith(REPLACEMENT) and end < len(ids) and end - done < LONGEST
         texts.append("" if unfinished else now[len(before) :])
         if not unfinished:
@@ -134,10 +127,10 @@ def token_texts(tokenizer: Any, ids: Sequence[int]) -> list[str]:
 def text_after(tokenizer: Any, before: int | None, token: int) -> str:
     """What a token would add to the text after the token `before`; None: at the beginning."""
     ids = [] if before is None else [before]
-    return _decode(tokenizer, [*ids, token])[len(_decode(tokenizer, ids)) :]
+    return decode(tokenizer, [*ids, token])[len(decode(tokenizer, ids)) :]
 
 
-def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    return tokenizer.decode(
-        list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
-    )
+def decode(tokenizer: Any, ids: Sequence[int], skip_special_tokens: bool = False) -> str:
+    """The text of tokens, as the decoder writes it."""
+    options = {"skip_special_tokens": skip_special_tokens, "clean_up_tokenization_spaces": False}
+    return tokenizer.decode(list(ids), **options)

@@ -26,7 +26,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from ares.backends.base import Failure, Request, Response
 from ares.backends.drawing import Draw, Record, StopTexts
-from ares.backends.encoding import EncodedRequest, collate, encode, text_after, token_texts
+from ares.backends.encoding import EncodedRequest, collate, decode, encode, text_after, token_texts
 from ares.backends.weights import weights_of
 from ares.errors import UserError, is_memory
 from ares.model.load import load_policy
@@ -138,13 +138,11 @@ class LocalBackend:
                 yield from self._answers(prompts[:half])
                 yield from self._answers(prompts[half:])
                 return
-            answers = [
-                Failure(
-                    f"out of memory with a prompt of {prompts[0].length} tokens alone: lower "
-                    "max_tokens or the size of pictures, or take a larger device",
-                    1,
-                )
-            ]
+            reason = (
+                f"out of memory with a prompt of {prompts[0].length} tokens alone: lower "
+                "max_tokens or the size of pictures, or take a larger device"
+            )
+            answers = [Failure(reason, 1)]
         yield from zip([prompt.request for prompt in prompts], answers, strict=True)
 
     @torch.inference_mode()
@@ -162,10 +160,8 @@ class LocalBackend:
         )
         record = draws.record()
         ended = stop.ended if stop else {}
-        return [
-            self._response(record, row, prompt, ended.get(row))
-            for row, prompt in enumerate(prompts)
-        ]
+        rows = enumerate(prompts)
+        return [self._response(record, row, prompt, ended.get(row)) for row, prompt in rows]
 
     def _response(
         self, record: Record, row: int, prompt: EncodedRequest, stopped: int | None
@@ -182,9 +178,7 @@ class LocalBackend:
                 1,
             )
         decoding = prompt.request.decoding
-        text = self.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        text = decode(self.tokenizer, ids, skip_special_tokens=True)
         cuts = [text.find(stop) for stop in decoding.stop if stop in text]
         return Response(
             text=text[: min(cuts)] if cuts else text,
@@ -205,13 +199,12 @@ class LocalBackend:
         for at, (token, rivals) in enumerate(zip(ids, top_id_TK, strict=True)):
             # A rival reads as it would after any text: an end token stands for that.
             before = self.ends[0] if at else None
-            named = [
-                texts[at] if rival == token else text_after(self.tokenizer, before, rival)
-                for rival in rivals
-            ]
             top = [
-                {"token": text, "logprob": logprob}
-                for text, logprob in zip(named, top_logprob_TK[at], strict=True)
+                {
+                    "token": texts[at] if i == token else text_after(self.tokenizer, before, i),
+                    "logprob": logprob,
+                }
+                for i, logprob in zip(rivals, top_logprob_TK[at], strict=True)
             ]
             records.append({"token": texts[at], "logprob": logprob_T[at], "top_logprobs": top})
         return records

@@ -85,16 +85,15 @@ def _letters(text: str, choices: Sequence[str], together: bool) -> frozenset[str
 def _of_text(text: str, choices: Sequence[str]) -> frozenset[str]:
     """Letters of the choices that read like `text`: one, unless choices mean the same."""
     value, said = read(text), words(text)
-    found = set()
-    for letter, choice in zip(string.ascii_uppercase, choices, strict=False):
-        spelled = plain(choice)
-        number = read(spelled)
+
+    def same(choice: str) -> bool:
+        number = read(choice)
         if value is not None and number is not None:
-            if same_value(number, value):
-                found.add(letter)
-        elif said and words(spelled) == said:
-            found.add(letter)
-    return frozenset(found)
+            return same_value(number, value)
+        return bool(said) and words(choice) == said
+
+    lettered = zip(string.ascii_uppercase, choices, strict=False)
+    return frozenset(letter for letter, choice in lettered if same(plain(choice)))
 
 
 def _is_prose(text: str) -> bool:

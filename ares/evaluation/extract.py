@@ -55,20 +55,17 @@ def extract(response: str, answer: str) -> tuple[str, str]:
     >>> extract(r"<think> maybe \boxed{1}", "number")
     ('', 'cut inside the thought')
     """
-    before, closed, after = response.rpartition(THINK_CLOSE)
+    before, _, after = response.rpartition(THINK_CLOSE)
     if THINK_OPEN in after:
         return "", "cut inside the thought"
     boxed = last_boxed(after)
     if boxed is not None:
         return boxed.strip(), "" if boxed.strip() else "the box is empty"
-    found = _tagged(after) or _after_phrase(after)
-    if not found and answer == "choice":
-        found = _lone_letter(after)
-    found = found or _whole(after, answer)
+    letter = _lone_letter(after) if answer == "choice" else None
+    found = _tagged(after) or _after_phrase(after) or letter or _whole(after, answer)
     if found:
         return found.strip(), ""
-    in_thought = (last_boxed(before) or "").strip() if closed else ""
-    if in_thought:
+    if in_thought := (last_boxed(before) or "").strip():
         return in_thought, "boxed in the thought only"
     return "", "no answer found" if response.strip() else "empty response"
 
@@ -117,9 +114,6 @@ def _whole(text: str, answer: str) -> str | None:
     line = text.strip()
     if not line or len(line) > SHORT or "\n" in line:
         return None
-    if answer in ("text", "choice"):
-        return line
-    if answer in ("number", "expression"):
-        formula = line[0] == line[-1] == "$" and line.count("$") in (2, 4) and len(line) > 2
-        return line if formula or read(plain(line)) is not None else None
-    return None
+    formula = line[0] == line[-1] == "$" and line.count("$") in (2, 4) and len(line) > 2
+    alone = answer in ("text", "choice") or formula or read(plain(line)) is not None
+    return line if alone else None

@@ -64,10 +64,10 @@ def scores(rows: pd.DataFrame, benchmark: Benchmark) -> pd.DataFrame:
     found = []
     for metric, score in METRICS[benchmark.metric].items():
         units = score(rows)
-        low, high = interval(units)
         share = units["total"].sum() / units["number"].sum()
+        percent = (100 * part for part in (share, *interval(units)))
         name = metric.replace("@k", f"@{shared['samples']}")
-        found.append((benchmark.name, name, 100 * share, 100 * low, 100 * high, *shared.values()))
+        found.append((benchmark.name, name, *percent, *shared.values()))
     return pd.DataFrame(found, columns=columns_of("scores", "benchmark")[1:-1])
 
 
@@ -99,16 +99,8 @@ def mastery(rows: pd.DataFrame, steps: str) -> pd.DataFrame:
             least one step right is mastery too.
     """
     kind = rows["variant"].str.partition("_")
-    table = pd.DataFrame(
-        {
-            # Problems of two and of three steps are numbered apart.
-            "problem": rows["group"].astype(str) + "/" + kind[0],
-            "group": rows["group"],
-            "sample": rows["sample"],
-            "whole": kind[2] == "multi",
-            "correct": rows["correct"].astype(bool),
-        }
-    )
+    # Problems of two and of three steps are numbered apart.
+    table = rows.assign(problem=rows["group"].astype(str) + "/" + kind[0], whole=kind[2] == "multi")
     keys = ["group", "problem", "sample"]
     whole = table[table["whole"]].groupby(keys, sort=False)["correct"]
     parts = table[~table["whole"]].groupby(keys, sort=False)["correct"]

@@ -58,12 +58,9 @@ def analyze(
         yield from _figures(words, how, rows, folder)
         if page_traces:
             shown = spool.rows(chosen(rows, page_traces))
-            facts = {
-                "file": "standard input" if str(path) == "-" else clean(Path(path).name),
-                "total": len(rows),
-                "window": how.window,
-                "percentile": how.percentile,
-            }
+            name = "standard input" if str(path) == "-" else clean(Path(path).name)
+            facts = {"file": name, "total": len(rows)}
+            facts |= {"window": how.window, "percentile": how.percentile}
             told = [HOW_TO_READ, "The whole file, as `ares analyze` measured it:", *about]
             write_text(folder / "index.html", page(shown, lexicon, facts, told))
             yield f"page: {folder / 'index.html'} ({len(shown):,} of {len(rows):,} traces)"

@@ -96,7 +96,7 @@ def _response(part: Mapping[str, Any], of_vllm: bool = False) -> Raw:
             "entropy without tokens: add the list `tokens` (`ares benchmark` writes tokens with "
             "--top-logprobs 1 or more)"
         )
-    elif "logprobs" in part or "message" in part or "text" in part:
+    elif {"logprobs", "message", "text"} & part.keys():
         raise Malformed(f"no log-probabilities: {HOW_TO_ASK}")
     else:
         raise Malformed(
@@ -128,12 +128,10 @@ def _read(name: str, reader: Callable[[Mapping[str, Any]], Raw], part: Mapping[s
     try:
         return reader(part)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        why = {KeyError: f"no {error}", ValueError: "lists of different lengths"}.get(
-            type(error), error
-        )
-        raise Malformed(
-            f"not as {name} should be ({why}); docs/traces.md shows the format"
-        ) from None
+        known = {KeyError: f"no {error}", ValueError: "lists of different lengths"}
+        why = known.get(type(error), error)
+        told = f"not as {name} should be ({why}); docs/traces.md shows the format"
+        raise Malformed(told) from None
 
 
 def _chat(logprobs: Mapping[str, Any]) -> Raw:

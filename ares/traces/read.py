@@ -50,8 +50,7 @@ class Trace:
     unlisted: (T,) float32, the probability of all that is not listed; 0 where entropy is exact.
     top_k: fewest alternatives listed for a token; None: the entropy is exact (the file gives it).
     listed: alternatives of every token in the file's order; None where the file has none.
-    correct, difficulty ("easy", "medium", "hard" or ""), benchmark, prompt, answer (extracted),
-        gold, finish: what the file says; None or "" where it does not.
+    The others: what the file says; None or "" where it does not.
     """
 
     id: str
@@ -88,11 +87,9 @@ def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:
     for number, line in _lines(path, progress):
         try:
             yield from traces_of(_parsed(line, number), number)
-        except Malformed as error:
-            told = str(error)[:_LONGEST_MESSAGE]
-            raise UserError(f"{path}, line {number}: {told}") from None
-        except RecursionError:
-            raise UserError(f"{path}, line {number}: too many lists within lists") from None
+        except (Malformed, RecursionError) as error:
+            told = str(error) if isinstance(error, Malformed) else "too many lists within lists"
+            raise UserError(f"{path}, line {number}: {told[:_LONGEST_MESSAGE]}") from None
 
 
 def traces_of(line: Any, number: int = 1) -> Iterator[Trace]:
@@ -209,8 +206,9 @@ def _among(line: Mapping[str, Any], key: str, meanings: Mapping[Any, Any]) -> An
 
 def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray]:
     """Entropy and unlisted probability of every token."""
-    length, given = len(raw.tokens), None
+    length = len(raw.tokens)
     zeros = np.zeros(length, np.float32)
+    logprobs = _padded(raw.alternatives) if raw.alternatives else None
     if raw.entropy is not None:
         given = _numbers(raw.entropy, "entropy")
         if given.shape != (length,):
@@ -219,24 +217,17 @@ def _entropy(raw: Raw) -> tuple[np.ndarray, np.ndarray]:
         if wrong.any():
             at = int(wrong.argmax())
             raise Malformed(f"entropy of token {at} is {given[at]}: give nats, from 0 to {_MOST:g}")
-        given = given.clip(0.0).astype(np.float32)
-    if raw.alternatives is None or not length:
-        return (zeros if given is None else given), zeros
-    logprobs = _padded(raw.alternatives)
-    if given is not None:
-        return given, zeros
+        return given.clip(0.0).astype(np.float32), zeros
+    if logprobs is None:
+        return zeros, zeros
     listed = np.exp(logprobs).sum(1)
     try:
         found = topk_entropy(torch.from_numpy(logprobs)[None], torch.ones(1, length))[0]
     except UserError:
-        at = int((listed >= 1.01).argmax())
-        raise Malformed(
-            f"token {at}: its probabilities add up to more than 1: are these logits?"
-        ) from None
-    return (
-        found.clamp(min=0.0).numpy().astype(np.float32),
-        np.clip(1.0 - listed, 0.0, 1.0).astype(np.float32),
-    )
+        told = f"token {int((listed >= 1.01).argmax())}: its probabilities add up to more than 1"
+        raise Malformed(f"{told}: are these logits?") from None
+    unlisted = np.clip(1.0 - listed, 0.0, 1.0).astype(np.float32)
+    return found.clamp(min=0.0).numpy().astype(np.float32), unlisted
 
 
 def _padded(alternatives: list[list[Alternative]]) -> np.ndarray:

@@ -4,11 +4,10 @@ import gc
 import os
 import random
 import sqlite3
-import subprocess
-import sys
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,7 @@ from PIL import Image
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.store import CachedBackend, Store
 from ares.errors import UserError
-from ares.paths import ROOT
-from tests.backends.scenes import backend_of, outcomes, questions, request
-from tests.backends.stub import Stub
+from tests.backends.scenes import outcomes, questions, request
 
 
 class Model:
@@ -178,12 +175,20 @@ def test_closing_early_closes_the_backend_and_keeps_what_was_seen(store):
     assert len(model.asked) <= 7
 
 
-def test_threads_share_a_store(store):
-    def work(first: int) -> None:
-        for i in range(first, 200, 2):
-            store.put(b"%d" % (i % 150), Response(str(i % 150)))
+def work(store: Store, first: int) -> None:
+    for i in range(first, 200, 2):
+        store.put(b"%d" % (i % 150), Response(str(i % 150)))
 
-    workers = [threading.Thread(target=work, args=(first,)) for first in (0, 1)]
+
+def work_alone(path: Path, first: int) -> None:
+    with Store(path) as store:
+        work(store, first)
+
+
+def test_threads_share_a_store_and_processes_a_file(store):
+    process = get_context("spawn").Process
+    workers = [threading.Thread(target=work, args=(store, first)) for first in (0, 1)]
+    workers += [process(target=work_alone, args=(store.path, first)) for first in (0, 1)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -261,37 +266,3 @@ def test_where_a_store_can_be_and_where_none_and_a_full_disk(tmp_path, store):
     with pytest.raises(UserError, match="can't be used: database or disk is full"):
         for i in range(100):
             store.put(b"%d" % i, Response(random.Random(i).randbytes(2000).hex()))
-
-
-CLIENT = """
-import sys
-from ares.backends.server import ServerBackend
-from ares.backends.store import CachedBackend, Store
-from tests.backends.scenes import questions
-
-with Store(sys.argv[2]) as store:
-    backend = CachedBackend(ServerBackend(sys.argv[1], "stub", parallel=3), store)
-    for asked, outcome in backend.generate(questions(60)):
-        print(asked.id, outcome.text, flush=True)
-"""
-
-
-def test_several_processes_share_a_file(tmp_path):
-    with Stub() as stub:
-        clients = [
-            subprocess.Popen(
-                [sys.executable, "-c", CLIENT, stub.url, str(tmp_path / "s")],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(2)
-        ]
-        told = [process.communicate(timeout=120)[0].splitlines() for process in clients]
-        assert [process.returncode for process in clients] == [0, 0]
-        assert {len(lines) for lines in told} == {60}
-        with Store(tmp_path / "s") as store:
-            assert len(store) == 60
-            assert len(outcomes(CachedBackend(backend_of(stub), store), questions(60))) == 60
-        assert stub.asked.total() <= 120

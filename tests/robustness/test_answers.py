@@ -202,16 +202,6 @@ def test_long_answers_are_graded_in_bounded_time(hasty, unit, times, kind, close
     assert time.process_time() - start < 5.0
 
 
-TOWERS = ["9**9**9**9", "1000000!!!", r"\sum_{i=1}^{10^{12}} \sin i", "(x+1)^{99999}"]
-TOWERS += [r"\frac{" * 25 + "1" + "}{2}" * 25 + "!" * 5, r"\sqrt{" * 25 + "2" + "}" * 25]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("answer", TOWERS)
-def test_towers_end(hasty, answer):
-    assert grade(hasty, "5", answer, "expression").status in (WRONG, UNGRADABLE)
-
-
 # ----------------------------------------------------------------------------------- countdown
 
 
@@ -241,60 +231,6 @@ def test_the_verifier_takes_only_what_can_be_reached(numbers, target, steps, noi
         assert target in reachable(tuple(sorted(numbers)), VALUES)
         assert not verify(Problem(numbers, target + 1), text, VALUES).correct
     decision_starts(text, load_world().language)
-
-
-# --------------------------------------------------------- what fuzzing and thought found wrong
-
-
-WRONG_ONES = [
-    # differences below 1e-15 counted as none
-    ("10^{-20}", "10^{-21}"),
-    (r"\frac{\sqrt{2}}{10^{20}}", r"\frac{\sqrt{3}}{10^{20}}"),
-    ("e^{-50}", "e^{-51}"),
-    (r"\begin{pmatrix}10^{-20}\end{pmatrix}", r"\begin{pmatrix}10^{-21}\end{pmatrix}"),
-    # capital letters were small ones
-    ("R^2-r^2", "r^2-R^2"),
-    ("R+r", "2r"),
-    (r"\Delta - \delta", r"\delta - \Delta"),
-    # equations without a real solution were all alike
-    ("x^2+1=0", "x^2+2=0"),
-    ("e^{x}=0", "2^{x}=0"),
-    # an interval was the pair of its ends
-    ("1<x<2", r"\{1,2\}"),
-    (r"\{1,2\}", "1<x<2"),
-    # bases of numbers were left out
-    ("2516_8", "2516_7"),
-    ("101_2", "101_{10}"),
-    # names of values were left out
-    ("x=1, y=2", "2, 1"),
-    ("1, 2", "y=2, x=1"),
-    # a power of zero was one
-    ("1", "(1 - 1)^{1}"),
-    # a double factorial was taken for an emphasis
-    ("5", "5!!"),
-]
-RIGHT_ONES = [
-    ("3/10", "0.1+0.2"),
-    ("-19/10", "8 - 9.90"),
-    ("10^{-20}", r"\frac{1}{10^{20}}"),
-    ("R^2-r^2", "(R-r)(R+r)"),
-    ("x^2+1=0", "2x^2+2=0"),
-    ("x=1, y=2", "1, 2"),
-    ("x=1, y=2", "y=2, x=1"),
-    ("2, 1", r"x = 1 \text{ or } x = 2"),
-    ("11_2", "3_{10}"),
-    ("2516_8", "2516"),
-    ("15", "3 \\cdot 5"),
-    ("V/2", "v/2"),
-    ("0", "(2-2)^2"),
-    ("0", r"(3-3)^{1} \cdot 5"),
-]
-
-
-def test_answers_that_were_once_graded_wrongly(grader):
-    for pairs, status in ((WRONG_ONES, WRONG), (RIGHT_ONES, RIGHT)):
-        for gold, answer in pairs:
-            assert grade(grader, gold, answer, "expression").status == status, (gold, answer)
 
 
 # ------------------------------------------------------------------------ nothing is evaluated

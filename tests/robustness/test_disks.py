@@ -95,27 +95,6 @@ subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
 print(json.dumps({"first": first, "full": full, "read_only": read_only, "again": written(20)}))
 """
 
-#: Saves states of growing size on a full disk: torch refuses in other words each time.
-STATES = """
-import sys
-from pathlib import Path
-
-import torch
-
-from ares.errors import UserError
-from ares.training.checkpoints import alone
-
-state = Path(sys.argv[1]) / "state"
-for size in range(20):
-    try:
-        with alone(state):
-            torch.save([torch.zeros(2**size) for _ in range(8)], state / "optimizer.pt")
-    except UserError as error:
-        print("refused")
-    else:
-        print("written")
-"""
-
 #: Runs a step that may write 2,000 bytes.
 SHORT = """
 import resource, sys
@@ -144,13 +123,6 @@ def test_a_disk_that_refuses_is_told_with_the_file_and_changes_nothing(tmp_path)
             assert f"{tmp_path}/{name}" in message and "\n" not in message
             # SQLite has words of its own.
             assert reason in message or name == "answers.sqlite"
-
-
-@pytest.mark.slow
-def test_a_state_on_a_full_disk_is_told_wherever_it_ends(tmp_path):
-    outcomes = said(tmp_path, "200k", STATES).split()
-    assert outcomes == sorted(outcomes, reverse=True)
-    assert set(outcomes) == {"written", "refused"}
 
 
 def test_a_disk_without_room_is_one_line_and_the_old_table_stays(tmp_path):

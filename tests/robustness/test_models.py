@@ -12,7 +12,6 @@ import shutil
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -46,7 +45,6 @@ JSON = (
     *("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json"),
     *("processor_config.json", "world.json"),
 )
-MANIFEST = json.loads((paths.REFERENCE / "manifest.json").read_text("utf-8"))
 CONFIG = json.loads((paths.BASE_MODEL / "config.json").read_text("utf-8"))
 
 
@@ -333,20 +331,6 @@ def test_spoiled_configs_of_models_in_the_calculator(spoilt, data):
     found = outcome(lambda: load_shape(str(model)), model)
     if found is not None:
         assert found.parameters > 0 and math.isfinite(found.parameters)
-
-
-@cases(quick=15, long=500)
-@given(st.data())
-def test_spoiled_manifests(spoilt, data):
-    from ares.cli.runs import summary
-
-    folder = spoilt.parent
-    (folder / "manifest.json").write_text(json.dumps(data.draw(spoiled_value(MANIFEST))))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(paths, "RESULTS", folder.parent)
-        patched.setattr(paths, "ROOT", folder.parent)
-        patched.setattr("ares.config.load_config", lambda scale: SimpleNamespace(scale=folder.name))
-        outcome(lambda: summary("smoke"), folder)
 
 
 def test_a_damaged_marker_removes_no_state(tmp_path):
