@@ -24,9 +24,9 @@ from pathlib import Path
 import aiohttp
 
 from ares.backends.base import Backend, Decoding, Request, Response
-from ares.backends.wire import request_body
 from ares.backends.server import ServerBackend
 from ares.backends.store import CachedBackend, Store
+from ares.backends.wire import request_body
 
 STUB = Path(__file__).parents[1] / "tests" / "backends" / "stub.py"
 TOKENS = 50

@@ -30,15 +30,13 @@ Body = dict[str, Any]
 class Answer:
     """A reply that is well.
 
-    finish: None for "stop", or "length" where max_tokens cuts it. records: token records as JSON,
-    of a model that has some; "" makes them up, a token per word.
+    finish: None for "stop", or "length" where max_tokens cuts it.
     """
 
     text: str
     reasoning: str = ""
     finish: str | None = None
     reasoning_field: str = "reasoning_content"
-    records: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,12 +139,9 @@ def _record(word: str, top: int) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def completion(answer: Answer, max_tokens: int, top: int, prompt: int = 7) -> bytes:
     """A chat completion as vLLM words it."""
-    if answer.records:  # of a model, which has kept to max_tokens itself
-        records, text, cut = json.loads(answer.records), answer.text, False
-    else:
-        words = words_of(answer.text)
-        cut, text = len(words) > max_tokens, "".join(words[:max_tokens])
-        records = [_record(word, top) for word in words_of(text)]
+    words = words_of(answer.text)
+    cut, text = len(words) > max_tokens, "".join(words[:max_tokens])
+    records = [_record(word, top) for word in words_of(text)]
     message: Body = {"role": "assistant", "content": text or None}
     if answer.reasoning:
         message[answer.reasoning_field] = answer.reasoning

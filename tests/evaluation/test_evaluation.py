@@ -12,11 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from ares.backends.base import Decoding, Request
-from ares.backends.local import LocalBackend
 from ares.cli import main
 from ares.io import read_table
-from tests.backends.stub import GARBAGE, HANG, Answer, Body, Stub, status
+from tests.backends.stub import GARBAGE, HANG, Stub, status
 from tests.evaluation import standins
 
 #: Sums that the shipped model can do.
@@ -77,52 +75,17 @@ def tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, list[dict]]:
     )
 
 
-def served_model(folder: str) -> Stub:
-    """A real model behind the stub; use it as a context manager."""
-    backend = LocalBackend(folder, batch=1)
-
-    def answer(body: Body) -> Answer:
-        decoding = Decoding(body["max_tokens"], body["temperature"], top_logprobs=5)
-        request = Request("", body["messages"], decoding, body["seed"])
-        ((_, response),) = backend.generate([request])
-        return Answer(response.text, finish=response.finish, records=json.dumps(response.logprobs))
-
-    return Stub(answer)
-
-
-@pytest.fixture(scope="module")
-def greedy(tmp_path_factory):
-    """The shipped model through HTTP: folder and registry."""
-    folder = tmp_path_factory.mktemp("greedy")
-    registry = write_benchmarks(folder)
-    options = ("--temperature", "0", "--top-logprobs", "5")
-    with served_model("data/base") as server:
-        assert main(command(folder, registry, KINDS, *at(server), *options)) == 0
-    return folder, registry
-
-
-def test_every_question_is_answered_and_graded(greedy):
-    scores, responses, traces = tables(greedy[0])
+def test_a_model_in_this_process_is_asked_graded_and_its_entropies_are_exact(tmp_path):
+    options = ("--temperature", "0", "--top-logprobs", "5", "--backend", "transformers")
+    arguments = command(tmp_path, write_benchmarks(tmp_path), KINDS, *options)
+    assert main([*arguments, "--model", "data/base"]) == 0
+    scores, responses, traces = tables(tmp_path)
     assert scores["benchmark"].tolist() == KINDS
     assert (scores["n_items"] == 6).all() and (scores["failed"] == 0).all()
     assert len(responses) == len(traces) == 12
     assert responses["correct"].any() and set(responses["status"]) <= {"right", "wrong"}
-    assert responses["n_tokens"].tolist() == [len(t["logprobs"]["content"]) for t in traces]
-
-
-def test_over_http_a_model_says_what_it_says_in_this_process(greedy, tmp_path):
-    folder, registry = greedy
-    options = ("--temperature", "0", "--top-logprobs", "5", "--backend", "transformers")
-    here = command(tmp_path, registry, KINDS[:1], *options, "--model", "data/base")
-    assert main(here) == 0
-    local, served = tables(tmp_path)[2], tables(folder)[2][:6]
-    assert [line["text"] for line in local] == [line["text"] for line in served]
-    for one, other in zip(local, served, strict=True):
-        logprobs, there = (
-            [record["logprob"] for record in line["logprobs"]["content"]] for line in (one, other)
-        )
-        assert logprobs == pytest.approx(there, abs=1e-4)  # batches differ
-        assert one["entropy"] is not None and other["entropy"] is None
+    lengths = [len(t["logprobs"]["content"]) for t in traces]
+    assert responses["n_tokens"].tolist() == [len(t["entropy"]) for t in traces] == lengths
 
 
 def test_the_paper_s_benchmarks_are_asked_and_scored_by_their_own_metric(tmp_path, capsys):

@@ -16,8 +16,6 @@ from ares.cli import main
 from ares.data.cards import draw_cards
 from ares.data.pictures import LARGEST, decode, read_picture
 from ares.errors import UserError
-from ares.evaluation.load import items
-from ares.evaluation.registry import load_registry
 from ares.evaluation.sources import DatasetPart
 from tests.robustness.spoil import cases, spoiled_bytes, within
 
@@ -142,27 +140,3 @@ def test_a_damaged_archive_is_named(tmp_path):
     part = DatasetPart(None, "", "train", "x", archive=tmp_path / "pictures.zip")  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"pictures\.zip: not a readable zip file"):
         part.picture("a.png")
-
-
-@cases(quick=5, long=40, seconds=20)
-@given(rows=spoiled_bytes(
-    b'{"q": "1 + 1 ?", "a": "2", "p": "a.png"}\n{"q": "2 + 2 ?", "a": "4", "p": null}\n'
-))  # fmt: skip
-def test_spoiled_rows_of_a_benchmark(tmp_path_factory, rows):
-    folder = tmp_path_factory.mktemp("rows")
-    (folder / "a.png").write_bytes(PICTURES["png"])
-    (folder / "own.jsonl").write_bytes(rows)
-    (folder / "own.yaml").write_text(
-        "benchmarks:\n  own:\n    path: own.jsonl\n    answer: text\n    prompt: '{question}'\n"
-        "    columns: {id: '@row', question: q, answer: a, images: p}\n"
-    )
-    try:
-        found = items(load_registry(folder / "own.yaml")["own"])
-    except UserError as error:
-        assert "own" in str(error)
-        return
-    for place in range(len(found)):
-        try:
-            assert found[place].question.gold
-        except UserError as error:
-            assert str(error).startswith("benchmark own, item "), error
