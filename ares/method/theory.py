@@ -162,30 +162,6 @@ def controller_gain_limit(reference_V: ArrayLike, reward_V: ArrayLike, kappa: fl
     return 2 * kappa**2 * kl / covariance(reward_V, reward_V, policy_V)
 
 
-def entropy_penalty_gap(
-    reference: float, reward: float, weight: float, budget: float, grid: int = 4001
-) -> Sides:
-    """Primal and dual value of a KL-budget problem whose reward penalises the policy's entropy.
-
-    Two outcomes, policy (p, 1 - p) on a grid, reference (reference, 1 - reference): maximise
-    (1 - p) reward - weight H(p) subject to KL <= budget. At weight 0 this is Lemma 2.
-    """
-    p_G = np.linspace(0, 1, grid)
-    both_2G = np.stack([p_G, 1 - p_G])
-    entropy_G = -(both_2G * np.log(np.where(both_2G > 0, both_2G, 1.0))).sum(axis=0)
-    kl_G = -entropy_G - p_G * math.log(reference) - (1 - p_G) * math.log(1 - reference)
-    value_G = (1 - p_G) * reward - weight * entropy_G
-
-    def dual(kappa: float) -> float:
-        return float(np.max(value_G - kappa * (kl_G - budget)))
-
-    low, high = 0.0, 1e3
-    for _ in range(200):  # the dual function is convex in kappa: ternary search
-        left, right = low + (high - low) / 3, high - (high - low) / 3
-        low, high = (low, right) if dual(left) <= dual(right) else (left, high)
-    return Sides(float(value_G[kl_G <= budget].max()), dual(low))
-
-
 # --- Lemma 3 and Donsker-Varadhan: what a KL budget allows an expectation to do ------------------
 
 
@@ -230,6 +206,11 @@ def _log_policy(features_TVD: Array, theta_D: Array) -> Array:
     return logits_TV - np.log(np.exp(logits_TV).sum(axis=1, keepdims=True))
 
 
+def policies(features_TVD: Array, theta_D: Array) -> Array:
+    """The policy's probabilities at every position, (T, V)."""
+    return np.exp(_log_policy(features_TVD, theta_D))
+
+
 def weighted_kl(
     features_TVD: Array, theta_D: Array, reference_D: Array, beta_T: ArrayLike
 ) -> float:
@@ -241,7 +222,7 @@ def weighted_kl(
 
 def weighted_fisher(features_TVD: Array, theta_D: Array, beta_T: ArrayLike) -> Array:
     """F_b = mean_t beta_t F_t (D, D); F_t is the features' covariance under the policy at t."""
-    policy_TV = np.exp(_log_policy(features_TVD, theta_D))
+    policy_TV = policies(features_TVD, theta_D)
     centred_TVD = features_TVD - np.einsum("tv,tvd->td", policy_TV, features_TVD)[:, None, :]
     weight_TV = np.asarray(beta_T)[:, None] * policy_TV / len(policy_TV)
     return np.einsum("tv,tvd,tve->de", weight_TV, centred_TVD, centred_TVD)
@@ -259,7 +240,7 @@ def lemma4(features_TVD: Array, reference_D: Array, step_D: Array, beta_T: Array
 
 def policy_gradient(features_TVD: Array, theta_D: Array, advantage_TV: Array) -> Array:
     """Gradient (D) of mean_t E_pi_t[advantage] with respect to theta."""
-    policy_TV = np.exp(_log_policy(features_TVD, theta_D))
+    policy_TV = policies(features_TVD, theta_D)
     baseline_T1 = (policy_TV * advantage_TV).sum(axis=1, keepdims=True)
     weight_TV = policy_TV * (advantage_TV - baseline_T1) / len(policy_TV)
     return np.einsum("tv,tvd->d", weight_TV, features_TVD)
@@ -283,22 +264,6 @@ def proposition2(gradient_D: Array, fisher_DD: Array, kappa: float) -> tuple[Arr
     return solved_D / kappa, float(gradient_D @ solved_D) / (2 * kappa)
 
 
-def true_gain(
-    features_TVD: Array,
-    theta_D: Array,
-    step_D: Array,
-    advantage_TV: Array,
-    beta_T: ArrayLike,
-    kappa: float,
-) -> float:
-    """What a step gains in the objective itself: the rise of mean_t E[A] less kappa weighted KL."""
-    before_TV, after_TV = (
-        np.exp(_log_policy(features_TVD, at_D)) for at_D in (theta_D, theta_D + step_D)
-    )
-    rise = float(((after_TV - before_TV) * advantage_TV).sum(axis=1).mean())
-    return rise - kappa * weighted_kl(features_TVD, theta_D + step_D, theta_D, beta_T)
-
-
 def corollary1(
     gradient_D: Array, inside_DD: Array, outside_DD: Array, rho: float, kappa: float
 ) -> tuple[float, float]:
@@ -309,18 +274,6 @@ def corollary1(
     """
     step_D, gain = proposition2(gradient_D, outside_DD + rho * inside_DD, kappa)
     return gain, -kappa * float(step_D @ inside_DD @ step_D) / 2
-
-
-def gain_at_equal_kl(
-    gradient_D: Array, inside_DD: Array, outside_DD: Array, rho: float, budget: float
-) -> float:
-    """First-order gain g' step of the direction that `rho` chooses, at one unweighted KL (nats).
-
-    By Cauchy-Schwarz no rho gains more than rho = 1, the natural gradient of that KL.
-    """
-    step_D, _ = proposition2(gradient_D, outside_DD + rho * inside_DD, kappa=1.0)
-    spent = float(step_D @ (inside_DD + outside_DD) @ step_D) / 2
-    return float(gradient_D @ step_D) * math.sqrt(budget / spent)
 
 
 # --- Theorems 1 and 2: the length of a response and its HWE tokens --------------------------------

@@ -24,19 +24,16 @@ from ares.locks import held
 MARKER = "complete.json"
 #: Held by the process that trains with a folder of states.
 LOCK = "lock"
-#: Seconds to wait for another process there: workers of one that was killed live on for a moment.
-_WAIT_S = 60.0
-
-
 #: What torch.save says when it can't write: it depends on where in the file that happens.
 _TORCH_REFUSED = ("PytorchStreamWriter failed writing", "unexpected pos", "iostream error")
 
 
 @contextmanager
-def alone(state: str | Path, first: bool = True, wait_s: float = _WAIT_S) -> Iterator[None]:
+def alone(state: str | Path, first: bool = True, wait_s: float = 60.0) -> Iterator[None]:
     """Keep other processes out of a folder of states, and tell what its disk refuses.
 
-    Only the first process of a run needs the lock.
+    Only the first process of a run needs the lock. It waits for another for about `wait_s`, because
+    workers of a process that was killed live on for a moment.
 
     Raises:
         UserError: another run works with the same folder; the disk is full or refuses.
@@ -76,7 +73,7 @@ def is_complete(folder: str | Path) -> bool:
     """Whether a checkpoint has its marker and every file the marker names, at its size.
 
     Raises:
-        UserError: the marker is damaged.
+        UserError: the marker is damaged, or of another version.
     """
     folder = Path(folder)
     if not (folder / MARKER).is_file():
@@ -88,6 +85,7 @@ def is_complete(folder: str | Path) -> bool:
             f"{folder / MARKER}: damaged; remove {folder}, then training goes on from the state "
             "before"
         )
+    check(content.get(KEY), folder, f"remove {folder.parent}, then training starts again")
     return all(
         (folder / name).is_file() and (folder / name).stat().st_size == size
         for name, size in content["files"].items()
@@ -100,17 +98,14 @@ def last_complete(output_dir: str | Path) -> str | None:
     Raises:
         UserError: a checkpoint of another version.
     """
-    whole = []
-    for folder in Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+    newest = None
+    folders = Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+    for folder in sorted(folders, key=lambda folder: int(folder.name.rpartition("-")[2])):
         if is_complete(folder):
-            advice = f"remove {output_dir}, then training starts again"
-            check(read_json(folder / MARKER).get(KEY), folder, advice)
-            whole.append(folder)
+            newest = str(folder)
         else:
             shutil.rmtree(folder)
-    return (
-        str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
-    )
+    return newest
 
 
 class Resumable(Trainer):

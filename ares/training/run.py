@@ -29,8 +29,6 @@ from ares.training.trainer import AEPOTrainer
 
 #: Offset that keeps the order of the prompts of dynamic sampling apart.
 _FRESH = 1_000_003
-#: Columns that every table of a run begins with.
-_RUN = ("arm", "seed")
 
 
 def vllm_arguments(aepo: Aepo) -> dict[str, Any]:
@@ -140,18 +138,15 @@ class TrainingRun:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """steps and timings, in the small world also validation and trees, with arm and seed."""
-        tables = {
-            "steps": self.trainer.records.table(),
-            "timings": self.trainer.records.seconds(),
-        }
+        trainer = self.trainer
+        tables = {"steps": trainer.records.table(), "timings": trainer.records.seconds()}
         if self.validation is not None:
-            trainer = self.trainer
+            # In full: no rows have no columns, and a state that was read has its keys sorted.
             for name, rows in (("validation", trainer.measurements), ("trees", trainer.trees)):
-                # In full: no rows have no columns, and a state that was read has its keys sorted.
-                tables[name] = pd.DataFrame(rows, columns=columns_of(name)[len(_RUN) :])
+                tables[name] = pd.DataFrame(rows, columns=columns_of(name)[2:])
         for table in tables.values():
-            for place, (column, value) in enumerate(zip(_RUN, (self.arm, self.seed), strict=True)):
-                table.insert(place, column, value)
+            table.insert(0, "arm", self.arm)
+            table.insert(1, "seed", self.seed)
         return tables
 
 

@@ -2,7 +2,7 @@
 
 TRL keeps the loop, the reference model, the back-ends of sampling and the processes. Ours are:
 
-- what is sampled: dynamic sampling draws groups (`rollouts`), and `rollout_func`, TRL's own hook,
+- what is sampled: groups are drawn and graded (`rollouts`), and `rollout_func`, TRL's own hook,
   hands them over;
 - the scoring pass, which gives entropies as well and need not be padded (`passes`);
 - the advantages, buckets and masks, which `Method.shape` puts into the batch;
@@ -130,11 +130,12 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         self.branch_threshold = math.inf  # of the batch before; nothing branches in the first
         self.trees: list[dict[str, Any]] = []
         self.measurements: list[dict[str, Any]] = []  # of callbacks; checkpoints hold them
-        #: The groups of the batch that is being scored; None where TRL draws them.
+        #: The groups of the batch that is being scored; None in an evaluation, where TRL draws.
         self._drawn: list[RolloutGroup] | None = None
         #: `logprob_BT` and `entropy_BT` of that batch; empty before, None at other times.
         self._scored: dict[str, Tensor] | None = None
-        self._trigger_V: Tensor | None = None
+        tokens = self._tokenizer.convert_ids_to_tokens(range(len(self._tokenizer)))
+        self._trigger_V = load_lexicon().vocabulary_mask(tokens)
         self._check()
 
     def _check(self) -> None:
@@ -162,11 +163,10 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             return super()._generate_and_score_completions(inputs)
         per_batch = self.args.steps_per_generation // self.args.gradient_accumulation_steps
         self.records.step = self.state.global_step // (per_batch * self.num_iterations) + 1
-        if self.sampler is not None or self.refill_rounds:
-            with self.records.clock("sampling"):
-                self._drawn = self._draw(inputs)
-            inputs = [group.row for group in self._drawn for _ in group.completions]
-            self.grader.known = [verdict for group in self._drawn for verdict in group.accuracy]
+        with self.records.clock("sampling"):
+            self._drawn = self._draw(inputs)
+        inputs = [group.row for group in self._drawn for _ in group.completions]
+        self.grader.known = [verdict for group in self._drawn for verdict in group.accuracy]
         self._scored = {}
         with self.records.clock("scoring"):
             output = super()._generate_and_score_completions(inputs)
@@ -183,27 +183,24 @@ class AEPOTrainer(Resumable, GRPOTrainer):
     def _draw(self, inputs: list[dict[str, Any]]) -> list[RolloutGroup]:
         """The groups of this process, after dynamic sampling."""
         first, groups, refilled = draw_groups(self, inputs)
-        completions = [ids for group in first for ids in group.completions]
-        self._note_drawn(
-            [verdict for group in first for verdict in group.accuracy],
-            [len(ids) for ids in completions],
-            [ids[-1] in self.eos_token_ids for ids in completions],
-            refilled=refilled,
-        )
-        return groups
-
-    def _note_drawn(self, *per_rollout: Sequence[float], refilled: int = 0) -> None:
         everywhere = partial(processes.everywhere, self.accelerator)
-        bounds = self.settings.filter_low, self.settings.filter_high
-        note_drawn(self.records, *map(everywhere, per_rollout), self.num_generations, bounds)
+        completions = [ids for group in first for ids in group.completions]
+        note_drawn(
+            self.records,
+            everywhere([verdict for group in first for verdict in group.accuracy]),
+            everywhere([len(ids) for ids in completions]),
+            everywhere([ids[-1] in self.eos_token_ids for ids in completions]),
+            self.num_generations,
+            (self.settings.filter_low, self.settings.filter_high),
+        )
         self.records.add("groups_refilled", float(everywhere([refilled]).sum()))
+        return groups
 
     def _hand_over(self, prompts: list[Any], _: GRPOTrainer) -> dict[str, list | None]:
         """TRL's `rollout_func`: the rollouts that were drawn, or else its own."""
         if self._drawn is None:
-            size = self.num_generations if self.model.training else self.num_generations_eval
-            with self.records.clock("sampling"):
-                ids, completions, logprobs = generate_with_trl(self, prompts, size)
+            size = self.num_generations_eval
+            ids, completions, logprobs = generate_with_trl(self, prompts, size)
         else:
             # Nothing is sampled from these, and each prompt comes G times.
             first_ids, _, _ = self._tokenize_prompts(prompts[:: self.num_generations])
@@ -244,7 +241,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         # During scoring TRL's first pass of the policy gives the entropies as well, unless the
         # sampler gave both.
         wanted = self._scored == {} and model is self.model
-        if wanted and self._drawn is not None and self._drawn[0].scores is not None:
+        if wanted and self._drawn and self._drawn[0].scores is not None:
             self._scored = _padded_scores(self._drawn, logits_to_keep, input_ids.device)
             return self._scored["logprob_BT"], self._scored["entropy_BT"], None
         wanted = wanted and self._trl_scores_the_policy
@@ -286,7 +283,9 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         rows, width = mask_BT.shape
         trigger_BT = sampled_BT = self._triggers(output, output["completion_ids"])
         if self.settings.trigger == "top1":
-            trigger_BT = self._triggers(output, self._most_probable(output))
+            parts = self._passes(passes.sequences(output)[1], self.args.per_device_train_batch_size)
+            best_BT = passes.most_probable(self.model, output, parts)
+            trigger_BT = self._triggers(output, best_BT)
         whole = Rollouts(
             entropy_BT=processes.gathered(self.accelerator, scored["entropy_BT"]),
             mask_BT=processes.gathered(self.accelerator, mask_BT),
@@ -309,15 +308,12 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         note_shaped(self.records, whole, shaped, sampled_BT)
         if self.settings.entropy_reward != "none":
             note_entropy_reward(self.records, whole, shaped)
-        if self._drawn is None:
-            length_B = mask_BT.sum(1)
-            last_B = output["completion_ids"].gather(1, length_B.clamp(min=1)[:, None] - 1)[:, 0]
-            finished_B = torch.isin(last_B, torch.tensor(self.eos_token_ids, device=last_B.device))
-            self._note_drawn(self.grader.last, length_B.tolist(), finished_B.tolist())
-        elif self.settings.branching:
-            completions = [ids for group in self._drawn for ids in group.completions]
-            texts = self.processing_class.batch_decode(completions)
-            trees = tree_rows(self._drawn, texts, process * len(self._drawn))
+        if self.settings.branching:
+            groups = self._drawn or []
+            texts = self.processing_class.batch_decode(
+                [ids for g in groups for ids in g.completions]
+            )
+            trees = tree_rows(groups, texts, process * len(groups))
             self.trees += gather_object([{"step": self.records.step, **row} for row in trees])
         if "ref_per_token_logps" in output:
             log_ratio_BT = scored["logprob_BT"] - output["ref_per_token_logps"]
@@ -328,17 +324,8 @@ class AEPOTrainer(Resumable, GRPOTrainer):
 
     def _triggers(self, output: dict[str, Any], ids_BT: Tensor) -> Tensor:
         """Lexicon tokens of the whole batch, among the sampled or the most probable ones."""
-        if self._trigger_V is None:
-            tokenizer = self._tokenizer
-            tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-            self._trigger_V = load_lexicon().vocabulary_mask(tokens)
-        mask_BT = output["completion_mask"].bool()
-        return processes.gathered(self.accelerator, token_match(ids_BT, self._trigger_V, mask_BT))
-
-    def _most_probable(self, output: dict[str, Any]) -> Tensor:
-        _, whole_BT = passes.sequences(output)
-        parts = self._passes(whole_BT, self.args.per_device_train_batch_size)
-        return passes.most_probable(self.model, output, parts)
+        matched_BT = token_match(ids_BT, self._trigger_V, output["completion_mask"])
+        return processes.gathered(self.accelerator, matched_BT)
 
     # --- an update
 
@@ -387,27 +374,6 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             "measurements": self.measurements,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave.
-
-        Raises:
-            UserError: the state is of other settings.
-        """
-        own, saved = asdict(self.settings), state["settings"]
-        differing = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
-        if differing:
-            raise UserError(
-                f"the checkpoint was written with other settings ({', '.join(differing)} differ): "
-                "resume with the preset it was started with, or start in an empty folder"
-            )
-        self.method.load_state_dict(state["method"])
-        if self.fresh is not None:
-            self.fresh.position = state["fresh"] or 0
-        threshold = state["branch_threshold"]
-        self.branch_threshold = math.inf if threshold is None else threshold
-        self.records.load_state_dict(state["records"])
-        self.trees, self.measurements = state["trees"], state["measurements"]
-
     def write_state(self, folder: Path) -> None:
         """Add `state_dict` to a checkpoint."""
         write_json(folder / _STATE, self.state_dict())
@@ -419,7 +385,22 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             UserError: it is damaged, or was written with other settings.
         """
         try:
-            self.load_state_dict(read_json(folder / _STATE))
+            state = read_json(folder / _STATE)
+            own, saved = asdict(self.settings), state["settings"]
+            differing = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
+            if differing:
+                raise UserError(
+                    f"the checkpoint was written with other settings ({', '.join(differing)} "
+                    "differ): resume with the preset it was started with, or start in an empty "
+                    "folder"
+                )
+            self.method.load_state_dict(state["method"])
+            if self.fresh is not None:
+                self.fresh.position = state["fresh"]
+            threshold = state["branch_threshold"]
+            self.branch_threshold = math.inf if threshold is None else threshold
+            self.records.load_state_dict(state["records"])
+            self.trees, self.measurements = state["trees"], state["measurements"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"{folder / _STATE}: damaged ({error!r}); remove {folder}, then training goes on "

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ares.errors import UserError
-from ares.io import write_json
+from ares.io import KEY, write_json
 from ares.paths import ROOT
 from ares.training import checkpoints
 
@@ -104,12 +104,12 @@ def test_half_a_checkpoint_is_removed_and_the_one_before_counts(tmp_path, damage
     assert not half.exists()
 
 
-@pytest.mark.parametrize("number", [None, 0], ids=["of before", "of another version"])
+@pytest.mark.parametrize("number", [None, 2], ids=["of before", "of another version"])
 def test_a_checkpoint_of_another_version_is_refused(number, tmp_path):
     made = checkpoint(tmp_path, 2)
-    of_before = {"files": {"model.safetensors": 7}} | ({} if number is None else {"schema": number})
+    of_before = {"files": {"model.safetensors": 7}} | ({} if number is None else {KEY: number})
     write_json(made / checkpoints.MARKER, of_before)
-    version = "no schema version" if number is None else "schema version 0"
+    version = "no schema version" if number is None else "schema version 2"
     told = f"checkpoint-2: of {version}.* version 1: remove {tmp_path}"
     with pytest.raises(UserError, match=told):
         checkpoints.last_complete(tmp_path)
