@@ -8,7 +8,7 @@ import pytest
 import yaml
 from trl import GRPOConfig
 
-from ares.config import TeacherServer, load_config, scales
+from ares.config import load_config, scales
 from ares.errors import UserError
 from ares.evaluation.registry import REGISTRY, load_registry
 from ares.method.presets import PRESETS
@@ -98,9 +98,3 @@ def test_a_wrong_value_is_named(scale, changes, message):
     with pytest.raises(UserError) as caught:
         load_config(scale(**changes))
     assert message in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_teachers_have_defaults_at_every_depth(scale):
-    teachers = load_config(scale()).cold_start.teachers
-    assert teachers.text == TeacherServer(url="", model="", key_variable="OPENAI_API_KEY")
-    assert teachers.traces == 1

@@ -11,7 +11,7 @@ from ares import paths
 from ares.config import load_config
 from tests.commands import check_command
 from tests.pipeline import llama
-from tests.plans import commands, jobs, option, parameters, plan, snakemake
+from tests.plans import commands, jobs, option, parameters, plan
 
 MODELS = ["base", "adacs", "cs-vanilla", "grpo-s1", "dapo-s1", "ares-no-kl-s1"]
 MODELS += ["ares-no-entropy-s1", "ares-s1"]
@@ -152,15 +152,6 @@ def test_a_state_belongs_to_its_settings(scale):
     assert rate["ares-s1"] != plain["ares-s1"] and rate["adacs"] == plain["adacs"]
     size = states(**{"cold_start.size": 5})
     assert all(size[name] != plain[name] for name in ("ares-s1", "adacs", "cs-vanilla"))
-
-
-def test_an_unknown_model_for_the_analysis_is_told_in_one_line(scale):
-    path = scale()
-    path.write_text(path.read_text().replace("model: ares-s1", "model: ares-s9"))
-    done = snakemake("-n", "--config", f"scale={path}")
-    assert done.returncode != 0
-    assert "rollouts.model: no model 'ares-s9' among base, adacs" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_the_page_names_every_rule(scale_and_plan):

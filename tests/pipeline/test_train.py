@@ -112,7 +112,7 @@ def test_a_sharded_model_is_not_given_a_mixture(scale, tmp_path, grader, monkeyp
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_write_once(scale, parts, tmp_path):
+def test_two_processes_train_and_write_once(scale, tmp_path):
     """The command under torchrun, as the launcher of eight GPUs starts it."""
     config = scale(**{"aepo.pictures": "both"})
     loaded = load_config(config)

@@ -133,19 +133,6 @@ def test_a_threshold_of_other_prompts_is_one_line(place, capsys) -> None:
     assert not (place / "x.parquet").exists()
 
 
-def test_a_level_with_too_few_test_problems_is_said(place, tmp_path, capsys) -> None:
-    config = yaml.safe_load((place / "try.yaml").read_text())
-    config["problems"] = {"per_level": 1, "levels": ["easy"], "presentations": ["text"]}
-    config["evaluation"] = {"per_level": 5000, "samples": 1, "max_new_tokens": 4}
-    (place / "many.yaml").write_text(yaml.safe_dump(config))
-    assert evaluated(place, "all", "base", 0, scale="many.yaml") == 0
-    out = place / "all.parquet"
-    number = len(read_table(out))
-    assert 150 < number < 300
-    said = capsys.readouterr().out
-    assert f"level 'easy': {number} test problems, 5000 were asked for; taking all" in said
-
-
 def test_rollouts_of_another_model_are_refused(place, capsys) -> None:
     changed = read_table(place / "rollouts.parquet")
     changed["entropy"] = [entropy + 0.1 for entropy in changed["entropy"]]

@@ -66,11 +66,6 @@ def test_an_arm_may_change_its_preset_and_the_values_of_the_scale(tmp_path):
     assert aepo.settings_of("grpo") == replace(preset("grpo"), top_p=0.95, group_size=4)
 
 
-def test_settings_do_not_change(tmp_path):
-    with pytest.raises(ValueError, match="frozen"):
-        load_config(write(tmp_path)).seed = 2
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -78,13 +73,11 @@ def test_settings_do_not_change(tmp_path):
         ({"causal.zzz": 3}, "unknown key 'causal.zzz'; known here: rollouts, alternatives"),
         ({"rollouts.samples": 1}, "samples: 1 must be greater than or equal to 2 (Responses per"),
         ({"rollouts.samples": True}, "rollouts.samples: True must be a valid integer"),
-        ({"rollouts.samples": 8.0}, "rollouts.samples: 8.0 must be a valid integer"),
         ({"rollouts.temperature": float("nan")}, "holds a number that is not finite"),
         ({"rollouts": None}, "rollouts: None must be an object"),
         ({"problems.levels": ["esay"]}, "problems.levels.0: 'esay' must be 'easy', 'medium' or"),
         ({"windows.sizes": [1, 1]}, "windows.sizes: must hold different values (Window lengths"),
         ({"scale": "../up"}, "scale: '../up' String should match pattern"),
-        ({"aepo.validation.evry": 3}, "unknown key 'aepo.validation.evry'; did you mean 'every'?"),
         ({"aepo.arms.grpo": {}}, "missing key 'aepo.arms.grpo.seeds' (One run per seed)"),
         (
             {"aepo.arms.grpo": {"seeds": [1], "changes": {"windw": 8}}},

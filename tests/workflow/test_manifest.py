@@ -9,16 +9,11 @@ import pytest
 from ares import cli, manifest, paths
 from ares.cli.runs import summary_lines
 from ares.io import read_json
-from ares.manifest import fingerprint, job_seconds, wall_seconds
+from ares.manifest import job_seconds, wall_seconds
 from tests.steps import script
 
 #: SHA-256 of the three bytes "abc", from FIPS 180-2.
 ABC = {"sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "bytes": 3}
-
-
-def test_fingerprint_of_known_bytes(tmp_path):
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert fingerprint(tmp_path / "abc") == ABC
 
 
 def test_times_are_those_of_snakemakes_benchmarks_and_count_no_pause(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 
 import pandas as pd
 import pyarrow as pa
@@ -41,8 +40,7 @@ def test_the_tables_have_the_columns_of_our_version():
 def test_a_written_table_says_its_version(tmp_path):
     write_table(tmp_path / "t.parquet", pd.DataFrame({"x": [1]}))
     assert pq.read_schema(tmp_path / "t.parquet").metadata[b"ares_schema"] == b"1"
-    shutil.copy(tmp_path / "t.parquet", tmp_path / "copy.parquet")
-    assert read_table(tmp_path / "copy.parquet")["x"].tolist() == [1]
+    assert read_table(tmp_path / "t.parquet")["x"].tolist() == [1]
 
 
 @pytest.mark.parametrize("old", OLD)
