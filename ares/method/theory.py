@@ -4,8 +4,8 @@ A distribution over V outcomes of a response, or K of a rollout, is float64 and 
 group is N independent rollouts of one prompt. Divergences and entropies are in nats, lengths in
 tokens. Every number is exact: outcomes are enumerated and chains solved, nothing is sampled.
 
-The statements need conditions that the paper leaves out. The notebook 05_theory names them, and
-tests/method/test_theory.py has a counter-example to each.
+The statements need conditions that the paper leaves out. The notebook 05_theory names them and
+shows what happens without them.
 """
 
 from __future__ import annotations

@@ -48,8 +48,7 @@ from ares.method.step import Method, Rollouts
 from ares.training import passes, processes
 from ares.training.arguments import check_arguments
 from ares.training.checkpoints import Resumable
-from ares.training.gradients import gradient_metrics
-from ares.training.loss import loss_of
+from ares.training.loss import gradient_metrics, loss_of
 from ares.training.records import (
     Records,
     mean_threshold,
@@ -91,7 +90,7 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         tokens_per_pass: rows of similar length share a forward pass of at most so many tokens,
             padding included; None leaves TRL's passes, all padded to the longest rollout.
         gradients_every: batches of rollouts between two looks at the gradient's parts
-            (`ares.training.gradients`), which need the whole model on every process; 0: none.
+            (`ares.training.loss`), which need the whole model on every process; 0: none.
         others: as GRPOTrainer.
 
     Raises:

@@ -1,11 +1,10 @@
 """The statements of the paper: cases in closed form, properties, conditions.
 
 A test named `..._needs_...` is a counter-example: it shows the statement fail when a condition that
-the notebook on the theory adds is not met.
+the notebook on the theory adds is not met. The notebook's checked cells have the others.
 """
 
 import math
-from itertools import product
 
 import numpy as np
 import pytest
@@ -99,7 +98,7 @@ def test_lemma3_bounds_hold(seed, f_V):
     assert shift.by_range <= shift.by_lemma3 + 1e-12
 
 
-def test_lemma3_needs_a_bounded_f_and_the_kl_of_the_whole_response():
+def test_lemma3_needs_a_bounded_f():
     """An outcome of probability q and value 1/q^2: to double q costs ever less, moves ever more."""
     shifts, divergences = [], []
     for q in (1e-1, 1e-2, 1e-3):
@@ -109,16 +108,6 @@ def test_lemma3_needs_a_bounded_f_and_the_kl_of_the_whole_response():
     assert shifts == approx([10.0, 100.0, 1000.0])
     assert divergences == sorted(divergences, reverse=True)
     assert divergences[-1] < 4e-4
-    # 100 tokens of .005 nats: the KL of one would allow a shift of .10, there is one of .68.
-    majority_C = np.sign(np.arange(101) - 50)
-    policy_C, reference_C = (
-        [math.comb(100, k) * p**k * (1 - p) ** (100 - k) for k in range(101)] for p in (0.55, 0.5)
-    )
-    shift = theory.lemma3(policy_C, reference_C, majority_C)
-    token = theory.lemma3([0.55, 0.45], [0.5, 0.5], [1.0, -1.0])
-    assert token.by_lemma3 == approx(0.1001, abs=1e-4)
-    assert shift.shift == approx(0.6827, abs=1e-4)
-    assert shift.by_lemma3 == approx(10 * token.by_lemma3)
 
 
 @given(seeds, st.lists(numbers, min_size=2, max_size=8), st.floats(min_value=0.01, max_value=20))
@@ -150,20 +139,6 @@ def test_lemma4_error_is_of_third_order(seed):
     for h, side in zip((0.02, 0.01), sides, strict=True):
         assert abs(side.slack) <= beta_T.max() * reach**3 * h**3
     assert sides[1].left == approx(sides[1].right, rel=0.2)
-
-
-def test_lemma4_needs_the_reference_as_its_centre():
-    """Around another point the KL to the reference changes in the first order of the step."""
-    features_TVD, reference_D, beta_T, _ = random_model(3)
-    theta_D = reference_D + 0.5
-    before = theory.weighted_kl(features_TVD, theta_D, reference_D, beta_T)
-    fisher_DD = theory.weighted_fisher(features_TVD, theta_D, beta_T)
-    for h in (1e-2, 1e-3, 1e-4):
-        step_D = h * np.ones(5)
-        after = theory.weighted_kl(features_TVD, theta_D + step_D, reference_D, beta_T)
-        quadratic = float(step_D @ fisher_DD @ step_D) / 2
-        assert (after - before) / h > 0.1
-        assert (after - before) / quadratic > 0.9 / h
 
 
 @given(seeds, st.floats(min_value=0.01, max_value=100))
@@ -258,20 +233,15 @@ def test_lemma1_needs_one_prompt(seed, value_K, group_size):
 
 @given(st.floats(min_value=0.01, max_value=0.99), st.integers(min_value=2, max_value=10))
 def test_lemma1_needs_unfiltered_groups(pass_rate, group_size):
-    """Both sides against a walk over all groups; dynamic sampling makes the left side larger."""
-    rewards, weights = [], []
-    for group in product((0.0, 1.0), repeat=group_size):
-        if 0 < sum(group) < group_size:
-            rewards.append(group)
-            weights.append(pass_rate ** sum(group) * (1 - pass_rate) ** (group_size - sum(group)))
-    reward_MN, weight_M = np.array(rewards), np.array(weights) / sum(weights)
-    centred_M = reward_MN[:, 0] - reward_MN.mean(axis=1)
-    sides = theory.lemma1(
-        [0.0, 1.0], [[1 - pass_rate, pass_rate]], [1.0], group_size, filtered=True
-    )
-    assert sides.left == approx(theory.covariance(centred_M, centred_M, weight_M))
-    raw = theory.covariance(reward_MN[:, 0], reward_MN[:, 0], weight_M)
-    assert sides.right == approx((1 - 1 / group_size) * raw)
+    """In a kept group of share s, R_i - s has the mean square s (1 - s)."""
+    right_C = np.arange(1, group_size)
+    ways_C = [math.comb(group_size, right) for right in right_C]
+    weight_C = ways_C * pass_rate**right_C * (1 - pass_rate) ** (group_size - right_C)
+    share_C, weight_C = right_C / group_size, weight_C / weight_C.sum()
+    sides = theory.lemma1([0, 1], [[1 - pass_rate, pass_rate]], [1.0], group_size, filtered=True)
+    mean = weight_C @ share_C
+    assert sides.left == approx(weight_C @ (share_C * (1 - share_C)))
+    assert sides.right == approx((1 - 1 / group_size) * mean * (1 - mean))
     assert sides.slack < 0
 
 
@@ -336,23 +306,6 @@ def test_theorem1_is_linear_with_one_segment_mean():
         chain = two_state_chain(lambda entropy, rate=rate: np.where(entropy > 1, rate, 0.0))
         assert chain.count(theta=1.0) == approx(1 / rate)
         assert chain.length() == approx(5 / rate - 4)
-
-
-def test_theorem1_needs_one_segment_mean():
-    """More HWE tokens yet a SHORTER response: short segments that end soon, against long ones.
-
-    Low run 1 / (1 - .9 * .5) = 1.818 tokens, segment 1 + .98647 * 1.818 = 2.794, another follows
-    with .98647 * .9 * .5 * 1.818 = .80711: E[N] = 5.184, E[L] = 14.48. Sparse: 11.187 each.
-    """
-    dense = two_state_chain(falling(top=0.1, scale=1.0), to_high=0.5)
-    sparse = two_state_chain(falling(top=0.05, scale=1.0), to_high=0.05)
-    assert dense.segment_means(theta=1.0)[1] == approx(2.794, abs=1e-3)
-    assert sparse.segment_means(theta=1.0)[1] == approx(11.187, abs=1e-3)
-    assert (dense.count(1.0), dense.length()) == (approx(5.184, abs=1e-3), approx(14.48, abs=0.01))
-    assert (sparse.count(1.0), sparse.length()) == (
-        approx(1.937, abs=1e-3),
-        approx(21.68, abs=0.01),
-    )
 
 
 def test_theorem2_is_false_for_the_hazard_of_the_response():

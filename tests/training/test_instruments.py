@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ares.training.gradients import gradient_metrics
+from ares.training.loss import gradient_metrics
 from ares.training.records import Records, note_entropy_reward
 from ares.training.rollouts import EngineSampler
 
