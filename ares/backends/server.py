@@ -24,7 +24,7 @@ class Budget:
 
     Every attempt counts as a request, failed ones too. Tokens are those that the replies report
     (prompt and response), and the most that was allowed where a reply reports none. Requests under
-    way when the limit is reached can exceed it. Only the client's event loop counts.
+    way when the limit is reached can exceed it.
     """
 
     requests: int | None = None

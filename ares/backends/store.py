@@ -60,10 +60,8 @@ class Store:
         """Make the table in a new file; refuse a file of anything else before it is touched."""
         run = self._database.execute
         run("BEGIN IMMEDIATE")  # of several processes one makes the table
-        (mark,), (version,) = (
-            run(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
-        )
-        (tables,) = run("SELECT count(*) FROM sqlite_master").fetchone()
+        asked = "PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master"
+        mark, version, tables = (run(statement).fetchone()[0] for statement in asked)
         if mark == tables == 0:
             run("CREATE TABLE responses (key BLOB PRIMARY KEY, response BLOB NOT NULL)")
             run(f"PRAGMA application_id = {APPLICATION_ID}")

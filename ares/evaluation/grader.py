@@ -191,15 +191,14 @@ def _countdown(response: str, question: Question) -> Grade:
 def _judged(answers: Sequence[tuple[Question, str]], judge: CachedBackend) -> list[Grade]:
     """The verdicts on several answers, in their order, asked at once."""
     requests = []
-    for place, (question, answer) in enumerate(answers):
-        prompt = PROMPT.format(
-            question=quoted(question.text, QUOTED_QUESTION),
-            gold=quoted(question.gold, QUOTED),
-            answer=quoted(answer, QUOTED),
-        )
-        requests.append(Request(str(place), [{"role": "user", "content": prompt}], ONE_WORD))
-    outcomes = {request.id: outcome for request, outcome in judge.generate(requests)}
-    return [verdict(outcomes[str(place)], answer) for place, (_, answer) in enumerate(answers)]
+    for question, answer in answers:
+        asked = quoted(question.text, QUOTED_QUESTION)
+        gold, given = quoted(question.gold, QUOTED), quoted(answer, QUOTED)
+        prompt = PROMPT.format(question=asked, gold=gold, answer=given)
+        requests.append(Request("judge", [{"role": "user", "content": prompt}], ONE_WORD))
+    outcomes = dict(judge.generate(requests))
+    pairs = zip(requests, answers, strict=True)
+    return [verdict(outcomes[request], answer) for request, (_, answer) in pairs]
 
 
 def verdict(outcome: Response | Failure, answer: str) -> Grade:

@@ -64,9 +64,8 @@ class DatasetPart:
         Raises:
             ValueError: it is too large, damaged, not there, or no picture.
         """
-        data = value.get("bytes") if isinstance(value, dict) else value
-        if isinstance(value, dict) and data is None:
-            data = value.get("path")
+        named = isinstance(value, dict)
+        data = value.get("bytes") or value.get("path") if named else value
         if isinstance(data, str):
             data = self._bytes(data)
         if not isinstance(data, bytes):
@@ -150,11 +149,8 @@ def _from_hub(benchmark: Benchmark, config: str, split: str) -> DatasetPart:
 
 def _commit_of(table: datasets.Dataset) -> str:
     """The commit in the addresses of the files that were read, or ""."""
-    for address in table.info.download_checksums or ():
-        found = re.search(r"@([0-9a-f]{40})/", address)
-        if found:
-            return found.group(1)
-    return ""
+    found = re.search(r"@([0-9a-f]{40})/", " ".join(table.info.download_checksums or ()))
+    return found[1] if found else ""
 
 
 def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> DatasetPart:
@@ -182,12 +178,6 @@ def _from_file(benchmark: Benchmark, path: Path, config: str, split: str) -> Dat
         raise UserError(f"{where}: not readable as {kind} ({reason})") from None
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    archive = path.parent / benchmark.archive if benchmark.archive else None
-    return DatasetPart(
-        table,
-        config,
-        split,
-        f"{path.name} sha256:{digest[:16]}",
-        folder=path.parent,
-        archive=archive if archive is not None and archive.is_file() else None,
-    )
+    archive, origin = path.parent / benchmark.archive, f"{path.name} sha256:{digest[:16]}"
+    kept = archive if archive.is_file() else None  # without a name it is the folder
+    return DatasetPart(table, config, split, origin, folder=path.parent, archive=kept)

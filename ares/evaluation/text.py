@@ -88,8 +88,7 @@ def words(text: str) -> tuple[str | Fraction, ...]:
             found.append(Fraction(word.replace(",", "")))
         elif word not in _DROPPED:
             found.append(word)
-    kept = [word for word in found if word not in _ARTICLES]
-    return tuple(kept or found)
+    return tuple([word for word in found if word not in _ARTICLES] or found)
 
 
 def _raised(match: re.Match[str]) -> str:
@@ -110,8 +109,7 @@ def _ascii_digit(sign: str) -> str:
 
 
 def _braced(match: re.Match[str]) -> str:
-    top = match[1] or match[2] or ""
-    bottom = match[3] or match[4] or ""
+    top, bottom = match[1] or match[2] or "", match[3] or match[4] or ""
     return rf"\frac{{{top.strip()}}}{{{bottom.strip()}}}"
 
 

@@ -130,11 +130,9 @@ def same_value(one: Value, other: Value) -> bool:
     """Whether two values count as equal, by the rules above."""
     if not _units_agree(one, other):
         return False
-    if one.percent == other.percent:
-        return _equal(one, other)
-    hundredth = Fraction(1, 100)
     percent, number = (one, other) if one.percent else (other, one)
-    return _equal(percent, number) or _equal(_times(percent, hundredth), number)
+    differ = one.percent != other.percent
+    return _equal(one, other) or (differ and _equal(_times(percent, Fraction(1, 100)), number))
 
 
 def rounds_to(exact: float, written: Value) -> bool:
@@ -152,7 +150,7 @@ def _equal(one: Value, other: Value) -> bool:
 
 
 def _units_agree(one: Value, other: Value) -> bool:
-    units = {unit for unit in (one.unit, other.unit) if unit}
+    units = {one.unit, other.unit} - {""}
     if units & {"degree"} and units <= {"degree", "degree C", "degree F", "C", "F"}:
         return True  # "30°" for 30 °C
     return len({unit.removeprefix("degree ") for unit in units}) <= 1
@@ -172,12 +170,10 @@ def _unsigned(text: str, begin: int) -> tuple[Value, int] | None:
     number = _PLAIN.match(text, begin)
     if number is None:
         return None
-    value, end = _decimal(number[0]), number.end()
-    power = _POWER.match(text, end)
-    if power is not None:
-        exponent = int(power[1] or power[2] or power[3])
-        value, end = _times(value, Fraction(10) ** exponent), power.end()
-    return value, end
+    value, power = _decimal(number[0]), _POWER.match(text, number.end())
+    if power is None:
+        return value, number.end()
+    return _times(value, Fraction(10) ** int(power[1] or power[2] or power[3])), power.end()
 
 
 def _decimal(text: str) -> Value:

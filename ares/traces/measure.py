@@ -1,18 +1,11 @@
 """Window entropy, thresholds and HWE tokens of a spool of traces.
 
-The four definitions of a threshold (`ares.method.thresholds`) and the tokens they select:
-
-| name | threshold | HWE token |
-|---|---|---|
-| `batch` | quantile of all windows of the file (ours, without the EMA) | W_t >= theta |
-| `main-text` | mean over traces of their quantiles of token entropy | W_t > theta |
-| `app-h` | quantile of all token entropies | H_t >= theta |
-| `released` | median over traces of their quantiles of padded windows | W_t >= theta |
-
-An HWE token is validated where it is in the lexicon as well, which App. H and the release ask for.
-W_t is mean(H_t .. H_{t+w-1}) (eq. 4); in `released` it starts after t. `released` differs from the
-release in three points: one file is one batch (no EMA), the tail is in the threshold as in the
-windows, and the lexicon is asked about the sampled token, not the most probable one.
+`ares.method.thresholds` has the definitions of a threshold; `batch` is ours. The tokens selected
+are those with W_t >= theta; with `main-text` W_t > theta, with `app-h` H_t >= theta. An HWE token
+is validated where it is in the lexicon as well, which App. H and the release ask for. W_t is
+mean(H_t .. H_{t+w-1}) (eq. 4); in `released` it starts after t. `released` differs from the release
+in three points: one file is one batch (no EMA), the tail is in the threshold as in the windows, and
+the lexicon is asked about the sampled token, not the most probable one.
 """
 
 from __future__ import annotations
@@ -49,7 +42,7 @@ _BINS = 2**16
 class Definition:
     """What counts as a high-window-entropy (HWE) token.
 
-    window: tokens. percentile: 0 to 100. threshold: see the table above.
+    window: tokens. percentile: 0 to 100. threshold: see above.
     """
 
     window: int = 4

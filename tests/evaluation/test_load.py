@@ -66,12 +66,6 @@ EXPECTED = {
         ("3", [B, "Hint: Give a list.\nQuestion: Which three?" + THINK], "[0, 2, 0]",
          "expression", ()),
     ],
-    "WeMath-S": [
-        (f"0/{key}", [G, f"Question 0, {key}?\n\nA. 3\nB. 4\nC. No correct answer" + THINK], "B",
-         "choice", ("3", "4", "No correct answer"))
-        for key in ("2steps_1", "2steps_2", "2steps_multi", "3steps_1", "3steps_2", "3steps_3",
-                    "3steps_multi")
-    ],
     "MMMU": [
         ("validation_Accounting_1",
          ["Compare ", R, " with ", G, ". Which is larger?\n\nA. ", B,
@@ -117,6 +111,10 @@ def test_variants_share_a_group(tmp_path):
     )  # fmt: skip
     steps = loaded("WeMath-S", tmp_path)
     assert {item.group for item in steps} == {"0"} and steps[2].variant == "2steps_multi"
+    assert asked(steps[0]) == (
+        "0/2steps_1", [G, "Question 0, 2steps_1?\n\nA. 3\nB. 4\nC. No correct answer" + THINK], "B",
+        "choice", ("3", "4", "No correct answer"),
+    )  # fmt: skip
     (single, _) = loaded("AIME24", tmp_path)  # without variants each is its own group
     assert (single.benchmark, single.group, single.variant) == ("AIME24", "2024-I-1", "")
 
