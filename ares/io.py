@@ -1,8 +1,8 @@
 """Reading and writing results: every file appears whole or not at all.
 
-A file is written under a temporary name in its own folder, flushed to the disk and renamed, so a
-run that is killed leaves either the old file or none, never half of a new one. The next run of the
-workflow removes what a killed one left; other commands leave files named .NAME.*.tmp when killed.
+A file is written in a temporary folder beside its place, flushed to the disk and renamed, so a run
+that is killed leaves either the old file or none, never half of a new one. The next run of the
+workflow removes what a killed one left; other commands leave folders .NAME.*.tmp when killed.
 
 Everything that a run keeps has a version, one number for tables, manifests and training states. It
 stands in every parquet table (key `ares_schema` of its metadata, so it goes with a copy), in
@@ -41,37 +41,19 @@ AWAY = "move the folder away (mv {0} {0}-old) or remove all results (make clean)
 #: A table that takes more is not read: 4 GiB.
 MOST_BYTES = 4 * 2**30
 
-#: Temporary names: a dot, the name, a random number, "tmp", and the suffix.
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.tmp(?P<suffix>\.[^.]*)?")
+#: Temporary folders: a dot, the name of what is written there, a random number, "tmp".
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp")
 #: Where a temporary folder keeps what it is about to replace.
 OLD = "old"
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`.
-
-    On an exception the temporary file is removed and `path` is left as it was.
+def temporary_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, of the same file system, that is removed at the end.
 
     Raises:
         UserError: the disk is full or refuses.
     """
-    path = Path(path)
-    with told_refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_name(path)
-        try:
-            yield temporary
-            with open(temporary, "rb+") as handle:
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def temporary_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`, of the same file system, that is removed at the end."""
     path = Path(path)
     with told_refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +63,22 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path for `path`; on success fsync it and rename it to `path`.
+
+    On an exception the temporary file is removed and `path` is left as it was.
+
+    Raises:
+        UserError: the disk is full or refuses.
+    """
+    with temporary_folder(path) as scratch:
+        made = scratch / Path(path).name  # libraries choose a format by its suffix
+        yield made
+        _flush(made)
+        os.replace(made, path)
 
 
 @contextmanager
@@ -101,8 +99,7 @@ def whole_folder(folder: str | Path, replace: bool = False) -> Iterator[Path]:
         for path in made.rglob("*"):
             if path.is_file():
                 path.chmod(0o666 & ~mask)  # safetensors makes files that only their owner reads
-                with path.open("rb+") as handle:
-                    os.fsync(handle.fileno())
+                _flush(path)
         if folder.is_dir() and not folder.is_symlink() and replace:
             folder.rename(scratch / OLD)  # goes with the scratch folder
         made.rename(folder)
@@ -134,28 +131,26 @@ def told_refusals(path: str | Path) -> Iterator[None]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A new name under which `path` may be written."""
-    # The suffix stays last: pyarrow, pillow and matplotlib choose the format by it.
-    return path.with_name(f".{path.stem}.{secrets.token_hex(6)}.tmp{path.suffix}")
+    """A new name for the folder in which `path` may be written."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())
 
 
 def sweep(folder: str | Path) -> None:
-    """Remove the temporary files and folders in a folder and below.
+    """Remove the temporary folders in a folder and below.
 
     For who knows that nobody writes there, and that a killed process has left them.
     """
-    for parent, folders, files in os.walk(folder):
-        for path in [Path(parent) / name for name in [*folders, *files]]:
-            found = _TEMPORARY.fullmatch(path.name)
-            if found is None:
-                continue
-            old, target = path / OLD, path.with_name(found["name"] + (found["suffix"] or ""))
+    for path in [*Path(folder).rglob(".*.tmp")]:
+        if found := _TEMPORARY.fullmatch(path.name):
+            old, target = path / OLD, path.with_name(found[1])
             if old.is_dir() and not target.exists():
                 old.rename(target)  # it was about to be replaced
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

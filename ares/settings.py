@@ -12,9 +12,7 @@ import difflib
 import inspect
 import json
 from collections.abc import Iterable, Mapping
-from functools import reduce
 from io import StringIO
-from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -62,13 +60,9 @@ class Settings(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    def dump(self, *keys: str) -> dict[str, Any]:
-        """Return plain values that JSON can hold: of the keys (a dot leads into a section), or all.
-
-        A job that depends on these values runs again when one of them changes, and only then.
-        """
-        plain = self.model_dump(mode="json")
-        return {key: reduce(getitem, key.split("."), plain) for key in keys} if keys else plain
+    def dump(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return self.model_dump(mode="json")
 
 
 def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:

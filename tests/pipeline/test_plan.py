@@ -6,16 +6,22 @@ import re
 import shlex
 
 import pytest
+import typer
 
-from ares import paths
+from ares import cli, paths
 from ares.config import load_config
-from tests.commands import check_command
 from tests.pipeline import llama
 from tests.plans import commands, jobs, option, parameters, plan
 
 MODELS = ["base", "adacs", "cs-vanilla", "grpo-s1", "dapo-s1", "ares-no-kl-s1"]
 MODELS += ["ares-no-entropy-s1", "ares-s1"]
 PAGE = (paths.ROOT / "docs/paper-scale.md").read_text(encoding="utf-8")
+
+
+def check_command(words: list[str]) -> None:
+    """Fail if `ares` does not take what follows it."""
+    commands = typer.main.get_command(cli.app).commands
+    commands[words[0]].make_context(words[0], list(words[1:]))
 
 
 @pytest.fixture(

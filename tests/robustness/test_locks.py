@@ -95,16 +95,15 @@ def test_jobs_that_outlive_their_workflow_are_ended(tmp_path):
 
 def test_halves_are_removed_and_what_was_about_to_be_replaced_comes_back(tmp_path):
     names = ("a.csv", "model", "deep/c.csv")
-    half, folder, deep = (temporary_name(tmp_path / name) for name in names)
-    replaced = temporary_name(tmp_path / "old-model")
-    for path in (folder, deep.parent, replaced / OLD):
+    halves = [temporary_name(tmp_path / name) for name in names]
+    replaced, whole = temporary_name(tmp_path / "old-model"), tmp_path / "d.csv"
+    for path in (*halves, replaced / OLD):
         path.mkdir(parents=True)
-    whole = tmp_path / "d.csv"
-    for path in (half, deep, whole, folder / "weights", replaced / OLD / "config.json"):
+    for path in (whole, *(half / "half" for half in halves), replaced / OLD / "config.json"):
         path.write_text("x")
     sweep(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d.csv", "deep", "old-model"]
-    assert (tmp_path / "old-model/config.json").exists() and list(deep.parent.iterdir()) == []
+    assert (tmp_path / "old-model/config.json").exists() and not any((tmp_path / "deep").iterdir())
 
 
 def test_an_error_leaves_the_old_file_and_no_half(tmp_path):

@@ -51,7 +51,7 @@ def test_defaults_are_filled_in_at_every_depth(tmp_path):
     assert config.seed == 1
     assert config.model == "data/base"
     assert config.rollouts.samples == 8 and config.rollouts.temperature == 1.0
-    assert config.dump("aepo.validation.samples") == {"aepo.validation.samples": 4}
+    assert config.dump()["aepo"]["validation"]["samples"] == 4
     assert config.windows.sizes == (1, 4)
     assert config.windows.percentiles[0] == 50
     assert config.bootstrap.dump() == {"resamples": 2000, "level": 0.95}
