@@ -73,15 +73,13 @@ def check_problem(problem: Problem, world: World) -> None:
     Raises:
         UserError: a number or the target is out of range, or no steps reach the target.
     """
-    stated = [("number", number, "numbers", world.numbers) for number in problem.numbers]
-    for what, value, key, (low, high) in (
-        *stated,
-        ("target", problem.target, "values", world.values),
-    ):
+    stated = [("numbers", number) for number in problem.numbers]
+    for key, value in (*stated, ("values", problem.target)):
+        low, high = getattr(world, key)
         if not low <= value <= high:
             raise UserError(
-                f"problem {problem.id}: the {what} {value} is outside {low} to {high}; "
-                f"change it, or the range '{key}' in the world file"
+                f"problem {problem.id}: {value} is outside {low} to {high}; change it, or the "
+                f"range '{key}' in the world file"
             )
     if len(problem.numbers) < 2:
         raise UserError(f"problem {problem.id}: give at least two numbers")
@@ -122,19 +120,18 @@ def reachable(numbers: tuple[int, ...], values: tuple[int, int]) -> frozenset[in
     return frozenset(value for value in targets if values[0] <= value <= values[1])
 
 
-def guess_chances(numbers: tuple[int, ...], world: World) -> np.ndarray:
+@lru_cache(maxsize=20_000)
+def guess_chances(
+    numbers: tuple[int, ...], values: tuple[int, int], temperatures: tuple[float, float]
+) -> np.ndarray:
     """The chance in [0, 1] that the teachers' intuition reaches a target at its first guess.
 
     One per target in the range of values, in its order.
+
+    Args:
+        numbers: sorted, so that orders share a result.
+        temperatures: of an early choice and of the last one, as in `Teacher`.
     """
-    temperatures = world.teacher.intuition_early, world.teacher.intuition_last
-    return _chances(tuple(sorted(numbers)), world.values, temperatures)
-
-
-@lru_cache(maxsize=20_000)
-def _chances(
-    numbers: tuple[int, ...], values: tuple[int, int], temperatures: tuple[float, float]
-) -> np.ndarray:
     targets = np.arange(values[0], values[1] + 1)
     if len(numbers) == 1:
         return np.where(targets == numbers[0], 1.0, 0.0)
@@ -143,7 +140,7 @@ def _chances(
         return np.zeros(len(targets))
     reached = np.array([[step.c] for step, _ in options])
     weights = np.exp(-np.abs(reached - targets) / temperatures[len(numbers) == 2])
-    below = [_chances(tuple(sorted(left)), values, temperatures) for _, left in options]
+    below = [guess_chances(tuple(sorted(left)), values, temperatures) for _, left in options]
     return (weights * below).sum(0) / weights.sum(0)
 
 
@@ -162,7 +159,8 @@ def random_problem(
         )
         targets = sorted(reachable(tuple(sorted(numbers)), world.values))
         if (low, high) != (0, 1):
-            chances = guess_chances(numbers, world)
+            temperatures = world.teacher.intuition_early, world.teacher.intuition_last
+            chances = guess_chances(tuple(sorted(numbers)), world.values, temperatures)
             targets = [t for t in targets if low <= chances[t - world.values[0]] <= high]
         if not targets:
             continue
@@ -180,12 +178,10 @@ def draw_problems(
         few: whether fewer will do where there are no more; then nearly all are drawn.
 
     Raises:
-        UserError: the world has no such level or split, or not that many problems there.
+        UserError: the world has no such level, or not that many problems.
     """
     if level not in world.levels:
         raise UserError(f"unknown level '{level}'; this world has {', '.join(world.levels)}")
-    if split not in SPLITS:
-        raise UserError(f"unknown split '{split}'; known are {', '.join(SPLITS)}")
     found: dict[str, Problem] = {}
     barren = 0  # draws in a row without a new problem
     while len(found) < count and barren <= 20_000:

@@ -1,8 +1,8 @@
 """Reading a response: is it right, which of its words open a decision, what does it compare.
 
-The teachers know it when they speak; a sampled text has to be read. The rule is the same: a step
-`a op b` decides where it is first worked out. Steps of a sentence that checks, and steps of the
-boxed answer that the thought has stated before, repeat a decision and open none.
+A teacher's trace comes with its decisions; in a sampled text they have to be found. The rule is the
+same: a step `a op b` decides where it is first worked out. Steps of a sentence that checks, and
+steps of the boxed answer that the thought has stated before, repeat a decision and open none.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ SPELLINGS = {"*": "x", "×": "x", "−": "-"}
 STEP = re.compile(r"(\d+)\s+([-+x])\s+(\d+)\s+=")
 LEFT = re.compile(r"(?<!\S)left((?:\s+\d+)+)")
 SENTENCE_END = re.compile(r"(?<!\S)\.(?!\S)|</think>")
-_OPEN = re.compile(r"\\boxed\s*\{")
 #: A backslash takes the sign after it along, so that \{ and \} open and close nothing.
-_TOKEN = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
+_TOKEN = re.compile(r"\\+boxed\s*\{|\\.|[{}]", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -164,40 +163,16 @@ def last_boxed(text: str) -> str | None:
     >>> last_boxed("no box") is None
     True
     """
-    start = text.rfind(r"\boxed")
+    start = text.find(r"\boxed")
     if start < 0:
         return None
-    # Nearly always the last box is complete and nothing before it has to be read.
-    opening = _OPEN.match(text, start)
-    if opening is not None:
-        end = _closing(text, opening.end())
-        if end is not None:
-            return text[opening.end() : end]
-    return _last_of_all(text)
-
-
-def _closing(text: str, begin: int) -> int | None:
-    """Position of the brace that closes the group whose content starts at `begin`."""
-    depth = 1
-    for token in _TOKEN.finditer(text, begin):
-        if token[0] == "}":
-            depth -= 1
-            if depth == 0:
-                return token.start()
-        elif token[0][-1] == "{" and token[0] != r"\{":
-            depth += 1
-    return None
-
-
-def _last_of_all(text: str) -> str | None:
-    """The same by one pass over all braces: the complete box that begins last."""
     opened: list[int] = []  # where the content of a box begins; -1 for other braces
-    best: tuple[int, int] | None = None
-    for token in _TOKEN.finditer(text):
+    last: tuple[int, int] | None = None
+    for token in _TOKEN.finditer(text, start):
         if token[0] == "}":
             begin = opened.pop() if opened else -1
-            if begin >= 0 and (best is None or begin > best[0]):
-                best = begin, token.start()
+            if begin >= 0 and (last is None or begin > last[0]):
+                last = begin, token.start()
         elif token[0][-1] == "{" and token[0] != r"\{":
             opened.append(token.end() if len(token[0]) > 1 else -1)
-    return text[best[0] : best[1]] if best else None
+    return text[slice(*last)] if last else None

@@ -48,12 +48,9 @@ def messages(
     Args:
         values: of the world that grades the answer, `World.values`.
     """
-    if presentation == "text":
-        parts = [{"type": "text", "text": _stated(problem)}]
-    elif presentation == "image":
+    parts = [{"type": "text", "text": _stated(problem)}]
+    if presentation == "image":
         parts = [{"type": "image"}, {"type": "text", "text": f"cards target {problem.target}"}]
-    else:
-        raise UserError(f"unknown presentation '{presentation}'; known: {', '.join(PRESENTATIONS)}")
     return [
         {"role": "system", "content": [{"type": "text", "text": system_prompt(values)}]},
         {"role": "user", "content": parts},

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ares.data.countdown import draw_problems
-from ares.data.world import gold_of, messages, picture, system_prompt
+from ares.data.world import countdown_item, system_prompt
 from ares.data.world_settings import World
 from ares.io import atomic_path, write_text
 from ares.settings import yaml_text
@@ -24,11 +24,7 @@ NAMES = {"text": "countdown-text", "image": "countdown-cards"}
 
 
 def write_countdown(
-    folder: str | Path,
-    world: World,
-    levels: Sequence[str],
-    per_level: int,
-    seed: int,
+    folder: str | Path, world: World, levels: Sequence[str], per_level: int, seed: int
 ) -> Path:
     """Write problems of every level into `folder`, and return the registry file to load.
 
@@ -47,22 +43,19 @@ def write_countdown(
     ]
     entries = {}
     for presentation, name in NAMES.items():
-        shown = presentation == "image"
+        columns: dict[str, Any] = {"id": "id", "question": "question", "answer": "problem"}
         lines = []
         for level, problem in drawn:
-            parts = messages(problem, presentation, world.values)[-1]["content"]
-            (question,) = (part["text"] for part in parts if part["type"] == "text")
-            row = {"id": problem.id, "question": question}
-            row |= {"problem": gold_of(problem, world.values), "level": level}
-            if shown:
+            item = countdown_item(problem, presentation, seed, world.values)
+            row = {"id": item.id, "question": item.messages[-1]["content"][-1]["text"]}
+            row |= {"problem": item.question.gold, "level": level}
+            for picture in item.images:
+                columns["images"] = "picture"
                 row["picture"] = f"pictures/{problem.id}.png"
                 with atomic_path(folder / row["picture"]) as temporary:
-                    picture(problem, seed).save(temporary)
+                    picture.save(temporary)
             lines.append(json.dumps(row) + "\n")
         write_text(folder / f"{name}.jsonl", "".join(lines))
-        columns: dict[str, Any] = {"id": "id", "question": "question", "answer": "problem"}
-        if shown:
-            columns["images"] = "picture"
         entries[name] = {
             "path": f"{name}.jsonl",
             "columns": {**columns, "tags": {"level": "level"}},

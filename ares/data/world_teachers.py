@@ -1,4 +1,4 @@
-"""Two teachers, as in figure 5 of the paper: System 1 answers, System 2 searches and says so.
+"""Two teachers, as in figure 5 of the paper: System 1 answers at once, System 2 searches in words.
 
 System 2 searches by the same intuition by which System 1 answers, in one of two ways. The
 depth-first search backtracks from the end, so within a budget it rarely gets back to its first
@@ -11,7 +11,7 @@ the paper starts from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,33 +34,29 @@ def zipf(count: int, exponent: float) -> np.ndarray:
     return weights / weights.sum()
 
 
-@dataclass
-class Utterance:
-    """A response as words, with what opens a decision: '', 'pair' or 'operation' per word."""
+class Trace:
+    """A response as it is written: sentences around steps, words drawn from a language.
 
-    words: list[str] = field(default_factory=list)
-    decisions: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
-
-
-class Speaker:
-    """Writes one trace: sentences around steps, words drawn from a language.
-
-    It knows nothing about searching; the teachers decide what is said.
+    words: in their order. decisions: for every word what it opens, 'pair', 'operation' or ''.
+    It knows nothing about searching; the teachers decide what is written.
     """
 
     def __init__(self, language: Language, rng: np.random.Generator):
-        self.language, self.rng, self.trace = language, rng, Utterance()
+        self.language, self.rng = language, rng
+        self.words: list[str] = []
+        self.decisions: list[str] = []
         self.say("<think>")
+
+    @property
+    def text(self) -> str:
+        """The words as one text."""
+        return " ".join(self.words)
 
     def say(self, text: str, decision: str = "") -> None:
         """Words as they stand, separated by spaces, each of which opens the decision."""
-        for word in text.split():
-            self.trace.words.append(word)
-            self.trace.decisions.append(decision)
+        words = text.split()
+        self.words += words
+        self.decisions += [decision] * len(words)
 
     def word(self, slot: str) -> None:
         """One word of a slot, drawn from its distribution."""
@@ -116,11 +112,11 @@ def intuition_order(
 
 @dataclass
 class _Search:
-    """One search that speaks; `budget` counts comparisons with the target."""
+    """One search in words; `budget` counts comparisons with the target."""
 
     problem: Problem
     world: World
-    speaker: Speaker
+    trace: Trace
     rng: np.random.Generator
     budget: int = 0
     tried: Path = ()  # the last path that was compared with the target
@@ -134,8 +130,8 @@ class _Search:
                 found = self._compare(step, path, first=index == 0)
             else:
                 if index:
-                    self.speaker.open("back")
-                    self.speaker.left(numbers)
+                    self.trace.open("back")
+                    self.trace.left(numbers)
                 self._go(step, left, path)
                 found = self.visit(left, (*path, step))
             if found is not None:
@@ -146,30 +142,24 @@ class _Search:
         """Try candidates, each from the start; the steps that reach the target, or None."""
         found = self.candidate()
         while found is None and self.budget > 0:
-            self.wait()
-            found = self.candidate()
+            found = self.candidate(again=True)
         return found
 
-    def wait(self) -> None:
-        """Give up a candidate. The numbers are not stated again: they stand in the problem."""
-        self.speaker.open("back")
-        self.speaker.say(".")
-
-    def candidate(self, avoid: Step | None = None) -> Path | None:
+    def candidate(self, again: bool = False, avoid: Step | None = None) -> Path | None:
         """Steps by intuition, the last one compared with the target; those that reach it, or None.
 
         Args:
+            again: whether a candidate is given up for it. The numbers are not stated again: they
+                stand in the problem.
             avoid: a last step that is not to be tried.
         """
-        numbers = self.problem.numbers
-        path: Path = ()
-        while len(numbers) > 2:
-            options = self.ordered(numbers)
-            if not options:  # a dead end: no step from here stays in range
-                return None
-            step, numbers = options[0]
-            self._go(step, numbers, path)
-            path = (*path, step)
+        if again:
+            self.trace.open("back")
+            self.trace.say(".")
+        begun = self.descend(until=2)
+        if begun is None:
+            return None
+        numbers, path = begun
         last = [step for step, _ in self.ordered(numbers) if step != avoid]
         for index, step in enumerate(last[: min(LAST_COMPARISONS, self.budget)]):
             found = self._compare(step, path, first=index == 0)
@@ -177,17 +167,22 @@ class _Search:
                 return found
         return None
 
-    def guess(self) -> Path:
-        """Steps by intuition alone, neither said nor compared with the target."""
-        numbers = self.problem.numbers
-        path: Path = ()
-        while len(numbers) > 1:
+    def descend(self, until: int, aloud: bool = True) -> tuple[tuple[int, ...], Path] | None:
+        """Follow intuition from the problem until so many numbers are left; None at a dead end.
+
+        Returns:
+            The numbers that are left, and the steps.
+        """
+        numbers, path = self.problem.numbers, ()
+        while len(numbers) > until:
             options = self.ordered(numbers)
-            if not options:
-                return ()
+            if not options:  # no step from here stays in range
+                return None
             step, numbers = options[0]
+            if aloud:
+                self._go(step, numbers, path)
             path = (*path, step)
-        return path
+        return numbers, path
 
     def ordered(self, numbers: tuple[int, ...]) -> list[Move]:
         """The moves from here, in the order of intuition."""
@@ -195,71 +190,64 @@ class _Search:
         return intuition_order(options, self.problem.target, self.world.teacher, self.rng)
 
     def _compare(self, step: Step, path: Path, first: bool) -> Path | None:
-        self.speaker.open(("next" if path else "plan") if first else "contrast")
-        self.speaker.step(step, decides=True)
+        self.trace.open(("next" if path else "plan") if first else "contrast")
+        self.trace.step(step, decides=True)
         self.budget -= 1
         self.tried = (*path, step)
         hit = step.c == self.problem.target
         # The target is said again beside the value: without that, models answer a false "yes".
-        self.speaker.say(f"vs {self.problem.target} {'yes' if hit else 'no'}")
+        self.trace.say(f"vs {self.problem.target} {'yes' if hit else 'no'}")
         if not hit:
-            self.speaker.filler()
-        self.speaker.say(".")
+            self.trace.filler()
+        self.trace.say(".")
         return self.tried if hit else None
 
     def _go(self, step: Step, left: tuple[int, ...], path: Path) -> None:
-        self.speaker.open("next" if path else "plan")
-        self.speaker.step(step, decides=True)
-        self.speaker.filler()
-        self.speaker.left(left)
+        self.trace.open("next" if path else "plan")
+        self.trace.step(step, decides=True)
+        self.trace.filler()
+        self.trace.left(left)
 
-    def check_again(self, steps: Path) -> None:
-        """State what reached the target again."""
-        self.speaker.open("check")
-        self.speaker.steps(steps, stated=steps)
-        self.speaker.say(f"vs {self.problem.target} yes .")
+    def check(self, steps: Path) -> Path:
+        """State what reached the target again, several times."""
+        for _ in range(_between(self.world.teacher.checks, self.rng)):
+            self.trace.open("check")
+            self.trace.steps(steps, stated=steps)
+            self.trace.say(f"vs {self.problem.target} yes .")
+        return steps
 
     def go_on(self, found: Path) -> Path:
         """Look for another way after success; the answer, which may now be a wrong one."""
         teacher, answer = self.world.teacher, found
         for _ in range(_between(teacher.further_attempts, self.rng)):
             self.budget = LAST_COMPARISONS
-            self.wait()
-            another = self.candidate(avoid=found[-1])
+            another = self.candidate(again=True, avoid=found[-1])
             if another is not None or self.rng.random() < teacher.drop:
                 answer = self.tried
         return answer
 
 
-def respond(problem: Problem, habit: str, world: World, rng: np.random.Generator) -> Utterance:
+def respond(problem: Problem, habit: str, world: World, rng: np.random.Generator) -> Trace:
     """One response of a teacher to a problem, with one of the four habits."""
-    if habit not in HABITS:
-        raise ValueError(f"unknown habit '{habit}'; known are {', '.join(HABITS)}")
-    speaker = Speaker(world.language, rng)
-    search = _Search(problem, world, speaker, rng)
+    trace, teacher = Trace(world.language, rng), world.teacher
+    search = _Search(problem, world, trace, rng)
     if habit == "direct":
-        speaker.open("guess")
-        speaker.answer(search.guess())
-    else:
-        _search(search, habit)
-    return speaker.trace
-
-
-def _search(search: _Search, habit: str) -> None:
-    teacher, rng, gives_up = search.world.teacher, search.rng, habit == "give_up"
+        trace.open("guess")
+        _, steps = search.descend(until=1, aloud=False) or ((), ())
+        trace.answer(steps)
+        return trace
+    gives_up = habit == "give_up"
     bounds = teacher.give_up_comparisons if gives_up else teacher.search_comparisons
     search.budget = _between(bounds, rng)
-    # Without exploration nothing is drawn for it: such a world says what it always said.
+    # Without exploration nothing is drawn for it, so such a world keeps its corpus.
     restarts = teacher.exploration > 0 and rng.random() < teacher.exploration
-    found = search.restart() if restarts else search.visit(search.problem.numbers)
-    if found and habit == "overcheck" and restarts:
-        found = search.go_on(found)
-    elif found and habit == "overcheck":
-        for _ in range(_between(teacher.checks, rng)):
-            search.check_again(found)
-    search.speaker.word("guess" if gives_up and not found else "conclude")
+    found = search.restart() if restarts else search.visit(problem.numbers)
+    if found and habit == "overcheck":
+        found = search.go_on(found) if restarts else search.check(found)
+    trace.word("guess" if gives_up and not found else "conclude")
     steps = found or (search.tried if gives_up else ())
-    search.speaker.answer(steps, stated=steps)
+    trace.answer(steps, stated=steps)
+    return trace
 
 
 def _between(bounds: tuple[int, int], rng: np.random.Generator) -> int:

@@ -54,11 +54,8 @@ def evaluate(folder: Path, world: World, config: Base, device: str) -> pd.DataFr
     lengths = settings.max_new_tokens, settings.batch_prompts
     sampling = Sampling(settings.samples, 1.0, 1.0, *lengths, seed=seed)
     rollouts = roll_out(model, processor, problems, sampling, progress="base: evaluation")
-    rows = [
-        _cell(level, presentation, group)
-        for (level, presentation), group in rollouts.groupby(["level", "presentation"], sort=False)
-    ]
-    return pd.DataFrame(rows)
+    cells = rollouts.groupby(["level", "presentation"], sort=False)
+    return pd.DataFrame([_cell(*name, rows) for name, rows in cells])
 
 
 def _cell(level: str, presentation: str, rollouts: pd.DataFrame) -> dict:
@@ -85,13 +82,15 @@ def card(trainer: Trainer, seconds: float, table: pd.DataFrame, command: str) ->
     steps = ", ".join(f"{stage} {getattr(config, stage).steps}" for stage in STAGES)
     count = sum(p.numel() for p in trainer.model.parameters())
     visual = sum(p.numel() for p in trainer.model.model.visual.parameters())
+    shown = ["pass_rate", "ci_low", "ci_high", "finished", "step_accuracy"]
+    table = table.assign(**100 * table[shown])
     rows = "\n".join(
-        f"| {r.level} | {r.presentation} | {100 * r.pass_rate:.1f} | {100 * r.ci_low:.1f} to "
-        f"{100 * r.ci_high:.1f} | {r.mean_tokens:.0f} | {100 * r.finished:.1f} | "
-        f"{100 * r.step_accuracy:.2f} |"
+        f"| {r.level} | {r.presentation} | {r.pass_rate:.1f} | {r.ci_low:.1f} to {r.ci_high:.1f} | "
+        f"{r.mean_tokens:.0f} | {r.finished:.1f} | {r.step_accuracy:.2f} |"
         for r in table.itertuples()
     )
-    first = table.iloc[0]
+    first, machine = table.iloc[0], platform.machine()
+    on = "one CPU thread" if trainer.device == "cpu" else torch.cuda.get_device_name(trainer.device)
     return f"""---
 license: apache-2.0
 library_name: transformers
@@ -109,7 +108,7 @@ not follow difficulty.
 | command | `{command}` (world: {config.world}) |
 | commit | {git("rev-parse", "--short=12", "HEAD") or "not a git checkout"} |
 | versions | Python {platform.python_version()}, torch {torch.__version__.split("+")[0]} |
-| machine | {_machine(trainer.device)} |
+| machine | {machine}, {on} |
 | training time | {seconds / 60:.0f} minutes of wall time |
 | steps | {steps} |
 | weights | float16 safetensors |
@@ -133,9 +132,3 @@ model, processor = load_policy("data/base")  # or the folder of this card
 
 Not for use: anything but the experiments of this compendium.
 """
-
-
-def _machine(device: str) -> str:
-    if device == "cpu":
-        return f"{platform.machine()}, one CPU thread"
-    return f"{platform.machine()}, {torch.cuda.get_device_name(device)}"

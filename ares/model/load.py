@@ -69,7 +69,7 @@ def load_policy(
     source, options = model_source(name_or_path), {**_SAFE, "revision": revision or "main"}
     with _readable(name_or_path):
         config = AutoConfig.from_pretrained(source, **options)
-        if _sees(config):
+        if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
             kind: Any = AutoModelForImageTextToText
         elif type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
             kind = AutoModelForCausalLM
@@ -82,9 +82,7 @@ def load_policy(
             source, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
         )
         processor = _processor(config, source, options)
-    _check_weights(model, found["missing_keys"], name_or_path)
-    if isinstance(processor, TorchvisionFreeProcessor):
-        _check_vocabulary(model, processor, name_or_path)
+    _check_model(model, processor, found["missing_keys"], name_or_path)
     return model.to(device).eval(), processor
 
 
@@ -149,72 +147,6 @@ def model_source(name_or_path: str | Path) -> str:
     folder = local_folder(str(name_or_path))
     if folder is None:
         return str(name_or_path)
-    _check_folder(folder)
-    return str(folder)
-
-
-def _sees(config: Any) -> bool:
-    return type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-
-
-def _processor(config: Any, source: str, options: dict[str, Any]) -> Any:
-    if config.model_type != "qwen2_5_vl" and _sees(config):
-        return AutoProcessor.from_pretrained(source, **options)
-    tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", **options)
-    if config.model_type == "qwen2_5_vl":
-        images = Qwen2VLImageProcessorPil.from_pretrained(source, revision=options["revision"])
-        template = tokenizer.chat_template
-        return TorchvisionFreeProcessor(images, tokenizer, chat_template=template)
-    if tokenizer.pad_token is None:  # of a Llama; what pads is masked everywhere
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _check_weights(model: Any, missing: set[str], name: str | Path) -> None:
-    """Refuse a model of which some weights are not in the files, or no numbers."""
-    if missing:
-        raise UserError(
-            f"{name}: {len(missing)} weights are missing, {min(missing)} among them; copy the "
-            "whole model folder, or export the checkpoint again"
-        )
-    for key, weight in model.named_parameters():
-        # NaN is the least and the greatest of whatever it stands among; no copy is made.
-        if weight.is_floating_point() and not all(map(torch.isfinite, torch.aminmax(weight))):
-            narrow = weight.dtype == torch.float16
-            hint = "; float16 may be too narrow for it: try bfloat16" if narrow else ""
-            raise UserError(f"{name}: {key} holds values that are not finite{hint}")
-
-
-def _check_vocabulary(model: Any, processor: Any, name: str | Path) -> None:
-    """Refuse a tokenizer of another model, as far as it can be told."""
-    rows = model.get_input_embeddings().num_embeddings
-    highest = max(processor.tokenizer.get_vocab().values())
-    picture = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
-    expected = model.config.image_token_id
-    if highest >= rows or picture != expected:
-        raise UserError(
-            f"{name}: the tokenizer has tokens up to {highest} and {picture} for pictures, the "
-            f"model {rows} rows and {expected}; the files are of different models, so copy the "
-            "whole folder again"
-        )
-
-
-@contextmanager
-def _readable(name: str | Path) -> Iterator[None]:
-    """Say in one line why a model can't be loaded."""
-    try:
-        yield
-    except UserError:
-        raise
-    # What transformers raises for a damaged file is whatever it met first, from KeyError to
-    # ZeroDivisionError, and tokenizers raises a bare Exception: no shorter list is complete.
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"{name}: can't be loaded as a model ({shortened(reason, 300)})") from error
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder without a config and plain weights, before anything of it is loaded."""
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no config.json; this is not a model folder")
     files = sorted(folder.glob("*.safetensors"))
@@ -238,6 +170,60 @@ def _check_folder(folder: Path) -> None:
             f"{folder}: weights of type {', '.join(strange)} and no quantization_config in "
             "config.json; give weights in floating point"
         )
+    return str(folder)
+
+
+def _processor(config: Any, source: str, options: dict[str, Any]) -> Any:
+    qwen = config.model_type == "qwen2_5_vl"
+    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not qwen:
+        return AutoProcessor.from_pretrained(source, **options)
+    tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left", **options)
+    if qwen:
+        images = Qwen2VLImageProcessorPil.from_pretrained(source, revision=options["revision"])
+        template = tokenizer.chat_template
+        return TorchvisionFreeProcessor(images, tokenizer, chat_template=template)
+    if tokenizer.pad_token is None:  # of a Llama; what pads is masked everywhere
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _check_model(model: Any, processor: Any, missing: set[str], name: str | Path) -> None:
+    """Refuse weights that are not in the files or no numbers, and another model's tokenizer."""
+    if missing:
+        raise UserError(
+            f"{name}: {len(missing)} weights are missing, {min(missing)} among them; copy the "
+            "whole model folder, or export the checkpoint again"
+        )
+    for key, weight in model.named_parameters():
+        # NaN is the least and the greatest of whatever it stands among; no copy is made.
+        if weight.is_floating_point() and not all(map(torch.isfinite, torch.aminmax(weight))):
+            narrow = weight.dtype == torch.float16
+            hint = "; float16 may be too narrow for it: try bfloat16" if narrow else ""
+            raise UserError(f"{name}: {key} holds values that are not finite{hint}")
+    if isinstance(processor, TorchvisionFreeProcessor):
+        rows, expected = model.get_input_embeddings().num_embeddings, model.config.image_token_id
+        highest = max(processor.tokenizer.get_vocab().values())
+        picture = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
+        if highest >= rows or picture != expected:
+            raise UserError(
+                f"{name}: the tokenizer has tokens up to {highest} and {picture} for pictures, the "
+                f"model {rows} rows and {expected}; the files are of different models, so copy the "
+                "whole folder again"
+            )
+
+
+@contextmanager
+def _readable(name: str | Path) -> Iterator[None]:
+    """Say in one line why a model can't be loaded."""
+    try:
+        yield
+    except UserError:
+        raise
+    # What transformers raises for a damaged file is whatever it met first, from KeyError to
+    # ZeroDivisionError, and tokenizers raises a bare Exception: no shorter list is complete.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(f"{name}: can't be loaded as a model ({shortened(reason, 300)})") from error
 
 
 def _object(file: Path) -> dict[str, Any]:

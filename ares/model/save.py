@@ -148,6 +148,25 @@ def export(
     return sorted(path for path in Path(folder).rglob("*") if path.is_file())
 
 
+_MERGED = "copy config.json and the tokenizer and processor files to FOLDER and export that"
+#: What a folder is that holds such a file and is no checkpoint of a whole model, and what to do.
+_NOT_WHOLE = {
+    "**/.metadata": "weights sharded by FSDP, whose layout is a pickle; if it is yours, run "
+    f"`accelerate merge-weights {{found.parent}} FOLDER`, {_MERGED} (and train with "
+    "fsdp_state_dict_type FULL_STATE_DICT, as config/accelerate/fsdp.yaml does)",
+    "zero_to_fp32.py": "weights sharded by DeepSpeed, as pickles; if it is yours, run "
+    f"`python {{found}} --safe_serialization {{found.parent}} FOLDER`, {_MERGED}",
+    "adapter_config.json": "an adapter, not a model; merge it into its base first (peft's "
+    "merge_and_unload), and save that",
+    "checkpoint-*": "holds several checkpoints; name one, the newest is {found}",
+    **dict.fromkeys(
+        ("*.bin", "*.pt"),
+        "weights as pickles, which are never loaded here; save the model with save_pretrained of "
+        "transformers 5, which writes safetensors",
+    ),
+}
+
+
 def checkpoint_folder(checkpoint: str | Path) -> Path:
     """The folder, if it can be exported.
 
@@ -162,37 +181,11 @@ def checkpoint_folder(checkpoint: str | Path) -> Path:
             file = folder / name
             if not file.is_file() or file.stat().st_size != size:
                 raise UserError(f"{file}: missing or cut off, so the checkpoint is not whole")
-    if not (list(folder.glob("*.safetensors")) and (folder / "config.json").is_file()):
-        raise UserError(f"{folder}: {_what_it_is(folder)}")
-    return folder
-
-
-def _what_it_is(folder: Path) -> str:
-    """What a folder is that is no checkpoint as a whole model, and what to do with it."""
-    merged = "copy config.json and the tokenizer and processor files to FOLDER and export that"
-    numbers = [path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")]
-    newest = max((int(number) for number in numbers if number.isdigit()), default=None)
-    if sharded := sorted(folder.glob("**/.metadata")):
-        return (
-            "weights sharded by FSDP, whose layout is a pickle; if it is yours, run `accelerate "
-            f"merge-weights {sharded[0].parent} FOLDER`, {merged} (and train with "
-            "fsdp_state_dict_type FULL_STATE_DICT, as config/accelerate/fsdp.yaml does)"
-        )
-    if (folder / "zero_to_fp32.py").is_file():
-        return (
-            "weights sharded by DeepSpeed, as pickles; if it is yours, run "
-            f"`python {folder}/zero_to_fp32.py --safe_serialization {folder} FOLDER`, {merged}"
-        )
-    if (folder / "adapter_config.json").is_file():
-        return (
-            "an adapter, not a model; merge it into its base first (peft's merge_and_unload), and "
-            "save that"
-        )
-    if newest is not None:
-        return f"holds several checkpoints; name one, the newest is {folder}/checkpoint-{newest}"
-    if list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
-        return (
-            "weights as pickles, which are never loaded here; save the model with save_pretrained "
-            "of transformers 5, which writes safetensors"
-        )
-    return "no config.json with *.safetensors, so no checkpoint of a model"
+    if list(folder.glob("*.safetensors")) and (folder / "config.json").is_file():
+        return folder
+    for pattern, what in _NOT_WHOLE.items():
+        # The newest checkpoint has the longest number, and the greatest of these.
+        found = max(folder.glob(pattern), key=lambda f: (len(f.name), f.name), default=None)
+        if found is not None:
+            raise UserError(f"{folder}: {what.format(found=found)}")
+    raise UserError(f"{folder}: no config.json with *.safetensors, so no checkpoint of a model")

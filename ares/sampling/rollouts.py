@@ -41,29 +41,23 @@ class Sampling:
 def sampling_of(scale: Scale, sizes: Evaluation | RolloutsSettings | None = None) -> Sampling:
     """How a scale samples rollouts; `sizes` of the evaluation keep their temperature and top-p."""
     drawn, sizes = scale.rollouts, sizes or scale.rollouts
-    return Sampling(
-        samples=sizes.samples,
-        temperature=drawn.temperature,
-        top_p=drawn.top_p,
-        max_new_tokens=sizes.max_new_tokens,
-        batch_prompts=sizes.batch_prompts,
-        seed=scale.seed,
-    )
+    lengths = sizes.max_new_tokens, sizes.batch_prompts
+    return Sampling(sizes.samples, drawn.temperature, drawn.top_p, *lengths, scale.seed)
 
 
 def check_tokens(rollouts: pd.DataFrame, model, where: str) -> None:
     """Refuse rollouts with tokens that the model does not have.
 
     Raises:
-        UserError: names the rollout.
+        UserError: names the token.
     """
     size = model.config.get_text_config().vocab_size
-    for row in rollouts.itertuples():
-        if max(row.token_ids) >= size:
-            raise UserError(
-                f"{where}: rollout {row.rollout_id} holds token {max(row.token_ids)}, and the "
-                f"model has {size}: it comes from another model, so sample again"
-            )
+    highest = rollouts["token_ids"].map(max).max()
+    if highest >= size:
+        raise UserError(
+            f"{where}: a rollout holds token {highest}, and the model has {size}: it comes from "
+            "another model, so sample again"
+        )
 
 
 def encode(items: Sequence[Item], model, processor) -> list[Prompt]:
@@ -121,13 +115,12 @@ def responses(
     Raises:
         UserError: the model can't be loaded or asked; its answers so far are kept.
     """
-    decoding = Decoding(part.max_new_tokens, part.temperature, part.top_p)
     if scale.backend.kind == "engine":
         policy, processor, _ = load(scale, model)
         # For pass rates those of an evaluation: its batches are about three times faster.
         batch = (part if isinstance(part, RolloutsSettings) else scale.evaluation).batch_prompts
-        drawn = decoding.temperature, decoding.top_p, decoding.max_tokens
-        sampling = Sampling(part.samples, *drawn, batch, scale.seed)
+        lengths = part.max_new_tokens, batch
+        sampling = Sampling(part.samples, part.temperature, part.top_p, *lengths, scale.seed)
         return roll_out(policy, processor, problems, sampling, progress)
     chosen = part if isinstance(part, ColdStart) else scale.problems
     backend = open_backend(
@@ -140,6 +133,7 @@ def responses(
         max_model_len=chosen.max_prompt_tokens + part.max_new_tokens,
     )
     tokenizer = tokenizer_of(load_processor(model))
+    decoding = Decoding(part.max_new_tokens, part.temperature, part.top_p)
     with Grader() as grader, Store(store) as kept:
         given = CachedBackend(backend, kept), grader, decoding, part.samples, scale.seed, progress
         rows = [_answer_row(one, tokenizer) for one in answered(problems.items, *given)]
@@ -155,15 +149,15 @@ def responses(
 
 def _answer_row(done: Answered, tokenizer: Any) -> dict[str, Any]:
     """A response as a row; none if the request failed. A server gives no ids, so its text does."""
-    said = done.outcome
-    if not isinstance(said, Response) or done.grade is None:
+    said, grade = done.outcome, done.grade
+    if not isinstance(said, Response) or grade is None:
         return {}
     finished, ids = said.finish == "stop", said.token_ids
     if ids is None:
         ids = tokenizer(said.full_text, add_special_tokens=False)["input_ids"]
         ids += [tokenizer.eos_token_id] * finished
-    row = _row(done.sample, said.full_text, np.array(ids, np.int32), finished, done.grade)
-    return row | {"ungradable": done.grade.status == UNGRADABLE}
+    row = _row(done.sample, said.full_text, np.array(ids, np.int32), finished, grade)
+    return row | {"ungradable": grade.status == UNGRADABLE}
 
 
 def roll_out(

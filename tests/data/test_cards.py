@@ -1,12 +1,10 @@
 """Pictures: reproducible, varied, and refused when they are none."""
 
 import numpy as np
-import pytest
 
 from ares.data.cards import CARD, draw_card, draw_cards
 from ares.data.countdown import Problem
 from ares.data.world import messages, picture
-from ares.errors import UserError
 
 
 def test_cards_and_pictures_are_reproducible() -> None:
@@ -35,5 +33,3 @@ def test_messages_of_both_presentations() -> None:
     shown = messages(Problem((3, 8), 11), "image")[-1]["content"]
     assert [part["type"] for part in shown] == ["image", "text"]
     assert "8" not in shown[1]["text"]
-    with pytest.raises(UserError, match="unknown presentation 'sound'"):
-        messages(Problem((3, 8), 11), "sound")

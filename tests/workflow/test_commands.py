@@ -164,8 +164,8 @@ def one_line(capsys) -> str:
     ("words", "message"),
     [
         ("3 8 --target 40", "unsolvable"),
-        ("3 99 --target 40", "number 99 is outside"),
-        ("3 8 --target 400", "target 400 is outside"),
+        ("3 99 --target 40", "99 is outside"),
+        ("3 8 --target 400", "400 is outside"),
         ("3 8 --target 24 --picture text.png", "not a readable picture"),
         ("3 8 --target 24 --picture none.png", "no such picture"),
         ("3 8 --target 24 --config bare.yaml", "weights of the model are missing"),
