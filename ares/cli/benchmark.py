@@ -126,13 +126,13 @@ def countdown(
 ) -> None:
     """Write the small world's test problems as benchmarks."""
     from ares.config import load_config
-    from ares.data.world_benchmark import NAMES, write_countdown
+    from ares.data.world import BENCHMARKS, write_countdown
     from ares.data.world_settings import load_world
 
     scale = load_config(config, of_data_sets=False)
     world, count = load_world(scale.world), per_level or scale.evaluation.per_level
     registry = write_countdown(out, world, scale.problems.levels, count, scale.seed)
-    print(f"wrote {registry}; ares benchmark --registry {registry}", *NAMES.values())
+    print(f"wrote {registry}; ares benchmark --registry {registry}", *BENCHMARKS.values())
 
 
 def chosen(names: list[str], known: dict[str, Benchmark], model: str) -> list[Benchmark]:

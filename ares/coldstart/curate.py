@@ -115,10 +115,9 @@ def spread_over_problems(traces: pd.DataFrame, distance: np.ndarray, number: int
 
 
 def with_pass_rates(pool: pd.DataFrame, pass_rates: pd.DataFrame) -> pd.DataFrame:
-    """The traces of problems that have a pass rate, with it; failed requests leave none.
+    """The traces of problems that have a pass rate, with it; UserError if there are none.
 
-    Raises:
-        UserError: there is no such trace.
+    Problems of which a request failed have no pass rate.
     """
     keys = ["problem_id", source_of(pool)]
     merged = pool.merge(pass_rates[[*keys, "pass_rate"]], on=keys, how="inner", validate="m:1")
@@ -166,11 +165,7 @@ def curate(
 
 
 def selected(selection: pd.DataFrame, curation: str) -> pd.DataFrame:
-    """The rows of one curation.
-
-    Raises:
-        UserError: there are none.
-    """
+    """The rows of one curation; UserError if there are none."""
     chosen = selection[selection["curation"] == curation].reset_index(drop=True)
     if chosen.empty:
         held = ", ".join(sorted(selection["curation"].unique()))

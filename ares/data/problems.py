@@ -76,7 +76,6 @@ def problems_of(scale: Scale, table: pd.DataFrame, where: str = "") -> Problems:
 
     Args:
         table: of `choose_problems`, or one that was made from it row by row.
-        where: it comes from, for messages.
 
     Raises:
         UserError: it is of another world, or of data sets that are not registered.
@@ -98,19 +97,13 @@ def data_sets(scale: Scale, names: Iterable[str]) -> dict[str, Benchmark]:
         if name not in registry:
             raise UserError(
                 f"no data set '{name}'{suggestion(name, registry)} in "
-                f"{', '.join(map(str, registries))}; "
-                f"there are {', '.join(registry)}"
+                f"{', '.join(map(str, registries))}; there are {', '.join(registry)}"
             )
     return {name: registry[name] for name in names}
 
 
 def data_set_problems(table: pd.DataFrame, sources: dict[str, Benchmark]) -> Problems:
-    """Rows of data sets as problems.
-
-    Args:
-        table: columns source, row, problem_id.
-        sources: the registry's entries, by name.
-    """
+    """Rows (source, row, problem_id) of data sets, by name, as problems."""
     named = list(zip(table["source"], table["row"].astype(int), table["problem_id"], strict=True))
     rows_of = {name: items(sources[name]) for name in dict.fromkeys(table["source"])}
 
@@ -138,7 +131,7 @@ def _of_data_sets(scale: Scale, use: str) -> pd.DataFrame:
     processor, tables = load_processor(scale.model), []
     for name, entry in sources.items():
         wanted = numbers[name], processor, part.max_prompt_tokens, pictures, scale.seed
-        table, left_out = choose(items(entry), name, *wanted, progress=name)
+        table, left_out = choose(items(entry), name, *wanted)
         reasons = "; ".join(f"{count} left out: {why}" for why, count in left_out.items())
         print(f"{name}: {len(table)} problems{'; ' + reasons if reasons else ''}")
         if table.empty:
@@ -148,11 +141,7 @@ def _of_data_sets(scale: Scale, use: str) -> pd.DataFrame:
 
 
 def check_traces(scale: Scale, sources: dict[str, Benchmark]) -> None:
-    """Refuse cold-start data that nobody would have traces for, before they cost any time.
-
-    Raises:
-        UserError: a data set brings no traces and there is no teacher for its problems.
-    """
+    """Refuse (UserError) a data set that brings no traces and for which there is no teacher."""
     whose, teachers = scale.cold_start.traces, scale.cold_start.teachers
     for name, entry in sources.items():
         kind = "pictures" if entry.columns.images else "text"
@@ -174,7 +163,6 @@ def choose(
     longest: int,
     pictures: str,
     seed: int,
-    progress: str = "",
 ) -> tuple[pd.DataFrame, Counter]:
     """Problems of one data set, drawn at random among those that can be used, in its order.
 
@@ -194,7 +182,7 @@ def choose(
     wanted = len(order) if number is None else min(number, len(order))
     rows: list[tuple] = []
     left_out: Counter = Counter()
-    with tqdm(total=wanted, desc=progress, disable=not progress, mininterval=5) as bar:
+    with tqdm(total=wanted, desc=source, mininterval=5) as bar:
         for row in order:
             if len(rows) == wanted:
                 break

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,13 @@ from ares.data.items import Item, Lazy, Problems
 from ares.data.world_settings import World
 from ares.errors import UserError
 from ares.evaluation.grades import Question
+from ares.io import atomic_path, write_text
+from ares.settings import yaml_text
 from ares.tables import columns_of
 
 PRESENTATIONS = ("text", "image")
+#: Name of the benchmark of each presentation.
+BENCHMARKS = {"text": "countdown-text", "image": "countdown-cards"}
 #: Range of the values in the shipped world (`config/world.yaml`).
 VALUES = (1, 50)
 _GOLD = re.compile(
@@ -45,8 +51,7 @@ def messages(
 ) -> list[dict[str, Any]]:
     """Chat messages for a problem, as text or as a picture with a text question.
 
-    Args:
-        values: of the world that grades the answer, `World.values`.
+    `values` is the range of the world that grades the answer, here and below.
     """
     parts = [{"type": "text", "text": _stated(problem)}]
     if presentation == "image":
@@ -98,14 +103,7 @@ def countdown_item(
     values: tuple[int, int] = VALUES,
     shown: Image.Image | None = None,
 ) -> Item:
-    """A problem as it is put to a model.
-
-    Args:
-        presentation: 'text' or 'image'.
-        look: seeds the appearance of its picture.
-        values: of the world that grades the answer.
-        shown: a picture to show in place of the one that would be drawn.
-    """
+    """A problem as it is put to a model; `look` seeds its picture unless one is given to show."""
     asked = messages(problem, presentation, values)
     for part in asked[-1]["content"]:
         if part["type"] == "image":
@@ -147,9 +145,7 @@ def draw_table(
 def world_problems(table: pd.DataFrame, world: World, look: int, where: str = "") -> Problems:
     """The problems of a table with columns problem_id, level, presentation, numbers, target.
 
-    Args:
-        look: seeds the appearance of the pictures.
-        where: the table comes from, for the message.
+    `look` seeds the appearance of the pictures.
 
     Raises:
         UserError: a problem that this world can't state: it is of another one.
@@ -170,3 +166,52 @@ def world_problems(table: pd.DataFrame, world: World, look: int, where: str = ""
         table[columns_of("problems")[:-1]].reset_index(drop=True),
         Lazy(len(shown), lambda at: countdown_item(*shown[at], look, world.values)),
     )
+
+
+def write_countdown(
+    folder: str | Path, world: World, levels: Sequence[str], per_level: int, seed: int
+) -> Path:
+    """Write problems of every level as benchmarks, and return the registry file to load.
+
+    What is written reads back as the very prompts that the small world's own models are trained on,
+    so that the way from a data file to a score can be walked with a real model and nothing else.
+    With a scale's levels, `evaluation.per_level` and seed they are the problems, and the pictures,
+    of its evaluation.
+
+    Raises:
+        UserError: the world has no such level.
+    """
+    folder = Path(folder)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        (level, problem)
+        for level in levels
+        for problem in draw_problems(level, "test", per_level, world, rng)
+    ]
+    entries = {}
+    for presentation, name in BENCHMARKS.items():
+        columns: dict[str, Any] = {"id": "id", "question": "question", "answer": "problem"}
+        lines = []
+        for level, problem in drawn:
+            item = countdown_item(problem, presentation, seed, world.values)
+            row = {"id": item.id, "question": item.messages[-1]["content"][-1]["text"]}
+            row |= {"problem": item.question.gold, "level": level}
+            for image in item.images:
+                columns["images"] = "picture"
+                row["picture"] = f"pictures/{problem.id}.png"
+                with atomic_path(folder / row["picture"]) as temporary:
+                    image.save(temporary)
+            lines.append(json.dumps(row) + "\n")
+        write_text(folder / f"{name}.jsonl", "".join(lines))
+        entries[name] = {
+            "path": f"{name}.jsonl",
+            "columns": {**columns, "tags": {"level": "level"}},
+            "answer": "countdown",
+            "prompt": "{question}",
+            "system": system_prompt(world.values),
+            "size": len(lines),
+            "note": "Countdown problems of the small world.",
+        }
+    registry = folder / "benchmarks.yaml"
+    write_text(registry, yaml_text({"benchmarks": entries}))
+    return registry

@@ -25,11 +25,8 @@ from ares.sampling.rollouts import Sampling, roll_out
 def publish(trainer: Trainer, seconds: float, folder: Path, command: str = "make base") -> None:
     """Write the model folder, whole or not at all, and measure what it holds.
 
-    The measurement loads the folder again, so it is of the rounded weights that ship.
-
-    Args:
-        seconds: that training took.
-        command: how this model is made, for its card.
+    The measurement loads the folder again, so it is of the rounded weights that ship. The card
+    names the `command` that makes the model and the `seconds` that training took.
     """
     with whole_folder(folder, replace=True) as made:
         copy.deepcopy(trainer.model).half().save_pretrained(made)

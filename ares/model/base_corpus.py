@@ -55,9 +55,7 @@ def collate(
 ) -> dict[str, Tensor]:
     """Right-padded model inputs with `labels` (B, T) on the responses only.
 
-    Args:
-        seed: seeds the looks of the pictures.
-        values: of the world that the examples come from.
+    The seed decides about the looks of the pictures; `values` are those of the examples' world.
     """
     tokenizer = processor.tokenizer
     prompts = [

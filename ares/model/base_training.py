@@ -63,7 +63,7 @@ class Trainer:
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if torch.cuda.is_available() else before)
         try:
-            return sum(self._stage(stage) for stage in STAGES)
+            return sum(map(self._stage, STAGES))
         finally:
             torch.set_float32_matmul_precision(before)
 
@@ -181,8 +181,6 @@ def _restore(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimize
     Raises:
         UserError: it is of another version, or damaged.
     """
-    slots: dict[int, dict[str, Tensor]] = {}
-    weights: dict[str, Tensor] = {}
     try:
         with safe_open(path, "pt") as state:
             noted = state.metadata() or {}
@@ -191,16 +189,16 @@ def _restore(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimize
         raise UserError(f"{path}: damaged ({error}); {_REMEDY}") from None
     # A state of before there were chunks has the number, and another word for what is done.
     check(noted.get(KEY) if "done" in noted else None, path, _REMEDY)
-    for key, tensor in tensors.items():
-        kind, name = key.split(".", 1)
-        if kind == "model":
-            weights[name] = tensor
-        else:
-            index, name = name.split(".", 1)
-            slots.setdefault(int(index), {})[name] = tensor
+    parts = [(key.split(".", 1), tensor) for key, tensor in tensors.items()]
+    weights = {name: tensor for (kind, name), tensor in parts if kind == "model"}
     # The head is the embedding, which is saved once.
     weights["lm_head.weight"] = weights["model.language_model.embed_tokens.weight"]
     model.load_state_dict(weights)
+    slots: dict[int, dict[str, Tensor]] = {}
+    for (kind, name), tensor in parts:
+        if kind == "optimizer":
+            index, slot = name.split(".")
+            slots.setdefault(int(index), {})[slot] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
     return Progress(**json.loads(noted["done"]))

@@ -59,7 +59,6 @@ def load_policy(
     Args:
         name_or_path: a folder, relative to the repository or absolute, or a name on the hub.
         dtype: of the weights in memory.
-        device: where the weights go.
         revision: of a model on the hub; None is its newest.
 
     Raises:

@@ -35,8 +35,7 @@ def tokenizer_of(processor: Any) -> PreTrainedTokenizerBase:
 def placed(messages: Sequence[Mapping[str, Any]], pictures: bool) -> list[dict[str, Any]]:
     """Messages in the form that chat templates and TRL want, every picture no more than its place.
 
-    Args:
-        pictures: of a model that reads some: every content is a list of parts. Else it is a text.
+    For a model that reads pictures every content is a list of parts, else it is a text.
 
     >>> placed([{"role": "user", "content": "1 + 1 = ?"}], pictures=True)
     [{'role': 'user', 'content': [{'type': 'text', 'text': '1 + 1 = ?'}]}]

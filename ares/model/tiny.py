@@ -131,12 +131,9 @@ def build_model(
 
 
 def check_processor(processor: TorchvisionFreeProcessor, world: World, where: str) -> None:
-    """Refuse a tokenizer, chat template or image processor that is not the world's own.
+    """Refuse (UserError) a tokenizer, chat template or image processor that is not the world's.
 
     A model would answer all the same, to other words and other pictures than were meant.
-
-    Raises:
-        UserError: names what differs.
     """
     own = build_processor(world)
     pairs = {

@@ -28,47 +28,22 @@ def shown(problem: Problem) -> Problems:
     return Problems(table, [countdown_item(problem, kind) for kind in ("text", "image")])
 
 
-def pool_of(*texts: str, room: int = 99) -> pd.DataFrame:
-    """What is kept of texts about one problem, in words."""
-    problems = shown(Problem((2, 3), 5)).some([0])
-    question = problems.items[0].question
-    with Grader() as grader:
-        found = [
-            TeacherTrace(0, "direct", number, text, grader.grade(text, question).status)
-            for number, text in enumerate(texts)
-        ]
-    return pool(problems.table, found, TOKENIZER, [room])[0]
-
-
-def test_pass_rates_are_fractions_of_the_samples_of_a_problem():
-    problems = pd.DataFrame({"problem_id": list("aab"), "presentation": ["text", "image", "text"]})
-    responses = pd.DataFrame(
-        [(True, 10), (False, 20), (False, 5), (False, 7), (True, 3), (True, 3)],
-        columns=["correct", "n_tokens"],
-    )
-    found = pass_rates(problems, responses, 2)
-    assert found["pass_rate"].tolist() == [0.5, 0.0, 1.0]
-    assert found["correct"].tolist() == [1, 0, 2] and found["samples"].tolist() == [2, 2, 2]
-    assert found["n_tokens"].tolist() == [15.0, 6.0, 3.0]
-    assert list(found.columns[:2]) == ["problem_id", "presentation"]
-
-
-def answer(sample: int, status: str | None, tokens: int | None = 3, finish: str = "stop"):
-    item = Item("b", "i", [], Question("1", "number"), "i")
-    if status is None:
-        return Answered(item, sample, Failure("no reply", 6), None)
-    return Answered(item, sample, Response("t", tokens=tokens, finish=finish), Grade(status))
-
-
 def test_a_pass_rate_is_of_all_samples_of_a_problem():
-    problems = pd.DataFrame({"source": "s", "problem_id": ["p", "q", "r"]})
+    table = pd.DataFrame({"problem_id": list("aabc"), "presentation": ["text", "image"] * 2})
     columns = ["correct", "ungradable", "n_tokens"]
-    rows = [(True, False, 3), (False, True, 5), (False, False, 3), (True, False, 3)]
+    rows = [(True, False, 10), (False, True, 20), (False, False, 5), (False, False, 7)]
+    rows += [(True, False, 3), (True, False, 3)]
     # A problem of which a request failed has no pass rate: its responses are left out.
-    table = pass_rates(problems, pd.DataFrame(rows, columns=columns, index=[0, 1, 4, 5]), 2)
-    assert table["problem_id"].tolist() == ["p", "r"]
-    assert table[["samples", "correct", "ungradable"]].to_numpy().tolist() == [[2, 1, 1], [2, 1, 0]]
-    assert table["pass_rate"].tolist() == [0.5, 0.5] and table["n_tokens"].tolist() == [4, 3]
+    given = pd.DataFrame(rows, columns=columns, index=[0, 1, 2, 3, 6, 7])
+    found = pass_rates(table, given, 2)
+    assert found[["problem_id", "presentation"]].to_numpy().tolist() == [
+        ["a", "text"], ["a", "image"], ["c", "image"],
+    ]  # fmt: skip
+    counts = found[["samples", "correct", "ungradable"]].to_numpy().tolist()
+    assert counts == [[2, 1, 1], [2, 0, 0], [2, 2, 0]]
+    assert found["pass_rate"].tolist() == [0.5, 0.0, 1.0]
+    assert found["n_tokens"].tolist() == [15.0, 6.0, 3.0]
+    assert "ungradable" not in pass_rates(table, given.drop(columns="ungradable"), 2)
 
 
 class Server:
@@ -96,13 +71,14 @@ def test_responses_of_a_server_are_tokenized_and_counted_by_their_place(monkeypa
     assert [list(said) for said in table["token_ids"]] == [[*ids, TOKENIZER.eos_token_id], ids]
 
 
-def test_right_traces_are_kept_once_and_cut_ones_are_none():
-    wrong = "<think> guess </think> \\boxed{ 3 - 2 = 1 }"
-    table = pool_of(RIGHT, wrong, "no box", RIGHT)
-    assert table["text"].tolist() == [RIGHT] and table["trace"].tolist() == [0]
-    assert table["n_tokens"].tolist() == [len(RIGHT.split()) + 1] == [11]
-    assert table["presentation"].tolist() == ["text"] and table["habit"].tolist() == ["direct"]
-    assert len(pool_of(RIGHT, room=11)) == 1 and len(pool_of(RIGHT, room=10)) == 0
+def answer(sample: int, status: str | None, finish: str = "stop") -> Answered:
+    item = Item("b", "i", [], Question("1", "number"), "i")
+    if status is None:
+        return Answered(item, sample, Failure("no reply", 6), None)
+    return Answered(item, sample, Response("t", finish=finish), Grade(status))
+
+
+def test_responses_that_were_cut_or_failed_are_no_traces():
     answers = [answer(0, "right"), answer(1, "right", finish="length"), answer(0, None)]
     found = list(teacher_traces(answers, "teacher", [4, 7]))
     assert [(t.place, t.number, t.status) for t in found] == [
@@ -115,14 +91,14 @@ def test_the_same_text_counts_for_each_prompt_and_what_is_left_out_is_told():
     found = [
         TeacherTrace(1, "data set", 0, RIGHT, "right"),
         TeacherTrace(1, "teacher", 0, RIGHT, "right"),
-        TeacherTrace(0, "teacher", 0, RIGHT + " 7" * 50, "right"),
+        TeacherTrace(0, "teacher", 0, RIGHT + " 7 7", "right"),
         TeacherTrace(0, "teacher", 1, RIGHT + " unheard-of", "right"),
         TeacherTrace(0, "teacher", 5, RIGHT + " <|image_pad|>", "right"),
         TeacherTrace(0, "teacher", 2, RIGHT, "wrong"),
         TeacherTrace(0, "teacher", 3, "", "no response"),
         TeacherTrace(0, "teacher", 4, RIGHT, "right"),
     ]
-    kept, left_out = pool(table, found, TOKENIZER, [20, 20])
+    kept, left_out = pool(table, found, TOKENIZER, [12, 11])
     assert kept.to_dict("records") == [
         {"source": "s", "row": 5, "problem_id": "q", "habit": "data set", "trace": 0,
          "text": RIGHT, "n_tokens": 11},

@@ -9,8 +9,7 @@ from ares.backends.messages import messages
 from ares.config import load_config
 from ares.data.problems import choose_problems
 from ares.data.world import messages as world_messages
-from ares.data.world import picture, problem_of
-from ares.data.world_benchmark import write_countdown
+from ares.data.world import picture, problem_of, write_countdown
 from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.evaluation.grader import Grader

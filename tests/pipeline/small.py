@@ -12,8 +12,7 @@ import yaml
 
 from ares.data.countdown import draw_problems
 from ares.data.responses import verify
-from ares.data.world import gold_of, picture
-from ares.data.world_benchmark import write_countdown
+from ares.data.world import gold_of, picture, write_countdown
 from ares.data.world_settings import HABITS, load_world
 from ares.data.world_teachers import respond
 from tests.configs import with_changes

@@ -46,17 +46,18 @@ def test_greedy_tokens_equal_those_of_generate(policy, inputs, prompts, ids):
         assert [s.finished for s in samples] == [s.token_ids[-1] in eos for s in samples]
 
 
-def test_statistics_equal_a_full_forward(policy, prompts, ids):
+@pytest.mark.parametrize(("temperature", "top_p"), [(0.8, 1.0), (1.0, 0.5)])
+def test_statistics_equal_a_full_forward_whatever_is_cut_off(
+    policy, prompts, ids, temperature, top_p
+):
     model, _ = policy
     samples = sample(
-        model, prompts, max_new_tokens=LENGTH, temperature=0.8, seeds=range(12),
-        **ids,
+        model, prompts, max_new_tokens=LENGTH, temperature=temperature, top_p=top_p,
+        seeds=range(12), **ids,
     )  # fmt: skip
-    scores = score(
-        model, prompts, [s.token_ids for s in samples], temperature=0.8,
-        batch_size=5,
-    )  # fmt: skip
-    assert len({len(s.token_ids) for s in samples}) > 1
+    responses = [s.token_ids for s in samples]
+    scores = score(model, prompts, responses, temperature=temperature, batch_size=5)
+    assert len({len(ids) for ids in responses}) > 1 or top_p < 1
     for drawn, scored in zip(samples, scores, strict=True):
         torch.testing.assert_close(drawn.logprobs, scored.logprobs, atol=1e-5, rtol=0)
         torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
@@ -99,16 +100,6 @@ def test_a_response_continues_a_prefix(policy, prompts, ids):
     begun = [p.followed_by(ids[:cut]) for p, ids, cut in zip(prompts, whole, cuts, strict=True)]
     rest = tokens(sample(policy[0], begun, max_new_tokens=12, **options))
     assert rest == [ids[cut : cut + 12] for ids, cut in zip(whole, cuts, strict=True)]
-
-
-def test_top_p_truncates_the_draw_but_not_the_statistics(policy, inputs, prompts, ids):
-    model, _ = policy
-    nucleus = sample(model, prompts, max_new_tokens=12, seeds=range(4), top_p=1e-6, **ids)
-    assert tokens(nucleus) == generate(model, inputs, 12, list(ids["eos_token_ids"]))
-    scores = score(model, prompts, [s.token_ids for s in nucleus])
-    for drawn, scored in zip(nucleus, scores, strict=True):
-        torch.testing.assert_close(drawn.entropies, scored.entropies, atol=1e-5, rtol=0)
-        torch.testing.assert_close(drawn.logprobs, scored.logprobs, atol=1e-5, rtol=0)
 
 
 def test_frequencies_follow_the_distribution(policy, ids):
