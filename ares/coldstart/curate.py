@@ -18,7 +18,7 @@ What the paper leaves open, and what is done here:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -57,31 +57,22 @@ def pass_rates(problems: pd.DataFrame, given: pd.DataFrame, samples: int) -> pd.
     return table.reset_index(drop=True)
 
 
-@dataclass(frozen=True)
-class EndLengths:
-    """L(0) and L(1) of a source, in tokens; `fitted` lists those pass rates without a median."""
-
-    at_0: float
-    at_1: float
-    fitted: tuple[float, ...] = ()
+def target_length(pass_rate: float, ends: Mapping[float, float]) -> float:
+    """L_target(p) = (1 - p) L(0) + p L(1), in tokens; `ends` holds L(0) and L(1)."""
+    return (1 - pass_rate) * ends[0.0] + pass_rate * ends[1.0]
 
 
-def target_length(pass_rate: float, ends: EndLengths) -> float:
-    """L_target(p) = (1 - p) L(0) + p L(1), in tokens."""
-    return (1 - pass_rate) * ends.at_0 + pass_rate * ends.at_1
+def end_lengths(traces: pd.DataFrame) -> tuple[dict[float, float], list[float]]:
+    """L(0) and L(1) of a source, in tokens: its medians at pass rate 0 and 1.
 
-
-def end_lengths(traces: pd.DataFrame) -> EndLengths:
-    """Median lengths at pass rate 0 and 1 of one source; see choice 5 where there are none."""
+    Also those pass rates that have no median and are read off the line of choice 5.
+    """
     medians = traces.groupby("pass_rate")["n_tokens"].median()
-    missing = tuple(p for p in (0.0, 1.0) if p not in medians.index)
-    if not missing:
-        return EndLengths(float(medians[0.0]), float(medians[1.0]))
     rates, lengths = medians.index.to_numpy(float), medians.to_numpy(float)
     slope, level = np.polyfit(rates, lengths, 1) if len(medians) > 1 else (0.0, lengths[0])
     # No trace is shorter than one token; a steep line through few brackets could say so.
-    known = {p: float(medians.get(p, max(1.0, level + slope * p))) for p in (0.0, 1.0)}
-    return EndLengths(known[0.0], known[1.0], missing)
+    ends = {p: float(medians.get(p, max(1.0, level + slope * p))) for p in (0.0, 1.0)}
+    return ends, [p for p in ends if p not in medians.index]
 
 
 def equal_quotas(size: int, candidates: list[int]) -> list[int]:
@@ -184,7 +175,7 @@ def _curate_source(
     """Selection of `size` traces and report of one source, whose equal share is `equal`."""
     # In a random order, so that ties and the baseline owe nothing to the order of the pool.
     traces = traces.iloc[rng.permutation(len(traces))]
-    ends = end_lengths(traces)
+    ends, fitted = end_lengths(traces)
     bracket = np.rint(traces["pass_rate"].to_numpy() * samples).astype(int)
     counts = np.bincount(bracket, minlength=samples + 1)
     asked = equal_quotas(equal, [equal] * (samples + 1))
@@ -200,7 +191,7 @@ def _curate_source(
             notes.append("empty: its share goes to the others")
         elif quota != asked[k]:
             notes.append("too few candidates" if quota < asked[k] else "takes what others lack")
-        if curation == "adacs" and k / samples in ends.fitted:
+        if curation == "adacs" and k / samples in fitted:
             notes.append(f"L({k // samples}) from the line through the medians")
         report.append((k / samples, asked[k], candidates, len(chosen), target, "; ".join(notes)))
     return pd.concat(selected), pd.DataFrame(report, columns=_REPORT)

@@ -29,14 +29,6 @@ from ares.sampling.engine import Sample
 from ares.sampling.prompts import Prompt
 
 
-@dataclass(frozen=True)
-class Branch:
-    """Sample root number `root` of its group again from token `position` on."""
-
-    root: int
-    position: int
-
-
 @dataclass(frozen=True, eq=False)
 class Group:
     """The rollouts of one prompt, roots first, and how they hang together."""
@@ -52,8 +44,10 @@ class Group:
 Generate = Callable[..., list[Sample]]
 
 
-def branch_points(window_RT: Tensor, threshold: float, window: int, count: int) -> list[Branch]:
-    """Choose up to `count` points of one group at which to branch, the best first.
+def branch_points(
+    window_RT: Tensor, threshold: float, window: int, count: int
+) -> list[tuple[int, int]]:
+    """Choose up to `count` points (root, position) of one group to branch at, the best first.
 
     A candidate is a position t >= 1 with W_t >= threshold (nats; -inf takes every defined window,
     inf none). Points of the same root lie at least `window` tokens apart, the higher window entropy
@@ -62,7 +56,7 @@ def branch_points(window_RT: Tensor, threshold: float, window: int, count: int) 
 
     >>> W = torch.tensor([[9.0, 1.0, 3.0, 2.0, torch.nan], [0.0, 2.5, 0.0, torch.nan, torch.nan]])
     >>> branch_points(W, threshold=1.0, window=1, count=3)
-    [Branch(root=0, position=2), Branch(root=1, position=1), Branch(root=0, position=3)]
+    [(0, 2), (1, 1), (0, 3)]
     """
     candidate_RT = hwe_mask(window_RT, threshold)
     candidate_RT[:, :1] = False
@@ -77,7 +71,7 @@ def branch_points(window_RT: Tensor, threshold: float, window: int, count: int) 
             if all(abs(position - other) >= window for other in chosen):
                 ranked.append((len(chosen), -entropy[position], position, root))
                 chosen.append(position)
-    return [Branch(root, position) for _, _, position, root in sorted(ranked)[:count]]
+    return [(root, position) for _, _, position, root in sorted(ranked)[:count]]
 
 
 def sample_groups(
@@ -116,12 +110,12 @@ def sample_groups(
         entropy_RT, mask_RT = pad_rows([root.entropies for root in trunk])
         window_RT = window_entropy(entropy_RT, mask_RT, window, window_start)
         branches = branch_points(window_RT, threshold, window, group_size - roots)
-        plan = [Branch(-1, 0)] * (group_size - roots - len(branches)) + branches
+        plan = [(-1, 0)] * (group_size - roots - len(branches)) + branches
         groups.append(Group(trunk, [-1] * roots, [0] * roots))
-        for branch in plan:
-            groups[-1].parent.append(branch.root)
-            groups[-1].branch_at.append(branch.position)
-            starts.append((prompt, trunk[branch.root], branch.position))
+        for root, position in plan:
+            groups[-1].parent.append(root)
+            groups[-1].branch_at.append(position)
+            starts.append((prompt, trunk[root], position))
     rest = generate(
         [prompt.followed_by(root.token_ids[:at]) for prompt, root, at in starts],
         max_new_tokens=[max_new_tokens - at for *_, at in starts],

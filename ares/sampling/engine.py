@@ -19,7 +19,7 @@ Qwen2.5-VL. Prompts and new tokens go through the model's own forward pass. What
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -141,8 +141,12 @@ def _prefill(
     """Read the prompts; return the logits (B, V) of the first new tokens and the rows' slots."""
     batch = pad_prompts(prompts, model, side="left")
     mask_BT = batch.pop("attention_mask").bool()
-    position_ids = _positions(model, batch, mask_BT)
-    batch.pop("mm_token_type_ids", None)
+    kinds_BT = batch.pop("mm_token_type_ids", None)
+    position_ids = (mask_BT.long().cumsum(-1) - 1).clamp(min=0)
+    if kinds_BT is not None:  # with pictures, M-RoPE's positions (3, B, T)
+        named = {"image_grid_thw": batch["image_grid_thw"], "attention_mask": mask_BT}
+        rope = model.model.get_rope_index
+        position_ids, _ = rope(batch["input_ids"], mm_token_type_ids=kinds_BT, **named)
     width = mask_BT.shape[1]
     causal_TT = torch.ones(width, width, dtype=torch.bool, device=model.device).tril()
     # Padding sees itself: a row of the softmax without any key would be NaN.
@@ -180,18 +184,6 @@ def _feed(model: PreTrainedModel, slots: Slots, token_B1: Tensor, step: int) -> 
     ).logits
     cache.length += 1
     return logits_B1V[:, -1]
-
-
-def _positions(model: PreTrainedModel, batch: Mapping[str, Tensor], mask_BT: Tensor) -> Tensor:
-    """Return the positions (B, T) of left-padded prompts; with pictures, M-RoPE's (3, B, T)."""
-    if "image_grid_thw" in batch:
-        return model.model.get_rope_index(
-            batch["input_ids"],
-            mm_token_type_ids=batch["mm_token_type_ids"],
-            image_grid_thw=batch["image_grid_thw"],
-            attention_mask=mask_BT,
-        )[0]
-    return (mask_BT.long().cumsum(-1) - 1).clamp(min=0)
 
 
 def _additive(seen: Tensor, dtype: torch.dtype) -> Tensor:

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ares.coldstart.curate import (
-    EndLengths,
     curate,
     end_lengths,
     equal_quotas,
@@ -38,7 +37,7 @@ def curated(pool: pd.DataFrame, curation: str, *sizes: int, seed: int = 0) -> tu
 
 
 def test_the_target_is_a_line_from_l0_to_l1():
-    ends = EndLengths(at_0=120.0, at_1=20.0)
+    ends = {0.0: 120.0, 1.0: 20.0}
     assert [target_length(p, ends) for p in (0, 0.25, 0.5, 1)] == [120.0, 95.0, 70.0, 20.0]
 
 
@@ -48,15 +47,13 @@ def test_l0_and_l1_are_medians_or_read_off_the_line_through_them():
         *(("b", 1.0, n) for n in (10, 12, 20, 99)),
         ("c", 0.5, 7),
     )
-    assert end_lengths(pool) == EndLengths(90.0, 16.0)
+    assert end_lengths(pool) == ({0.0: 90.0, 1.0: 16.0}, [])
     pool = traces(("a", 0.5, 60), ("b", 0.75, 40), ("b", 0.75, 50), ("c", 1.0, 30))
-    found = end_lengths(pool)
     # The medians 60, 45, 30 lie on a line that reaches 90 at pass rate 0.
-    assert found.at_0 == pytest.approx(90.0) and found.at_1 == 30.0
-    assert found.fitted == (0.0,)
+    assert end_lengths(pool) == (pytest.approx({0.0: 90.0, 1.0: 30.0}), [0.0])
     # Medians at one pass rate alone are the target of all.
-    assert end_lengths(pool[pool["pass_rate"] == 0.75]) == EndLengths(45.0, 45.0, (0.0, 1.0))
-    assert end_lengths(traces(("a", 0.0, 100), ("b", 0.25, 10))).at_1 == 1.0
+    assert end_lengths(pool[pool["pass_rate"] == 0.75]) == ({0.0: 45.0, 1.0: 45.0}, [0.0, 1.0])
+    assert end_lengths(traces(("a", 0.0, 100), ("b", 0.25, 10)))[0][1.0] == 1.0
 
 
 @pytest.mark.parametrize(

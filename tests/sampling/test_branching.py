@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from ares.sampling.branching import Branch, branch_points, sample_groups
+from ares.sampling.branching import branch_points, sample_groups
 from ares.sampling.engine import Sample, sample
 from ares.sampling.prompts import Prompt
 
@@ -16,7 +16,7 @@ OPTIONS = {"group_size": 6, "roots": 2, "max_new_tokens": 24, "window": 4}
 
 def points(rows, **options):
     settings = {"threshold": 1.0, "window": 2, "count": 4, **options}
-    return [(b.root, b.position) for b in branch_points(torch.tensor(rows), **settings)]
+    return branch_points(torch.tensor(rows), **settings)
 
 
 def test_the_best_windows_are_chosen_a_window_apart_and_at_the_threshold():
@@ -95,7 +95,7 @@ def test_the_branches_leave_where_the_selection_says(prompts, groups_of):
             window_RT[row, : len(root.entropies)] = root.entropies
         expected = branch_points(window_RT, 2.0, 1, 4)
         chosen = zip(group.parent, group.branch_at, strict=True)
-        assert [Branch(*pair) for pair in chosen if pair[0] >= 0] == expected
+        assert [pair for pair in chosen if pair[0] >= 0] == expected
 
 
 def test_a_group_does_not_depend_on_the_others_and_other_seeds_give_others(prompts, groups_of):
