@@ -56,18 +56,6 @@ def test_l0_and_l1_are_medians_or_read_off_the_line_through_them():
     assert end_lengths(traces(("a", 0.0, 100), ("b", 0.25, 10)))[0][1.0] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("size", "candidates", "expected"),
-    [
-        (11, [9, 9, 9], [4, 4, 3]),  # the remainder goes to the first
-        (9, [5, 0, 5], [5, 0, 4]),  # an empty bracket's share goes to the others
-        (9, [9, 1, 9], [4, 1, 4]),
-    ],
-)
-def test_quotas_are_equal_where_they_can_be(size, candidates, expected):
-    assert equal_quotas(size, candidates) == expected
-
-
 @given(st.integers(0, 60), st.lists(st.integers(0, 20), min_size=1, max_size=9))
 def test_quotas_give_all_that_is_asked_or_all_there_is(size, candidates):
     quotas = equal_quotas(size, candidates)

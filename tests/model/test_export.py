@@ -9,14 +9,10 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
     Qwen2_5_VLForConditionalGeneration,
 )
 
@@ -27,6 +23,7 @@ from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
 from ares.model.load import load_policy
 from ares.model.save import export
+from tests.pipeline.llama import write_llama
 from tests.robustness.spoil import Trap
 
 #: The names of Qwen/Qwen2.5-VL-7B-Instruct on the hub, for one layer and one block.
@@ -234,23 +231,14 @@ def test_the_command_lists_what_it_wrote(checkpoint, tmp_path, capsys) -> None:
 
 
 def test_a_language_model_is_exported_with_its_tokenizer(tmp_path) -> None:
-    core = Tokenizer(models.WordLevel({"<end>": 0, "two": 1, "plus": 2}, unk_token="<end>"))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<end>")
-    tokenizer.chat_template = "{{ messages[0].content }}"
-    config = LlamaConfig(
-        vocab_size=3, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=1, eos_token_id=0, bos_token_id=None,
-    )  # fmt: skip
-    model = LlamaForCausalLM(config).eval()
-    model.save_pretrained(tmp_path / "in")
-    tokenizer.save_pretrained(tmp_path / "in")
+    write_llama(tmp_path / "in")
     files = export(tmp_path / "in", tmp_path / "out", dtype="float32")
-    assert [file.name for file in files] == [
-        name for name in FILES if name not in ("preprocessor_config.json", "world.json")
-    ]
-    again, encoder = load_policy(tmp_path / "out")
-    ids = encoder("two plus two", return_tensors="pt")["input_ids"]
-    assert ids.tolist() == [[1, 2, 1]] and encoder.chat_template == tokenizer.chat_template
+    of_pictures = {"preprocessor_config.json", "world.json"}
+    assert [file.name for file in files] == [name for name in FILES if name not in of_pictures]
+    model, before = load_policy(tmp_path / "in")
+    again, after = load_policy(tmp_path / "out")
+    assert after.chat_template == before.chat_template
+    ids = after("1 + 2 = ?", return_tensors="pt")["input_ids"]
+    assert torch.equal(ids, before("1 + 2 = ?", return_tensors="pt")["input_ids"])
     with torch.no_grad():
         assert torch.equal(again(input_ids=ids).logits, model(input_ids=ids).logits)

@@ -34,25 +34,19 @@ def test_every_word_of_the_world_is_one_token() -> None:
 
 def test_a_card_is_one_visual_token_and_the_system_message_is_left_out() -> None:
     processor = build_processor(WORLD)
+    pad = processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
     for numbers in ((3, 8), (3, 8, 5), (3, 8, 5, 24)):
         batch = encode(processor, Problem(numbers, 19), "image")
-        pad = processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
         assert int((batch["input_ids"] == pad).sum()) == len(numbers)
-    processor = build_processor(WORLD)
-    text = processor.tokenizer.decode(
-        encode(processor, Problem((3, 8), 24), "text")["input_ids"][0]
-    )
+    batch = encode(processor, Problem((3, 8), 24), "text")
+    text = processor.tokenizer.decode(batch["input_ids"][0])
     assert text == "<|im_start|> user numbers 3 8 target 24 <|im_end|> <|im_start|> assistant"
 
 
-def test_loaded_weights_are_those_saved_and_pictures_matter(model_folder) -> None:
+def test_the_model_sees_its_pictures(model_folder) -> None:
     model, processor = load_policy(model_folder)
-    again, _ = load_policy(model_folder)
     assert type(model).__name__ == "Qwen2_5_VLForConditionalGeneration" and not model.training
-    for one, other in zip(model.parameters(), again.parameters(), strict=True):
-        assert torch.equal(one, other) and one.dtype == torch.float32
-    problem = Problem((3, 8), 24)
-    batch = encode(processor, problem, "image")
+    batch = encode(processor, Problem((3, 8), 24), "image")
     with torch.no_grad():
         seen = model(**batch).logits
         batch["pixel_values"] = batch["pixel_values"] * 0
@@ -60,21 +54,9 @@ def test_loaded_weights_are_those_saved_and_pictures_matter(model_folder) -> Non
     assert not torch.allclose(seen, blind)
 
 
-def test_broken_folders_and_models_of_another_world_are_refused(model_folder, tmp_path) -> None:
-    with pytest.raises(UserError, match="no such model folder"):
-        load_policy(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"no config\.json"):
-        load_policy(tmp_path)
-    cut = tmp_path / "cut"
-    shutil.copytree(model_folder, cut)
-    (cut / "model.safetensors").write_bytes(b"\x10" * 100)
-    with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
-        load_policy(cut)
-    model_world(model_folder, WORLD)
-    other = tmp_path / "other"
-    shutil.copytree(model_folder, other)
-    settings = WORLD.dump()
-    settings["values"] = [1, 60]
-    write_json(other / WORLD_FILE, settings)
+def test_a_model_of_another_world_is_refused(model_folder, tmp_path) -> None:
+    assert model_world(model_folder, WORLD)
+    other = shutil.copytree(model_folder, tmp_path / "other")
+    write_json(other / WORLD_FILE, {**WORLD.dump(), "values": [1, 60]})
     with pytest.raises(UserError, match=r"another world \(values differ\)"):
         model_world(other, WORLD)
