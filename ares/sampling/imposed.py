@@ -18,7 +18,6 @@ from ares.data.items import Item, Problems
 from ares.data.responses import candidates, verify
 from ares.data.world import problem_of
 from ares.data.world_settings import Language, World
-from ares.evaluation.grader import Grader
 from ares.sampling.prompts import pad_prompts
 from ares.sampling.rollouts import Sampling, encode
 
@@ -32,8 +31,7 @@ class Imposed(LogitsProcessor):
     def __init__(self, tokenizer, language: Language, comparisons: int, prompt_length: int):
         self.comparisons, self.start, ids = comparisons, prompt_length, tokenizer.get_vocab()
         conclude, guess = language.markers["conclude"], language.markers["guess"]
-        words = [*conclude, *guess, "</think>", tokenizer.eos_token]
-        self.ends = [ids[word] for word in words]
+        self.ends = [ids[word] for word in (*conclude, *guess, "</think>", tokenizer.eos_token)]
         self.stops = torch.tensor([ids["<think>"], ids["."]])
         self.vs = ids["vs"]
         self.answer = ids[conclude[0] if comparisons else guess[0]]
@@ -45,16 +43,11 @@ class Imposed(LogitsProcessor):
             return scores
         short_B = (said_BT == self.vs).sum(1) < self.comparisons
         due_B = ~short_B & torch.isin(said_BT[:, -1], self.stops)
-        scores = scores.clone()
-        scores[short_B[:, None] & _at(self.ends, scores)] = -torch.inf
-        scores[due_B[:, None] & ~_at([self.answer], scores)] = -torch.inf
-        return scores
-
-
-def _at(ids: list[int], scores_BV: Tensor) -> Tensor:
-    mask_V = torch.zeros(scores_BV.shape[1], dtype=torch.bool)
-    mask_V[ids] = True
-    return mask_V[None]
+        barred_BV = torch.zeros_like(scores, dtype=torch.bool)
+        barred_BV[:, self.ends] = short_B[:, None]
+        barred_BV[due_B] = True
+        barred_BV[due_B, self.answer] = False
+        return scores.masked_fill(barred_BV, -torch.inf)
 
 
 def impose(
@@ -65,15 +58,14 @@ def impose(
     Columns: level, presentation, comparisons, first (the comparison that was the first to reach
     the target, from 1; 0 for none), correct (the answer).
     """
-    rows, grader = [], Grader()
+    rows = []
     torch.manual_seed(sampling.seed)
     for start in range(0, len(problems), sampling.batch_prompts):
         items = problems.items[start : start + sampling.batch_prompts]
         texts = generate(model, processor, items, world, sampling, comparisons)
         for index, text in enumerate(texts):
-            question = items[index // sampling.samples].question
-            problem, _ = problem_of(question.gold)
-            right = grader.grade(text, question).correct
+            problem, values = problem_of(items[index // sampling.samples].question.gold)
+            right = verify(problem, text, values).correct
             rows.append((comparisons, first_success(problem, text, world), right))
     made = pd.DataFrame(rows, columns=["comparisons", "first", "correct"])
     shown = problems.repeated(sampling.samples)[["level", "presentation"]]

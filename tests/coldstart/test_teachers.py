@@ -1,19 +1,11 @@
 """Teachers behind an endpoint: options, budgets, answers that are kept, and what is no trace."""
 
-from collections import Counter
-from pathlib import Path
-
-import pandas as pd
 import pytest
-import yaml
 
-from ares.coldstart.teachers import collect, pool, room_for_traces, teacher_server
-from ares.config import Scale, load_config
-from ares.data.problems import problems_of
+from ares.coldstart.teachers import teacher_server
 from ares.errors import UserError
-from ares.model.load import load_processor
-from ares.paths import CONFIG
 from tests.backends.stub import Answer, Stub
+from tests.coldstart.scenes import asked, taught
 
 RIGHT = "<think> guess </think> \\boxed{ 3 + 2 = 5 }"
 
@@ -25,27 +17,6 @@ def no_key(monkeypatch):
 
 def served() -> Stub:
     return Stub(lambda body: Answer("\\boxed{ 3 + 2 = 5 }", "guess"))
-
-
-def taught(folder: Path, model: Path, url: str, **teachers) -> Scale:
-    """The smoke scale with a server as the teacher; its file lies in the folder."""
-    settings = yaml.safe_load((CONFIG / "smoke.yaml").read_text())
-    server = {"url": url, "model": "m"}
-    asked = {"text": server, "pictures": server, "efforts": ["low", "high"], **teachers}
-    settings["cold_start"]["teachers"] = asked
-    path = folder / "taught.yaml"
-    path.write_text(yaml.safe_dump({**settings, "model": str(model), "scale": "taught"}))
-    return load_config(path)
-
-
-def asked(folder: Path, scale: Scale) -> tuple[pd.DataFrame, Counter]:
-    """The pool of a text and a picture of one problem, and what was left out of it."""
-    rows = {"problem_id": "2-3=5", "level": "easy", "k": 2, "target": 5}
-    table = pd.DataFrame({"presentation": ["text", "image"], "numbers": [[2, 3]] * 2, **rows})
-    problems = problems_of(scale, table)
-    room, processor = room_for_traces(scale, problems.table), load_processor(scale.model)
-    found = collect(scale, problems, folder / "s.sqlite")
-    return pool(problems.table, found, processor, room)
 
 
 def test_every_pair_of_options_is_asked_and_thought_is_put_before_the_answer(
