@@ -105,10 +105,6 @@ def trained(config, folder: Path) -> dict[str, torch.Tensor]:
     return weights(trainer)
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
-
-
 @pytest.mark.parametrize("kills", [1, 4])
 def test_a_killed_training_ends_at_the_same_weights(tmp_path, monkeypatch, kills) -> None:
     """After the state of a stage's first chunk, and of a later stage."""
@@ -125,7 +121,8 @@ def test_a_killed_training_ends_at_the_same_weights(tmp_path, monkeypatch, kills
         patched.setattr(base_training, "_save", killed)
         trained(config, tmp_path / "killed")
     assert states[0].steps < 9 and states[0].chunks > 0
-    assert same(trained(config, tmp_path / "whole"), trained(config, tmp_path / "killed"))
+    whole, resumed = (trained(config, tmp_path / name) for name in ("whole", "killed"))
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in whole.items())
 
 
 def test_a_state_of_an_earlier_version_is_refused(tmp_path) -> None:

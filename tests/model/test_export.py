@@ -18,10 +18,11 @@ from transformers import (
 
 from ares.cli import main
 from ares.data.countdown import Problem
-from ares.data.world import messages, picture
+from ares.data.world import countdown_item, picture
 from ares.errors import UserError
 from ares.io import read_json, whole_folder, write_json
 from ares.model.load import load_policy
+from ares.model.processor import prompt_text
 from ares.model.save import export
 from tests.pipeline.llama import write_llama
 from tests.robustness.spoil import Trap
@@ -82,11 +83,8 @@ def names(folder: Path) -> dict[str, str]:
 
 
 def logits(model, processor) -> torch.Tensor:
-    problem = Problem((3, 8, 5), 19)
-    text = processor.apply_chat_template(
-        messages(problem, "image"), tokenize=False, add_generation_prompt=True
-    )
-    batch = processor(text=[text], images=[picture(problem, 0)], return_tensors="pt")
+    item = countdown_item(Problem((3, 8, 5), 19), "image")
+    batch = processor(text=[prompt_text(item, processor)], images=item.images, return_tensors="pt")
     with torch.no_grad():
         return model(**batch).logits
 
@@ -172,17 +170,13 @@ def test_the_folder_appears_whole_or_not_at_all(checkpoint, tmp_path, monkeypatc
     assert (tmp_path / "out/mine").read_text() == "keep"
 
 
-def test_diverged_and_overflowing_weights_are_refused(checkpoint, tmp_path) -> None:
+def test_overflowing_weights_are_refused(checkpoint, tmp_path) -> None:
     weights = load_file(checkpoint / "model.safetensors")
     weights["model.norm.weight"][0] = 1e6
     save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=r"norm\.weight holds values .* try bfloat16"):
         export(checkpoint, tmp_path / "out", dtype="float16")
     export(checkpoint, tmp_path / "out")
-    weights["model.norm.weight"][0] = torch.nan
-    save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UserError, match=r"norm\.weight holds values that are not finite$"):
-        export(checkpoint, tmp_path / "other")
 
 
 def only(folder: Path, *files: str) -> Path:

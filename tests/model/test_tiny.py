@@ -6,22 +6,21 @@ import pytest
 import torch
 
 from ares.data.countdown import Problem
-from ares.data.world import messages, picture
+from ares.data.world import countdown_item
 from ares.data.world_settings import load_world
 from ares.errors import UserError
 from ares.io import write_json
 from ares.model.load import WORLD_FILE, load_policy, model_world
+from ares.model.processor import prompt_text
 from ares.model.tiny import build_processor, vocabulary
 
 WORLD = load_world()
 
 
 def encode(processor, problem: Problem, presentation: str):
-    text = processor.apply_chat_template(
-        messages(problem, presentation), tokenize=False, add_generation_prompt=True
-    )
-    images = [picture(problem, 0)] if presentation == "image" else None
-    return processor(text=[text], images=images, return_tensors="pt")
+    item = countdown_item(problem, presentation)
+    text = prompt_text(item, processor)
+    return processor(text=[text], images=item.images or None, return_tensors="pt")
 
 
 def test_every_word_of_the_world_is_one_token() -> None:

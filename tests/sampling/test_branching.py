@@ -50,12 +50,7 @@ def groups_of(policy, ids):
         options = {"threshold": 0.0, **OPTIONS, **changed}
         ends = options.pop("eos_token_ids", ids["eos_token_ids"])
         seeds = options.pop("seeds", range(len(prompts) * options["group_size"]))
-        generate = partial(
-            sample,
-            policy[0],
-            eos_token_ids=ends,
-            temperature=0.8,
-        )
+        generate = partial(sample, policy[0], eos_token_ids=ends, temperature=0.8)
         return sample_groups(prompts, generate, seeds=seeds, **options)
 
     return groups
@@ -87,15 +82,11 @@ def test_a_branch_shares_its_prefix_and_then_goes_its_own_way(prompts, groups_of
 
 
 def test_the_branches_leave_where_the_selection_says(prompts, groups_of):
-    groups = groups_of(prompts, window=1, threshold=2.0)
-    for group in groups:
-        longest = max(len(root.entropies) for root in group.samples[:2])
-        window_RT = torch.full((2, longest), NAN)
-        for row, root in enumerate(group.samples[:2]):
-            window_RT[row, : len(root.entropies)] = root.entropies
-        expected = branch_points(window_RT, 2.0, 1, 4)
+    for group in groups_of(prompts, window=1, threshold=2.0):
+        roots = [root.entropies for root in group.samples[:2]]
+        window_RT = torch.nn.utils.rnn.pad_sequence(roots, batch_first=True, padding_value=NAN)
         chosen = zip(group.parent, group.branch_at, strict=True)
-        assert [pair for pair in chosen if pair[0] >= 0] == expected
+        assert [pair for pair in chosen if pair[0] >= 0] == branch_points(window_RT, 2.0, 1, 4)
 
 
 def test_a_group_does_not_depend_on_the_others_and_other_seeds_give_others(prompts, groups_of):
