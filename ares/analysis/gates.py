@@ -60,22 +60,31 @@ def cells(rollouts: pd.DataFrame) -> pd.DataFrame:
     return means.assign(steps_right=sums["right"] / sums["stated"]).reset_index()
 
 
+def by_budget(imposed: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy by level and `after_success` (rows) and comparisons (columns)."""
+    groups = imposed.groupby(["level", "after_success", "comparisons"], sort=False)
+    return groups["correct"].mean().unstack()
+
+
 def gates(free: pd.DataFrame, imposed: pd.DataFrame) -> pd.DataFrame:
     """What has to hold: gate, measured, least, most, met.
 
     Args:
         free: from `cells`, both presentations.
-        imposed: from `impose`, at `FEW` and at `MANY` comparisons.
+        imposed: from `impose`, at `FEW` and at `MANY` comparisons, with and without going on
+            after success.
     """
     rate = free.pivot(index="level", columns="presentation", values="pass_rate")
-    correct = imposed.groupby(["level", "comparisons"])["correct"].mean().unstack()
-    gain = correct[MANY] - correct[FEW]
-    many = imposed[imposed["comparisons"] == MANY]
+    correct = by_budget(imposed)
+    gain = (correct[MANY] - correct[FEW]).unstack("after_success")
+    persists, overthinks = gain[False], gain[True]
+    many = imposed[(imposed["comparisons"] == MANY) & imposed["after_success"]]
     hard = hazards(many.loc[many["level"] == "hard", "first"])
     rows = [
         ("least hazard of a comparison on hard", min(hard), 0.04, 1.0),
-        (f"gain from {FEW} to {MANY} comparisons on hard", gain["hard"], 0.10, 1.0),
-        (f"gain from {FEW} to {MANY} comparisons on easy", gain["easy"], -1.0, 0.01),
+        (f"gain from {FEW} to {MANY} comparisons on hard", persists["hard"], 0.10, 1.0),
+        (f"gain from {FEW} to {MANY} comparisons on easy", persists["easy"], -1.0, 0.01),
+        ("gain from going on after success on easy", overthinks["easy"], -1.0, 0.01),
         ("steps right", free["steps_right"].min(), 0.98, 1.0),
         ("number not available", free["not_available"].max(), 0.0, 0.10),
         ("cost of a picture", (rate["text"] - rate["image"]).max(), -1.0, 0.10),
@@ -94,7 +103,11 @@ def measure(
     drawn = world_problems(table, world, seed)
     free = roll_out(model, processor, drawn, sampling)
     in_words = drawn.some(np.flatnonzero(table["presentation"] == "text"))
-    imposed = [impose(model, processor, in_words, world, sampling, n) for n in (FEW, MANY)]
+    imposed = [
+        impose(model, processor, in_words, world, sampling, n, after_success=goes_on)
+        for n in (FEW, MANY)
+        for goes_on in (False, True)
+    ]
     return cells(free), pd.concat(imposed, ignore_index=True)
 
 
@@ -105,10 +118,10 @@ def main(model: str, problems: int = 64, samples: int = 4, seed: int = 1) -> Non
     world = checked(World, read_json(file), str(file))
     sampling = Sampling(samples, 1.0, 1.0, max_new_tokens=960, batch_prompts=16, seed=seed)
     free, imposed = measure(policy, processor, world, sampling, problems)
-    shown = imposed.groupby(["level", "comparisons"], sort=False)["correct"].mean().unstack()
-    many = imposed[imposed["comparisons"] == MANY].groupby("level", sort=False)["first"]
-    hazard = pd.DataFrame({level: hazards(first) for level, first in many})
-    for table in (free, shown, hazard, gates(free, imposed)):
+    many = imposed[(imposed["comparisons"] == MANY) & imposed["after_success"]]
+    first = many.groupby("level", sort=False)["first"]
+    hazard = pd.DataFrame({level: hazards(rows) for level, rows in first})
+    for table in (free, by_budget(imposed), hazard, gates(free, imposed)):
         print(table.round(3).to_string(), end="\n\n")
 
 

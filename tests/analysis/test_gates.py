@@ -38,13 +38,24 @@ def test_gates_are_met_or_not() -> None:
     )
     imposed = pd.DataFrame(
         [
-            {"level": level, "comparisons": count, "correct": right, "first": first}
+            {
+                "level": level,
+                "comparisons": count,
+                "after_success": goes_on,
+                "correct": right,
+                "first": first,
+            }
             for level in levels
-            for count, answers in ((5, [1, 0, 0, 0]), (15, [1, 1, 0, 0]))
+            for count, goes_on, answers in (
+                (5, False, [1, 0, 0, 0]),
+                (5, True, [1, 1, 0, 0]),
+                (15, False, [1, 1, 0, 0]),
+                (15, True, [1, 0, 0, 0]),
+            )
             for right, first in zip(answers, [3, 8, 13, 0], strict=True)
         ]
     )
     table = gates(free, imposed)
-    measured = [1 / 18, 0.25, 0.25, 0.985, 0.12, 0.15, 0.8, 0.5, 0.3]
+    measured = [1 / 18, 0.25, 0.25, -0.25, 0.985, 0.12, 0.15, 0.8, 0.5, 0.3]
     assert table["measured"].tolist() == pytest.approx(measured)
-    assert list(table["met"]) == [True, True, False, True, False, False, True, True, False]
+    assert list(table["met"]) == [True, True, False, True, True, False, False, True, True, False]

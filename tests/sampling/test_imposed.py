@@ -29,11 +29,10 @@ PROBLEMS = Problems(
 def test_the_rule_bars_the_end_then_leaves_the_answer_alone() -> None:
     tokenizer = build_processor(WORLD).tokenizer
 
-    def allowed(comparisons: int, said: str) -> set[str]:
+    def allowed(comparisons: int, said: str, *, after_success: bool = True) -> set[str]:
         ids = tokenizer("numbers " + said, return_tensors="pt")["input_ids"]
-        scores = Imposed(tokenizer, WORLD.language, comparisons, 1)(
-            ids, torch.zeros(1, len(tokenizer))
-        )
+        imposed = Imposed(tokenizer, WORLD.language, comparisons, 1, after_success=after_success)
+        scores = imposed(ids, torch.zeros(1, len(tokenizer)))
         return set(tokenizer.convert_ids_to_tokens(torch.where(scores[0] == 0)[0]))
 
     ends = {"therefore", "hence", "thus", "guess", "maybe", "</think>", tokenizer.eos_token}
@@ -43,6 +42,9 @@ def test_the_rule_bars_the_end_then_leaves_the_answer_alone() -> None:
     assert allowed(1, "<think> try 8 + 3 = 11 vs 11 yes") == everything
     assert allowed(1, "<think> try 8 + 3 = 11 vs 11 yes .") == {"therefore"}
     assert allowed(2, "<think> try 8 + 3 = 11 vs 11 yes .") == everything - ends
+    said = "<think> try 8 + 3 = 11 vs 11 yes ."
+    assert allowed(2, said, after_success=False) == everything, "it has found the answer"
+    assert allowed(2, said.replace("yes", "no"), after_success=False) == everything - ends
     assert allowed(0, "<think>") == {"guess"}
     assert allowed(0, "<think> guess") == everything
 
@@ -51,12 +53,13 @@ def test_the_rule_bars_the_end_then_leaves_the_answer_alone() -> None:
 def test_a_trained_model_compares_as_often_as_it_must(comparisons: int) -> None:
     model, processor = load_policy("data/base")
     sampling = Sampling(2, 1.0, 1.0, max_new_tokens=400, batch_prompts=2, seed=0)
-    found = impose(model, processor, PROBLEMS, WORLD, sampling, comparisons)
+    imposed = (WORLD, sampling, comparisons)
+    found = impose(model, processor, PROBLEMS, *imposed, after_success=True)
     assert list(found["level"]) == ["easy"] * 2 + ["hard"] * 2 + ["medium"] * 2
     assert set(found["comparisons"]) == {comparisons}
     assert found["first"].max() <= comparisons
     for item in PROBLEMS.items:
-        for text in generate(model, processor, [item], WORLD, sampling, comparisons):
+        for text in generate(model, processor, [item], *imposed, after_success=True):
             assert text.count(" vs ") == comparisons and text.count("\\boxed{") == 1
 
 
