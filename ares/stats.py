@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations_with_replacement
 from statistics import NormalDist
@@ -42,6 +42,8 @@ class Estimate:
     value: float
     low: float
     high: float
+    #: The number in every resample, where it was computed and not read.
+    draws: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
     def __format__(self, spec: str) -> str:
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
@@ -137,7 +139,7 @@ def interval(draws: np.ndarray, level: float, defined: float = 0.0) -> Estimate:
     if not np.isfinite(draws[0]) or len(known) == 0 or len(known) < defined * len(draws[1:]):
         return Estimate(float(draws[0]), NAN, NAN)
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(draws[0]), float(low), float(high))
+    return Estimate(float(draws[0]), float(low), float(high), draws[1:])
 
 
 def over_seeds(values_RS: np.ndarray, resamples: int, level: float, seed: int) -> np.ndarray:
@@ -200,7 +202,7 @@ def means(
     found = []
     for key, rows in table.groupby(list(by), sort=False):
         estimate = resampler.estimate(mean(resampler, rows, column))
-        found.append((*key, *vars(estimate).values(), len(rows)))
+        found.append((*key, estimate.value, estimate.low, estimate.high, len(rows)))
     return pd.DataFrame(found, columns=[*by, "value", "low", "high", "rows"])
 
 

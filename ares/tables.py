@@ -309,8 +309,9 @@ FORMS: dict[str, Form] = {
     ),
     "findings": Form(
         _columns(
-            "id claim paper ours ci_low ci_high unit n_seeds verdict scale",
+            "id claim paper ours ci_low ci_high p unit n_seeds verdict scale",
             **dict.fromkeys(("paper", "ours", "ci_low", "ci_high"), Column("number", gaps=True)),
+            p=Column("number", 0, 1, gaps=True),
         ),
         ("id",),
         ("findings",),

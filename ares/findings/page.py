@@ -25,7 +25,14 @@ from PIL import Image, UnidentifiedImageError
 from ares import paths
 from ares.errors import UserError
 from ares.findings.notebooks import rendered
-from ares.findings.rules import CONTRADICTED, OPEN, PARTLY, REPRODUCED, load_rules
+from ares.findings.rules import (
+    CONTRADICTED,
+    EQUIVALENT,
+    PARTLY,
+    REPRODUCED,
+    UNDECIDED,
+    load_rules,
+)
 from ares.findings.verdicts import JudgedPart, recorded
 from ares.io import KEY, check, read_json, whole_folder, write_text
 from ares.settings import read_yaml
@@ -53,9 +60,9 @@ OF_REFERENCE = {
     "manifest": "../data/reference/manifest.json",
 }
 #: Sign and class of a verdict, and its word where it is about an aim of the project.
-SIGNS = {REPRODUCED: "✓", PARTLY: "◐", CONTRADICTED: "✗", OPEN: "○"}
-CLASSES = {REPRODUCED: "good", PARTLY: "half", CONTRADICTED: "bad", OPEN: "open"}
-AIM_WORDS = {REPRODUCED: "met", PARTLY: "partly met", CONTRADICTED: "missed", OPEN: OPEN}
+SIGNS = {REPRODUCED: "✓", PARTLY: "◐", CONTRADICTED: "✗", EQUIVALENT: "≈", UNDECIDED: "○"}
+CLASSES = dict(zip(SIGNS, ("good", "half", "bad", "open", "open"), strict=True))
+AIM_WORDS = {REPRODUCED: "met", PARTLY: "partly met", CONTRADICTED: "missed"}
 #: Colours that an embedded picture keeps: enough for lines and bands, a third of the bytes.
 COLOURS = 128
 #: Names of jobs end with a shard, a model or a notebook.
@@ -183,7 +190,7 @@ def style() -> str:
 
 def word(verdict: str, by: str) -> str:
     """A verdict in words: the project's aims are met or missed, the paper's findings reproduced."""
-    return AIM_WORDS[verdict] if by == "project" else verdict
+    return AIM_WORDS.get(verdict, verdict) if by == "project" else verdict
 
 
 def number(value: float, width: float) -> str:

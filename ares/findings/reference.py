@@ -1,12 +1,13 @@
 """The tables of a run, small enough to be kept in the repository.
 
     python -m ares.findings.reference results/laptop data/reference
+    python -m ares.findings.reference data/reference      # judges the tables there again
 
 The notebooks read the compact tables and the full ones with the same code, and draw the same
 figures. `ares.tables` says which columns are left out (lists per token; log-probabilities; texts of
 the pool) and which are shortened: entropies keep 11 binary digits (relative error below 0.05 %, so
-their order hardly changes). Probabilities of slots keep three decimals. The other tables and the
-findings are kept as they are.
+their order hardly changes). Probabilities of slots keep three decimals. The other tables are kept
+as they are. The findings are judged by the compact tables, so that who has them gets every number.
 """
 
 from __future__ import annotations
@@ -19,8 +20,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ares.config import load_config
 from ares.errors import UserError, one_line
-from ares.io import PARQUET, atomic_path, numbered, read_table, write_text
+from ares.findings import verdicts
+from ares.findings.rules import load_rules
+from ares.findings.run import Run
+from ares.io import (
+    PARQUET,
+    atomic_path,
+    numbered,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
 from ares.paths import resolve
 from ares.tables import tables_of
 
@@ -29,27 +42,31 @@ DIGITS, DECIMALS = 11, 3
 #: What all files together may take, in bytes.
 LIMIT = 4 * 2**20
 TABLES = tables_of("world")
-#: Files beside the tables, kept as they are.
-OTHERS = ("findings.csv", "manifest.json")
 
 
 def write_reference(results: Path, out: Path) -> None:
-    """Write the compact tables, the findings and the manifest of the run they come from.
+    """Write the compact tables, the manifest of the run they come from, and the findings.
 
     Raises:
         UserError: a table or file is missing, or the files take more than `LIMIT` together.
     """
     for name in TABLES:
         write_compact(out, name, read_table(results / f"{name}.parquet"))
-    for name in OTHERS:
-        if not (results / name).is_file():
-            raise UserError(f"{results / name}: no such file; run the workflow that makes it")
-        write_text(out / name, (results / name).read_text(encoding="utf-8"))
-    names = [*(f"{name}.parquet" for name in TABLES), *OTHERS]
+    write_json(out / "manifest.json", read_json(results / "manifest.json"))
+    write_findings(out)
+    names = [*(f"{name}.parquet" for name in TABLES), "findings.csv", "manifest.json"]
     size = sum((out / name).stat().st_size for name in names)
     print(f"{out}: {size / 2**20:.1f} MiB, of {LIMIT / 2**20:.0f} MiB meant for the repository")
     if size > LIMIT:
         raise UserError(f"{out}: too large for the repository; use a scale with fewer problems")
+
+
+def write_findings(out: Path) -> None:
+    """Judge the tables of a folder, as its manifest's scale says."""
+    scale, rules = load_config(read_json(out / "manifest.json")["config"]["scale"]), load_rules()
+    judged = verdicts.judge(Run.of(out, scale, rules), rules)
+    table = verdicts.table(judged, scale.scale)
+    write_table(out / "findings.csv", verdicts.as_text(table))
 
 
 def write_compact(out: Path, name: str, table: pd.DataFrame) -> None:
@@ -93,4 +110,5 @@ def shorten(values: np.ndarray, digits: int = DIGITS) -> np.ndarray:
 
 if __name__ == "__main__":
     with one_line():
-        write_reference(*map(resolve, sys.argv[1:]))
+        folders = list(map(resolve, sys.argv[1:]))
+        write_reference(*folders) if len(folders) > 1 else write_findings(*folders)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -24,8 +25,9 @@ PAPER = paths.DATA / "paper"
 REPRODUCED = "reproduced"
 PARTLY = "partly"
 CONTRADICTED = "contradicted"
-OPEN = "not at this scale"
-VERDICTS = (REPRODUCED, PARTLY, CONTRADICTED, OPEN)
+EQUIVALENT = "equivalent"
+UNDECIDED = "undecided"
+VERDICTS = (REPRODUCED, PARTLY, CONTRADICTED, EQUIVALENT, UNDECIDED)
 
 _Conditions = Annotated[dict[str, str | int | float | bool], Field(min_length=1)]
 
@@ -85,7 +87,7 @@ class Part(Settings):
     bound: float = 0
     """Where the sides meet; for within, the largest size"""
     minimum: float = Field(0, ge=0)
-    """Least distance from the bound that counts as reproduced"""
+    """Smallest effect of interest: the least distance from the bound that counts as reproduced"""
     decides: bool = True
     """Whether the part counts for the verdict of the finding"""
     paper: Annotated[PaperNumber | float, AfterValidator(_looked_up)] = math.nan
@@ -165,33 +167,64 @@ def load_rules(path: Path = BOOK) -> Rules:
     return load_settings(Rules, path)
 
 
-def of_part(found: Estimate, part: Part) -> str:
+def of_part(found: Estimate, part: Part, *, significant: bool = True) -> str:
     """The verdict of a part: where the interval lies, and how far the number is from the bound.
 
-    An interval that touches the bound contains it. Without an interval nothing is decided.
+    An interval that touches the bound contains it. Without an interval nothing is decided, and
+    neither is it where the number is not `significant` (`holm`), except that it is negligible.
     """
     if not all(math.isfinite(end) for end in (found.value, found.low, found.high)):
-        return OPEN
+        return UNDECIDED
     if part.direction == "within":
         if found.low > part.bound or found.high < -part.bound:
-            return CONTRADICTED
-        return REPRODUCED if -part.bound < found.low and found.high < part.bound else OPEN
+            return CONTRADICTED if significant else UNDECIDED
+        inside = -part.bound < found.low and found.high < part.bound
+        return REPRODUCED if inside and significant else UNDECIDED
     sign = 1 if part.direction == "above" else -1
     near, far = sorted((sign * (found.low - part.bound), sign * (found.high - part.bound)))
-    if near > 0:
+    if -part.minimum < near and far < part.minimum:
+        return EQUIVALENT
+    if near > 0 and significant:
         return REPRODUCED if sign * (found.value - part.bound) >= part.minimum else PARTLY
-    return CONTRADICTED if far < 0 else OPEN
+    return CONTRADICTED if far < 0 and significant else UNDECIDED
+
+
+def p_value(found: Estimate, part: Part) -> float:
+    """Two-sided bootstrap p-value of "the number is at the bound"; NaN without an interval."""
+    if math.isnan(found.low):
+        return math.nan
+    low, high = (-part.bound, part.bound) if part.direction == "within" else (part.bound,) * 2
+    draws = found.draws[np.isfinite(found.draws)]
+    over, under = np.mean(draws >= high), np.mean(draws <= low)
+    if part.direction == "within":  # outside of neither end, or of one
+        outside = 2 * min(np.mean(draws <= high), np.mean(draws >= low))
+        return float(min(1.0, 2 * max(over, under), outside))
+    return float(min(1.0, 2 * min(over, under)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of the parts of a finding (Holm); NaN stays, and counts as a part.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted, least = [math.nan] * len(p_values), 0.0
+    known = [index for index, p in enumerate(p_values) if not math.isnan(p)]
+    for rank, index in enumerate(sorted(known, key=lambda index: p_values[index])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = least
+    return adjusted
 
 
 def of_finding(parts: Sequence[str]) -> str:
     """The verdict of a finding from those of its deciding parts.
 
-    >>> of_finding([REPRODUCED, CONTRADICTED]), of_finding([OPEN, CONTRADICTED])
+    >>> of_finding([REPRODUCED, CONTRADICTED]), of_finding([UNDECIDED, CONTRADICTED])
     ('partly', 'contradicted')
     """
-    if set(parts) == {REPRODUCED}:
-        return REPRODUCED
-    if set(parts) == {OPEN}:
-        return OPEN
+    if len(kinds := set(parts)) == 1:
+        return kinds.pop()
     held = parts.count(REPRODUCED) + parts.count(PARTLY)
-    return CONTRADICTED if parts.count(CONTRADICTED) > held else PARTLY
+    if parts.count(CONTRADICTED) > held:
+        return CONTRADICTED
+    return PARTLY if held else UNDECIDED

@@ -14,14 +14,16 @@ from ares.errors import UserError
 # Imported for what it registers.
 from ares.findings import quantities  # noqa: F401
 from ares.findings.rules import (
-    OPEN,
     REPRODUCED,
+    UNDECIDED,
     VERDICTS,
     Finding,
     Part,
     Rules,
+    holm,
     of_finding,
     of_part,
+    p_value,
 )
 from ares.findings.run import QUANTITIES, Measured, Run, named
 from ares.stats import NAN, Estimate
@@ -30,19 +32,24 @@ from ares.tables import columns_of, read_form
 
 @dataclass(frozen=True)
 class JudgedPart:
-    """A part with its number and its verdict."""
+    """A part with its number, its p-value (Holm's if it decides), and its verdict."""
 
     part: Part
     measured: Measured
+    p: float
     verdict: str
 
     @property
     def reason(self) -> str:
         """Why it is not decided; empty when it is."""
-        if self.verdict != OPEN:
+        if self.verdict != UNDECIDED:
             return ""
+        if self.measured.missing:
+            return self.measured.missing
+        if of_part(self.measured.found, self.part) != UNDECIDED:
+            return f"p = {self.p:.2g} after Holm's correction"
         sign = "±" if self.part.direction == "within" else ""
-        return self.measured.missing or f"the interval contains {sign}{self.part.bound:g}"
+        return f"the interval contains {sign}{self.part.bound:g}"
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,25 @@ def judge(run: Run, rules: Rules, ids: Sequence[str] | None = None) -> list[Judg
     # Everything is looked up before anything is computed.
     check_quantities([part for finding in chosen for part in finding.parts])
 
-    def judged(part: Part) -> JudgedPart:
+    def measured(part: Part) -> Measured:
         arguments = {key: value for key, value in part.quantity.items() if key != "name"}
         _, compute = QUANTITIES[str(part.quantity["name"])]
-        measured = compute(run, **arguments)
-        return JudgedPart(part, measured, of_part(measured.found, part))
+        return compute(run, **arguments)
 
-    return [Judged(finding, tuple(map(judged, finding.parts))) for finding in chosen]
+    def judged(finding: Finding) -> Judged:
+        found = {part.id: measured(part) for part in finding.parts}
+        p = {part.id: p_value(found[part.id].found, part) for part in finding.parts}
+        deciding = [part.id for part in finding.parts if part.decides]
+        p |= zip(deciding, holm([p[name] for name in deciding]), strict=True)
+
+        def one(part: Part) -> JudgedPart:
+            number, significant = found[part.id], p[part.id] < 1 - rules.level
+            verdict = of_part(number.found, part, significant=significant)
+            return JudgedPart(part, number, p[part.id], verdict)
+
+        return Judged(finding, tuple(map(one, finding.parts)))
+
+    return list(map(judged, chosen))
 
 
 def check_quantities(parts: Sequence[Part]) -> None:
@@ -123,7 +142,7 @@ def recorded(path: Path, rules: Rules) -> list[Judged]:
         elif not math.isfinite(found.high - found.low):
             missing = "no interval: too few problems or batches, or an undefined number"
         measured = Measured(found, n_seeds=n_seeds, missing=missing)
-        return JudgedPart(part, measured, row["verdict"])
+        return JudgedPart(part, measured, row["p"], row["verdict"])
 
     known = [finding for finding in rules.findings if finding.id in rows]
     return [Judged(finding, tuple(map(judged, finding.parts))) for finding in known]
@@ -133,7 +152,7 @@ def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
     """One row per finding, followed by one per part, see `ares.tables`.
 
     In the row of a finding, `ours` is the number of its deciding parts that are reproduced and
-    n_seeds the smallest of them; paper, ci_low and ci_high are NaN.
+    n_seeds the smallest of them; paper, ci_low, ci_high and p are NaN.
     """
     rows: list[tuple] = []
     for each in judged:
@@ -142,11 +161,11 @@ def table(judged: Sequence[Judged], scale: str) -> pd.DataFrame:
         unit = f"of {len(deciding)} part{'s' * (len(deciding) > 1)}"
         n_seeds = min(part.measured.n_seeds for part in deciding)
         about = finding.id, finding.claim
-        rows.append((*about, NAN, held, NAN, NAN, unit, n_seeds, each.verdict, scale))
+        rows.append((*about, NAN, held, NAN, NAN, NAN, unit, n_seeds, each.verdict, scale))
         for judged_part in each.parts:
             part, measured = judged_part.part, judged_part.measured
             numbers = part.paper, measured.found.value, measured.found.low, measured.found.high
-            counted = part.unit, measured.n_seeds, judged_part.verdict, scale
+            counted = judged_part.p, part.unit, measured.n_seeds, judged_part.verdict, scale
             rows.append((part.id, part.claim, *numbers, *counted))
     return pd.DataFrame(rows, columns=columns_of("findings", "findings"))
 

@@ -95,7 +95,7 @@ def test_numbers_rules_and_verdicts_as_they_read(text, name):
 
 def test_the_page_says_the_score_and_every_link_leads_somewhere(text, page, read):
     scores = re.search(r'<ul class="scores".*?</ul>', text, re.DOTALL)[0]
-    assert words(scores) == "3 ✓ reproduced 5 ◐ partly 2 ✗ contradicted 1 ○ not at this scale"
+    assert words(scores) == "3 ✓ reproduced 5 ◐ partly 2 ✗ contradicted 1 ○ undecided"
     assert len(set(read.links)) > 60
     assert dead_links(page, page.parent) == []
     assert dead_links(made.REFERENCE_PAGE, paths.ROOT) == []
@@ -129,7 +129,7 @@ def test_a_run_without_intervals_says_that_it_proves_nothing(tmp_path):
     table = tmp_path / "results/smoke/findings.csv"
     rows = read_table(table).assign(ci_low=math.nan, ci_high=math.nan, n_seeds=1)
     rows.loc[rows["id"].str.startswith("F3."), "ours"] = math.nan
-    write_table(table, as_text(rows.assign(verdict="not at this scale")))
+    write_table(table, as_text(rows.assign(verdict="undecided")))
     text = made.page(table.parent, tmp_path / "figures/smoke", "smoke", made.OF_REFERENCE)
     assert "Most numbers of this run have no interval" in text
     assert "no interval: 1 of at least 2 seeds" in row_of(text, "F8.accuracy-kl")

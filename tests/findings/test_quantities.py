@@ -9,7 +9,7 @@ from ares.findings import judge
 from ares.findings.verdicts import Judged
 
 SEEDS = (1, 2, 3)
-WORD = {1: "reproduced", -1: "contradicted", 0: "not at this scale"}
+WORD = {1: "reproduced", -1: "contradicted", 0: "undecided"}
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_too_few_problems_give_a_number_without_a_verdict(planted, judged):
     tables["rollouts"] = tables["rollouts"][few]
     tables["tokens"] = tables["tokens"].merge(tables["rollouts"]["rollout_id"])
     found = judged("F5", **tables)
-    assert found.verdict == "not at this scale"
+    assert found.verdict == "undecided"
     assert found.parts[0].measured.found.value > 0
     assert found.parts[0].reason == "a level has 3 problems, 10 are needed"
 
@@ -109,7 +109,7 @@ def test_a_rise_by_hand(planted, judged):
 
 @pytest.mark.parametrize(
     ("factor", "word"),
-    [(1.2, "reproduced"), (1.002, "partly"), (0.8, "contradicted"), (1.0, "not at this scale")],
+    [(1.2, "reproduced"), (1.002, "equivalent"), (0.8, "contradicted"), (1.0, "equivalent")],
 )
 def test_the_advantage_variance_with_the_kl_in_the_reward(planted, judged, factor, word):
     loss = np.linspace(0.1, 0.2, 8)
@@ -133,7 +133,7 @@ def test_short_and_single_runs_decide_nothing_and_unequal_ones_are_refused(plant
     single = f3((1,), lambda seed: 12)
     assert single.parts[0].measured.found.value == 8.0
     assert single.parts[0].reason == "1 seed, 2 are needed"
-    assert single.verdict == "not at this scale"
+    assert single.verdict == "undecided"
     with pytest.raises(UserError, match=r"runs of grpo have \[7, 8, 9\] batches"):
         f3(SEEDS, lambda seed: 6 + seed)
 
@@ -174,7 +174,7 @@ def test_an_arm_without_runs_or_without_common_seeds_decides_nothing(planted, ju
     ):
         models += [planted.model("dapo", seed, 0.1)] if seed else []
         found = judged("A2", evaluation=pd.concat(models))
-        assert (found.verdict, found.parts[0].reason) == ("not at this scale", reason)
+        assert (found.verdict, found.parts[0].reason) == ("undecided", reason)
     assert found.parts[0].measured.found.value == pytest.approx(0.4)
     models[1] = models[1][1:]
     with pytest.raises(UserError, match="was tested on other problems"):

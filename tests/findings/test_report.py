@@ -7,7 +7,7 @@ import pytest
 
 from ares.errors import UserError
 from ares.findings import judge, one, per_seed, table
-from ares.findings.rules import CONTRADICTED, OPEN, PARTLY, REPRODUCED
+from ares.findings.rules import VERDICTS
 from ares.io import read_table
 from ares.paths import REFERENCE
 from ares.tables import columns_of
@@ -54,6 +54,6 @@ def test_the_step_judges_every_part_of_the_rule_book(tmp_path, rules, capsys):
     found = read_table(tmp_path / "findings.csv")
     assert len(found) == sum(1 + len(finding.parts) for finding in rules.findings)
     assert found[["paper", "ours", "ci_low", "ci_high"]].dtypes.eq(float).all()
-    assert set(found["verdict"]) <= {REPRODUCED, PARTLY, CONTRADICTED, OPEN}
+    assert set(found["verdict"]) <= {*VERDICTS}
     assert read_table(tmp_path / "seeds.csv")["value"].notna().all()
     assert "F5: reproduced" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import math
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 
@@ -13,13 +14,16 @@ from ares.findings import load_rules
 from ares.findings.rules import (
     BOOK,
     CONTRADICTED,
-    OPEN,
+    EQUIVALENT,
     PARTLY,
     REPRODUCED,
+    UNDECIDED,
     PaperNumber,
     Part,
+    holm,
     of_finding,
     of_part,
+    p_value,
 )
 from ares.findings.verdicts import check_quantities
 from ares.stats import NAN, Estimate
@@ -126,23 +130,45 @@ def part(direction: str, bound: float = 0.0, minimum: float = 0.0) -> Part:
     ("value", "low", "high", "rule", "verdict"),
     [
         (2, 1, 3, {}, REPRODUCED),
-        (2, 0, 3, {}, OPEN),  # touching the bound is containing it
-        (-2, -3, 0, {}, OPEN),
+        (2, 0, 3, {}, UNDECIDED),  # touching the bound is containing it
+        (-2, -3, 0, {}, UNDECIDED),
         (-2, -3, -1e-9, {}, CONTRADICTED),
-        (NAN, NAN, NAN, {}, OPEN),
-        (2, NAN, NAN, {}, OPEN),  # one seed: a number without an interval
-        (NAN, 1, 3, {}, OPEN),
+        (NAN, NAN, NAN, {}, UNDECIDED),
+        (2, NAN, NAN, {}, UNDECIDED),  # one seed: a number without an interval
+        (NAN, 1, 3, {}, UNDECIDED),
         (0.6, 0.55, 0.7, {"bound": 0.5}, REPRODUCED),
         (0.4, 0.35, 0.45, {"bound": 0.5}, CONTRADICTED),
         (0.05, 0.01, 0.3, {"minimum": 0.05}, REPRODUCED),
         (0.0499, 0.01, 0.3, {"minimum": 0.05}, PARTLY),
-        (0.2, -0.01, 0.4, {"minimum": 0.05}, OPEN),  # large, but the interval contains the bound
+        (0.02, 0.01, 0.049, {"minimum": 0.05}, EQUIVALENT),
+        (0.0, -0.04, 0.04, {"minimum": 0.05}, EQUIVALENT),
+        (-0.02, -0.04, -0.01, {"minimum": 0.05}, EQUIVALENT),
+        (-0.02, -0.06, -0.01, {"minimum": 0.05}, CONTRADICTED),
+        (
+            0.2,
+            -0.01,
+            0.4,
+            {"minimum": 0.05},
+            UNDECIDED,
+        ),  # large, but the interval contains the bound
     ],
 )
 def test_above_and_its_mirror_image_below(value, low, high, rule, verdict):
     assert of_part(Estimate(value, low, high), part("above", **rule)) == verdict
     mirrored = rule | {"bound": -rule.get("bound", 0)}
     assert of_part(Estimate(-value, -high, -low), part("below", **mirrored)) == verdict
+
+
+def test_what_many_parts_leave_significant():
+    rule, ninety = part("above"), np.linspace(-0.05, 1.95, 101)  # 3 of 101 resamples below 0
+    found = Estimate(1, 0.001, 1.9, ninety)
+    assert p_value(found, rule) == pytest.approx(6 / 101)
+    assert p_value(found, part("below")) == p_value(found, rule)
+    assert p_value(found, part("within", bound=2.0)) == 0, "inside"
+    assert p_value(found, part("within", bound=0.0500001)) > 0.05, "across an end"
+    assert math.isnan(p_value(Estimate(1, NAN, NAN), rule))
+    assert of_part(found, rule, significant=False) == UNDECIDED
+    assert holm([0.02, NAN, 0.01]) == pytest.approx([0.04, NAN, 0.03], nan_ok=True)
 
 
 def test_within():
@@ -152,7 +178,7 @@ def test_within():
         return of_part(Estimate((low + high) / 2, low, high), rule)
 
     assert verdict(0.05, 0.19) == REPRODUCED  # not zero, but small
-    assert {verdict(-0.2, 0.1), verdict(0.2, 0.3), verdict(-0.3, 0.3)} == {OPEN}
+    assert {verdict(-0.2, 0.1), verdict(0.2, 0.3), verdict(-0.3, 0.3)} == {UNDECIDED}
     assert {verdict(0.21, 0.3), verdict(-0.3, -0.21)} == {CONTRADICTED}
 
 
@@ -160,13 +186,17 @@ def test_within():
     ("parts", "verdict"),
     [
         ([REPRODUCED, PARTLY], PARTLY),
-        ([REPRODUCED, OPEN], PARTLY),
+        ([REPRODUCED, UNDECIDED], PARTLY),
         ([PARTLY], PARTLY),
         ([REPRODUCED, CONTRADICTED], PARTLY),  # a tie
         ([REPRODUCED, CONTRADICTED, CONTRADICTED], CONTRADICTED),
-        ([PARTLY, CONTRADICTED, OPEN], PARTLY),
-        ([CONTRADICTED, OPEN, OPEN, OPEN], CONTRADICTED),
-        ([OPEN, OPEN], OPEN),
+        ([PARTLY, CONTRADICTED, UNDECIDED], PARTLY),
+        ([CONTRADICTED, UNDECIDED, UNDECIDED, UNDECIDED], CONTRADICTED),
+        ([UNDECIDED, UNDECIDED], UNDECIDED),
+        ([EQUIVALENT, EQUIVALENT], EQUIVALENT),
+        ([EQUIVALENT, UNDECIDED], UNDECIDED),
+        ([EQUIVALENT, REPRODUCED], PARTLY),
+        ([EQUIVALENT, CONTRADICTED], CONTRADICTED),
     ],
 )
 def test_a_finding_from_its_parts(parts, verdict):
