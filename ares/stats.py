@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations_with_replacement
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,10 +44,17 @@ class Estimate:
     low: float
     high: float
     #: The number in every resample, where it was computed and not read.
-    draws: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
+    draws: np.ndarray = field(
+        default_factory=lambda: np.empty(0), compare=False, repr=False, kw_only=True
+    )
 
     def __format__(self, spec: str) -> str:
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Value, low and high, and what a subclass adds, by their names: a row of a table."""
+        return {name: value for name, value in vars(self).items() if name != "draws"}
 
     @property
     def verdict(self) -> str:
@@ -139,7 +147,7 @@ def interval(draws: np.ndarray, level: float, defined: float = 0.0) -> Estimate:
     if not np.isfinite(draws[0]) or len(known) == 0 or len(known) < defined * len(draws[1:]):
         return Estimate(float(draws[0]), NAN, NAN)
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(draws[0]), float(low), float(high), draws[1:])
+    return Estimate(float(draws[0]), float(low), float(high), draws=draws[1:])
 
 
 def over_seeds(values_RS: np.ndarray, resamples: int, level: float, seed: int) -> np.ndarray:

@@ -130,11 +130,11 @@ class Evaluated:
         if (runs := len(draws)) > 1:
             drawn = self.resampler
             mean_R = over_seeds(values_RS, drawn.resamples, drawn.coverage, drawn.seed)
-            return Compared(**vars(drawn.estimate(mean_R)), over="runs and problems", runs=runs)
+            return Compared(**drawn.estimate(mean_R).numbers, over="runs and problems", runs=runs)
         found = self.resampler.estimate(values_RS[:, 0])
         if over_one == "none":
             return Compared(found.value, NAN, NAN, over_one, 1)
-        return Compared(**vars(found), over=over_one, runs=1)
+        return Compared(**found.numbers, over=over_one, runs=1)
 
 
 def cell_mean(resampler: Resampler, table: pd.DataFrame, column: str) -> np.ndarray:

@@ -62,7 +62,7 @@ OF_REFERENCE = {
 #: Sign and class of a verdict, and its word where it is about an aim of the project.
 SIGNS = {REPRODUCED: "✓", PARTLY: "◐", CONTRADICTED: "✗", EQUIVALENT: "≈", UNDECIDED: "○"}
 CLASSES = dict(zip(SIGNS, ("good", "half", "bad", "open", "open"), strict=True))
-AIM_WORDS = {REPRODUCED: "met", PARTLY: "partly met", CONTRADICTED: "missed"}
+AIM_WORDS = {REPRODUCED: "met", PARTLY: "partly met", CONTRADICTED: "missed", EQUIVALENT: "missed"}
 #: Colours that an embedded picture keeps: enough for lines and bands, a third of the bytes.
 COLOURS = 128
 #: Names of jobs end with a shard, a model or a notebook.

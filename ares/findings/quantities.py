@@ -118,12 +118,15 @@ def length_on_hwe_bend(run: Run) -> Measured:
 
 
 @quantity("seeds-and-problems")
-def test_difference(run: Run, of: str, against: str, column: str, levels: str) -> Measured:
+def test_difference(
+    run: Run, of: str, against: str, column: str, levels: str, relative: int = 0
+) -> Measured:
     """Mean over test problems of the arm `of` minus that of `against`, paired by seed and problem.
 
     Args:
         column: accuracy (fraction), length (tokens) or hwe (tokens).
         levels: one level, or "all".
+        relative: 1 divides by the mean of `against`: a fraction.
     """
     named(TESTED, column)
     level = None if levels == "all" else levels
@@ -131,7 +134,8 @@ def test_difference(run: Run, of: str, against: str, column: str, levels: str) -
         return Measured.nothing(missing)
     compared = run.table("evaluation")  # all models answered the same problems
     compared = compared[(compared["level"] == level) | (level is None)]
-    return run.over_seeds(run.tested.paired(of, against, column, level), compared)
+    paired = run.tested.paired(of, against, column, level, relative=bool(relative))
+    return run.over_seeds(paired, compared)
 
 
 @quantity("problems")
@@ -178,17 +182,6 @@ def _only(run: Run, arm: str) -> tuple[str, int]:
     if len(found) != 1:
         raise UserError(f"evaluation: {arm} has {len(found)} models where one is compared")
     return found[0]
-
-
-@quantity("seeds")
-def training_rise(run: Run, arm: str, metric: str) -> Measured:
-    """F3: mean over the last third of a run's rollout batches minus that over the first."""
-
-    def rise(values_T: np.ndarray) -> float:
-        third = len(values_T) // 3
-        return values_T[-third:].mean() - values_T[:third].mean() if third else NAN
-
-    return _over_runs(run, arm, (metric,), rise)
 
 
 @quantity("seeds")

@@ -45,7 +45,7 @@ TABLES = tables_of("world")
 
 
 def write_reference(results: Path, out: Path) -> None:
-    """Write the compact tables, the manifest of the run they come from, and the findings.
+    """Write the compact tables and the manifest of the run they come from.
 
     Raises:
         UserError: a table or file is missing, or the files take more than `LIMIT` together.
@@ -53,8 +53,7 @@ def write_reference(results: Path, out: Path) -> None:
     for name in TABLES:
         write_compact(out, name, read_table(results / f"{name}.parquet"))
     write_json(out / "manifest.json", read_json(results / "manifest.json"))
-    write_findings(out)
-    names = [*(f"{name}.parquet" for name in TABLES), "findings.csv", "manifest.json"]
+    names = [*(f"{name}.parquet" for name in TABLES), "manifest.json"]
     size = sum((out / name).stat().st_size for name in names)
     print(f"{out}: {size / 2**20:.1f} MiB, of {LIMIT / 2**20:.0f} MiB meant for the repository")
     if size > LIMIT:
@@ -110,5 +109,7 @@ def shorten(values: np.ndarray, digits: int = DIGITS) -> np.ndarray:
 
 if __name__ == "__main__":
     with one_line():
-        folders = list(map(resolve, sys.argv[1:]))
-        write_reference(*folders) if len(folders) > 1 else write_findings(*folders)
+        *results, out = map(resolve, sys.argv[1:])
+        for folder in results:
+            write_reference(folder, out)
+        write_findings(out)

@@ -228,3 +228,10 @@ def of_finding(parts: Sequence[str]) -> str:
     if parts.count(CONTRADICTED) > held:
         return CONTRADICTED
     return PARTLY if held else UNDECIDED
+
+
+def of_aim(parts: Sequence[str]) -> str:
+    """The verdict of an aim, whose deciding parts have to hold together."""
+    if {CONTRADICTED, EQUIVALENT} & set(parts):
+        return CONTRADICTED
+    return next((kind for kind in (UNDECIDED, PARTLY) if kind in parts), REPRODUCED)

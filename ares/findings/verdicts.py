@@ -21,6 +21,7 @@ from ares.findings.rules import (
     Part,
     Rules,
     holm,
+    of_aim,
     of_finding,
     of_part,
     p_value,
@@ -65,7 +66,8 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        return of_finding([judged.verdict for judged in self.deciding])
+        of = of_aim if self.finding.by == "project" else of_finding
+        return of([judged.verdict for judged in self.deciding])
 
 
 def judge(run: Run, rules: Rules, ids: Sequence[str] | None = None) -> list[Judged]:

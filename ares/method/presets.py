@@ -36,6 +36,11 @@ class MethodSettings:
     branching: bool = _setting(
         "rollouts branch where their windows are high, see ares.sampling.branching"
     )
+    probe: int = _setting(
+        "rollouts of every prompt before the others are allotted by difficulty, see "
+        "ares.training.rollouts; 0: every prompt has group_size",
+        ge=0,
+    )
     # --- windows and threshold
     window: int = _setting("tokens per window", ge=1)
     window_start: Literal["at", "after"] = _setting("window of token t starts at t or after it")

@@ -127,7 +127,7 @@ class Method:
     def leaves_advantages(self) -> bool:
         """Whether the settings ask for plain GRPO advantages of the accuracy, nothing else."""
         s = self.settings
-        plain = s.advantage == "normalised" and s.filter == "none"
+        plain = s.advantage == "normalised" and s.filter == "none" and not s.probe
         return plain and s.entropy_reward == "none" and not s.psi
 
     def kl_weight(self, bucket_B: Tensor, hwe_BT: Tensor) -> Tensor:

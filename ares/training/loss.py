@@ -7,6 +7,7 @@ a test fails when TRL changes that function, so that this one is looked at again
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -120,8 +121,9 @@ def gradient_metrics(trainer: AEPOTrainer, batch: dict[str, Any]) -> dict[str, f
     the whole model; the rows are those of one forward and backward pass, in whole groups. A
     gradient of 0 has no cosine: NaN.
     """
-    size = trainer.num_generations
-    rows = list(range(max(size, trainer.args.per_device_train_batch_size // size * size)))
+    ends = list(accumulate(trainer.sizes))
+    groups = max(1, sum(end <= trainer.args.per_device_train_batch_size for end in ends))
+    rows = list(range(ends[groups - 1]))
     ids_BT, whole_mask_BT = (values[rows] for values in passes.sequences(batch))
     mask_BT = batch["completion_mask"][rows] * batch["keep"][rows][:, None]
     fields = {name: batch[name] for name in passes.FORWARD if batch.get(name) is not None}
@@ -149,7 +151,8 @@ def gradient_metrics(trainer: AEPOTrainer, batch: dict[str, Any]) -> dict[str, f
     advantage_BT = batch["advantages"][rows]
     policy = gradient(advantage_BT if advantage_BT.dim() == 2 else advantage_BT[:, None])
     accuracy_B = torch.tensor(trainer.grader.last, device=mask_BT.device)[rows]
-    group_B = torch.arange(len(rows), device=mask_BT.device) // size
+    sizes_G = torch.tensor(trainer.sizes[:groups], device=mask_BT.device)
+    group_B = torch.arange(groups, device=mask_BT.device).repeat_interleave(sizes_G)
     accuracy = gradient(group_normalised(accuracy_B, group_B)[:, None].float())
     length = policy.norm() * accuracy.norm()
     found = {"gradient_cosine": float(policy @ accuracy / length)}

@@ -9,6 +9,13 @@ Dynamic sampling (DAPO, section 3.5), choices:
    may be collective; what another process did not need is thrown away.
 4. The release filters on its reward (`reward_first`). That filter needs entropies, so it is applied
    to the scored batch: dropped groups are masked, not replaced.
+
+Allotment (`probe`, ours; the paper spends more rollouts where entropy is high), choices:
+5. A batch has as many rollouts as without it. Every prompt gets `probe`; the others go to prompts
+   of which no rollout was right yet, in turn, until these have twice the usual number, then to
+   prompts with right and wrong ones, and to those that were all right only if there are no others.
+6. The pass rate of a group is that of all its rollouts, although how many there are depends on the
+   first. Means over prompts (accuracy, length) are recorded from the first `probe` alone.
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,6 +58,12 @@ class RolloutGroup:
     def informative(self, low: float, high: float) -> bool:
         """Whether the mean accuracy lies strictly inside the bounds."""
         return low < sum(self.accuracy) / len(self.accuracy) < high
+
+    def with_more(self, more: RolloutGroup) -> RolloutGroup:
+        """The group with further rollouts of the same prompt."""
+        columns = ["completions", "accuracy", "logprobs", "scores", "parents", "branch_at"]
+        both = ((name, getattr(self, name), getattr(more, name)) for name in columns)
+        return RolloutGroup(self.row, **{name: a and [*a, *b] for name, a, b in both})
 
 
 class RewardFunction:
@@ -125,32 +139,64 @@ def refill(
     return groups, fresh
 
 
+def allotment(right_G: Sequence[int], probe: int, size: int) -> list[int]:
+    """Further rollouts of every prompt, (size - probe) x prompts together.
+
+    Args:
+        right_G: right ones among the first `probe` rollouts.
+        size: rollouts of a prompt where all get the same.
+
+    >>> allotment([0, 1, 4, 4], probe=4, size=8)  # until the first has 2 x 8
+    [12, 4, 0, 0]
+    """
+    more_G, left = [0] * len(right_G), (size - probe) * len(right_G)
+    unsolved = [g for g, right in enumerate(right_G) if right == 0]
+    mixed = [g for g, right in enumerate(right_G) if 0 < right < probe]
+    room = (2 * size - probe) * len(unsolved)
+    plan = [(unsolved, min(left, room))]
+    plan.append((mixed or unsolved or list(range(len(right_G))), left - plan[0][1]))
+    for prompts, number in plan:
+        for turn in range(number):
+            more_G[prompts[turn % len(prompts)]] += 1
+    return more_G
+
+
 def draw_groups(
     trainer: AEPOTrainer, inputs: list[dict[str, Any]]
 ) -> tuple[list[RolloutGroup], list[RolloutGroup], int]:
-    """Draw a group to every G rows: groups as drawn first, after `refill`, and how many are new."""
+    """Draw a group to every G rows: as drawn first, as trained on, and how many are replaced."""
     size, accelerator = trainer.num_generations, trainer.accelerator
     process, fresh, sampled = accelerator.process_index, trainer.fresh, 0
+    probe = trainer.settings.probe
 
-    def sample(rows: list[dict[str, Any]]) -> list[RolloutGroup]:
+    def sample(rows: list[dict[str, Any]], size: int) -> list[RolloutGroup]:
         nonlocal sampled
         key = trainer.args.seed, trainer.state.global_step, process, sampled
         sampled += len(rows)
         if trainer.sampler is None:
-            groups = _groups_of_trl(trainer, rows)
+            groups = _groups_of_trl(trainer, rows, size)
         else:
-            groups = trainer.sampler.groups(trainer, rows, key)
+            groups = trainer.sampler.groups(trainer, rows, key, size)
         _grade(trainer, groups)
         return groups
 
-    first = sample(inputs[::size])
+    first = sample(inputs[::size], probe or size)
+    if probe:
+        groups = list(first)
+        more_G = allotment([group.accuracy.count(1) for group in first], probe, size)
+        for number in sorted({*more_G} - {0}):
+            chosen = [g for g, more in enumerate(more_G) if more == number]
+            further = sample([first[g].row for g in chosen], number)
+            for g, more in zip(chosen, further, strict=True):
+                groups[g] = first[g].with_more(more)
+        return first, groups, 0
     if not trainer.refill_rounds or fresh is None:
         return first, first, 0
     groups, refilled = refill(
         first,
         (trainer.settings.filter_low, trainer.settings.filter_high),
         trainer.refill_rounds,
-        draw=lambda count: sample(fresh.take(count, process, accelerator.num_processes)),
+        draw=lambda count: sample(fresh.take(count, process, accelerator.num_processes), size),
         most=lambda count: int(everywhere(accelerator, [count]).max()),
     )
     return first, groups, refilled
@@ -168,14 +214,15 @@ def _grade(trainer: AEPOTrainer, groups: Sequence[RolloutGroup]) -> None:
         trainer_state=trainer.state,
         **{key: [row[key] for row in rows] for key in rows[0] if key != "prompt"},
     )
-    size = trainer.num_generations
-    for index, group in enumerate(groups):
-        group.accuracy = list(verdicts[index * size : (index + 1) * size])
+    verdict = iter(verdicts)
+    for group in groups:
+        group.accuracy = list(islice(verdict, len(group.completions)))
 
 
-def _groups_of_trl(trainer: AEPOTrainer, rows: Sequence[dict[str, Any]]) -> list[RolloutGroup]:
+def _groups_of_trl(
+    trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], size: int
+) -> list[RolloutGroup]:
     """Groups from TRL's own generation, or vLLM."""
-    size = trainer.num_generations
     repeated = [_with_images(row) for row in rows for _ in range(size)]
     _, completions, logprobs = generate_with_trl(trainer, repeated, size)
     return [
@@ -215,13 +262,13 @@ class EngineSampler:
     roots: int = 1
 
     def groups(
-        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
+        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...], size: int
     ) -> list[RolloutGroup]:
-        """A group of rollouts to each row, not graded yet.
+        """A group of `size` rollouts to each row, not graded yet.
 
         The same key gives the same rollouts from the same model.
         """
-        settings, size = trainer.settings, trainer.num_generations
+        settings = trainer.settings
         generate = partial(
             sample,
             trainer.accelerator.unwrap_model(trainer.model),

@@ -28,6 +28,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         self.method = Method(settings)
         self.records = Records()
         self.fresh = None if fresh is None else FreshPrompts(fresh)
-        self.refill_rounds = refill_rounds if settings.filter == "accuracy" else 0
+        filtered = settings.filter == "accuracy" and not settings.probe
+        self.refill_rounds = refill_rounds if filtered else 0
         self.sampler = sampler
         self.tokens_per_pass = tokens_per_pass
         self.gradients_every = gradients_every
@@ -146,6 +148,8 @@ class AEPOTrainer(Resumable, GRPOTrainer):
                 "the sampler needs the whole model on every process, and FSDP or ZeRO-3 shards it: "
                 "pass sampler=None and let TRL sample"
             )
+        if self.settings.probe and (self.settings.branching or self.settings.probe < 2):
+            raise UserError("probe: needs at least 2 rollouts, and branching=False")
         if self.settings.branching and self.sampler is None:
             raise UserError("branching=True needs a sampler: pass sampler=")
 
@@ -189,11 +193,16 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             everywhere([verdict for group in first for verdict in group.accuracy]),
             everywhere([len(ids) for ids in completions]),
             everywhere([ids[-1] in self.eos_token_ids for ids in completions]),
-            self.num_generations,
+            len(first[0].completions),
             (self.settings.filter_low, self.settings.filter_high),
         )
         self.records.add("groups_refilled", float(everywhere([refilled]).sum()))
         return groups
+
+    @property
+    def sizes(self) -> list[int]:
+        """Rollouts of every group of this process's batch."""
+        return [len(group.completions) for group in self._drawn or ()]
 
     def _hand_over(self, prompts: list[Any], _: GRPOTrainer) -> dict[str, list | None]:
         """TRL's `rollout_func`: the rollouts that were drawn, or else its own."""
@@ -201,9 +210,12 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             size = self.num_generations_eval
             ids, completions, logprobs = generate_with_trl(self, prompts, size)
         else:
-            # Nothing is sampled from these, and each prompt comes G times.
-            first_ids, _, _ = self._tokenize_prompts(prompts[:: self.num_generations])
-            ids = [each for each in first_ids for _ in range(self.num_generations)]
+            # Nothing is sampled from these, and each prompt comes as often as it has rollouts.
+            first = [
+                end - size for end, size in zip(accumulate(self.sizes), self.sizes, strict=True)
+            ]
+            once, _, _ = self._tokenize_prompts([prompts[row] for row in first])
+            ids = [each for each, size in zip(once, self.sizes, strict=True) for _ in range(size)]
             completions = [ids for group in self._drawn for ids in group.completions]
             known = [group.logprobs for group in self._drawn if group.logprobs is not None]
             whole = len(known) == len(self._drawn)
@@ -285,12 +297,12 @@ class AEPOTrainer(Resumable, GRPOTrainer):
             parts = self._passes(passes.sequences(output)[1], self.args.per_device_train_batch_size)
             best_BT = passes.most_probable(self.model, output, parts)
             trigger_BT = self._triggers(output, best_BT)
+        size_G = processes.everywhere(self.accelerator, self.sizes).long()
         whole = Rollouts(
             entropy_BT=processes.gathered(self.accelerator, scored["entropy_BT"]),
             mask_BT=processes.gathered(self.accelerator, mask_BT),
             accuracy_B=processes.everywhere(self.accelerator, self.grader.last),
-            group_B=torch.arange(rows * self.accelerator.num_processes, device=mask_BT.device)
-            // self.num_generations,
+            group_B=torch.arange(len(size_G), device=mask_BT.device).repeat_interleave(size_G),
             trigger_BT=trigger_BT,
         )
         shaped = self.method.shape(whole)

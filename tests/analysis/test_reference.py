@@ -1,12 +1,15 @@
 """Compact tables: small, and read by the same code."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ares.errors import UserError
 from ares.findings import reference
-from ares.io import read_table, write_json, write_table, write_text
+from ares.io import read_table, write_json, write_table
+from ares.paths import REFERENCE
 
 
 def test_shortened_entropies_keep_their_order_and_eleven_binary_digits():
@@ -31,7 +34,6 @@ def run(tmp_path):
         table = made.get(name, {"rollout_id": [0], "value": [0.123456]})
         write_table(tmp_path / "run" / f"{name}.parquet", pd.DataFrame(table))
     write_json(tmp_path / "run/manifest.json", {"commit": None})
-    write_text(tmp_path / "run/findings.csv", "id,claim\nF1,one\n")
     return tmp_path / "run"
 
 
@@ -50,14 +52,20 @@ def test_lists_are_left_out_numbers_shortened_and_the_rest_kept(run, tmp_path):
     for name in set(reference.TABLES) - {"tokens", "rollouts", "pool", "evaluation"}:
         kept = read_table(out / f"{name}.parquet")
         pd.testing.assert_frame_equal(kept, read_table(run / f"{name}.parquet"))
-    for name in ("findings.csv", "manifest.json"):
-        assert (out / name).read_bytes() == (run / name).read_bytes()
+    assert (out / "manifest.json").read_bytes() == (run / "manifest.json").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["causal.parquet", "findings.csv"])
-def test_a_missing_file_is_named(run, tmp_path, name):
-    (run / name).unlink()
-    with pytest.raises(UserError, match=f"{name}: no such"):
+def test_the_findings_are_judged_by_the_compact_tables(tmp_path):
+    shutil.copytree(REFERENCE, tmp_path / "copy")
+    (tmp_path / "copy/findings.csv").unlink()
+    reference.write_findings(tmp_path / "copy")
+    made = (tmp_path / "copy/findings.csv").read_bytes()
+    assert made == (REFERENCE / "findings.csv").read_bytes()
+
+
+def test_a_missing_file_is_named(run, tmp_path):
+    (run / "causal.parquet").unlink()
+    with pytest.raises(UserError, match=r"causal\.parquet: no such"):
         reference.write_reference(run, tmp_path / "out")
 
 

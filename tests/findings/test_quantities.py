@@ -76,35 +76,28 @@ def test_too_few_problems_give_a_number_without_a_verdict(planted, judged):
     assert found.parts[0].reason == "a level has 3 problems, 10 are needed"
 
 
-@pytest.mark.parametrize(("slopes", "word"), [((1, 1, 1), 1), ((-1, -1, -1), -1), ((1, 0, -1), 0)])
-def test_under_grpo_all_three_rise_fall_or_stay(planted, judged, slopes, word):
-    runs = []
-    for seed, slope in zip(SEEDS, slopes, strict=True):
-        rng = np.random.default_rng(seed)
-        metrics = {
-            name: start + step * slope * np.arange(12.0) + rng.normal(0, step, 12)
-            for name, start, step in (("hwe", 3, 0.1), ("length", 50, 1), ("accuracy", 0.5, 0.02))
-        }
-        runs.append(planted.curve("grpo", seed, **metrics))
-    models = [planted.model("adacs", 0)]
-    models += [planted.model("grpo", seed, length=60) for seed in SEEDS]
-    found = verdicts(judged("F3", steps=pd.concat(runs), evaluation=pd.concat(models)))
+@pytest.mark.parametrize(("signs", "word"), [((1, 1, 1), 1), ((-1, -1, -1), -1), ((1, 0, -1), 0)])
+def test_under_grpo_all_three_rise_fall_or_stay(planted, judged, signs, word):
+    curves = [planted.curve("grpo", s, hwe=np.arange(6.0)) for s in SEEDS]
+    models = [planted.model("adacs", 0, 0.5, 50)]
+    for seed, sign in zip(SEEDS, signs, strict=True):
+        models.append(planted.model("grpo", seed, 0.5 + 0.1 * sign, 50 + 10 * sign))
+    found = verdicts(judged("F3", steps=pd.concat(curves), evaluation=pd.concat(models)))
     assert found["F3"] == WORD[word]
-    assert found["F3.hwe-fixed"] == "reproduced"  # 5 to 6 tokens, whatever the records say
+    assert {found["F3.hwe"], found["F3.length"], found["F3.accuracy"]} == {WORD[word]}
 
 
-def test_a_rise_by_hand(planted, judged):
+def test_trends_by_hand(planted, judged):
     same = {"length": np.ones(6), "accuracy": np.ones(6)}
-    runs = [planted.curve("grpo", s, hwe=np.r_[0, 0, 9, 9, s, s], **same) for s in SEEDS]
-    runs.append(planted.curve("ares", 1, hwe=np.arange(6.0)))
+    runs = [planted.curve("grpo", s, hwe=np.r_[0, 1, 2, 3, 4, s], **same) for s in (5, 7, 9)]
+    runs.append(planted.curve("ares", 1, hwe=-np.arange(6.0)))
     found = judged("F3", steps=pd.concat(runs), evaluation=planted.model("adacs", 0))
-    hwe = found.parts[0].measured
-    assert dict(hwe.per_seed) == {1: 1.0, 2: 2.0, 3: 3.0}
-    assert hwe.found.value == 2.0 and hwe.n_seeds == 3
+    hwe = next(part for part in found.parts if part.part.id == "F3.hwe-trend").measured
+    assert dict(hwe.per_seed) == {5: 1.0, 7: 1.0, 9: 1.0}
+    assert hwe.found.value == 1.0 and hwe.n_seeds == 3
     why = reasons(found)
-    assert why["F3.length"] == "the interval contains 0"
     assert why["F3.length-trend"] == "nothing to compare"  # constant: no correlation
-    assert why["F3.hwe-fixed"] == "no model of grpo"
+    assert why["F3.hwe"] == "no model of grpo"
 
 
 @pytest.mark.parametrize(
@@ -124,18 +117,21 @@ def test_the_advantage_variance_with_the_kl_in_the_reward(planted, judged, facto
 
 
 def test_short_and_single_runs_decide_nothing_and_unequal_ones_are_refused(planted, judged):
-    def f3(seeds, batches) -> Judged:
-        up = {s: np.arange(float(batches(s))) for s in seeds}
-        runs = [planted.curve("grpo", s, hwe=u, length=u, accuracy=u) for s, u in up.items()]
-        return judged("F3", steps=pd.concat(runs), evaluation=planted.model("adacs", 0))
+    def f11(seeds, batches) -> Judged:
+        loss = {s: np.ones(batches(s)) for s in seeds}
+        runs = [
+            planted.curve("ares", s, advantage_variance=v, advantage_variance_kl_in_reward=1.5 * v)
+            for s, v in loss.items()
+        ]
+        return judged("F11", steps=pd.concat(runs))
 
-    assert f3(SEEDS, lambda seed: 5).parts[0].reason == "5 batches, 6 are needed"
-    single = f3((1,), lambda seed: 12)
-    assert single.parts[0].measured.found.value == 8.0
+    assert f11(SEEDS, lambda seed: 5).parts[0].reason == "5 batches, 6 are needed"
+    single = f11((1,), lambda seed: 12)
+    assert single.parts[0].measured.found.value == 0.5
     assert single.parts[0].reason == "1 seed, 2 are needed"
     assert single.verdict == "undecided"
-    with pytest.raises(UserError, match=r"runs of grpo have \[7, 8, 9\] batches"):
-        f3(SEEDS, lambda seed: 6 + seed)
+    with pytest.raises(UserError, match=r"runs of ares have \[7, 8, 9\] batches"):
+        f11(SEEDS, lambda seed: 6 + seed)
 
 
 CHAIN = ("ares", "ares-no-kl", "ares-no-entropy", "dapo", "grpo")
@@ -150,11 +146,17 @@ def chain(planted, step: float) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize(("step", "word"), [(0.05, 1), (-0.05, -1), (0.0, 0)])
+@pytest.mark.parametrize(("step", "word"), [(0.05, 1), (-0.05, -1)])
 def test_the_chain_of_arms(planted, judged, step, word):
     evaluation = chain(planted, step)
     assert set(verdicts(judged("F8", evaluation=evaluation)).values()) == {WORD[word]}
     assert judged("A2", evaluation=evaluation).verdict == WORD[word]
+
+
+def test_arms_that_do_not_differ_are_equivalent(planted, judged):
+    found = judged("F8", evaluation=chain(planted, 0.0))
+    assert set(verdicts(found).values()) <= {"equivalent", "undecided"}
+    assert verdicts(found)["F8.accuracy-ends"] == "equivalent"
 
 
 def test_a_chain_with_one_wrong_link_holds_in_part(planted, judged):
@@ -185,9 +187,9 @@ def test_an_arm_without_runs_or_without_common_seeds_decides_nothing(planted, ju
     ("gain", "shorter", "expected"),
     [
         (0.08, 5, "reproduced"),
-        (0.03, 5, "partly"),  # more accurate, but by less than 5 points
-        (0.08, 0, "partly"),  # that it needs no more tokens is not shown
-        (0.08, -5, "partly"),
+        (0.03, 5, "contradicted"),  # more accurate, but by less than 5 points
+        (0.08, 0, "reproduced"),
+        (0.08, -5, "contradicted"),  # a tenth more tokens on easy problems
         (-0.08, -5, "contradicted"),
     ],
 )
@@ -203,15 +205,18 @@ def test_the_first_aim(planted, judged, gain, shorter, expected):
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_from_the_cold_start_to_ares(planted, judged, sign):
-    start = planted.model("adacs", 0, noise=0.02)
+    others = [planted.model("adacs", 0, noise=0.02)]
+    others += [planted.model("grpo", seed, noise=0.02) for seed in SEEDS]
     after = {"easy": 50 - 9 * sign, "medium": 50, "hard": 50 + 9 * sign}
     models = [planted.model("ares", seed, 0.5 + 0.1 * sign, after, noise=0.02) for seed in SEEDS]
-    found = judged("F9", evaluation=pd.concat([start, *models]))
+    found = judged("F9", evaluation=pd.concat([*others, *models]))
     assert set(verdicts(found).values()) == {WORD[sign]}
     assert all(part.measured.n_seeds == 3 for part in found.parts)
 
 
-@pytest.mark.parametrize(("steeper", "word"), [(20, 1), (-20, -1), (0, 0)])
+@pytest.mark.parametrize(
+    ("steeper", "word"), [(20, "reproduced"), (-20, "contradicted"), (0, "equivalent")]
+)
 def test_length_follows_difficulty(planted, judged, steeper, word):
     accuracy = {"easy": 0.9, "medium": 0.5, "hard": 0.1}
     follows = {level: 50 + steeper * (0.5 - rate) for level, rate in accuracy.items()}
@@ -221,5 +226,5 @@ def test_length_follows_difficulty(planted, judged, steeper, word):
         planted.model("cs-vanilla", 0, accuracy, noise=0.01),
     ]
     found = judged("F7", evaluation=pd.concat(models))
-    assert verdicts(found) == dict.fromkeys(("F7", "F7.slope", "F7.range"), WORD[word])
+    assert verdicts(found) == dict.fromkeys(("F7", "F7.slope", "F7.range"), word)
     assert numbers(found)["F7.slope"] == pytest.approx(-steeper, abs=1)

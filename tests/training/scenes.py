@@ -84,21 +84,20 @@ class FixedSampler:
     """Rollouts that depend on the problem alone, of unequal lengths, most with an end token."""
 
     def groups(
-        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...]
+        self, trainer: AEPOTrainer, rows: Sequence[dict[str, Any]], key: tuple[int, ...], size: int
     ) -> list[RolloutGroup]:
-        return [self._group(trainer, row) for row in rows]
+        return [self._group(trainer, row, size) for row in rows]
 
-    def _group(self, trainer: AEPOTrainer, row: dict[str, Any]) -> RolloutGroup:
+    def _group(self, trainer: AEPOTrainer, row: dict[str, Any], size: int) -> RolloutGroup:
         rng = np.random.default_rng(row_seed(2, row["problem_id"], row["source"]))
         ceiling = int(rng.integers(8, trainer.max_completion_length + 1))
         (end,) = trainer.eos_token_ids
         words = np.arange(28, 68)  # more than half of them in the lexicon
         completions = []
-        for _ in range(trainer.num_generations):
+        for _ in range(size):
             length = int(rng.integers(6, ceiling + 6))
             ids = rng.choice(words, size=min(length, ceiling)).tolist()
             completions.append(ids if length > ceiling else [*ids[:-1], end])
-        size = trainer.num_generations
         return RolloutGroup(row, completions, parents=[-1] * size, branch_at=[0] * size)
 
 

@@ -16,7 +16,9 @@ from ares.training.rollouts import EngineSampler, RolloutGroup
 def test_a_data_set_without_answers(scenes, made):
     data = scenes.dataset(4, ["text"])
     bare = type(data).from_list([{"prompt": row["prompt"], "gold": row["gold"]} for row in data])
-    same = Fixed(groups=lambda trainer, rows, key: [RolloutGroup(r, [[30, 31]] * 4) for r in rows])
+    same = Fixed(
+        groups=lambda trainer, rows, key, size: [RolloutGroup(r, [[30, 31]] * 4) for r in rows]
+    )
     trainer = made("ares", Verifier(Grader()), sampler=same, data=bare)
     with pytest.raises(UserError, match="the data set has no column answer and no column choices"):
         trainer.train()
@@ -44,7 +46,7 @@ def test_a_batch_in_which_every_group_is_dropped(scenes, made, name, verdict):
 def test_responses_shorter_than_any_window(scenes, made, tmp_path):
     """No window, so no threshold: `paper` counts nothing and goes on, and its state can be kept."""
 
-    def groups(trainer, rows, key):
+    def groups(trainer, rows, key, size):
         completions, whole = [[30, 31], [30], [32, 33, 34], [35]], [-1] * 4
         return [RolloutGroup(row, completions, parents=whole, branch_at=[0] * 4) for row in rows]
 

@@ -85,7 +85,7 @@ def test_what_trl_scores_is_what_was_sampled(scenes, made):
     rows = [row for row in scenes.dataset(4) for _ in range(4)]
     batch = made._generate_and_score_completions(rows)
     prompts = encoded(made, rows[::4])
-    groups = made.sampler.groups(made, rows[::4], ())
+    groups = made.sampler.groups(made, rows[::4], (), 4)
     completions = [ids for group in groups for ids in group.completions]
     patches = 0
     for index, own in enumerate(completions):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ares.method.advantages import group_normalised
 from ares.training.loss import gradient_metrics
 from ares.training.records import Records, note_entropy_reward
 from ares.training.rollouts import EngineSampler
@@ -21,11 +22,12 @@ def scored(made, scenes):
         seen, shape = {}, trainer._shape
 
         def shaped(output):
-            seen.update(numbers=dict(trainer._scored), batch=output)
+            seen.update(numbers=dict(trainer._scored), batch=output, drawn=trainer._drawn)
             shape(output)
 
         trainer._shape = shaped
         trainer.train()
+        trainer._drawn = seen["drawn"]
         return trainer, seen["batch"], seen["numbers"]
 
     return score
@@ -35,13 +37,24 @@ def scored(made, scenes):
 def test_the_samplers_numbers_are_those_of_a_scoring_pass(scored, temperature):
     trainer, batch, numbers = scored(method={"temperature": temperature})
     mask_BT = batch["completion_mask"].bool()
-    trainer._scored = {}  # nothing drawn: TRL's own pass
+    trainer._scored, trainer._drawn = {}, None  # nothing drawn: TRL's own pass
     trainer._score(batch)
     for name in ("logprob_BT", "entropy_BT"):
         assert numbers[name].shape == mask_BT.shape
         difference_BT = (numbers[name] - trainer._scored[name]).abs()[mask_BT]
         assert difference_BT.max() < 1e-5 and numbers[name][mask_BT].abs().max() > 0.1
     assert torch.equal(batch["old_per_token_logps"], numbers["logprob_BT"])
+
+
+def test_with_a_probe_rollouts_are_compared_with_those_of_their_own_prompt(scored):
+    trainer, batch, _ = scored("grpo", method={"probe": 2, "group_size": 4})
+    assert sum(trainer.sizes) == 16 and min(trainer.sizes) == 2 < max(trainer.sizes)
+    group_B = torch.arange(4).repeat_interleave(torch.tensor(trainer.sizes))
+    expected_B = group_normalised(torch.tensor(trainer.grader.last), group_B)
+    assert expected_B.abs().max() > 0.5
+    mask_BT = batch["completion_mask"]
+    assert torch.allclose(batch["advantages"].double(), expected_B[:, None] * mask_BT)
+    assert gradient_metrics(trainer, batch)["gradient_cosine"] == pytest.approx(1.0, abs=1e-5)
 
 
 def test_plain_grpo_moves_along_the_gradient_of_the_accuracy(scored):

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from ares.training.rollouts import FreshPrompts, RolloutGroup, refill
+from ares.training.rollouts import FreshPrompts, RolloutGroup, allotment, refill
 
 BOUNDS = (0.01, 0.99)
 
@@ -78,3 +78,16 @@ def test_processes_take_turns_and_the_data_start_again():
     assert [row["row"] for row in one.take(1, 0, 2)] == [4]
     assert [row["row"] for row in other.take(1, 1, 2)] == [0]
     assert one.position == 6
+
+
+@pytest.mark.parametrize(
+    ("right", "more"),
+    [
+        ([0, 1, 2, 4], [12, 2, 2, 0]),
+        ([0, 0, 4, 4], [8, 8, 0, 0]),
+        ([4, 4], [4, 4]),
+        ([0, 4, 4, 4], [16, 0, 0, 0]),
+    ],
+)
+def test_rollouts_go_where_nothing_was_right_then_where_some_were(right, more):
+    assert allotment(right, probe=4, size=8) == more
