@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from ares.errors import UserError
 
@@ -37,34 +36,26 @@ def sequences(batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
     return ids_BT, torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
 
 
-def passes_by_length(mask_BT: Tensor, tokens: int) -> list[list[int]]:
-    """Rows of every pass: longest first, rows x width at most `tokens` (one row may exceed it).
+def passes_of(mask_BT: Tensor, tokens: int | None, rows: int | None = None) -> list[list[int]]:
+    """Rows of every pass: `rows` at a time, as TRL does, or by length where `tokens` is given.
 
-    >>> passes_by_length(torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 0]]), tokens=4)
-    [[1], [2, 0]]
+    Then the longest come first, and rows x width are at most `tokens` (one row may exceed it).
+
+    >>> mask_BT = torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 0]])
+    >>> passes_of(mask_BT, tokens=4), passes_of(mask_BT, None, rows=2)
+    ([[1], [2, 0]], [[0, 1], [2]])
     """
     length_B = mask_BT.sum(1).tolist()
-    parts: list[list[int]] = []
-    for row in sorted(range(len(length_B)), key=lambda row: -length_B[row]):
+    order, parts = list(range(len(length_B))), []
+    if tokens is None:
+        size = rows or len(order)
+        return [order[start : start + size] for start in range(0, len(order), size)]
+    for row in sorted(order, key=lambda row: -length_B[row]):
         if parts and (len(parts[-1]) + 1) * length_B[parts[-1][0]] <= tokens:
             parts[-1].append(row)
         else:
             parts.append([row])
     return parts
-
-
-def passes_in_order(rows: int, size: int) -> list[list[int]]:
-    """Rows of every pass: `size` at a time, as TRL does.
-
-    >>> passes_in_order(3, 2)
-    [[0, 1], [2]]
-    """
-    return [list(range(start, min(start + size, rows))) for start in range(0, rows, size)]
-
-
-def lacks_pictures(num_images: list[int] | None, parts: list[list[int]]) -> bool:
-    """Whether some pass has no picture although the batch has a place for them."""
-    return num_images is not None and any(not sum(num_images[r] for r in part) for part in parts)
 
 
 def columns(mask_BT: Tensor, completion: int) -> slice:
@@ -153,13 +144,6 @@ def allow_many_passes(model: Any) -> None:
         return plain(*args, **inputs) if passes is None else passes(plain)
 
     model.forward = forward
-
-
-def in_one_forward(model: Any, work: Callable[[Any], tuple]) -> tuple:
-    """`work(model)`; inside one call of the model where that matters."""
-    if isinstance(model, DistributedDataParallel):
-        return model(passes=work)
-    return work(model)
 
 
 @torch.no_grad()

@@ -37,6 +37,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.rnn import pad_sequence
 from trl import GRPOConfig, GRPOTrainer
 
@@ -258,26 +259,24 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         wanted = wanted and self._trl_scores_the_policy
         entropy = compute_entropy or wanted
         score = super()._get_per_token_logps_and_entropies
-        parts = self._passes(attention_mask, batch_size)
+        parts = passes.passes_of(attention_mask, self.tokens_per_pass, batch_size)
         batch = input_ids, attention_mask, logits_to_keep
-        if self.tokens_per_pass or passes.lacks_pictures(fields.get("num_images"), parts):
+        pictures = fields.get("num_images")  # TRL can't forward rows of which none has any
+        bare = pictures and not all(any(pictures[row] for row in part) for part in parts)
 
-            def in_parts(model: Any) -> tuple:
-                forward = partial(score, model, compute_entropy=entropy)
-                return passes.in_passes(forward, *batch, fields, parts)
+        def in_parts(model: Any) -> tuple:
+            forward = partial(score, model, compute_entropy=entropy)
+            return passes.in_passes(forward, *batch, fields, parts)
 
-            scores = passes.in_one_forward(model, in_parts)
-        else:
+        if not (self.tokens_per_pass or bare):
             scores = score(model, *batch, batch_size, entropy, **fields)
+        elif isinstance(model, DistributedDataParallel):
+            scores = model(passes=in_parts)  # all of them in one call, see `passes`
+        else:
+            scores = in_parts(model)
         if wanted:
             self._scored = {"logprob_BT": scores[0], "entropy_BT": scores[1]}
         return scores
-
-    def _passes(self, mask_BT: Tensor, batch_size: int | None) -> list[list[int]]:
-        """The rows of every forward pass over a batch."""
-        if self.tokens_per_pass:
-            return passes.passes_by_length(mask_BT, self.tokens_per_pass)
-        return passes.passes_in_order(len(mask_BT), batch_size or len(mask_BT))
 
     @property
     def _trl_scores_the_policy(self) -> bool:
@@ -294,7 +293,9 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         rows, width = mask_BT.shape
         trigger_BT = sampled_BT = self._triggers(output, output["completion_ids"])
         if self.settings.trigger == "top1":
-            parts = self._passes(passes.sequences(output)[1], self.args.per_device_train_batch_size)
+            _, whole_BT = passes.sequences(output)
+            size = self.args.per_device_train_batch_size
+            parts = passes.passes_of(whole_BT, self.tokens_per_pass, size)
             best_BT = passes.most_probable(self.model, output, parts)
             trigger_BT = self._triggers(output, best_BT)
         size_G = processes.everywhere(self.accelerator, self.sizes).long()

@@ -18,7 +18,7 @@ fast = settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=20), st.integers(1, 60))
 def test_passes_hold_every_row_once_and_keep_to_their_size(lengths, tokens):
     mask_BT = torch.arange(12)[None] < torch.tensor(lengths)[:, None]
-    parts = passes.passes_by_length(mask_BT, tokens)
+    parts = passes.passes_of(mask_BT, tokens)
     assert sorted(row for part in parts for row in part) == list(range(len(lengths)))
     for part in parts:
         assert len(part) == 1 or len(part) * max(lengths[row] for row in part) <= tokens
@@ -80,7 +80,7 @@ def test_the_most_probable_tokens(mixed, tokens_per_pass):
     made, batch, _, _, best_BT = mixed
     made.tokens_per_pass = tokens_per_pass
     own_BT = batch["completion_mask"].bool()
-    parts = made._passes(sequences(batch)[1], 4)
+    parts = passes.passes_of(sequences(batch)[1], tokens_per_pass, 4)
     got_BT = passes.most_probable(made.model, batch, parts)
     assert torch.equal(got_BT[own_BT], best_BT[own_BT])
 
