@@ -16,7 +16,7 @@ from ares.errors import UserError
 from ares.method.presets import MethodSettings
 
 #: TRL's names of the two averages of `ares.method.surrogate`.
-_LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
+LOSS_TYPES = {"token": "dapo", "sequence": "grpo"}
 #: Schedulers of transformers; both warm up.
 _SCHEDULES = {"none": "constant_with_warmup", "linear": "linear"}
 
@@ -76,7 +76,7 @@ def grpo_config(
         "epsilon": settings.clip_low,
         "epsilon_high": settings.clip_high,
         "delta": settings.dual_clip,
-        "loss_type": _LOSS_TYPES[settings.loss_average],
+        "loss_type": LOSS_TYPES[settings.loss_average],
         "scale_rewards": "group" if settings.advantage == "normalised" else "none",
         "beta": 0.0 if settings.kl == "none" else settings.kl_coefficient * settings.kl_beta,
         # The KL of paper and release is k3 as it stands, not times the importance ratio.
@@ -102,8 +102,6 @@ def grpo_config(
     return GRPOConfig(**{**arguments, **changes})
 
 
-#: The loss types of TRL that are clipped surrogates, which `ares.method.surrogate` computes.
-CLIPPED_LOSSES = ("grpo", "dapo", "bnpo", "dr_grpo")
 #: Parts of TRL's loss that ours does not have, each with the value that leaves it out.
 _LEFT_OUT = {
     "off_policy_mask_threshold": None,
@@ -111,6 +109,7 @@ _LEFT_OUT = {
     "entropy_coef": 0.0,
     "use_adaptive_entropy": False,
     "use_bias_correction_kl": False,
+    "importance_sampling_level": "token",
 }
 
 
@@ -120,8 +119,9 @@ def check_arguments(args: GRPOConfig) -> None:
     Raises:
         UserError: names the argument and what to choose.
     """
-    if args.loss_type not in CLIPPED_LOSSES:
-        raise UserError(f"loss_type={args.loss_type!r}: choose from {', '.join(CLIPPED_LOSSES)}")
+    known = LOSS_TYPES.values()
+    if args.loss_type not in known:
+        raise UserError(f"loss_type={args.loss_type!r}: choose from {', '.join(known)}")
     for name, off in _LEFT_OUT.items():
         if getattr(args, name) != off:
             raise UserError(f"{name}={getattr(args, name)}: AEPO's loss has no such part: {off}")

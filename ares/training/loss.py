@@ -1,8 +1,8 @@
 """The loss of AEPO in place of TRL's, and what its parts do to the policy.
 
 Surrogate, KL and averages are those of `ares.method`. TRL's importance correction for vLLM, its
-metrics and its clipped loss types stay. `loss_of` replaces `GRPOTrainer._compute_loss` of TRL 1.16;
-a test fails when TRL changes that function, so that this one is looked at again.
+metrics and its loss types `dapo` and `grpo` stay. `loss_of` replaces `_compute_loss` of TRL 1.16's
+GRPOTrainer; a test fails when TRL changes that function, so that this one is looked at again.
 """
 
 from __future__ import annotations
@@ -44,9 +44,6 @@ def loss_of(trainer: AEPOTrainer, model: Any, inputs: dict[str, Any]) -> Tensor:
         advantage_BT = advantage_BT[:, None]
     old_BT = inputs.get("old_per_token_logps")  # None: this is the first update of the batch
     log_ratio_BT = logprob_BT - (logprob_BT.detach() if old_BT is None else old_BT)
-    if trainer.importance_sampling_level == "sequence":
-        length_B = mask_BT.sum(-1).clamp(min=1.0)
-        log_ratio_BT = ((log_ratio_BT * mask_BT).sum(-1) / length_B)[:, None]
     clip = trainer.epsilon_low, trainer.epsilon_high
     loss_BT = policy_loss(log_ratio_BT, advantage_BT, *clip, trainer.args.delta)
     if trainer.use_vllm and trainer.vllm_importance_sampling_correction:
@@ -71,35 +68,24 @@ def loss_of(trainer: AEPOTrainer, model: Any, inputs: dict[str, Any]) -> Tensor:
 def _averaged(
     trainer: AEPOTrainer, loss_BT: Tensor, mask_BT: Tensor, inputs: dict[str, Any]
 ) -> Tensor:
-    """The share of a forward pass in the loss of the update, by TRL's loss types."""
+    """The share of a forward pass in the loss of the update."""
     training = trainer.model.training
     accumulated = trainer.current_gradient_accumulation_steps if training else 1.0
-    if trainer.loss_type == "dapo":
-        # The tokens of the whole batch of rollouts, of which an update has its share.
-        tokens = inputs["num_items_in_batch"].clamp(min=1.0) / trainer.accelerator.num_processes
-        if training:
-            tokens = tokens * accumulated / trainer.args.steps_per_generation
-        return masked_average(loss_BT, mask_BT, "token", tokens)
     if trainer.loss_type == "grpo":
         return masked_average(loss_BT, mask_BT, "sequence") / accumulated
-    # bnpo divides by the tokens of the pass, dr_grpo by the room that there was.
-    room = len(loss_BT) * trainer.max_completion_length if trainer.loss_type == "dr_grpo" else None
-    return masked_average(loss_BT, mask_BT, "token", room) / accumulated
+    # The tokens of the whole batch of rollouts, of which an update has its share.
+    tokens = inputs["num_items_in_batch"].clamp(min=1.0) / trainer.accelerator.num_processes
+    if training:
+        tokens = tokens * accumulated / trainer.args.steps_per_generation
+    return masked_average(loss_BT, mask_BT, "token", tokens)
 
 
 def _log_means(trainer: AEPOTrainer, values: dict[str, Tensor], mask_BT: Tensor) -> None:
-    """TRL's metrics of a pass: means over the response tokens, or rollouts, of all processes.
-
-    `values` are (B, T), or (B, 1) where there is one number per rollout.
-    """
+    """TRL's metrics of a pass: means of (B, T) values over the response tokens of all processes."""
     metrics = trainer._metrics["train" if trainer.model.training else "eval"]
-    weights = {
-        name: torch.ones_like(value) if value.shape[1] == 1 else mask_BT
-        for name, value in values.items()
-    }
     sums = [
-        torch.stack([(value * weights[name]).sum(), weights[name].sum().float()])
-        for name, value in values.items()
+        torch.stack([(value_BT * mask_BT).sum(), mask_BT.sum().float()])
+        for value_BT in values.values()
     ]
     total_N2 = trainer.accelerator.reduce(torch.stack(sums), reduction="sum")
     means = (total_N2[:, 0] / total_N2[:, 1].clamp(min=1.0)).tolist()
@@ -109,7 +95,7 @@ def _log_means(trainer: AEPOTrainer, values: dict[str, Tensor], mask_BT: Tensor)
         ("clip_ratio/low_mean", "clip_ratio/low_min", nanmin),
         ("clip_ratio/high_mean", "clip_ratio/high_max", nanmax),
     ):
-        share_B = (values[name] * weights[name]).sum(-1) / weights[name].sum(-1)
+        share_B = (values[name] * mask_BT).sum(-1) / mask_BT.sum(-1)
         metrics[extreme].append(function(trainer.accelerator.gather(share_B)).item())
 
 

@@ -13,7 +13,7 @@ from trl import GRPOTrainer
 
 from ares.method.kl import kl_estimate
 from ares.method.surrogate import masked_average, policy_loss
-from ares.training.arguments import CLIPPED_LOSSES, grpo_config
+from ares.training.arguments import LOSS_TYPES, grpo_config
 from ares.training.trainer import AEPOTrainer
 
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0]])
@@ -111,14 +111,13 @@ def test_the_loss_is_that_of_the_preset(scenes, lively_folder, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("vllm", [False, True])
-@pytest.mark.parametrize("level", ["token", "sequence"])
-@pytest.mark.parametrize("loss_type", CLIPPED_LOSSES)
+@pytest.mark.parametrize("loss_type", LOSS_TYPES.values())
 def test_neutral_settings_are_trls_loss_bit_for_bit(
-    scenes, lively_folder, tmp_path, monkeypatch, loss_type, level, vllm
+    scenes, lively_folder, tmp_path, monkeypatch, loss_type, vllm
 ):
     """Loss, gradient and metrics; with vLLM its importance ratios weigh the tokens."""
     made = prepared(scenes, lively_folder, tmp_path, scenes.settings("grpo"))
-    made.loss_type, made.importance_sampling_level, made.use_vllm = loss_type, level, vllm
+    made.loss_type, made.use_vllm = loss_type, vllm
     made.current_gradient_accumulation_steps = 2
     inputs = batch(made.settings)
     if vllm:
@@ -135,7 +134,7 @@ def test_neutral_settings_are_trls_loss_bit_for_bit(
     assert our_gradient.abs().max() > 0
 
 
-def test_what_our_loss_takes_the_place_of_is_unchanged():
+def test_the_function_of_trl_that_our_loss_replaces_is_unchanged():
     """Our `_compute_loss` was written beside this one; where TRL's changes, look at ours again."""
     source = inspect.getsource(GRPOTrainer._compute_loss)
     known = "80295546bbdbf6f711acce7f6e69b0100ab40aa8f23ed8052cc564ff024e3e40"
