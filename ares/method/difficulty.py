@@ -45,9 +45,12 @@ def buckets(pass_rate: Tensor, easy_from: float = 3 / 4, medium_from: float = 3 
 
 @dataclass(frozen=True)
 class BucketSums:
-    """Number, sum x and sum x^2 (rows) per bucket, (3, 3) float64; sums of parts add up."""
+    """Number, sum x and sum x^2 (rows) per bucket, (3, 3) float64; sums of parts add up.
 
-    sums_3D: Tensor
+    Without an argument they are those over nothing.
+    """
+
+    sums_3D: Tensor = field(default_factory=lambda: torch.zeros(3, 3, dtype=torch.float64))
 
     @classmethod
     def of(cls, values_N: Tensor, bucket_N: Tensor) -> BucketSums:
@@ -57,15 +60,6 @@ class BucketSums:
         terms = torch.stack([torch.ones_like(values_N), values_N, values_N.square()])
         sums_3D = torch.zeros(3, 3, dtype=torch.float64, device=values_N.device)
         return cls(sums_3D.index_add_(1, bucket_N, terms))
-
-    @classmethod
-    def none(cls) -> BucketSums:
-        """Sums over nothing."""
-        return cls(torch.zeros(3, 3, dtype=torch.float64))
-
-    def cpu(self) -> BucketSums:
-        """The sums on the CPU, where they can wait without holding memory of a GPU."""
-        return BucketSums(self.sums_3D.cpu())
 
     def __add__(self, other: BucketSums) -> BucketSums:
         return BucketSums(self.sums_3D + other.sums_3D)

@@ -57,7 +57,8 @@ def kl_sums(kl_BT: Tensor, tokens_BT: Tensor, bucket_B: Tensor) -> BucketSums:
     """
     kl_BT = masked(kl_BT.detach(), tokens_BT, "kl_BT")
     bucket_BT = bucket_B[:, None].expand(kl_BT.shape)
-    return BucketSums.of(kl_BT[tokens_BT], bucket_BT[tokens_BT]).cpu()
+    # On the CPU, where they can wait for the end of the step without holding memory of a GPU.
+    return BucketSums(BucketSums.of(kl_BT[tokens_BT], bucket_BT[tokens_BT]).sums_3D.cpu())
 
 
 @dataclass

@@ -28,7 +28,7 @@ class MethodSettings:
     """One way of running the method; change values with `dataclasses.replace`."""
 
     # --- sampling
-    group_size: int = _setting("rollouts per prompt")
+    group_size: int = _setting("rollouts per prompt", ge=2)
     temperature: float = _setting("sampling temperature, also of the entropies", gt=0)
     top_p: float = _setting(
         "nucleus; 1 in `ares` because truncated sampling biases the importance ratio", gt=0, le=1

@@ -74,7 +74,7 @@ class Method:
             of = kl.WindowController if s.kl == "window" else kl.ReleasedController
             bounds = {"minimum": s.kl_minimum, "maximum": s.kl_maximum}
             self.controller = of([s.kl_beta] * 3, budget=s.kl_budget, gain=s.kl_gain, **bounds)
-        self._kl = BucketSums.none(), BucketSums.none()  # inside and outside windows
+        self._kl = BucketSums(), BucketSums()  # inside and outside windows
 
     def shape(self, batch: Rollouts) -> Shaped:
         """Windows, threshold, HWE counts, buckets, reward, filter and advantages of one batch.
@@ -163,7 +163,7 @@ class Method:
         the step inside and outside windows.
         """
         inside, outside = (reduce(sums) for sums in self._kl)
-        self._kl = BucketSums.none(), BucketSums.none()
+        self._kl = BucketSums(), BucketSums()
         if isinstance(self.controller, kl.WindowController):
             self.controller.update(outside)
         return inside, outside

@@ -55,12 +55,10 @@ def grpo_config(
         changes: arguments of GRPOConfig that override ours, for instance use_vllm=True.
 
     Raises:
-        UserError: a group of one rollout, or a batch that can't be split as asked.
+        UserError: a batch that can't be split as asked.
     """
     group, parts = settings.group_size, processes * aepo.updates * aepo.micro_batches
     rollouts, updates = aepo.prompts * group, aepo.steps * aepo.updates
-    if group < 2:
-        raise UserError(f"group_size={group}: a group needs at least 2 rollouts to be compared")
     if aepo.prompts % processes or rollouts % parts:
         raise UserError(
             f"{rollouts} rollouts a batch ({aepo.prompts} prompts x {group}) can't be split into "

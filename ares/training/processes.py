@@ -28,4 +28,4 @@ def everywhere(accelerator: Accelerator, values: Sequence[float]) -> Tensor:
 def reduced(accelerator: Accelerator, sums: BucketSums) -> BucketSums:
     """Sums over the buckets of all processes."""
     own_3D = sums.sums_3D.to(accelerator.device)
-    return BucketSums(accelerator.reduce(own_3D, reduction="sum")).cpu()
+    return BucketSums(accelerator.reduce(own_3D, reduction="sum").cpu())

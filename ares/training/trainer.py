@@ -394,30 +394,23 @@ class AEPOTrainer(Resumable, GRPOTrainer):
         """Go on from the `state_dict` of a checkpoint.
 
         Raises:
-            UserError: it is damaged, or was written with other settings.
+            UserError: it was written with other settings.
         """
-        try:
-            state = read_json(folder / _STATE)
-            own, saved = asdict(self.settings), state["settings"]
-            differing = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
-            if differing:
-                raise UserError(
-                    f"the checkpoint was written with other settings ({', '.join(differing)} "
-                    "differ): resume with the preset it was started with, or start in an empty "
-                    "folder"
-                )
-            self.method.load_state_dict(state["method"])
-            if self.fresh is not None:
-                self.fresh.position = state["fresh"]
-            threshold = state["branch_threshold"]
-            self.branch_threshold = math.inf if threshold is None else threshold
-            self.records.load_state_dict(state["records"])
-            self.trees, self.measurements = state["trees"], state["measurements"]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        state = read_json(folder / _STATE)
+        own, saved = asdict(self.settings), state["settings"]
+        differing = [name for name in {**own, **saved} if own.get(name) != saved.get(name)]
+        if differing:
             raise UserError(
-                f"{folder / _STATE}: damaged ({error!r}); remove {folder}, then training goes on "
-                "from the state before"
-            ) from error
+                f"the checkpoint was written with other settings ({', '.join(differing)} differ): "
+                "resume with the preset it was started with, or start in an empty folder"
+            )
+        self.method.load_state_dict(state["method"])
+        if self.fresh is not None:
+            self.fresh.position = state["fresh"]
+        threshold = state["branch_threshold"]
+        self.branch_threshold = math.inf if threshold is None else threshold
+        self.records.load_state_dict(state["records"])
+        self.trees, self.measurements = state["trees"], state["measurements"]
 
 
 def _padded_scores(

@@ -38,7 +38,10 @@ def test_an_arm_changes_what_it_says_and_nothing_else(arm):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"window": 0}, {"window": "4"}, {"threshold": "mean"}, {"kl_rho": 0.0}, {"colour": "red"}],
+    [
+        *({"group_size": 1}, {"window": 0}, {"window": "4"}, {"threshold": "mean"}),
+        *({"kl_rho": 0.0}, {"colour": "red"}),
+    ],
 )
 def test_values_without_meaning_are_refused(changes):
     with pytest.raises((ValidationError, TypeError)):

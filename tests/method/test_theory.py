@@ -198,21 +198,6 @@ def test_corollary1_gain_rises_as_rho_falls(seed, rho):
     assert (higher - gain) / 1e-6 == approx(slope, rel=1e-3)
 
 
-@given(seeds, st.floats(min_value=0.05, max_value=3.0))
-def test_corollary1_does_not_hold_at_equal_kl(seed, rho):
-    """At equal unweighted KL no weighting beats rho = 1, whose gain is sqrt(2 budget g' F^-1 g)."""
-    gradient_D, inside_DD, outside_DD = split_fisher(seed)
-    gains = []
-    for weight in (1.0, rho):
-        step_D, _ = theory.proposition2(gradient_D, outside_DD + weight * inside_DD, kappa=1.0)
-        spent = step_D @ (inside_DD + outside_DD) @ step_D / 2
-        gains.append(gradient_D @ step_D * math.sqrt(0.01 / spent))
-    unweighted, weighted = gains
-    natural = gradient_D @ np.linalg.solve(inside_DD + outside_DD, gradient_D)
-    assert unweighted == approx(math.sqrt(2 * 0.01 * natural), rel=1e-6)
-    assert weighted <= unweighted * (1 + 1e-9)
-
-
 @given(seeds, st.lists(numbers, min_size=2, max_size=4), st.integers(min_value=1, max_value=5))
 def test_lemma1_holds_within_a_prompt(seed, value_K, group_size):
     probability_K = np.random.default_rng(seed).dirichlet(np.full(len(value_K), 2.0))
@@ -337,25 +322,3 @@ def test_theorem2_needs_a_falling_hazard():
     chain = two_state_chain(lambda entropy: np.where(entropy >= 1, 0.1, 0.001), to_high=0.01)
     bounds = theory.theorem2(chain, theta=1.0)
     assert bounds.length > bounds.upper == bounds.hwe + 1 / 0.1
-
-
-def segment(*hazards: float) -> EntropyChain:
-    """A segment as a response: a state per token, the last of which goes on."""
-    states = np.arange(len(hazards))
-    return EntropyChain(
-        entropy_S=states,
-        start_S=np.eye(len(hazards))[0],
-        transition_SS=np.eye(len(hazards))[np.minimum(states + 1, len(hazards) - 1)],
-        hazard=lambda state: np.array(hazards)[state],
-    )
-
-
-@given(st.lists(st.floats(min_value=0.01, max_value=0.2), min_size=1, max_size=30))
-def test_theorem2_holds_for_segments_whose_hazard_stays_below_lambda(hazard_K):
-    assert segment(*hazard_K).length() >= 1 / max(hazard_K) - 1e-6
-
-
-def test_theorem2_needs_the_hazard_of_the_whole_segment_and_no_limit():
-    # lambda = .1 at the opening token, .25 once the entropy has fallen: 1 + .9 * 4 tokens < 10.
-    assert segment(0.1, 0.25).length() == approx(4.6)
-    assert segment(*[0.1] * 9, 1.0).length() == approx((1 - 0.9**10) / 0.1)  # cut at 10 tokens

@@ -61,19 +61,15 @@ def test_responses_shorter_than_any_window(scenes, made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("group", "sizes", "processes", "message"),
+    ("sizes", "processes", "message"),
     [
-        (1, {}, 1, "group_size=1: a group needs at least 2"),
-        (4, {"prompts": 3}, 2, "whole groups on each of 2 processes"),
-        (4, {"updates": 2, "micro_batches": 8}, 1, "can't be split into 16 equal parts"),
+        ({"prompts": 3}, 2, "whole groups on each of 2 processes"),
+        ({"updates": 2, "micro_batches": 8}, 1, "can't be split into 16 equal parts"),
     ],
 )
-def test_sizes_that_do_not_fit(scenes, tmp_path, group, sizes, processes, message):
+def test_sizes_that_do_not_fit(scenes, tmp_path, sizes, processes, message):
     with pytest.raises(UserError, match=message):
-        grpo_config(
-            scenes.settings("ares", group_size=group), scenes.scheduled(**sizes),
-            tmp_path, 1, processes,
-        )  # fmt: skip
+        grpo_config(scenes.settings("ares"), scenes.scheduled(**sizes), tmp_path, 1, processes)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_buckets_their_whole_and_a_threshold_per_group():
     records = Records()
     sums = BucketSums.of(torch.tensor([1.0, 3.0, 8.0]), torch.tensor([0, 0, 2]))
     records.add_buckets("kl", sums)
-    records.add_buckets("kl_window", BucketSums.none())
+    records.add_buckets("kl_window", BucketSums())
     table = records.table().set_index(["metric", "bucket"])["value"].to_dict()
     assert table == {("kl", "easy"): 2.0, ("kl", "hard"): 8.0, ("kl", "all"): 4.0}
     several = torch.tensor([1.0, 1.0, math.inf, math.inf])
