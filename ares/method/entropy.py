@@ -3,8 +3,8 @@
 Deviations and choices:
 1. A log-probability of -inf is probability 0 and adds 0, as the limit of p ln p says. The release
    multiplies 0 by -inf there and goes on with NaN.
-2. NaN and logits of +inf have no entropy: `distribution` passes NaN on, and whoever runs the model
-   refuses it with the place; `topk_entropy` refuses it itself.
+2. NaN and logits of +inf have no entropy: `distribution` passes NaN on, and the code that runs the
+   model raises an error with the position; `topk_entropy` raises it itself.
 3. The tail bucket of the release, r = max(0, 1 - sum p), adds -r ln max(r, 1e-12). It is a lower
    bound on what the missing words add: spreading r over several words only raises the entropy.
 """

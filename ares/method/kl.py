@@ -63,7 +63,7 @@ def kl_sums(kl_BT: Tensor, tokens_BT: Tensor, bucket_B: Tensor) -> BucketSums:
 
 @dataclass
 class Controller:
-    """Coefficients of the three buckets; a bucket code of none is looked up as medium.
+    """Coefficients of the three buckets; an unknown bucket code counts as medium.
 
     Attributes:
         beta_D: the coefficients, the paper's kappa_d.

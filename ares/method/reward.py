@@ -69,7 +69,9 @@ def released_reward(
     kappa_B, tau_B = _by_bucket(_KAPPA, bucket_B), _by_bucket(_TAU, bucket_B)
 
     def penalty(excess_B: Tensor, share: float = 1.0) -> Tensor:
-        relative_B = share * huber(excess_B, kappa_B) / (margin_B + kappa_B)
+        x = excess_B.clamp(min=0.0)
+        huber_B = torch.where(x <= kappa_B, 0.5 * x * x / kappa_B, x - 0.5 * kappa_B)
+        relative_B = share * huber_B / (margin_B + kappa_B)
         return -torch.minimum(cap_B, relative_B * cap_B)
 
     hard_right_B = torch.where(
@@ -154,12 +156,6 @@ def smallest_inverting_target(bucket: int, weight: float, largest: int = 2000) -
         if best_wrong > 1 + released_reward(right_B, *rollouts).min():
             return target
     return None
-
-
-def huber(x: Tensor, kappa: Tensor) -> Tensor:
-    """x^2 / (2 kappa) up to kappa, x - kappa / 2 beyond; 0 for negative x (release)."""
-    x = x.clamp(min=0.0)
-    return torch.where(x <= kappa, 0.5 * x * x / kappa, x - 0.5 * kappa)
 
 
 def _by_bucket(values: tuple[float, float, float], bucket_B: Tensor) -> Tensor:

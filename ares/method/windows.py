@@ -98,7 +98,7 @@ def _sum_ahead(values_BT: Tensor, window: int, first: int) -> Tensor:
 def _running_mean_filler(
     mean_BT: Tensor, complete_BT: Tensor, entropy_BT: Tensor, mask_BT: Tensor
 ) -> Tensor:
-    """What the release pads with, (B, 1): appending a running mean to its own list leaves it alone.
+    """The release's padding, (B, 1): a running mean does not change when it joins its own list.
 
     So every padded value equals the mean of the complete windows; without any, the first value is
     H_t of the first token and all later ones repeat it.

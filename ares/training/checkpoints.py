@@ -30,7 +30,7 @@ _TORCH_REFUSED = ("PytorchStreamWriter failed writing", "unexpected pos", "iostr
 
 @contextmanager
 def alone(state: str | Path, first: bool = True, wait_s: float = 60.0) -> Iterator[None]:
-    """Keep other processes out of a folder of states, and tell what its disk refuses.
+    """Keep other processes out of a folder of states, and report what its disk refuses.
 
     Only the first process of a run needs the lock. It waits for another for about `wait_s`, because
     workers of a process that was killed live on for a moment.

@@ -67,7 +67,7 @@ def columns(mask_BT: Tensor, completion: int) -> slice:
 
 
 def fields_of(fields: dict[str, Any], rows: list[int], span: slice) -> dict[str, Any]:
-    """The fields of some rows and columns; what is None or empty for lack of pictures stays out.
+    """The fields of some rows and columns, without those that are None or would be empty.
 
     `fields` are num_images (pictures per row), pixel_values (patches of all pictures),
     image_grid_thw (a row per picture), and fields per token.
@@ -136,7 +136,7 @@ def in_passes(
 
 
 def allow_many_passes(model: Any) -> None:
-    """Let `model(passes=work)` return `work(forward)`, with its plain forward."""
+    """Make `model(passes=work)` return `work(forward)`, with the model's plain forward."""
     plain = model.forward
 
     @wraps(plain)

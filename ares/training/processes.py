@@ -1,4 +1,4 @@
-"""What the processes of a run share: rows and numbers of all of them, sums over them."""
+"""What the processes of a run exchange: rows, numbers and sums per bucket."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def everywhere(accelerator: Accelerator, values: Sequence[float]) -> Tensor:
 
 
 def reduced(accelerator: Accelerator, sums: BucketSums) -> BucketSums:
-    """Sums over the buckets of all processes."""
+    """Sums per bucket, added up over all processes."""
     own_3D = sums.sums_3D.to(accelerator.device)
     return BucketSums(accelerator.reduce(own_3D, reduction="sum").cpu())

@@ -32,7 +32,7 @@ _FRESH = 1_000_003
 
 
 def vllm_arguments(aepo: Aepo) -> dict[str, Any]:
-    """What of GRPOConfig says how rollouts are drawn, where vLLM does.
+    """The arguments of GRPOConfig that let vLLM draw the rollouts; none in the mode `none`.
 
     The environment variable VLLM_SERVER, which config/slurm/train-with-server.sh sets, takes the
     place of the scale's url.
@@ -157,7 +157,7 @@ class ProgressPrinter(TrainerCallback):
         self.trainer, self.name = trainer, name
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict, **others: Any) -> None:
-        """Tell how the batch went, when its last optimizer step has been logged."""
+        """Print how the batch went once its last optimizer step has been logged."""
         updates = args.steps_per_generation // args.gradient_accumulation_steps
         step, rest = divmod(state.global_step, updates)
         now = self.trainer.records.current()

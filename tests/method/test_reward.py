@@ -12,7 +12,6 @@ from ares.method.difficulty import EASY, HARD, MEDIUM, BucketSums
 from ares.method.reward import (
     ares_reward,
     count_inversions,
-    huber,
     main_text_multiplier,
     main_text_reward,
     margin,
@@ -37,16 +36,16 @@ def alpha(value: float) -> torch.Tensor:
     return torch.tensor([value], dtype=torch.float64)
 
 
-def test_huber_and_margin_literal():
-    x = torch.tensor([-1.0, 1.0, 2.0, 4.0])
-    assert huber(x, torch.tensor(2.0)).tolist() == [0.0, 0.25, 1.0, 3.0]
+def test_margin_literal():
     target, bucket = torch.tensor([0.0, 40.0, 40.0, 40.0]), torch.tensor([0, 0, 1, 2])
     assert margin(target, bucket).tolist() == pytest.approx([1.0, 6.0, 10.0, 14.0])
 
 
 def test_released_easy_right_over_target_and_the_floors_of_wrong():
-    # m = 1.2, excess 2.8 > kappa = 2: huber 1.8, over (m + kappa) = 3.2
+    # m = 1.2, excess 2.8 > kappa = 2: huber 1.8, over (m + kappa) = 3.2; excess 0.8: huber 0.16
     assert one(released_reward, 1, 12, 8, EASY, alpha(0.5)) == pytest.approx(-0.5 * 1.8 / 3.2)
+    assert one(released_reward, 1, 10, 8, EASY, alpha(0.5)) == pytest.approx(-0.5 * 0.16 / 3.2)
+    assert one(released_reward, 1, 9, 8, EASY, alpha(0.5)) == 0
     floors = [one(released_reward, 0, 0, 50, d, alpha(1.0)) for d in (EASY, MEDIUM, HARD)]
     assert floors == pytest.approx([0.3, 0.4, 0.6])
 
