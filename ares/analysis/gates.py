@@ -1,6 +1,6 @@
 """Whether exploration pays for a base model: what has to hold before any reinforcement learning.
 
-    python -m ares.analysis.gates data/base
+    python -m ares.analysis.gates data/base-restart --out data/base-restart/gates.csv
 
 The hazard is the chance that a comparison succeeds where all earlier ones failed. Where it stays
 up, longer search pays; where it falls to nothing, no reward for exploration can help.
@@ -17,7 +17,7 @@ import typer
 from ares.data.responses import steps_right
 from ares.data.world import PRESENTATIONS, draw_table, world_problems
 from ares.data.world_settings import World
-from ares.io import read_json
+from ares.io import read_json, write_table
 from ares.model.load import WORLD_FILE, load_policy
 from ares.paths import resolve
 from ares.sampling.imposed import impose
@@ -111,8 +111,10 @@ def measure(
     return cells(free), pd.concat(imposed, ignore_index=True)
 
 
-def main(model: str, problems: int = 64, samples: int = 4, seed: int = 1) -> None:
-    """Print the gates of a base model, with what they rest on."""
+def main(
+    model: str, problems: int = 64, samples: int = 4, seed: int = 1, out: Path | None = None
+) -> None:
+    """Print the gates of a base model with what they rest on, and write them where asked."""
     policy, processor = load_policy(model)
     file = resolve(Path(model)) / WORLD_FILE
     world = checked(World, read_json(file), str(file))
@@ -121,8 +123,11 @@ def main(model: str, problems: int = 64, samples: int = 4, seed: int = 1) -> Non
     many = imposed[(imposed["comparisons"] == MANY) & imposed["after_success"]]
     first = many.groupby("level", sort=False)["first"]
     hazard = pd.DataFrame({level: hazards(rows) for level, rows in first})
-    for table in (free, by_budget(imposed), hazard, gates(free, imposed)):
-        print(table.round(3).to_string(), end="\n\n")
+    table = gates(free, imposed)
+    for shown in (free, by_budget(imposed), hazard, table):
+        print(shown.round(3).to_string(), end="\n\n")
+    if out:
+        write_table(out, table)
 
 
 if __name__ == "__main__":
