@@ -55,7 +55,16 @@ class Evaluated:
     """
 
     def __init__(self, evaluation: pd.DataFrame, resampler: Resampler) -> None:
-        self.models = models_of(evaluation)
+        table = evaluation.assign(accuracy=evaluation["correct"] / evaluation["samples"])
+        groups = table.groupby(["arm", "seed"])
+        self.models = {(str(arm), int(seed)): rows for (arm, seed), rows in groups}
+        prompts = {model: {*map(tuple, r[PROMPT].to_numpy())} for model, r in self.models.items()}
+        for (arm, seed), asked in prompts.items():
+            if asked != next(iter(prompts.values())):
+                raise UserError(
+                    f"evaluation: {arm}, seed {seed} was tested on other problems than the rest; "
+                    "evaluate all models again"
+                )
         self.resampler = resampler
         self.arms = arms_of(evaluation)
         tested = {*zip(evaluation["level"], evaluation["presentation"], strict=True)}
@@ -148,21 +157,3 @@ def cell_mean(resampler: Resampler, table: pd.DataFrame, column: str) -> np.ndar
         for _, rows in table.groupby(["level", "presentation"], sort=True)
     ]
     return np.mean(cells, axis=0) if cells else np.full(len(resampler.draws_RC), np.nan)
-
-
-def models_of(evaluation: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
-    """The evaluation of every model by (arm, seed), with `accuracy` (fraction).
-
-    Raises:
-        UserError: models were tested on different problems, so that they can't be compared.
-    """
-    table = evaluation.assign(accuracy=evaluation["correct"] / evaluation["samples"])
-    models = {(str(arm), int(seed)): rows for (arm, seed), rows in table.groupby(["arm", "seed"])}
-    prompts = {model: {*map(tuple, rows[PROMPT].to_numpy())} for model, rows in models.items()}
-    for (arm, seed), asked in prompts.items():
-        if asked != next(iter(prompts.values())):
-            raise UserError(
-                f"evaluation: {arm}, seed {seed} was tested on other problems than the rest; "
-                "evaluate all models again"
-            )
-    return models

@@ -124,16 +124,14 @@ def row(done: Answered) -> dict[str, Any]:
     the response; NaN where the backend does not say.
     """
     item, outcome, grade = done.item, done.outcome, done.grade or Grade("failed", by="")
-    names = (item.benchmark, item.id, item.group, item.variant, done.sample)
     if isinstance(outcome, Failure):
-        finish, tokens, reason = "", None, outcome.reason
+        came = ("", NAN, outcome.reason)
     else:
-        finish, tokens, reason = outcome.finish, outcome.tokens, ""
-    values = (
-        *(grade.status, grade.correct, finish, NAN if tokens is None else float(tokens), reason),
-        *(item.question.gold, grade.extracted, grade.by, grade.note),
-    )
-    return {**dict(zip(COLUMNS, (*names, *values), strict=True)), **item.tags}
+        came = (outcome.finish, NAN if outcome.tokens is None else float(outcome.tokens), "")
+    names = (item.benchmark, item.id, item.group, item.variant, done.sample)
+    graded = (item.question.gold, grade.extracted, grade.by, grade.note)
+    values = (*names, grade.status, grade.correct, *came, *graded)
+    return {**dict(zip(COLUMNS, values, strict=True)), **item.tags}
 
 
 def _traces(samples: list[Answered], level: str | None) -> Iterator[dict[str, Any]]:

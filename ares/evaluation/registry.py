@@ -214,10 +214,8 @@ def load_registry(
                 raise UserError(f"{shown(file)}: '{name}' is there already; give it another name")
             known[name] = _benchmark(name, entry, known, prompts, file)
     for name, path in (local or {}).items():
-        if name not in known:
-            raise UserError(f"unknown benchmark '{name}'{suggestion(name, known)}")
-        moved = {"hub": "", "revision": "main", "files": "", "path": str(Path(path).absolute())}
-        known[name] = known[name].model_copy(update=moved)
+        entry = {"like": name, "path": str(Path(path).absolute())}
+        known[name] = _benchmark(name, entry, known, prompts, file)
     return known
 
 

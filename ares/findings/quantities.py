@@ -80,12 +80,23 @@ def rollouts_with_difficulty(run: Run) -> pd.DataFrame:
     )
 
 
+def _claim(run: Run, claims: Callable[..., dict[str, Estimate]], statement: str) -> Measured:
+    """A statement about the rollouts, by its words."""
+    table = rollouts_with_difficulty(run)
+    found = run.once(claims, lambda: claims(table, run.rollouts))
+    return run.over_problems(named(found, statement), table)
+
+
 @quantity("problems")
 def difficulty(run: Run, statement: str) -> Measured:
-    """F4 to F6: a statement of `ares.analysis.difficulty.claims`, by its words."""
-    table = rollouts_with_difficulty(run)
-    claims = run.once("fig4", lambda: by_difficulty.claims(table, run.rollouts))
-    return run.over_problems(named(claims, statement), table)
+    """F4 to F6: a statement of `ares.analysis.difficulty.claims`."""
+    return _claim(run, by_difficulty.claims, statement)
+
+
+@quantity("problems")
+def length_on_hwe(run: Run, statement: str) -> Measured:
+    """F10: a statement of `ares.analysis.difficulty.length_claims` (tokens per HWE token)."""
+    return _claim(run, by_difficulty.length_claims, statement)
 
 
 @quantity("problems")
@@ -97,14 +108,6 @@ def length_range(run: Run) -> Measured:
         for bucket in ("easy", "hard")
     )
     return run.over_problems(hard - easy, table)
-
-
-@quantity("problems")
-def length_on_hwe(run: Run, statement: str) -> Measured:
-    """F10: a statement of `ares.analysis.difficulty.length_claims` (tokens per HWE token)."""
-    table = rollouts_with_difficulty(run)
-    claims = run.once("length", lambda: by_difficulty.length_claims(table, run.rollouts))
-    return run.over_problems(named(claims, statement), table)
 
 
 @quantity("problems")

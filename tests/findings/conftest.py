@@ -113,26 +113,21 @@ def model(
 ) -> pd.DataFrame:
     """The evaluation of a model with 100 samples; accuracy and length of all levels, or of each."""
     rng = np.random.default_rng([seed, *arm.encode()])
+    accuracy, length = (v if isinstance(v, Mapping) else flat(v) for v in (accuracy, length))
     rows = []
     for level, number, presentation in product(LEVELS, range(PROBLEMS), ("text", "image")):
         wobble = rng.normal(0, noise) if noise else 0.0
-        right = accuracy if isinstance(accuracy, float) else accuracy[level]
-        tokens = length[level] if isinstance(length, Mapping) else length
-        row = {"arm": arm, "seed": seed, "problem_id": f"{level}-{number}", "level": level}
-        row |= {"presentation": presentation, "samples": 100, "hwe": tokens / 10}
-        numbers = {"correct": round(100 * (right + wobble)), "n_tokens": tokens + 100 * wobble}
-        rows.append(row | numbers)
-    return pd.DataFrame(rows)
+        right, tokens = round(100 * (accuracy[level] + wobble)), length[level] + 100 * wobble
+        about = arm, seed, f"{level}-{number}", level, presentation
+        rows.append((*about, 100, length[level] / 10, right, tokens))
+    columns = ["arm", "seed", "problem_id", "level", "presentation", "samples", "hwe"]
+    return pd.DataFrame(rows, columns=[*columns, "correct", "n_tokens"])
 
 
 def curve(arm: str, seed: int, **metrics: np.ndarray) -> pd.DataFrame:
     """The training records of a run: one value per metric and batch."""
-    rows = [
-        {"arm": arm, "seed": seed, "step": step, "metric": name, "bucket": "all", "value": value}
-        for name, values in metrics.items()
-        for step, value in enumerate(values, start=1)
-    ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(metrics).rename_axis("step").reset_index().melt("step", var_name="metric")
+    return table.assign(arm=arm, seed=seed, bucket="all", step=table["step"] + 1)
 
 
 @cache
