@@ -27,8 +27,11 @@ def group_centred(reward_B: Tensor, group_B: Tensor) -> Tensor:
     return reward_B.double() - mean_G[group_B]
 
 
-def group_normalised(reward_B: Tensor, group_B: Tensor, eps: float = STD_EPS) -> Tensor:
-    """(R_i - mean R) / (std R + eps), std unbiased, (B,) float64 (GRPO, release).
+def group_normalised(reward_B: Tensor, group_B: Tensor, floor: float = 0.0) -> Tensor:
+    """(R_i - mean R) / (std R + 1e-6), std unbiased, (B,) float64 (GRPO, release).
+
+    A std below `floor` (ours) counts as that much: without it the small differences in a group that
+    is all right or all wrong would weigh as much as the accuracy elsewhere.
 
     Raises:
         UserError: a group of one, whose std does not exist.
@@ -39,8 +42,8 @@ def group_normalised(reward_B: Tensor, group_B: Tensor, eps: float = STD_EPS) ->
         raise UserError(
             "group of one rollout: its standard deviation does not exist; sample at least 2"
         )
-    std_G = (mean_square_G * size_G / (size_G - 1)).sqrt()
-    return centred_B / (std_G[group_B] + eps)
+    std_G = (mean_square_G * size_G / (size_G - 1)).sqrt().clamp(min=floor)
+    return centred_B / (std_G[group_B] + STD_EPS)
 
 
 def length_normalised(reward_B: Tensor, group_B: Tensor, length_B: Tensor) -> Tensor:

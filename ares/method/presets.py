@@ -65,6 +65,9 @@ class MethodSettings:
     entropy_weight: float = _setting(
         "weight of the entropy reward (released: first alpha; main text: factor on lambda)", ge=0
     )
+    entropy_groups: Literal["all", "silent"] = _setting(
+        "groups that have it: all, or silent ones, whose rollouts are all right or all wrong"
+    )
     target_decay: float = _setting(
         "weight of the old target (released: rounded batch mean, no average)", ge=0, le=1
     )
@@ -76,6 +79,9 @@ class MethodSettings:
     filter_high: float = _setting("a group is kept when its mean score is below this")
     advantage: Literal["normalised", "length"] = _setting(
         "normalised (by the std) or length (centred, by the length)"
+    )
+    std_floor: float = _setting(
+        "least standard deviation by which normalised advantages are divided", ge=0
     )
     psi: bool = _setting("add the bonus psi_t to the advantages")
     # --- surrogate

@@ -96,11 +96,13 @@ class Method:
         pass_rate_B = group_means(batch.accuracy_B, group_B)[0][group_B]
         bucket_B = buckets(pass_rate_B, s.easy_from, s.medium_from)
         target_B, bonus_B, multiplier_B = self._reward(batch, count_B, bucket_B)
+        if s.entropy_groups == "silent":
+            bonus_B = torch.where((pass_rate_B == 0) | (pass_rate_B == 1), bonus_B, 0.0)
         score_B = batch.accuracy_B.double() + bonus_B
         if s.advantage == "length":
             advantage_B = advantages.length_normalised(score_B, group_B, mask_BT.sum(1))
         else:
-            advantage_B = advantages.group_normalised(score_B, group_B)
+            advantage_B = advantages.group_normalised(score_B, group_B, s.std_floor)
         keep_B = torch.ones_like(group_B, dtype=torch.bool)
         if s.filter != "none":
             filtered_B = score_B if s.filter == "reward_first" else batch.accuracy_B
@@ -127,7 +129,7 @@ class Method:
     def leaves_advantages(self) -> bool:
         """Whether the settings ask for plain GRPO advantages of the accuracy, nothing else."""
         s = self.settings
-        plain = s.advantage == "normalised" and s.filter == "none" and not s.probe
+        plain = s.advantage == "normalised" and s.filter == "none" and not (s.probe or s.std_floor)
         return plain and s.entropy_reward == "none" and not s.psi
 
     def kl_weight(self, bucket_B: Tensor, hwe_BT: Tensor) -> Tensor:

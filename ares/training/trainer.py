@@ -149,8 +149,11 @@ class AEPOTrainer(Resumable, GRPOTrainer):
                 "the sampler needs the whole model on every process, and FSDP or ZeRO-3 shards it: "
                 "pass sampler=None and let TRL sample"
             )
-        if self.settings.probe and (self.settings.branching or self.settings.probe < 2):
-            raise UserError("probe: needs at least 2 rollouts, and branching=False")
+        probe, size = self.settings.probe, self.settings.group_size
+        if probe and not 2 <= probe <= size:
+            raise UserError(f"probe={probe}: choose 0, or 2 to group_size={size}")
+        if probe and self.settings.branching:
+            raise UserError("branching and probe exclude each other: choose probe=0")
         if self.settings.branching and self.sampler is None:
             raise UserError("branching=True needs a sampler: pass sampler=")
 

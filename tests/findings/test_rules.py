@@ -176,7 +176,7 @@ def test_above_and_its_mirror_image_below(value, low, high, rule, verdict):
 
 def test_what_many_parts_leave_significant():
     rule, ninety = part("above"), np.linspace(-0.05, 1.95, 101)  # 3 of 101 resamples below 0
-    found = Estimate(1, 0.001, 1.9, ninety)
+    found = Estimate(1, 0.001, 1.9, draws=ninety)
     assert p_value(found, rule) == pytest.approx(6 / 101)
     assert p_value(found, part("below")) == p_value(found, rule)
     assert p_value(found, part("within", bound=2.0)) == 0, "inside"

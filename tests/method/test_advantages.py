@@ -22,6 +22,9 @@ def test_centred_and_normalised():
     assert group_centred(REWARD, GROUP).tolist() == [0.5, -0.5, 0.0, 0.0]
     unit = 0.5 / (math.sqrt(0.5) + 1e-6)
     assert group_normalised(REWARD, GROUP).tolist() == pytest.approx([unit, -unit, 0.0, 0.0])
+    close = torch.tensor([1.0, 1.1, 0.0, 2.0])  # stds .07 and 1.41: the floor holds for one
+    floored = group_normalised(close, GROUP, floor=0.25).tolist()
+    assert floored == pytest.approx([-0.2, 0.2, -math.sqrt(0.5), math.sqrt(0.5)], abs=1e-5)
 
 
 def test_length_normalised():

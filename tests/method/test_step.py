@@ -96,13 +96,26 @@ def test_arms_score_and_filter_on_accuracy_and_the_release_on_the_reward():
     batch = batch_of()
     for name in ("ares-no-entropy", "dapo", "grpo"):
         assert torch.equal(Method(PRESETS[name]).shape(batch).score_B, batch.accuracy_B.double())
-    assert Method(PRESETS["ares-no-kl"]).shape(batch).entropy_reward_B.any()
-    batch = batch_of()
     wrong = replace(batch, accuracy_B=torch.zeros_like(batch.accuracy_B))
-    assert not Method(PRESETS["ares"]).shape(wrong).keep_B.any()
+    assert not Method(PRESETS["dapo"]).shape(wrong).keep_B.any()
+    assert Method(PRESETS["ares-no-kl"]).shape(wrong).entropy_reward_B.any()
+    assert Method(PRESETS["ares"]).shape(wrong).keep_B.all()
     assert Method(PRESETS["grpo"]).shape(wrong).keep_B.all()
     # All wrong, yet every group has a mean reward between .01 and .99.
     assert Method(PRESETS["released"]).shape(wrong).keep_B.all()
+
+
+def test_the_entropy_reward_of_silent_groups_leaves_the_others_to_the_accuracy():
+    batch = batch_of()
+    right = replace(batch, accuracy_B=torch.ones_like(batch.accuracy_B))
+    method = replace(PRESETS["ares"], entropy_groups="silent")
+    assert Method(method).shape(right).entropy_reward_B.any()
+    mixed = Method(method).shape(batch)
+    silent_B = (mixed.pass_rate_B == 0) | (mixed.pass_rate_B == 1)
+    assert not mixed.entropy_reward_B[~silent_B].any()
+    everywhere = Method(replace(method, entropy_groups="all")).shape(batch)
+    assert everywhere.entropy_reward_B[~silent_B].any()
+    assert torch.equal(everywhere.entropy_reward_B[silent_B], mixed.entropy_reward_B[silent_B])
 
 
 def test_released_filter_order_hides_the_difficulty_from_the_reward():

@@ -98,7 +98,7 @@ def test_settings_and_arguments_are_those_of_the_config(scale, tmp_path, grader)
     assert (args.num_generations, args.top_p, args.temperature) == (4, 0.9, 0.8)
     assert (args.learning_rate, args.weight_decay, args.max_completion_length) == (1e-3, 0.01, 64)
     assert args.steps_per_generation == 2 and args.max_steps == 2
-    assert trainer.sampler is None and trainer.refill_rounds == 1
+    assert trainer.sampler is None and trainer.refill_rounds == 0  # of a preset without a filter
     assert not args.use_vllm
 
 

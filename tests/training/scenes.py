@@ -151,9 +151,10 @@ SCENARIOS: dict[str, tuple[str, dict[str, Any]]] = {
     "ares-pictures-on-one-process": ("ares", {"data": "sides"}),
     "released": ("released", {"tokens_per_pass": 120}),
     "grpo": ("grpo", {}),
+    "dapo": ("dapo", {}),
 }
 #: What two processes have to agree on: each draws fresh prompts of its own.
-REFILL = "ares-refill"
+REFILL = "dapo-refill"
 
 
 def one_sided(steps: int):
@@ -169,7 +170,7 @@ def _pop(items: list[int], count: int) -> list[int]:
 
 def outcome(name: str, folder: str | Path, output_dir: str | Path, processes: int) -> dict:
     """Train a scenario on fixed rollouts; what it wrote down, its state and its parameters."""
-    base, others = SCENARIOS.get(name, ("ares", {}))
+    base, others = SCENARIOS.get(name, ("dapo", {}))
     if name == REFILL:
         others = {"refill_rounds": 2, "fresh": dataset(12, seed=6)}
     if others.get("data") == "sides":

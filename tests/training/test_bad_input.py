@@ -24,7 +24,7 @@ def test_a_data_set_without_answers(scenes, made):
         trainer.train()
 
 
-@pytest.mark.parametrize(("name", "verdict"), [("ares", 0.0), ("dapo", 1.0), ("paper", 0.0)])
+@pytest.mark.parametrize(("name", "verdict"), [("dapo", 0.0), ("dapo", 1.0), ("paper", 0.0)])
 def test_a_batch_in_which_every_group_is_dropped(scenes, made, name, verdict):
     schedule = scenes.scheduled(weight_decay=0.0)
     made = made(name, lambda completions, **_: [verdict] * len(completions), schedule=schedule)
@@ -81,7 +81,13 @@ def test_sizes_that_do_not_fit(scenes, tmp_path, sizes, processes, message):
         ({"loss_type": "cispo"}, {}, "loss_type='cispo': choose from dapo, grpo"),
         ({"importance_sampling_level": "sequence"}, {}, "importance_sampling_level=sequence: "),
         ({"entropy_coef": 0.1}, {}, "entropy_coef=0.1: AEPO's loss has no such part"),
-        ({}, {"method": {"branching": True}, "sampler": None}, "branching=True needs a sampler"),
+        ({}, {"method": {"probe": 5}}, "probe=5: choose 0, or 2 to group_size=4"),
+        ({}, {"method": {"branching": True}}, "branching and probe exclude each other"),
+        (
+            {},
+            {"method": {"branching": True, "probe": 0}, "sampler": None},
+            "branching=True needs a sampler",
+        ),
     ],
 )
 def test_arguments_that_trl_could_not_run_the_method_with(scenes, made, arguments, others, message):

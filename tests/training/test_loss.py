@@ -175,7 +175,7 @@ def test_a_preset_in_trls_words(scenes, tmp_path, name):
     args = grpo_config(method, scenes.SCHEDULE, tmp_path, seed=4)
     assert (args.epsilon, args.epsilon_high, args.delta) == (0.15, method.clip_high, 2.5)
     assert (args.temperature, args.top_p, args.num_generations) == (0.9, method.top_p, 4)
-    assert args.loss_type == {"grpo": "grpo"}.get(name, "dapo")
+    assert args.loss_type == {"grpo": "grpo", "ares": "grpo"}.get(name, "dapo")
     assert args.scale_rewards == {"paper": "none"}.get(name, "group")
     assert args.beta == (0 if name == "dapo" else method.kl_beta * method.kl_coefficient)
     assert (args.seed, args.num_iterations) == (4, 1)

@@ -16,7 +16,7 @@ import torch
 HERE = Path(__file__).parent
 #: Minutes are for a machine that is busy with other things; it takes seconds.
 pytestmark = pytest.mark.timeout(1200)
-ALIKE = ("ares", "ares-passes", "ares-pictures-on-one-process", "released", "grpo")
+ALIKE = ("ares", "ares-passes", "ares-pictures-on-one-process", "released", "grpo", "dapo")
 
 
 def free_port() -> int:
@@ -72,7 +72,7 @@ def test_processes_refill_together(scenes, ranks):
     assert torch.equal(one["parameters"], other["parameters"])
     records = one["records"].set_index(["metric", "bucket", "step"])["value"]
     assert records["groups_refilled", "all"].sum() > 0
-    plain = ranks[0]["ares"]["records"].set_index(["metric", "bucket", "step"])["value"]
+    plain = ranks[0]["dapo"]["records"].set_index(["metric", "bucket", "step"])["value"]
     assert records["rollouts_kept", "all"].sum() > plain["rollouts_kept", "all"].sum()
 
 

@@ -61,7 +61,7 @@ def test_an_arm_more_is_its_runs_more_and_a_changed_preset_its_own_runs_again(pl
         write_config(place, **{"aepo.arms.grpo.changes": {"clip_high": 0.25}})
         assert planned(place)["train"] == 1
         write_config(place)
-        changed = text.replace('[0.2, "GRPO: symmetric"]', '[0.25, "GRPO: symmetric"]')
+        changed = text.replace("kl: [fixed,", "kl_beta: [0.02, ours]\n    kl: [fixed,")
         presets.write_text(changed, encoding="utf-8")
         assert planned(place)["train"] == 1
         changed = text.replace("window_start: [after,", "window_start: [at,")
