@@ -15,6 +15,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import pandas as pd
@@ -176,27 +177,27 @@ def tuning() -> str:
     table = read_table(DATA / "tuning.csv").fillna({"changes": ""})
     run = ["start", "preset", "changes", "lr", "seed"]
     last = table[table["batch"] == table.groupby(run)["batch"].transform("max")]
-    lines = [
-        "# Tuning",
-        "",
-        "Made by `python docs/generate.py tuning` from `data/tuning.csv`, which also has the batches",
-        "in between: accuracy and length on validation problems of the world in which exploration",
-        "pays, in words, with seeds that are used nowhere else. Runs start from the base model or from",
-        "its cold start `adacs`. A batch has 256 rollouts and 4 updates; the rate falls to 0 at the",
-        "last one. Runs with a filter refill groups, so they sample up to twice as much. The preset",
-        "`ares` of these runs is an older one: filter, average over tokens, clip 0.3, no probe, entropy",
-        "reward in all groups, KL budget 0.02. Every run is one seed: with",
-        f"{last['responses'].min()} responses a level, differences below 3 points are noise.",
-        "",
-        "| start | preset | changes | rate | seed | batches | easy | medium | hard | tokens, easy | hard |",
-        "|---" * 11 + "|",
-    ]
+    about = (
+        "Made by `python docs/generate.py tuning` from `data/tuning.csv`, which also has the "
+        "batches in between: accuracy and length on validation problems of the world in which "
+        "exploration pays, in words, with seeds that are used nowhere else. Runs start from the "
+        "base model or from its cold start `adacs`. A batch has 256 rollouts and 4 updates; the "
+        "rate falls to 0 at the last one. Runs with a filter refill groups, so they sample up "
+        "to twice as much. The preset `ares` of these runs is an older one: filter, average "
+        "over tokens, clip 0.3, no probe, entropy reward in all groups, KL budget 0.02. Every "
+        "run is one seed: with "
+        f"{last['responses'].min()} responses a level, differences below 3 points are noise."
+    )
+    heads = ["start", "preset", "changes", "rate", "seed", "batches", *BUCKETS]
+    heads += ["tokens, easy", "tokens, hard"]
+    lines = ["# Tuning", "", *wrap(about, 98), "", f"| {' | '.join(heads)} |"]
+    lines.append("|---" * len(heads) + "|")
     for (start, name, changes, lr, seed), rows in last.groupby(run, sort=False):
         by = rows.set_index("level")
         right = " | ".join(f"{by.loc[level, 'accuracy']:.3f}" for level in BUCKETS)
         tokens = " | ".join(f"{by.loc[level, 'tokens']:.0f}" for level in ("easy", "hard"))
-        about = f"| {start} | `{name}` | {changes} | {lr:g} | {seed} | {by['batch'].iloc[0]} "
-        lines.append(f"{about}| {right} | {tokens} |")
+        cells = f"| {start} | `{name}` | {changes} | {lr:g} | {seed} | {by['batch'].iloc[0]} "
+        lines.append(f"{cells}| {right} | {tokens} |")
     return "\n".join(lines) + "\n"
 
 
