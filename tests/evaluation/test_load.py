@@ -273,6 +273,23 @@ def test_columns_must_be_there_ids_tell_rows_apart_and_some_row_be_kept(
         items(own(tmp_path, rows, columns, more))
 
 
+#: Right answers as the stand-ins of these benchmarks ship them, with their types.
+GOLDS = {
+    "MathVision": [("B", "choice"), ("7", "expression")],
+    "LogicVista": [("C", "choice"), ("A, C", "choice")],
+    "MMMU-Pro": [("J", "choice")],
+    "CharXiv": [("ours (w/o KL)", "text"), ("0.25", "number")],
+    "MATH500": [(r"\left( 3, \frac{\pi}{2} \right)", "expression")],
+    "MMLU-Pro": [("C", "choice")],
+}
+
+
+@pytest.mark.parametrize("name", GOLDS)
+def test_right_answers_are_read_as_they_are_shipped(name, tmp_path):
+    found = loaded(name, tmp_path)
+    assert [(item.question.gold, item.question.answer) for item in found] == GOLDS[name]
+
+
 @pytest.mark.parametrize("name", PAPER)
 def test_the_right_answer_of_every_form_is_graded_right(name, tmp_path):
     with Grader() as grader:
