@@ -2,9 +2,11 @@
 
 Choices:
 1. A prompt's difficulty is measured: the bucket of its group's pass rate (eq. 10). Right and wrong
-   rollouts of a bucket therefore come from prompts of similar, not of equal pass rate.
-2. HWE tokens are counted as the preset `ares` does: windows of 4 that start at the token, against
-   the 95th percentile of all window entropies, no lexicon.
+   rollouts of a bucket therefore come from prompts of similar, not of equal pass rate, and harder
+   prompts have more of the wrong ones. Claims are therefore also made within prompts: of groups
+   with right and wrong rollouts, after the group's mean is taken off.
+2. HWE tokens are counted as the preset `ares` counts them in training: windows of 4 that start at
+   a token of the lexicon, against the 95th percentile of all window entropies.
 3. Panel i splits rollouts at "the HWE threshold", which the paper does not define for a rollout.
    Here it is the bucket's target T_d, the mean HWE count of the bucket (main text); `split` takes
    the median instead, to see whether the choice matters.
@@ -53,8 +55,10 @@ def hwe_counts(tokens: pd.DataFrame, settings: MethodSettings) -> np.ndarray:
     """N_HE of every rollout, in the order of the token table; one threshold for all (App. H)."""
     responses = tables.Tokens.of_table(tokens)
     window_N = responses.windows(settings.window, settings.window_start)
-    threshold = tables.window_threshold(window_N, settings.threshold_quantile)
-    return responses.reduced((window_N >= threshold).astype(np.int64))
+    hwe_N = window_N >= tables.window_threshold(window_N, settings.threshold_quantile)
+    if settings.trigger != "none":
+        hwe_N &= tokens["lexicon"].to_numpy(bool)
+    return responses.reduced(hwe_N.astype(np.int64))
 
 
 def split(table: pd.DataFrame, at: str = "mean") -> pd.Series:
@@ -88,34 +92,45 @@ def figure4(table: pd.DataFrame, resampler: Resampler) -> pd.DataFrame:
 
 
 def claims(table: pd.DataFrame, resampler: Resampler, at: str = "mean") -> dict[str, Estimate]:
-    """Findings F4, F5 and F6 as differences that are above zero if the paper's direction holds."""
-    above, right = split(table, at), table["correct"].astype(bool)
+    """Findings F4, F5 and F6 as differences that are above zero if the paper's direction holds.
 
-    def difference(column: str, bucket: str, more: pd.Series, less: pd.Series) -> np.ndarray:
-        here = table["bucket"] == bucket
-        return mean(resampler, table, column, more & here) - mean(
-            resampler, table, column, less & here
-        )
+    Those of F4 and F6 twice: over all rollouts of a bucket, and within prompts.
+    """
+    above, right = split(table, at), table["correct"].astype(bool)
+    mixed = table["pass_rate"].between(0, 1, inclusive="neither")
+    within = within_groups(table)
+
+    def difference(column: str, bucket: str, more: pd.Series, less: pd.Series, where: str):
+        here, rows = table["bucket"] == bucket, table
+        if where:
+            here, rows = here & mixed, within
+        a, b = (mean(resampler, rows, column, chosen & here) for chosen in (more, less))
+        return a - b
 
     length = {b: mean(resampler, table, "length", table["bucket"] == b) for b in BUCKETS}
     differences = {
-        "F4 easy: below the threshold more accurate": difference("right", "easy", ~above, above),
-        "F4 easy: below the threshold shorter": difference("length", "easy", above, ~above),
-        "F4 hard: above the threshold more accurate": difference("right", "hard", above, ~above),
         "F5 length: medium longer than easy": length["medium"] - length["easy"],
         "F5 length: hard longer than medium": length["hard"] - length["medium"],
-        "F6 easy: right ones use fewer HWE tokens": difference("hwe_count", "easy", ~right, right),
-        "F6 hard: right ones use more HWE tokens": difference("hwe_count", "hard", right, ~right),
-        "F6 easy: right ones are shorter": difference("length", "easy", ~right, right),
-        "F6 hard: right ones are longer": difference("length", "hard", right, ~right),
     }
+    for where in ("", ", within prompts"):
+        for text, *what in (
+            ("F4 easy: below the threshold more accurate", "right", "easy", ~above, above),
+            ("F4 easy: below the threshold shorter", "length", "easy", above, ~above),
+            ("F4 hard: above the threshold more accurate", "right", "hard", above, ~above),
+            ("F6 easy: right ones use fewer HWE tokens", "hwe_count", "easy", ~right, right),
+            ("F6 hard: right ones use more HWE tokens", "hwe_count", "hard", right, ~right),
+            ("F6 easy: right ones are shorter", "length", "easy", ~right, right),
+            ("F6 hard: right ones are longer", "length", "hard", right, ~right),
+        ):
+            differences[text + where] = difference(*what, where)
     return {text: resampler.estimate(draws) for text, draws in differences.items()}
 
 
 def within_groups(table: pd.DataFrame) -> pd.DataFrame:
-    """Take the group's mean off hwe_count and length, to compare rollouts of one prompt."""
+    """Take the group's mean off hwe_count, length and right: rollouts of one prompt compared."""
     group = table.groupby(["problem_id", source_of(table)], sort=False)
-    centred = {c: table[c] - group[c].transform("mean") for c in ("hwe_count", "length")}
+    columns = [c for c in ("hwe_count", "length", "right") if c in table]
+    centred = {c: table[c] - group[c].transform("mean") for c in columns}
     return table.assign(**centred)
 
 

@@ -1,5 +1,7 @@
 """Figure 4b on a table small enough to check by hand, and length against HWE count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,9 +58,25 @@ def test_the_panels_by_hand(table, resampler):
 def test_hwe_counts_of_a_preset(make_tokens):
     quiet, loud = [0.0] * 30, [0.0] * 5 + [4.0] * 5 + [0.0] * 20
     tokens = make_tokens(quiet, loud)
-    counts = difficulty.hwe_counts(tokens, difficulty.PRESETS["ares"])
+    tokens["lexicon"] = tokens["position"].isin([5, 8])
+    counts = difficulty.hwe_counts(tokens, replace(difficulty.PRESETS["ares"], trigger="none"))
     # Of 54 windows the highest are 4, 4, 3, 3, 2, 2, 1, 1 nats; their 95th percentile is 3.
     assert counts.tolist() == [0, 4]
+    counts = difficulty.hwe_counts(tokens, difficulty.PRESETS["ares"])
+    assert counts.tolist() == [0, 1], "of positions 4 to 7, one is in the lexicon"
+
+
+def test_claims_over_all_rollouts_and_within_prompts(table, resampler):
+    found = {text: claim.value for text, claim in difficulty.claims(table, resampler).items()}
+    assert found["F6 easy: right ones use fewer HWE tokens"] == pytest.approx(6 - 2 / 3)
+    more = pd.concat([table, table.assign(problem_id=table["problem_id"] + "2", right=1.0)])
+    more = more.reset_index(drop=True)
+    more.loc[8:11, ["hwe_count", "correct", "pass_rate"]] = 20, True, 1.0  # easy, all right
+    wide = Resampler(more["problem_id"], more["level"], 0, 0.95, 0)
+    apart = {text: claim.value for text, claim in difficulty.claims(more, wide).items()}
+    name = "F6 easy: right ones use fewer HWE tokens"
+    assert apart[name] < 0, "the added prompt has many HWE tokens, and only right rollouts"
+    assert apart[name + ", within prompts"] == pytest.approx(6 - 2 / 3)
 
 
 def test_slopes_within_prompts_leave_differences_between_prompts_out(table, resampler):

@@ -147,10 +147,12 @@ def base_tables(sign: int) -> dict[str, pd.DataFrame]:
         n_tokens = 200 + 30 * grade * sign + 20 * long + number
         rollouts.append(same | {"sample": sample, "correct": right, "n_tokens": n_tokens})
         entropy, episode = np.zeros(n_tokens), np.zeros(n_tokens, bool)
-        for begin in (0, 24) if long else (0,):
+        begins = [0, 24] if long else [0]
+        for begin in begins:
             episode[begin : begin + 12] = True
         entropy[episode], entropy[n_tokens - 120 :: 4] = 3, 6
         marked = episode if sign == 1 else entropy == 6
+        marked[begins] = True  # an HWE token is in the lexicon
         columns = {"position": np.arange(n_tokens), "entropy": entropy, "lexicon": marked}
         columns["decision"] = np.where(marked, "pair", "")
         tokens.append(pd.DataFrame(columns).assign(**same))
