@@ -107,3 +107,17 @@ def test_verdicts_and_numbers_are_those_of_the_reference_run(finding):
 def test_every_judged_finding_has_a_row():
     ids = set(read_table(DATA / "reference/findings.csv")["id"])
     assert set(ROWS) == {name for name in ids if "." not in name}
+
+
+def test_numbers_of_the_world_are_those_of_the_gates():
+    gates = read_table(DATA / "base-restart/gates.csv")
+    easy, hard = (
+        f"gain from {change} on {level}"
+        for change, level in (("going on after success", "easy"), ("5 to 15 comparisons", "hard"))
+    )
+    measured = 100 * gates.set_index("gate")["measured"]
+    assert f"solve {measured[hard]:.0f} points more" in PAGE.replace("\n", " ")
+    assert f"costs {-measured[easy]:.0f} points" in PAGE
+    missed = gates[~gates["met"]]
+    assert missed["gate"].tolist() == ["pass rate, easy"]
+    assert f"are solved in {100 * missed['measured'].item():.0f} %" in PAGE
