@@ -153,15 +153,20 @@ def label_tokens(tokens: Sequence[str], text: str, starts: dict[int, str]) -> li
 
 
 def last_boxed(text: str) -> str | None:
-    r"""Content of the last complete \boxed{...}, braces balanced; None without one.
-
-    A box that is never closed (a response that was cut) does not hide one that stands before it.
-    Of nested boxes, the inner one. Time grows linearly with the text.
+    r"""Content of the last box, as `last_box` finds it; None without one.
 
     >>> last_boxed(r"\boxed{1} or \boxed{\frac{1}{2}}, so \boxed{3")
     '\\frac{1}{2}'
-    >>> last_boxed("no box") is None
-    True
+    """
+    last = last_box(text)
+    return text[slice(*last)] if last else None
+
+
+def last_box(text: str) -> tuple[int, int] | None:
+    r"""Where the content of the last complete \boxed{...}, braces balanced; None without one.
+
+    A box that is never closed (a response that was cut) does not hide one that stands before it.
+    Of nested boxes, the inner one. Time grows linearly with the text.
     """
     start = text.find(r"\boxed")
     if start < 0:
@@ -175,4 +180,4 @@ def last_boxed(text: str) -> str | None:
                 last = begin, token.start()
         elif token[0][-1] == "{" and token[0] != r"\{":
             opened.append(token.end() if len(token[0]) > 1 else -1)
-    return text[slice(*last)] if last else None
+    return last

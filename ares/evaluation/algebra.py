@@ -192,11 +192,11 @@ def algebra(gold: str, answer: str) -> bool:
     theirs = _read(answer, fold)
     if theirs is None:
         raise Unreadable(*UNREADABLE_ANSWER)
-    for text, other in ((gold, theirs), (answer, ours)):
-        value = read(text)
+    for text, other, is_gold in ((gold, theirs, True), (answer, ours, False)):
+        value = read(text, letters=False)
         if value is not None and value.place is not None:
             number = _real(other)
-            return number is not None and rounds_to(number, value)
+            return number is not None and rounds_to(number, value, is_gold)
     if certainly_differ(ours, theirs):
         return False
     return bool(verify(ours, theirs, timeout_seconds=None, allow_set_relation_comp=True))

@@ -7,7 +7,9 @@ these rules:
 
 - {1,2}, "1, 2" and "1 or 2" are sets: any order, repetitions don't count. (1,2) and [0,1) are
   ordered, and their brackets count. A bare list equals (1,2) in the same order only.
-- "x = 5" equals 5 and 5 equals "x = 5"; "2x = 10" is not 10. Two equations are compared as such.
+- "x = 5" equals 5 and 5 equals "x = 5", and so does "5 = x"; "2x = 10" is not 10, nor is
+  "x^2 = 4" 4. Two equations are compared as such. Of a calculation, its result counts.
+- A unit behind an expression that one side leaves out does not count; two different units do.
 - "x = 1, y = 2" equals "1, 2" in this order only; with their names they may stand in any.
 - a \pm b is the set of both.
 - Numbers with a base have their value: 11_2 is 3_{10}; one without has the digits of the other.
@@ -23,7 +25,7 @@ from itertools import accumulate
 
 from ares.evaluation.grades import RIGHT, UNGRADABLE, WRONG
 from ares.evaluation.text import plain, squeezed, words
-from ares.evaluation.values import read, same_value
+from ares.evaluation.values import read, same_units, same_value, without_unit
 
 #: (gold, answer) as plain texts -> whether they are equal.
 Algebra = Callable[[str, str], bool]
@@ -64,7 +66,9 @@ def decide(
     >>> decide("[0,1)", "(0,1)", False)[0], decide("1, 2", "x=2 or x=1", False)[0]
     ('wrong', 'right')
     """
-    gold, answer = _one_spelling(gold), _one_spelling(answer)
+    (gold, unit), (answer, other) = (_without_unit(text, letters) for text in (gold, answer))
+    if not same_units(unit, other):
+        return WRONG, ""
     # No variable can stand beside a bare number: letters after the answer's are a unit.
     letters = letters or not re.search("[A-Za-z]", gold)
     try:
@@ -82,9 +86,19 @@ def _none(gold: str, answer: str) -> bool:
     raise NeedsAlgebra
 
 
+def _without_unit(text: str, letters: bool) -> tuple[str, str]:
+    """In one spelling, and the unit behind it where it is no number that is read with its unit."""
+    spelled = _one_spelling(text)
+    if read(spelled, letters) is not None:
+        return spelled, ""
+    rest, unit = without_unit(text)
+    return (_one_spelling(rest) if unit else spelled), unit
+
+
 def _one_spelling(text: str) -> str:
     """Plain text, with infinity as a sign and no doubled brackets, which slow a parser down."""
     text = _INFINITY.sub(r"\\infty", plain(text[: LONGEST + 1]))
+    text = _ratio(text)
     for _ in range(_DEEPEST_BRACKETS):
         text, braces = _DOUBLE_BRACES.subn(r"{\1}", text)
         text, parentheses = _DOUBLE_PARENTHESES.subn(r"(\1)", text)
@@ -215,6 +229,14 @@ def _in_order(gold: str, answer: str) -> bool:
 
 
 _NAME = re.compile(r"[^\d\s=<>][^=<>]*")
+#: What makes a product or a power of a name; f^{-1}(x) is a name, and so is AB.
+_TERM = re.compile(
+    r"\^(?!\{?-1\}?\s*\()|!|\\(?:frac|sqrt|cdot|times|binom|sum|int)(?![A-Za-z])"
+    r"|^[a-z]\s*[a-z]$|^[abcmnpqxyz]{3}$"
+)
+_OPERATOR = re.compile(r"\\(?:cdot|times|div|frac|sqrt|binom|pi)(?![A-Za-z])")
+_RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
+_TO = re.compile(r"(\d+(?:\.\d+)?)\s+to\s+(?=\d)")
 _INNER = re.compile(r"\([^()]*\)|\{[^{}]*\}")
 _TWO_NUMBERS = re.compile(r"(?:^|[^_^\d])\d+\s+\d")
 _DEEPEST_BRACKETS = 30
@@ -237,13 +259,31 @@ def equation(text: str) -> tuple[str, str]:
     left, sign, right = (side.strip() for side in text.rpartition("="))
     if not (sign and left and right) or _level(right) is None:
         return "", text
+    if ":" in left and _RATIO.fullmatch(right):
+        return left, right
     if re.search(r"[<>:]|!=|\\(?:[lg]eq?|ne)(?![A-Za-z])", text):
         return "", text
     name = left.partition("=")[0].strip()
-    bare = _INNER.sub("", _INNER.sub("", name))
-    named = _NAME.fullmatch(name) and not re.search(r"[-+*/]", bare)
-    calculated = not re.search(r"[A-Za-z]", name)
-    return (name, right) if named or calculated else ("", text)
+    if not _has_letters(name):
+        if not _has_letters(right):
+            return name, right
+        return (right, left) if _is_name(right) else ("", text)
+    return (name, right) if _is_name(name) else ("", text)
+
+
+def _is_name(text: str) -> bool:
+    bare = _INNER.sub("", _INNER.sub("", text)).strip()
+    return bool(_NAME.fullmatch(text)) and not re.search(r"[-+*/]", bare) and not _TERM.search(text)
+
+
+def _has_letters(text: str) -> bool:
+    return re.search("[A-Za-z]", _OPERATOR.sub("", text)) is not None
+
+
+def _ratio(text: str) -> str:
+    """2 to 3 as 2:3."""
+    ratio = _TO.sub(r"\1:", text)
+    return ratio if _RATIO.fullmatch(ratio) else text
 
 
 def _single(gold: str, answer: str, letters: bool, algebra: Algebra, depth: int) -> bool:

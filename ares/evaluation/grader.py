@@ -27,7 +27,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Self
+from typing import Any, Self
 
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.store import CachedBackend
@@ -36,9 +36,9 @@ from ares.data.world import problem_of
 from ares.evaluation.algebra import AlgebraWorker, NoReply
 from ares.evaluation.choices import chosen, gold_letters
 from ares.evaluation.compare import LONGEST, NeedsAlgebra, decide
-from ares.evaluation.extract import extract
+from ares.evaluation.extract import candidates
 from ares.evaluation.grades import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
-from ares.evaluation.text import words
+from ares.evaluation.text import plain, words
 
 #: Answers that a judge gets at once.
 TOGETHER = 64
@@ -115,7 +115,7 @@ class Grader:
         if question.answer == "countdown":
             return _countdown(response, question)
         unreadable = gold_problem(question)
-        answer, where = extract(response, question.answer)
+        answer, where = self._found(response, question)
         if unreadable:
             return Grade(UNGRADABLE, answer[:SHOWN], note=unreadable)
         if not answer:
@@ -123,16 +123,35 @@ class Grader:
         status, note = self._compare(answer, question)
         return Grade(status, answer[:SHOWN], note=note or where)
 
+    def _found(self, response: str, question: Question) -> tuple[str, str]:
+        """The answer: the first candidate, or where a choice is asked for the first that is one."""
+        found = candidates(response, question.answer)
+        first = next(found)
+        if question.answer != "choice" or re.fullmatch(r"\W*[A-Za-z]?\W*", first[0]):
+            return first
+        return next((each for each in (first, *found) if self._chosen(each[0], question)), first)
+
+    def _chosen(self, answer: str, question: Question) -> frozenset[str]:
+        def same(choice: str, formula: str) -> bool:
+            return self._equal(choice, formula, False)[0] == RIGHT
+
+        several = len(gold_letters(question.gold, question.choices)) > 1
+        return chosen(answer, question.choices, several, same)
+
     def _compare(self, answer: str, question: Question) -> tuple[str, str]:
         """Status and note."""
         if len(answer) > LONGEST:
             return WRONG, f"the answer has {len(answer)} characters"
         if question.answer == "choice":
             gold = gold_letters(question.gold, question.choices)
-            return _status(chosen(answer, question.choices, len(gold) > 1) == gold), ""
+            return _status(self._chosen(answer, question) == gold), ""
         if question.answer == "text":
-            return _status(words(answer) == words(question.gold)), ""
-        asked = question.gold, answer, question.answer == "number"
+            said = [words(text) or plain(text) for text in (answer, question.gold)]
+            return _status(said[0] == said[1]), ""
+        return self._equal(question.gold, answer, question.answer == "number")
+
+    def _equal(self, *asked: Any) -> tuple[str, str]:
+        """Status and note of gold, answer and `letters` (see `decide`)."""
         try:
             return decide(*asked)
         except NeedsAlgebra:
@@ -167,7 +186,7 @@ def gold_problem(question: Question) -> str:
         return f"the gold answer {gold[:40]!r} is none of the choices"
     if question.answer == "number" and not re.search(r"\d|\\|[π∞¼-¾√]|\b(?:e|pi|oo|inf)\b", gold):
         return f"the gold answer {gold[:40]!r} is no number"
-    if question.answer == "text" and not words(gold):
+    if question.answer == "text" and not plain(gold):
         return f"the gold answer {gold[:40]!r} has no words"
     return ""
 

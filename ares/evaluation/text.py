@@ -21,15 +21,41 @@ _SIGNS = {
     **dict.fromkeys("‘’", "'"),
     **dict.fromkeys("°º", r"^\circ "),
     **dict.fromkeys("·⋅", r"\cdot "),
+    "。": ".",
+    "、": ",",
+    "′": "'",
 }
 _COMMANDS = (
     "×times πpi ∞infty ±pm ∓mp ≤le ≥ge ≠ne ∪cup ∩cap ∅emptyset ≈approx θtheta αalpha βbeta ∠angle"
 )
 _SIGNS |= {command[0]: f"\\{command[1:]} " for command in _COMMANDS.split()}
 _SIGN_TABLE = str.maketrans(_SIGNS)
+#: Other spellings of the same, which no parser reads; a degree sign that a wrong encoding spoiled.
+_SPELLINGS = {
+    "掳|Â°": "°",
+    r"\\varnothing(?![A-Za-z])": r"\\emptyset ",
+    r"\\land(?![A-Za-z])": r"\\wedge ",
+    r"\\lor(?![A-Za-z])": r"\\vee ",
+    r"\\lnot(?![A-Za-z])": r"\\neg ",
+    r"\\langle(?![A-Za-z])": "(",
+    r"\\rangle(?![A-Za-z])": ")",
+    r"(?<=\d),\\!\s*(?=\d{3}(?!\d))": ",",  # 10,\!080
+    r"(?<![A-Za-z])(?:US|A|C|HK|NZ)\\?\$(?=\s*\d)": "$",
+    r"(?<=\d)\s*[€£¥₹元](?!\w)": "",
+    r"(?<=[\w)\]}])\s*\*\*\s*(-?\d+|\w|\([^()]*\))": r"^{\1}",  # of programs
+    r"\{\s*([^{}\\]+)\\choose\s+([^{}\\]+)\}": r"\\binom{\1}{\2}",
+    r"\{\s*([^{}\\]+)\\over\s+([^{}\\]+)\}": r"\\frac{\1}{\2}",
+}
+#: Decimals that repeat: 0.1\overline{6}, 0.\dot{3}, 0.\dot{1}4\dot{2}.
+_REPEATED = r"\\(?:overline|bar|dot)\s*\{?\s*(\d+)\s*\}?(?:(\d*)\\dot\s*\{?\s*(\d)\s*\}?)?"
+_REPEATING = re.compile(rf"(?<!\d)(\d*)\.(\d*){_REPEATED}")
+_SPELLING = [(re.compile(pattern), sign) for pattern, sign in _SPELLINGS.items()]
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z])?")
 
-_FONTS = "text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bm"
+_FONTS = (
+    "text|textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mathbf|mathit|mathsf|mbox|hbox|emph"
+    r"|operatorname|bm|boldsymbol|pmb|underline|textcolor\s*\{[^{}]*\}|color\s*\{[^{}]*\}"
+)
 _FONT = re.compile(rf"\\(?:{_FONTS})\s*\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}")
 _SPACING = re.compile(
     r"\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|displaystyle|quad|qquad)(?![A-Za-z])\.?"
@@ -46,6 +72,9 @@ def plain(text: str) -> str:
     >>> plain("**$\\dfrac12$ cm².**"), plain("\\text{(B)}"), plain("３ ٤ −½"), plain("1½")
     ('\\frac{1}{2} cm^{2}', '(B)', '3 4 - 1/2', '1 1/2')
     """
+    for pattern, sign in _SPELLING:
+        text = pattern.sub(sign, text)
+    text = _REPEATING.sub(_repeating, text)
     text = _SUPERSCRIPT_RUN.sub(_raised, text)
     text = _VULGAR.sub(_spelled, text)
     text = _ROOT.sub(_rooted, text.translate(_SIGN_TABLE))
@@ -69,9 +98,13 @@ def squeezed(text: str) -> str:
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
 
 
-_ARTICLES = {"a", "an", "the"}
-_WORD = re.compile(r"(?<!\w)[-+]?\d[\d,]*(?:\.\d+)?|[^\W\d_]+|\d+|[^\s\w]")
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+_WORD = re.compile(rf"(?<!\w)[-+]?{_NUMBER}|[^\W\d_]+|\d+|[^\s\w]")
 _DROPPED = set(".,;:!?'\"()[]{}-_\\")
+#: Before one letter: neither a hyphen nor a dash.
+_MINUS = re.compile(r"(?<!\w)-(?=[^\W\d_](?![^\W\d_]))")
+#: Before a word, in small letters or first: "Hepatitis A" and "C, A, A" have none.
+_ARTICLE = re.compile(r"(?:\b(?:an?|the)|^(?:An?|The))\s+(?=[^\W\d_]{2})")
 
 
 def words(text: str) -> tuple[str | Fraction, ...]:
@@ -83,12 +116,21 @@ def words(text: str) -> tuple[str | Fraction, ...]:
     True
     """
     found: list[str | Fraction] = []
-    for word in _WORD.findall(plain(text).casefold()):
+    said = _MINUS.sub("minus ", _ARTICLE.sub("", plain(text)))
+    for word in _WORD.findall(said.casefold()):
         if word[-1].isdecimal() and word.isascii() and len(word) < 100:
             found.append(Fraction(word.replace(",", "")))
         elif word not in _DROPPED:
             found.append(word)
-    return tuple([word for word in found if word not in _ARTICLES] or found)
+    return tuple(found)
+
+
+def _repeating(match: re.Match[str]) -> str:
+    """A decimal that repeats as a fraction."""
+    whole, once = match[1], match[2]
+    again = "".join(match[part] or "" for part in (3, 4, 5))
+    low = 10 ** len(once) * (10 ** len(again) - 1)
+    return rf"\frac{{{int(whole + once + again) - int(whole + once or '0')}}}{{{low}}}"
 
 
 def _raised(match: re.Match[str]) -> str:
@@ -115,6 +157,6 @@ def _braced(match: re.Match[str]) -> str:
 
 def _keep_bang(text: str) -> str:
     """A factorial keeps its sign: 10! is not 10; "Yes!" loses it."""
-    if text.endswith("!") and not re.search(r"[\d)}\]n-xk]!+$", text):
+    if text.endswith("!") and not re.search(r"(?:[\d)}\]]|(?<![A-Za-z])[A-Za-z])!+$", text):
         return text.rstrip("!" + _ENDS)
     return text

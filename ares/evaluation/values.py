@@ -5,6 +5,8 @@ Rules, for both sides of a comparison:
 - 1,000 and 1 000 are a thousand; 3,5 is no decimal.
 - A value written with a decimal point equals another that rounds to it, if they agree to six
   significant digits: 0.333333 is 1/3, 0.33 is not. Without a decimal point, equality is exact.
+- A gold answer with four decimals or more is taken for rounded: what rounds to it is right, and so
+  are four significant digits or more of it. Twelve digits are enough where it has noise behind.
 - 50% equals 50 and 0.5, as math-verify has it; 50 and 0.5 differ.
 - A unit that one side leaves out does not count; two different units do, and nothing is converted:
   12 cm is neither 12 m nor 0.12 m. Other words after a number ("12 apples") count as a label: two
@@ -55,6 +57,8 @@ _PIECE = re.compile(
 #: The unit of words that count things, such as "apples".
 LABEL = "label"
 
+#: A gold answer with so many decimals is rounded; with so many more, it is a float of a program.
+_ROUNDED, _NOISE = Fraction(1, 10**4), Fraction(1, 10**12)
 #: Beyond this many characters nothing is a plain number.
 LONGEST = 200
 
@@ -126,31 +130,40 @@ def read(text: str, letters: bool = True) -> Value | None:
     return None if unit is None else replace(value, unit=unit)
 
 
-def same_value(one: Value, other: Value) -> bool:
-    """Whether two values count as equal, by the rules above."""
-    if not _units_agree(one, other):
+def same_value(gold: Value, answer: Value) -> bool:
+    """Whether an answer counts as equal to a gold value, by the rules above."""
+    if not same_units(gold.unit, answer.unit):
         return False
-    percent, number = (one, other) if one.percent else (other, one)
-    differ = one.percent != other.percent
-    return _equal(one, other) or (differ and _equal(_times(percent, Fraction(1, 100)), number))
+    if gold.percent == answer.percent:
+        return _equal(gold, answer)
+    hundredth = Fraction(1, 100)
+    golds = gold, _times(gold, hundredth if gold.percent else 1 / hundredth)
+    return any(_equal(value, answer) for value in golds)
 
 
-def rounds_to(exact: float, written: Value) -> bool:
+def rounds_to(exact: float, written: Value, is_gold: bool) -> bool:
     """Whether a real number, known to about 15 digits, equals what is written."""
+    number = Value(Fraction(exact), Fraction(0))
     values = [written, _times(written, Fraction(1, 100))] if written.percent else [written]
-    return any(_equal(Value(Fraction(exact), Fraction(0)), value) for value in values)
+    return any(_equal(*((v, number) if is_gold else (number, v))) for v in values)
 
 
-def _equal(one: Value, other: Value) -> bool:
-    if one.place is None and other.place is None:
-        return one.value == other.value
-    gap = abs(one.value - other.value)
-    place = max(one.place or Fraction(0), other.place or Fraction(0))
-    return gap <= place / 2 and gap * 10**6 <= max(abs(one.value), abs(other.value))
+def _equal(gold: Value, answer: Value) -> bool:
+    if gold.place is None and answer.place is None:
+        return gold.value == answer.value
+    gap, size = abs(gold.value - answer.value), max(abs(gold.value), abs(answer.value))
+    ours, theirs = gold.place or Fraction(0), answer.place or Fraction(0)
+    if 0 < ours <= _NOISE and gap <= _NOISE * size:
+        return True
+    if gap > max(ours, theirs) / 2:
+        return False
+    rounded = 0 < ours <= _ROUNDED and (theirs <= ours or size >= 1000 * theirs)
+    return rounded or gap * 10**6 <= size
 
 
-def _units_agree(one: Value, other: Value) -> bool:
-    units = {one.unit, other.unit} - {""}
+def same_units(one: str, other: str) -> bool:
+    """Whether two units contradict each other; one that is left out never does."""
+    units = {one, other} - {""}
     if units & {"degree"} and units <= {"degree", "degree C", "degree F", "C", "F"}:
         return True  # "30°" for 30 °C
     return len({unit.removeprefix("degree ") for unit in units}) <= 1
@@ -185,6 +198,31 @@ def _decimal(text: str) -> Value:
 def _times(value: Value, factor: Fraction) -> Value:
     place = value.place * factor if value.place is not None else None
     return replace(value, value=value.value * factor, place=place)
+
+
+_TEXT_UNIT = re.compile(
+    r"\\(?:text|mathrm|mbox|textrm|hbox|rm)\s*\{\s*([^{}]*?)\s*\}(\s*\^\s*\{?\s*-?\d\s*\}?)?[\s.$]*$"
+)
+_BARE_UNIT = re.compile(
+    r"(?:(?<=[\d)}\]])|(?<=\\pi))\s+((?:[A-Za-zμΩ]{2,}(?:\s*\^\s*\{?\d\}?)?[\s/.]*)+)$"
+)
+
+
+def without_unit(text: str) -> tuple[str, str]:
+    r"""An expression and the unit behind it, "" for none.
+
+    A unit of one letter counts only where it is set as text: 2m is a product.
+
+    >>> without_unit(r"2\sqrt{3}\text{ cm}^2"), without_unit(r"6\pi m")
+    (('2\\sqrt{3}', 'cm^2'), ('6\\pi m', ''))
+    """
+    found = _TEXT_UNIT.search(text)
+    unit = unit_of(found[1] + (found[2] or ""), True) if found else None
+    if not unit:
+        found = _BARE_UNIT.search(text)
+        unit = unit_of(found[1], False) if found else None
+    rest = text[: found.start()].strip() if found and unit else ""
+    return (rest, unit) if rest and unit else (text, "")
 
 
 def unit_of(text: str, letters: bool) -> str | None:
