@@ -8,7 +8,11 @@ thread stops it everywhere; a process can be killed. Memory is limited here, tim
 The verdict is math-verify's, unless numbers show that two objects differ (`certainly_differ`):
 math-verify takes numbers for equal whose difference is below 1e-15 (10^{-20} and 10^{-21}), and
 equations for equal that have no real solution (x^2+1=0 and x^2+2=0). Here values are compared by
-their ratio, to 20 digits, and symbols get values too.
+their ratio, to 20 digits, and symbols get values too. Expressions that agree at all points where
+both are real are the same (`surely_equal`): math-verify does not take quantities for positive, and
+so finds that the root of L/g is not the quotient of the roots. Where i is a letter of either side
+and no index or variable stands beside it, it is the imaginary unit. Primes, transposes and
+derivatives, which the parser drops, become names of their own.
 """
 
 from __future__ import annotations
@@ -53,6 +57,21 @@ _POINTS = 3
 _FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|ln|log|sqrt|pi|infty"
 _FUNCTION = re.compile(rf"(?<![\\A-Za-z])({_FUNCTIONS})(?![A-Za-z])")
 _LETTER_OR_COMMAND = re.compile(r"\\[A-Za-z]+|[A-Za-z]")
+#: What the parser drops, and the name that takes its place.
+_MARKS = {
+    r"([A-Za-z])\s*\^\s*\{?\s*\\prime\s*\}?": r"\1'",
+    r"([A-Za-z])'{3}": r"\1_{ppp}",
+    r"([A-Za-z])'{2}": r"\1_{pp}",
+    r"([A-Za-z])'": r"\1_{p}",
+    r"\\dot\s*\{?\s*([A-Za-z])\s*\}?": r"\1_{dot}",
+    r"(?<![A-Za-z\\])([A-Z])\s*\^\s*\{?\s*(?:T|\\top|\\intercal)\s*\}?(?![A-Za-z])": r"\1_{T}",
+    r"\\frac\s*\{\s*d\s*(?:\^\s*\{?(\d)\}?)?\s*([a-zA-Z])\s*\}\s*\{\s*d\s*([a-z])[^{}]*\}": (
+        r"D_{\2\3\1}"
+    ),
+}
+_MARK = [(re.compile(pattern), name) for pattern, name in _MARKS.items()]
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\s*\{?\s*\\circ\s*\}?")
+_ANGLED = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _ROOT_CALL = re.compile(r"\\sqrt\s*\(([^()]*)\)")
 
 
@@ -185,6 +204,7 @@ def algebra(gold: str, answer: str) -> bool:
     """
     from math_verify import verify  # type: ignore[import-untyped]
 
+    gold, answer = _marked(gold), _marked(answer)
     fold = _one_case(gold) and _one_case(answer)
     ours = _read(gold, fold)
     if ours is None:
@@ -197,9 +217,36 @@ def algebra(gold: str, answer: str) -> bool:
         if value is not None and value.place is not None:
             number = _real(other)
             return number is not None and rounds_to(number, value, is_gold)
+    ours, theirs = _with_i(ours, theirs)
     if certainly_differ(ours, theirs):
         return False
-    return bool(verify(ours, theirs, timeout_seconds=None, allow_set_relation_comp=True))
+    if surely_equal(ours, theirs):
+        return True
+    equal = verify(ours, theirs, timeout_seconds=None, allow_set_relation_comp=True)
+    return bool(equal) or same_solutions(ours, theirs)
+
+
+def _marked(text: str) -> str:
+    """With names for what the parser drops, and degrees inside functions as radians.
+
+    >>> _marked("f'(x)"), _marked(r"\\frac{dy}{dx}"), _marked(r"\\sin 30^\\circ")
+    ('f_{p}(x)', 'D_{yx}', '\\\\sin (\\\\frac{30 \\\\pi}{180})')
+    """
+    for pattern, name in _MARK:
+        text = pattern.sub(lambda found, name=name: found.expand(name) if found[0] else "", text)
+    return _DEGREES.sub(r"(\\frac{\1 \\pi}{180})", text) if _ANGLED.search(text) else text
+
+
+def _with_i(one: Any, other: Any) -> tuple[Any, Any]:
+    """Both with i as the imaginary unit, where no index or coordinate is among their letters."""
+    from sympy import I, Symbol
+
+    names = {str(symbol) for side in (one, other) for symbol in getattr(side, "free_symbols", ())}
+    if "i" not in names or names & {"j", "k", "n"}:
+        return one, other
+    unit = {s: I for s in one.free_symbols | other.free_symbols if str(s) == "i"}
+    unit[Symbol("i")] = I
+    return one.subs(unit), other.subs(unit)
 
 
 def _one_case(text: str) -> bool:
@@ -270,7 +317,11 @@ def certainly_differ(one: Any, other: Any) -> bool:
     from sympy.core.relational import Relational  # type: ignore[import-untyped]
 
     if isinstance(one, Expr) and isinstance(other, Expr):
-        return any(_far(*pair) for pair in _values(one, other))
+        values = _values(one, other)
+        if not values and not one.free_symbols | other.free_symbols:
+            ours, theirs = one.doit(), other.doit()  # too small or too large for digits
+            return bool(ours.is_Rational and theirs.is_Rational and ours != theirs)
+        return any(_far(*pair) for pair in values)
     if isinstance(one, MatrixBase) and isinstance(other, MatrixBase):
         pairs = zip(one.flat(), other.flat(), strict=False)
         return one.shape != other.shape or any(certainly_differ(*pair) for pair in pairs)
@@ -287,8 +338,43 @@ def certainly_differ(one: Any, other: Any) -> bool:
     return any(lists) and any(ranges)
 
 
-def _values(one: Any, other: Any) -> list[tuple[Any, Any]]:
-    """Values of both at some points, where both have one that is certain."""
+def surely_equal(one: Any, other: Any) -> bool:
+    """Whether two expressions with symbols agree at all points where both are real."""
+    from sympy import Expr
+
+    if not (isinstance(one, Expr) and isinstance(other, Expr)):
+        return False
+    if not one.free_symbols | other.free_symbols:
+        return False
+    positive, mixed = _values(one, other), _values(one, other, signs=True)
+    real = [pair for pair in mixed if all(abs(v.as_real_imag()[1]) == 0 for v in pair)]
+    if len(positive) < _POINTS or any(_far(*pair) for pair in positive + real):
+        return False
+    gap = (one - other).expand()  # x + 10^{-30} is not x
+    return not (gap.is_Rational and gap != 0)
+
+
+def same_solutions(one: Any, other: Any) -> bool:
+    """Whether two relations in one and the same symbol have the same real solutions."""
+    from sympy import ConditionSet, Reals, solveset
+    from sympy.core.relational import Relational
+
+    symbols = one.free_symbols | other.free_symbols if isinstance(one, Relational) else ()
+    if len(symbols) != 1 or not isinstance(other, Relational):
+        return False
+    try:
+        found = [solveset(side, *symbols, Reals) for side in (one, other)]
+    except (NotImplementedError, ValueError, TypeError):  # what it raises for what it can't solve
+        return False
+    return not any(side.has(ConditionSet) for side in found) and bool(found[0] == found[1])
+
+
+def _values(one: Any, other: Any, signs: bool = False) -> list[tuple[Any, Any]]:
+    """Values of both at some points, where both have one that is certain.
+
+    Args:
+        signs: whether some of the symbols are negative.
+    """
     from sympy import Rational
 
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
@@ -296,7 +382,10 @@ def _values(one: Any, other: Any) -> list[tuple[Any, Any]]:
     for point in range(_POINTS if symbols else 1):
         # Positive, no two alike, and of a kind that no answer is built around.
         low = 11 + 2 * point
-        chosen = {s: Rational(7 * n + 3 + 5 * point, low) for n, s in enumerate(symbols)}
+        chosen = {
+            s: Rational(7 * n + 3 + 5 * point, low) * (-1) ** (signs * (n + point + 1))
+            for n, s in enumerate(symbols)
+        }
         pair = tuple(_number(expression.subs(chosen)) for expression in (one, other))
         if None not in pair:
             found.append(pair)

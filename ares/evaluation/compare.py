@@ -11,7 +11,7 @@ these rules:
   "x^2 = 4" 4. Two equations are compared as such. Of a calculation, its result counts.
 - A unit behind an expression that one side leaves out does not count; two different units do.
 - "x = 1, y = 2" equals "1, 2" in this order only; with their names they may stand in any.
-- a \pm b is the set of both.
+- a \pm b is the set of both. "x < 2 or x > 3" and a set builder are unions of intervals.
 - Numbers with a base have their value: 11_2 is 3_{10}; one without has the digits of the other.
 - Words of three letters and more are words, not products: "abc" is not "cba".
 """
@@ -86,11 +86,17 @@ def _none(gold: str, answer: str) -> bool:
     raise NeedsAlgebra
 
 
+_DRESSED = re.compile(r"\\(?:boldsymbol|mathbf|bm|pmb|textbf|underline)\s*\{(.*)\}", re.DOTALL)
+
+
 def _without_unit(text: str, letters: bool) -> tuple[str, str]:
     """In one spelling, and the unit behind it where it is no number that is read with its unit."""
+    dressed = _DRESSED.fullmatch(text.strip(" $."))
+    text = dressed[1] if dressed else text
     spelled = _one_spelling(text)
-    if read(spelled, letters) is not None:
-        return spelled, ""
+    value = read(spelled, letters)
+    if value is not None:
+        return spelled, value.unit
     rest, unit = without_unit(text)
     return (_one_spelling(rest) if unit else spelled), unit
 
@@ -98,13 +104,47 @@ def _without_unit(text: str, letters: bool) -> tuple[str, str]:
 def _one_spelling(text: str) -> str:
     """Plain text, with infinity as a sign and no doubled brackets, which slow a parser down."""
     text = _INFINITY.sub(r"\\infty", plain(text[: LONGEST + 1]))
-    text = _ratio(text)
+    text = _intervals(_ratio(text))
     for _ in range(_DEEPEST_BRACKETS):
         text, braces = _DOUBLE_BRACES.subn(r"{\1}", text)
         text, parentheses = _DOUBLE_PARENTHESES.subn(r"(\1)", text)
         if not braces and not parentheses:
             break
     return text
+
+
+_BUILDER = re.compile(r"\\\{\s*([a-z])\s*(?:\\in\s*[^|:]*)?(?:\\mid|\||:)\s*(.+)\\\}")
+_RELATION = re.compile(r"\s*(<|>|\\(?:[lg]eq?|[lg]t)(?![A-Za-z])(?:slant)?)\s*")
+_OR = re.compile(r"\s+or\s+|\s*\\vee\s*|\s*\\cup\s*")
+
+
+def _intervals(text: str) -> str:
+    r"""Relations that are joined by "or", or stand in a set builder, as intervals.
+
+    >>> _intervals(r"x<2 or x \ge 3"), _intervals(r"\{x \mid 0 < x \le 1\}")
+    ('(-\\infty,2)\\cup[3,\\infty)', '(0,1]')
+    """
+    built = _BUILDER.fullmatch(text)
+    parts = _OR.split(built[2].strip() if built else text)
+    if len(parts) < 2 and not built:
+        return text
+    found = [_interval(part) for part in parts]
+    return r"\cup".join(found) if all(found) else text
+
+
+def _interval(relation: str) -> str:
+    """One relation, a < x, x < b or a < x < b, as an interval; "" for others."""
+    sides = _RELATION.split(relation.strip())
+    bounds = {"low": (r"-\infty", False), "high": (r"\infty", False)}
+    for left, sign, right in zip(sides[::2], sides[1::2], sides[2::2], strict=False):
+        named = [bool(re.fullmatch("[a-z]", side)) for side in (left, right)]
+        if sum(named) != 1:
+            return ""
+        less = sign[0] == "<" or sign.startswith(r"\l")
+        bounds["high" if less == named[0] else "low"] = right if named[0] else left, "e" in sign
+    (low, low_in), (high, high_in) = bounds["low"], bounds["high"]
+    found = f"{'(['[low_in]}{low},{high}{')]'[high_in]}"
+    return found if len(sides) in (3, 5) else ""
 
 
 def _equal(gold: str, answer: str, letters: bool, algebra: Algebra, depth: int) -> bool:

@@ -64,6 +64,8 @@ _SPACING = re.compile(
 _FRACTION_STYLE = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)|\{([^{}]*)\})\s*(?:(\d)|\{([^{}]*)\})")
 _ENDS = " \t\n\r*_`"
+#: "Yes!"; but a factorial keeps its sign, 10! is not 10.
+_EXCLAIMED = re.compile(r"(?<![\d)}\]!])(?<!(?<![A-Za-z])[A-Za-z])!+$")
 
 
 def plain(text: str) -> str:
@@ -90,7 +92,8 @@ def plain(text: str) -> str:
     text = _SHORT_FRACTION.sub(_braced, text)
     text = text.replace(r"\lbrace ", r"\{").replace(r"\rbrace ", r"\}")
     text = " ".join(text.split()).strip(_ENDS)
-    return text.rstrip(".,;:!\\" + _ENDS) if not text.endswith(("!", r"\}")) else _keep_bang(text)
+    text = text if text.endswith(r"\}") else text.rstrip(".,;:\\" + _ENDS)
+    return text.rstrip("!" + _ENDS) if _EXCLAIMED.search(text) else text
 
 
 def squeezed(text: str) -> str:
@@ -153,10 +156,3 @@ def _ascii_digit(sign: str) -> str:
 def _braced(match: re.Match[str]) -> str:
     top, bottom = match[1] or match[2] or "", match[3] or match[4] or ""
     return rf"\frac{{{top.strip()}}}{{{bottom.strip()}}}"
-
-
-def _keep_bang(text: str) -> str:
-    """A factorial keeps its sign: 10! is not 10; "Yes!" loses it."""
-    if text.endswith("!") and not re.search(r"(?:[\d)}\]]|(?<![A-Za-z])[A-Za-z])!+$", text):
-        return text.rstrip("!" + _ENDS)
-    return text

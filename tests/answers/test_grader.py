@@ -1,6 +1,8 @@
 """Verdicts on literal pairs of gold answer and response."""
 
+import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -208,3 +210,14 @@ def test_grades_from_threads(grader):
     for thread in threads:
         thread.join()
     assert found == {i: [RIGHT, WRONG] * 3 for i in range(4)}
+
+
+LINES = Path(__file__).with_name("reported.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("case", [*map(json.loads, LINES)])
+def test_reported_answers(grader, case):
+    """Answers of models, and golds of data sets, that graders elsewhere or this one got wrong."""
+    response = case.get("response") or boxed(case["boxed"])
+    question = Question(case["gold"], case["type"], tuple(case.get("choices", ())))
+    assert grader.grade(response, question).status == case["status"]
