@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from fractions import Fraction
+from functools import lru_cache
 
 #: Signs that NFKC would spoil (5² must not become 52, nor 1½ become 11/2) or leaves alone.
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-", strict=True))
@@ -49,6 +50,8 @@ _SPELLINGS = {
 #: Decimals that repeat: 0.1\overline{6}, 0.\dot{3}, 0.\dot{1}4\dot{2}.
 _REPEATED = r"\\(?:overline|bar|dot)\s*\{?\s*(\d+)\s*\}?(?:(\d*)\\dot\s*\{?\s*(\d)\s*\}?)?"
 _REPEATING = re.compile(rf"(?<!\d)(\d*)\.(\d*){_REPEATED}")
+#: What every one of these has.
+_UNUSUAL = re.compile(r"[\\掳Â*$€£¥₹元]")
 _SPELLING = [(re.compile(pattern), sign) for pattern, sign in _SPELLINGS.items()]
 _ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z])?")
 
@@ -68,15 +71,17 @@ _ENDS = " \t\n\r*_`"
 _EXCLAIMED = re.compile(r"(?<![\d)}\]!])(?<!(?<![A-Za-z])[A-Za-z])!+$")
 
 
+@lru_cache(10_000)  # golds, choices and answers are looked at several times
 def plain(text: str) -> str:
     r"""`text` in one spelling.
 
     >>> plain("**$\\dfrac12$ cm².**"), plain("\\text{(B)}"), plain("３ ٤ −½"), plain("1½")
     ('\\frac{1}{2} cm^{2}', '(B)', '3 4 - 1/2', '1 1/2')
     """
-    for pattern, sign in _SPELLING:
-        text = pattern.sub(sign, text)
-    text = _REPEATING.sub(_repeating, text)
+    if _UNUSUAL.search(text):
+        for pattern, sign in _SPELLING:
+            text = pattern.sub(sign, text)
+        text = _REPEATING.sub(_repeating, text)
     text = _SUPERSCRIPT_RUN.sub(_raised, text)
     text = _VULGAR.sub(_spelled, text)
     text = _ROOT.sub(_rooted, text.translate(_SIGN_TABLE))

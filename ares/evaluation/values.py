@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 #: Spellings of each unit; the first is its name. Plurals with s are added for words.
 _SPELLINGS = """
@@ -95,6 +96,7 @@ class Value:
     percent: bool = False
 
 
+@lru_cache(10_000)
 def read(text: str, letters: bool = True) -> Value | None:
     r"""The value of `text`, if it is a number and nothing else.
 
