@@ -5,6 +5,7 @@ python docs/generate.py reproducibility > docs/reproducibility.md
 python docs/generate.py paper-vs-code > docs/paper-vs-code.md
 python docs/generate.py presets > docs/presets.md
 python docs/generate.py tuning > docs/tuning.md
+python docs/generate.py answers > docs/answers.md
 python docs/generate.py schemas
 """
 
@@ -31,7 +32,7 @@ from ares.method.difficulty import BUCKETS
 from ares.method.presets import FILE, MethodSettings, preset
 from ares.method.reward import smallest_inverting_target
 from ares.model.base_settings import Base
-from ares.paths import CONFIG, DATA, FIGURES, REFERENCE
+from ares.paths import CONFIG, DATA, FIGURES, REFERENCE, ROOT
 from ares.settings import read_yaml
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -201,7 +202,28 @@ def tuning() -> str:
     return "\n".join(lines) + "\n"
 
 
+def answers() -> str:
+    """What counts as equal to a gold answer and what does not: the cases of a test."""
+    about = (
+        "Made by `python docs/generate.py answers` from `tests/answers/reported.jsonl`: answers of "
+        "models and golds of data sets that people reported because a grader got them wrong, and "
+        "what `ares benchmark` and `ares grade` say of them. The rules stand at the heads of "
+        "`ares/evaluation/values.py`, `compare.py`, `choices.py` and `text.py`."
+    )
+    lines = ["# What counts as equal", "", *wrap(about, 98), ""]
+    lines += ["| type | gold | answer | verdict |", "|---|---|---|---|"]
+    cases = (ROOT / "tests/answers/reported.jsonl").read_text(encoding="utf-8").splitlines()
+    for case in map(json.loads, cases):
+        shown = case.get("response") or case["boxed"]
+        cells = (
+            f"`` {' '.join(text.split()).replace('|', '¦')} ``" for text in (case["gold"], shown)
+        )
+        lines.append(f"| {case['type']} | {' | '.join(cells)} | {case['status']} |")
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    "answers": answers,
     "reproducibility": reproducibility,
     "paper-vs-code": paper_vs_code,
     "presets": presets,

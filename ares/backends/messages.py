@@ -2,7 +2,7 @@
 
 A picture stands where the question marks it: `<image 2>`, `<image_2>`, `<image2>` by number, and
 `<image>` for the next one. Pictures that no marker names come first. A marker that names a picture
-again stays as text.
+again, or one that is not there, stays as text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def with_choices(question: str, choices: Sequence[str]) -> str:
     A. this
     B. that
     """
-    lines = [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, choices, strict=False)]
+    lettered = zip(ascii_uppercase, choices, strict=False)
+    lines = [f"{letter}. {text}" for letter, text in lettered if text]
     return "\n\n".join(part for part in (question, "\n".join(lines)) if part)
 
 
@@ -45,9 +46,6 @@ def messages(
 
     Returns:
         The user's content is a text where there is no picture, else a list of parts.
-
-    Raises:
-        ValueError: the question marks a picture that is not there.
 
     >>> messages("2 + 3?", {}, "{question} Think.")
     [{'role': 'user', 'content': '2 + 3? Think.'}]
@@ -65,8 +63,6 @@ def _with_pictures(text: str, pictures: Mapping[int, Image.Image]) -> list[dict[
     begin = 0
     for marker in MARKER.finditer(text):
         number = int(marker.group(1)) if marker.group(1) else min(left, default=0)
-        if number not in pictures:
-            raise ValueError(f"marks a picture with {marker.group()} that is not there")
         if number not in left:
             continue
         placed.append({"type": "text", "text": text[begin : marker.start()]})

@@ -17,6 +17,7 @@ from ares.cli.analyze import analyze
 from ares.cli.ask import ask
 from ares.cli.benchmark import benchmark, countdown
 from ares.cli.compare import compare
+from ares.cli.grade import grade
 from ares.cli.infer import infer
 from ares.cli.models import estimate, export
 from ares.cli.runs import config, report, summary
@@ -24,7 +25,7 @@ from ares.errors import one_line, tell
 
 COMMANDS = {
     "Ask a model": (ask, infer),
-    "Evaluate": (benchmark, countdown, analyze),
+    "Evaluate": (benchmark, countdown, grade, analyze),
     "Runs of the workflow": (config, summary, report, compare),
     "Models": (estimate, export),
 }

@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate
 
 from ares.evaluation.grades import RIGHT, UNGRADABLE, WRONG
@@ -80,6 +81,23 @@ def decide(
         return UNGRADABLE, "out of memory"
     except RecursionError:
         return UNGRADABLE, "nested too deeply"
+
+
+def within(gold: str, answer: str, tolerance: float) -> bool:
+    """Whether an answer has as many numbers as the gold one, each within a tolerance of it.
+
+    >>> within("1.5, 2 m", "1.45, 2.04", 0.05), within("1.5", "1.56", 0.05)
+    (True, False)
+    """
+    lists = [split(_one_spelling(text)).parts for text in (gold, answer)]
+    ours, theirs = ([read(part) for part in parts] for parts in lists)
+    if len(ours) != len(theirs):
+        return False
+    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+    return len(pairs) == len(ours) and all(
+        same_units(a.unit, b.unit) and abs(a.value - b.value) <= Fraction(str(tolerance))
+        for a, b in pairs
+    )
 
 
 def _none(gold: str, answer: str) -> bool:

@@ -27,7 +27,7 @@ from ares.data.items import Item
 from ares.errors import UserError
 from ares.evaluation.grader import Grader
 from ares.evaluation.grades import Grade
-from ares.evaluation.load import items
+from ares.evaluation.load import Items, items, usable
 from ares.evaluation.metrics import scores
 from ares.evaluation.registry import Benchmark
 from ares.evaluation.run import Answered, answered, requests_of
@@ -67,7 +67,7 @@ class Plan:
             raise UserError(f"{tokenizer}: its tokenizer has no chat template")
         for benchmark in self.benchmarks:
             samples = self.samples or benchmark.samples
-            found = items(benchmark, self.limit)
+            found = _usable(benchmark, self.limit)
             requests = requests_of(found, samples, self.decoding, self.seed)
             missing = [backend.key(request) not in backend.store for request in requests]
             prompt = sum(
@@ -101,7 +101,7 @@ class Plan:
             temporary.open("w", encoding="utf-8", newline="\n") as file,
         ):
             for benchmark in self.benchmarks:
-                found = items(benchmark, self.limit)
+                found = _usable(benchmark, self.limit)
                 how = self.decoding, self.samples or benchmark.samples, self.seed
                 answers = answered(found, backend, grader, *how, progress=benchmark.name)
                 rows: list[dict[str, Any]] = []
@@ -115,6 +115,16 @@ class Plan:
                 source = " ".join(found.origins)
                 scored.append(scores(tables[-1], benchmark).assign(source=source))
         return pd.concat(tables, ignore_index=True), pd.concat(scored, ignore_index=True)
+
+
+def _usable(benchmark: Benchmark, limit: int | None) -> Items:
+    """The questions that are asked; says which rows are set aside: no score counts them."""
+    found, aside = usable(items(benchmark, limit))
+    for reason in aside[:10]:
+        print(f"set aside: {reason}")
+    if aside:
+        print(f"{benchmark.name}: {len(aside)} of {len(aside) + len(found)} rows are set aside")
+    return found
 
 
 def row(done: Answered) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Self
 
@@ -35,7 +36,7 @@ from ares.data.responses import last_boxed, verify
 from ares.data.world import problem_of
 from ares.evaluation.algebra import AlgebraWorker, NoReply
 from ares.evaluation.choices import chosen, gold_letters
-from ares.evaluation.compare import LONGEST, NeedsAlgebra, decide
+from ares.evaluation.compare import LONGEST, NeedsAlgebra, decide, within
 from ares.evaluation.extract import candidates
 from ares.evaluation.grades import NO_ANSWER, RIGHT, UNGRADABLE, WRONG, Grade, Question
 from ares.evaluation.text import plain, words
@@ -120,7 +121,9 @@ class Grader:
             return Grade(UNGRADABLE, answer[:SHOWN], note=unreadable)
         if not answer:
             return Grade(NO_ANSWER, note=where)
-        status, note = self._compare(answer, question)
+        golds = (question.gold, *question.accepted)
+        found = [self._compare(answer, replace(question, gold=gold)) for gold in golds]
+        status, note = next((each for each in found if each[0] == RIGHT), found[0])
         return Grade(status, answer[:SHOWN], note=note or where)
 
     def _found(self, response: str, question: Question) -> tuple[str, str]:
@@ -148,6 +151,8 @@ class Grader:
         if question.answer == "text":
             said = [words(text) or plain(text) for text in (answer, question.gold)]
             return _status(said[0] == said[1]), ""
+        if question.tolerance and within(question.gold, answer, question.tolerance):
+            return RIGHT, ""
         return self._equal(question.gold, answer, question.answer == "number")
 
     def _equal(self, *asked: Any) -> tuple[str, str]:

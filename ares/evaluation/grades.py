@@ -24,12 +24,16 @@ class Question:
     answer: its type, an `Answer`.
     choices: texts of the choices, in the order of their letters; () unless `choice`.
     text: the question in words, for a judge.
+    accepted: further answers that are right. tolerance: by which a number may differ from the gold
+        one, absolute; 0 for the rules of `ares.evaluation.values`.
     """
 
     gold: str
     answer: str
     choices: tuple[str, ...] = ()
     text: str = ""
+    accepted: tuple[str, ...] = ()
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True)

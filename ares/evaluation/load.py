@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -25,10 +24,11 @@ from PIL import Image
 from ares.backends.messages import messages, with_choices
 from ares.data.items import Item, Lazy, row_seed
 from ares.errors import UserError
+from ares.evaluation.choices import gold_letters
 from ares.evaluation.grades import Question
 from ares.evaluation.registry import PLACES, Benchmark
 from ares.evaluation.sources import DatasetPart, ItemError, parts
-from ares.evaluation.steps import CHOICE_STEPS, TEXT_STEPS
+from ares.evaluation.steps import CHOICE_STEPS, TEXT_STEPS, accepted
 
 
 def items(benchmark: Benchmark, limit: int | None = None) -> Items:
@@ -132,6 +132,7 @@ class _Reader:
             [row[column] for column in columns.choices], row_seed(0, "choices", name)
         )
         gold = letter or _stepped(row[columns.answer], benchmark.steps.answer, choices)
+        either = "either of list" in benchmark.steps.answer and not letter
         kind = _kind(benchmark, row, gold, choices)
         if kind != "choice":
             choices = []
@@ -147,15 +148,24 @@ class _Reader:
             id=name,
             messages=messages(asked, pictures, benchmark.prompt, benchmark.system),
             question=Question(
-                gold=_letters(gold) if kind == "choice" else gold,
+                gold=_letters(gold, choices) if kind == "choice" else gold,
                 answer=kind,
                 choices=tuple(choices),
                 text=text or asked,
+                accepted=accepted(row[columns.answer])[1:] if either else (),
+                tolerance=self._tolerance(row),
             ),
             group=group,
             variant=_text(row[columns.variant]) if columns.variant else "",
             tags=self._tags(row),
         )
+
+    def _tolerance(self, row: dict[str, Any]) -> float:
+        columns = self.benchmark.columns
+        if columns.decimals and (places := _number(row[columns.decimals])) is not None:
+            return 0.5 * 10**-places
+        own = _number(row[columns.tolerance]) if columns.tolerance else None
+        return self.benchmark.tolerance if own is None else own
 
     def _tags(self, row: dict[str, Any]) -> dict[str, str]:
         columns = self.benchmark.columns
@@ -194,7 +204,7 @@ def _kind(benchmark: Benchmark, row: dict[str, Any], gold: str, choices: Sequenc
         declared = by.types[value]
     if not choices:
         return declared
-    known = _letters(gold) in [*ascii_uppercase[: len(choices)]]
+    known = bool(gold_letters(gold, choices))
     if benchmark.steps.choices == "lettered":
         # Parts of a text need not be choices: the declared type and the answer decide.
         return "choice" if known and not benchmark.answer_by else declared
@@ -203,9 +213,36 @@ def _kind(benchmark: Benchmark, row: dict[str, Any], gold: str, choices: Sequenc
     return "choice"
 
 
-def _letters(gold: str) -> str:
-    """A letter, or several, without brackets: "(b)" is B."""
-    return re.sub(r"[()\s.]", "", gold).upper().replace(",", ", ")
+def _letters(gold: str, choices: Sequence[str]) -> str:
+    """A letter, or several, without brackets: "(b)" is B; the text of a choice is its letter."""
+    found = gold_letters(gold, choices)
+    return ", ".join(sorted(found)) if found else gold
+
+
+def _number(value: Any) -> float | None:
+    """A number, however it is written; None for anything else."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def usable(found: Items) -> tuple[Items, list[str]]:
+    """The items whose rows can be used, and why the others can't be.
+
+    Raises:
+        UserError: none can be used.
+    """
+    kept, aside = [], []
+    for place in range(len(found)):
+        try:
+            _ = found[place]
+            kept.append(place)
+        except ItemError as error:
+            aside.append(str(error))
+    if not kept:
+        raise UserError(f"not one row can be used; {aside[0]}")
+    return Items(len(kept), lambda at: found[kept[at]], found.origins), aside
 
 
 def _stepped(value: Any, steps: Sequence[str], choices: Sequence[str] = ()) -> str:
@@ -227,7 +264,14 @@ def _wanted(benchmark: Benchmark, images: Sequence[str]) -> list[str]:
     """All columns that an entry names, without repetition, in its order."""
     c, by = benchmark.columns, benchmark.answer_by
     named = [*c.id, *c.question, c.answer, *c.choices, *images, *c.trace, c.group, c.variant]
-    named += [c.text, *c.tags.values(), *benchmark.keep, by.column if by else ""]
+    named += [
+        c.text,
+        c.tolerance,
+        c.decimals,
+        *c.tags.values(),
+        *benchmark.keep,
+        by.column if by else "",
+    ]
     return list(dict.fromkeys(filter(None, named)))
 
 
@@ -240,7 +284,7 @@ def _image_columns(benchmark: Benchmark, part: DatasetPart) -> list[str]:
         if "*" in name and numbered:
             found += [m[0] for m in sorted(numbered, key=lambda m: int(m[1]))]
         else:
-            found.append(name)  # without a column for a pattern, it is told that none has its name
+            found.append(name)  # `_check_columns` refuses a pattern that no column fits
     return found
 
 

@@ -75,6 +75,10 @@ class Columns(Settings):
     """Which variant it is"""
     text: str = ""
     """The question in words, for a judge, where it differs from what is asked"""
+    tolerance: str = ""
+    """By how much a number may differ from the right one; a row without has none"""
+    decimals: str = ""
+    """To how many decimals an answer is rounded before it is compared; a row without is not"""
     trace: Names = ()
     """A reasoning trace that comes with the row; two columns: thought and answer"""
     tags: dict[str, str] = Field({})
@@ -153,6 +157,8 @@ class Benchmark(Settings):
     We-Math's score"""
     samples: Natural = 1
     """Responses per item"""
+    tolerance: float = Field(0.0, ge=0)
+    """By how much a number may differ from the right one, where rows do not say"""
     level: Literal["", "easy", "medium", "hard"] = ""
     """Difficulty by Table 4 of the paper"""
     paper: str = ""

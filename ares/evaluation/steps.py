@@ -110,6 +110,17 @@ def turn_of(value: Any, choices: Sequence[str], last: bool) -> str:
     return found[-1 if last else 0]
 
 
+def accepted(value: Any) -> tuple[str, ...]:
+    """All accepted answers of a list written as text, as `either_of_list` takes the first.
+
+    >>> accepted("['1.06', '1.1']"), accepted("B")
+    (('1.06', '1.1'), ('B',))
+    """
+    if re.fullmatch(r"\[['\"].*['\"]\]", str(value).strip(), re.DOTALL):
+        return tuple(map(str, _list(value)))
+    return (str(value),)
+
+
 def first(value: Any, choices: Sequence[str]) -> str:
     """The first member of a list."""
     if not isinstance(value, list) or not value:
@@ -123,8 +134,7 @@ def either_of_list(value: Any, choices: Sequence[str]) -> str:
     >>> either_of_list("['1.06', '1.1']", ()), either_of_list("B", ()), either_of_list("[0, 1)", ())
     ('1.06', 'B', '[0, 1)')
     """
-    listed = re.fullmatch(r"\[['\"].*['\"]\]", str(value).strip(), re.DOTALL)
-    return first(literal(value), choices) if listed else str(value)
+    return accepted(value)[0]
 
 
 #: From a value to a text; the choices are those of the row, () where they are not known yet.
@@ -169,6 +179,12 @@ def python_list(values: Sequence[Any], seed: int) -> Choices:
     return [str(member) for member in _list(values[0])], ""
 
 
+#: Full-width punctuation of labels.
+_WIDE = str.maketrans("．：（）；，", ".:();,")
+#: A label stands at the beginning, after white space or after a separator.
+_LABEL = re.compile(r"(?:^|(?<=[\s;,])) *(?:\(([A-Z])\)|([A-Z])[.:)])")
+
+
 def lettered(values: Sequence[Any], seed: int) -> Choices:
     """Choices that stand in a text as A. ... B. ..., (A) ... (B) ... or A: ... B: ...
 
@@ -177,21 +193,21 @@ def lettered(values: Sequence[Any], seed: int) -> Choices:
     >>> lettered(["Find x. A triangle has 3 sides."], 0)
     ([], '')
     """
-    text = str(values[0] or "")
+    text = str(values[0] or "").translate(_WIDE)
     markers: list[re.Match[str]] = []
-    for letter in ascii_uppercase:
-        # A marker stands at the beginning, after white space or after a separator.
-        marker = re.compile(rf"(?:^|(?<=[\s;,])) *(?:\({letter}\)|{letter}[.:)])")
-        found = marker.search(text, markers[-1].end() if markers else 0)
-        if found is None:
-            break
-        markers.append(found)
+    for found in _LABEL.finditer(text):
+        # The first is A, and the next ones follow; a letter may be left out.
+        letter, last = found[1] or found[2], markers[-1] if markers else None
+        if (last is None and letter == "A") or (last and letter > (last[1] or last[2])):
+            markers.append(found)
     stops = [*(marker.start() for marker in markers[1:]), len(text)]
-    texts = [
-        text[marker.end() : stop].strip().rstrip(";,").strip()
+    texts = {
+        marker[1] or marker[2]: text[marker.end() : stop].strip().rstrip(";,").strip()
         for marker, stop in zip(markers, stops, strict=False)
-    ]
-    return (texts, "") if len(texts) > 1 and all(texts) else ([], "")
+    }
+    if len(texts) < 2 or "B" not in texts or not all(texts.values()):
+        return [], ""
+    return [texts.get(letter, "") for letter in ascii_uppercase if letter <= max(texts)], ""
 
 
 def gold_first_shuffled(values: Sequence[Any], seed: int) -> Choices:

@@ -11,7 +11,7 @@ from ares.paths import FIGURES, REFERENCE, ROOT
 from docs.generate import PAGES, paper_vs_code, presets, reproducibility
 
 
-@pytest.mark.parametrize("name", ["reproducibility", "paper-vs-code", "tuning"])
+@pytest.mark.parametrize("name", ["reproducibility", "paper-vs-code", "tuning", "answers"])
 def test_the_committed_page_is_the_generated_one(name):
     assert (ROOT / f"docs/{name}.md").read_text(encoding="utf-8") == PAGES[name]()
 

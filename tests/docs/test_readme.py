@@ -50,6 +50,8 @@ def ares(words: list[str], place: Path) -> None:
     records = {"content": [{**top[0], "top_logprobs": top}] * 8}
     answer = {"choices": [{"index": 0, "message": {"content": "a" * 8}, "logprobs": records}]}
     (place / "traces.jsonl").write_text(json.dumps(answer) + "\n", encoding="utf-8")
+    response = {"response": "The answer is 12.", "gold": "12", "type": "number"}
+    (place / "responses.jsonl").write_text(json.dumps(response) + "\n", encoding="utf-8")
     for folder in ("data/base", "results/laptop/states/RUN/checkpoint-20"):
         shutil.copytree(DATA / "base", place / folder)
     assert cli.main(words[1:]) == 0

@@ -250,3 +250,27 @@ def test_it_tells_requests_tokens_and_failures_on_a_terminal_alone(tmp_path, mon
     bar = stream.getvalue().split("\r")[-1]
     for told in ("own-number: 100%", "6/6", " tokens, 1 failed"):
         assert (told in bar) == looks
+
+
+def test_responses_that_are_there_are_graded_line_by_line(tmp_path, capsys):
+    file = tmp_path / "responses.jsonl"
+    standins._jsonl(
+        file,
+        [
+            {"id": 7, "response": r"so \boxed{3.1}", "gold": 3, "type": "number", "tolerance": 0.2},
+            {"response": "(B)", "gold": "A", "type": "choice", "choices": ["x", "y"], "more": 1},
+            {"response": "no idea", "gold": "5", "type": "number", "accepted": ["6"]},
+        ],
+    )
+    assert main(["grade", str(file)]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["id"], row["status"]) for row in said] == [
+        ("7", "right"), ("2", "wrong"), ("3", "no answer"),
+    ]  # fmt: skip
+    for line, told in (
+        ({"gold": "1", "type": "number"}, "line 1: has no 'response'"),
+        ({"response": "1", "gold": "1", "type": "numbr"}, "line 1: type: Input should be"),
+    ):
+        standins._jsonl(file, [line])
+        assert main(["grade", str(file)]) == 2
+        assert told in capsys.readouterr().err
