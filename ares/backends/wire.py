@@ -120,6 +120,8 @@ def _parsed(reply: Any) -> tuple[Response, int | None]:
     # no content.
     reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
     content = (message.get("content") if reasoning else message["content"]) or ""
+    if isinstance(content, list):  # parts, as Mistral sends them
+        content = "".join(part["text"] for part in content if part.get("type") == "text")
     if not isinstance(content, str) or not isinstance(reasoning, str):
         raise TypeError
     usage = reply.get("usage") or {}
@@ -141,12 +143,28 @@ def _parsed(reply: Any) -> tuple[Response, int | None]:
 
 
 def _records(logprobs: Any) -> list[dict[str, Any]] | None:
-    content = logprobs["content"] if logprobs else None
-    return None if content is None else [_record(token) for token in content]
+    """Token records; None where there are none, or none that can be read: the answer is kept."""
+    try:
+        if isinstance(logprobs, Mapping) and "tokens" in logprobs:  # legacy, as llama-cpp-python
+            columns = logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"]
+            content = [
+                {
+                    "token": token,
+                    "logprob": logprob,
+                    "top_logprobs": [{"token": t, "logprob": v} for t, v in (top or {}).items()],
+                }
+                for token, logprob, top in zip(*columns, strict=True)
+            ]
+        else:
+            content = logprobs["content"] if logprobs else None
+        return None if content is None else [_record(token) for token in content]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return None
 
 
 def _record(token: Any) -> dict[str, Any]:
-    top = [_bare(one) for one in token.get("top_logprobs") or ()]
+    listed = token.get("top_logprobs") or ()
+    top = [_bare(one) for one in listed if one["logprob"] not in (None, float("-inf"))]
     top.sort(key=itemgetter("logprob"), reverse=True)
     return {**_bare(token), "top_logprobs": top}
 

@@ -5,18 +5,25 @@ A line is recognised by its keys, so one file may mix formats:
 | key | format |
 |---|---|
 | `choices`, also within `response.body` of a batch file | OpenAI chat or legacy completion |
-| `outputs` | vLLM's RequestOutput as JSON |
+| `outputs` | vLLM's RequestOutput as JSON, its flat log-probabilities too |
+| `output` | OpenAI's Responses API |
 | `logprobs` with `content` | one choice of a chat completion; what `ares benchmark` writes |
 | `logprobs` with `tokens` | one choice of a legacy completion |
+| `logprobs`, a list | Ollama |
+| `completion_probabilities` | llama.cpp |
+| `meta_info` | SGLang |
+| `details` | text-generation-inference |
 | `tokens` | plain lists: tokens with `top_logprobs` or with `entropy` |
 
-Functions here raise `Malformed`, which knows nothing of files; the reader adds file and line.
+Alternatives of probability 0 (-Infinity or null) are left out. Functions here raise `Malformed`,
+which knows nothing of files; the reader adds file and line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose, log
 from typing import Any
 
 HOW_TO_ASK = (
@@ -30,6 +37,10 @@ Alternative = tuple[str, Any]
 
 class Malformed(Exception):
     """What is wrong with a line, and what to do about it."""
+
+
+class Failed(Malformed):
+    """A request that has no response: its line says so."""
 
 
 @dataclass
@@ -61,13 +72,18 @@ def responses(line: Any) -> Iterator[Raw]:
     """
     if not isinstance(line, Mapping):
         raise Malformed("not a JSON object: a line holds one, in curly brackets")
-    batch = line.get("response")
+    batch, failure = line.get("response"), line.get("error")
     if isinstance(batch, Mapping):  # a line of a batch's output file
         body = batch.get("body")
         line = body if isinstance(body, Mapping) else batch
+        failure = failure or line.get("error")
+    if failure and not {"choices", "outputs", "output", "tokens"} & line.keys():
+        raise Failed(f"a request that failed: {str(failure)[:200]}")
+    if str(line.get("object", "")).endswith(".chunk"):
+        raise Malformed("a chunk of a stream: put the chunks together, or ask without `stream`")
     several = next((key for key in ("choices", "outputs") if key in line), None)
     if several is None:
-        yield _response(line)
+        yield _response(_of_responses_api(line) if isinstance(line.get("output"), list) else line)
         return
     parts = line[several]
     if not isinstance(parts, list) or not parts:
@@ -83,9 +99,14 @@ def responses(line: Any) -> Iterator[Raw]:
 def _response(part: Mapping[str, Any], of_vllm: bool = False) -> Raw:
     logprobs, entropy = part.get("logprobs"), part.get("entropy")
     within = logprobs if isinstance(logprobs, Mapping) else {}
+    if isinstance(logprobs, list) and not of_vllm:
+        within = {"content": logprobs}
+    native = next((key for key in _NATIVE if part.get(key) is not None), None)
     if of_vllm:
         raw = _read("an output of vLLM", _vllm_output, part)
-    elif within.get("content") is not None:
+    elif native is not None:
+        raw = _read(f"a reply with {native}", _NATIVE[native], part)
+    elif within.get("content") is not None or within.get("reasoning_content") is not None:
         raw = _read("a chat completion", _chat, within)
     elif "tokens" in within:
         raw = _read("a legacy completion", _lists, within)
@@ -115,7 +136,13 @@ def _response(part: Mapping[str, Any], of_vllm: bool = False) -> Raw:
             )
         raw.alternatives = raw.top_k = None
     message = part.get("message")
-    text = message.get("content") if isinstance(message, Mapping) else part.get("text")
+    if isinstance(message, Mapping):
+        # A thought's tokens are listed before those of the answer, where they are.
+        thought = message.get("reasoning_content") if within.get("reasoning_content") else None
+        text, thought = message.get("content"), thought if isinstance(thought, str) else ""
+        text = thought + text if isinstance(text, str) else text
+    else:
+        text = next((part[key] for key in ("text", "response") if key in part), None)
     raw.text = text if isinstance(text, str) else None
     finish = part.get("finish", part.get("finish_reason"))
     raw.finish = finish if isinstance(finish, str) else ""
@@ -136,7 +163,7 @@ def _read(name: str, reader: Callable[[Mapping[str, Any]], Raw], part: Mapping[s
 
 def _chat(logprobs: Mapping[str, Any]) -> Raw:
     """Token records of the OpenAI chat format."""
-    records = logprobs["content"]
+    records = [*(logprobs.get("reasoning_content") or ()), *(logprobs.get("content") or ())]
     listed = [_pairs(record.get("top_logprobs") or []) for record in records]
     tokens, sampled = [record["token"] for record in records], [r.get("logprob") for r in records]
     return _raw(tokens, listed, sampled, [record.get("bytes") for record in records])
@@ -161,17 +188,80 @@ def _vllm_output(output: Mapping[str, Any]) -> Raw:
     if output.get("logprobs") is None:
         raise Malformed("outputs.logprobs: missing: sample with SamplingParams(logprobs=20)")
     tokens, alternatives, sizes = [], [], []
-    for number, listed in zip(output["token_ids"], output["logprobs"], strict=True):
+    given = output["logprobs"]
+    given = _unflattened(given) if isinstance(given, Mapping) else given
+    for number, listed in zip(output["token_ids"], given, strict=True):
         names = {
             key: entry["decoded_token"] if entry.get("decoded_token") is not None else f"<{key}>"
             for key, entry in listed.items()
         }
         tokens.append(names[str(number)])
-        alternatives.append([(names[key], entry["logprob"]) for key, entry in listed.items()])
+        each = [(names[key], entry["logprob"]) for key, entry in listed.items()]
+        alternatives.append(_possible(each))
         # The sampled token is listed beside the k most probable ones: its rank tells if it is one.
         rank = listed[str(number)].get("rank")
         sizes.append(len(listed) - (rank is not None and rank > len(listed)))
     return Raw(tokens, alternatives, min(sizes, default=None))
+
+
+def _unflattened(flat: Mapping[str, Any]) -> list[dict[str, dict[str, Any]]]:
+    """vLLM's flat log-probabilities as a mapping of token ids for every token."""
+    columns = flat["token_ids"], flat["logprobs"], flat["ranks"], flat["decoded_tokens"]
+    entries = list(zip(*columns, strict=True))
+    spans = zip(flat["start_indices"], flat["end_indices"], strict=True)
+    return [
+        {
+            str(key): {"logprob": logprob, "rank": rank, "decoded_token": text}
+            for key, logprob, rank, text in entries[start:stop]
+        }
+        for start, stop in spans
+    ]
+
+
+def _of_responses_api(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A reply of OpenAI's Responses API as a choice: its output texts, one after another."""
+    messages = [each for each in line["output"] if isinstance(each, Mapping)]
+    parts = [part for message in messages for part in message.get("content") or ()]
+    texts = [p for p in parts if isinstance(p, Mapping) and p.get("type") == "output_text"]
+    records = [record for part in texts for record in part.get("logprobs") or ()]
+    return {"text": "".join(str(part.get("text", "")) for part in texts), "logprobs": records}
+
+
+def _llama_cpp(part: Mapping[str, Any]) -> Raw:
+    """llama.cpp's own endpoint, as it is and as it was."""
+    tokens, listed, sampled = [], [], []
+    for record in part["completion_probabilities"]:
+        old = record.get("probs")
+        tokens.append(record["content"] if old is not None else record["token"])
+        top = record.get("top_logprobs") or ()
+        pairs = [(each["tok_str"], each["prob"]) for each in old or ()]
+        listed.append(_possible([(t, log(p) if p else None) for t, p in pairs]) or _pairs(top))
+        sampled.append(record.get("logprob"))
+    return _raw(tokens, listed, sampled)
+
+
+def _sglang(part: Mapping[str, Any]) -> Raw:
+    """SGLang's own endpoint: log-probability, id and text of every token."""
+    given, tops = (part["meta_info"][f"output_{name}_logprobs"] for name in ("token", "top"))
+    listed = [_possible([(text, value) for value, _, text in top or ()]) for top in tops]
+    return _raw([text for _, _, text in given], listed, [value for value, *_ in given])
+
+
+def _tgi(part: Mapping[str, Any]) -> Raw:
+    """Details of text-generation-inference."""
+    details = part["details"]
+    tops = details.get("top_tokens") or [()] * len(details["tokens"])
+    listed = [_possible([(each["text"], each["logprob"]) for each in top]) for top in tops]
+    records = details["tokens"]
+    return _raw([r["text"] for r in records], listed, [r["logprob"] for r in records])
+
+
+#: Formats that servers have beside OpenAI's, by their key.
+_NATIVE: dict[str, Callable[[Mapping[str, Any]], Raw]] = {
+    "completion_probabilities": _llama_cpp,
+    "meta_info": _sglang,
+    "details": _tgi,
+}
 
 
 def _raw(
@@ -189,7 +279,7 @@ def _raw(
 def _pairs(top: Any) -> list[Alternative]:
     """{token: logprob}, or a list of {"token", "logprob"}, of pairs or of bare numbers."""
     if isinstance(top, Mapping):
-        return list(top.items())
+        return _possible(list(top.items()))
     found: list[Alternative] = []
     for entry in top:
         if isinstance(entry, Mapping):
@@ -199,26 +289,38 @@ def _pairs(top: Any) -> list[Alternative]:
             found.append((str(name) if type(name) is int else name, value))
         else:
             found.append(("", entry))
-    return found
+    return _possible(found)
+
+
+def _possible(listed: list[Alternative]) -> list[Alternative]:
+    """Without alternatives of probability 0."""
+    return [pair for pair in listed if pair[1] is not None and pair[1] != float("-inf")]
 
 
 def with_sampled(listed: list[Alternative], token: str, logprob: Any) -> list[Alternative]:
     """The alternatives with the sampled token among them once.
 
-    Text that could not be decoded (U+FFFD) stands for many tokens: there the log-probability
-    decides whether the sampled one is listed.
+    Several tokens may have one text (none at all, or U+FFFD), so the log-probability decides
+    whether the sampled one is listed; some servers list it twice.
 
     >>> with_sampled([("a", -0.1)], "b", -3.0)
     [('a', -0.1), ('b', -3.0)]
-    >>> with_sampled([("a", -0.1)], "a", -0.1)
-    [('a', -0.1)]
-    >>> with_sampled([("\ufffd", -0.1)], "\ufffd", -3.0)
-    [('�', -0.1), ('�', -3.0)]
+    >>> with_sampled([("a", -0.5), ("a", -0.5), ("b", -2.0)], "a", -0.5)
+    [('a', -0.5), ('b', -2.0)]
+    >>> with_sampled([("", -0.1)], "", -3.0)
+    [('', -0.1), ('', -3.0)]
     """
-    if logprob is None or any(
-        (name == token and ("\ufffd" not in token or value == logprob))
-        or (name == "" and value == logprob)  # bare numbers: the same value is the same token
-        for name, value in listed
-    ):
+    if type(logprob) not in (int, float):
         return listed
-    return [*listed, (token, logprob)]
+    # Bare numbers have no name: the same value is the same token.
+    same = [
+        place
+        for place, (name, value) in enumerate(listed)
+        if name in (token, "")
+        and type(value) in (int, float)
+        and isclose(value, logprob, rel_tol=1e-6, abs_tol=1e-6)
+    ]
+    if not same:
+        return [*listed, (token, logprob)]
+    named = [place for place in same if listed[place][0] == token and token]
+    return [pair for place, pair in enumerate(listed) if place not in named[1:]]

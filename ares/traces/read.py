@@ -27,12 +27,14 @@ from tqdm import tqdm
 from ares.errors import UserError
 from ares.method.difficulty import BUCKETS
 from ares.method.entropy import topk_entropy
-from ares.traces.formats import Alternative, Malformed, Raw, responses
+from ares.traces.formats import Alternative, Failed, Malformed, Raw, responses
 from ares.traces.spelling import clean, spelled
 
 #: Bytes of one line. 32,000 tokens with 20 alternatives each are about 50 MB. As Python objects a
 #: hostile line takes more than 20 times its bytes.
 LONGEST_LINE = 128 * 2**20
+#: The first bytes of a compressed file, whatever its name.
+_GZIP = b"\x1f\x8b"
 #: A log-probability may be this far above 0 by rounding.
 _ROUNDING = 1e-3
 #: Nats of a token: the entropy of more words (e^32) than any vocabulary has.
@@ -77,19 +79,31 @@ class Trace:
 def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:
     """The traces of a file, in its order.
 
+    Requests that failed, as their line says, are left out and counted on stderr.
+
     Args:
-        path: .jsonl or .jsonl.gz; "-" is standard input.
+        path: JSON Lines, gzipped or not; "-" is standard input.
         progress: what the progress bar is called; "" for none.
 
     Raises:
-        UserError: the file can't be read, or a line is not a trace: names file, line and remedy.
+        UserError: the file can't be read, a line is not a trace, or all requests failed: names
+            file, line and remedy.
     """
+    failed, read = [], 0
     for number, line in _lines(path, progress):
         try:
-            yield from traces_of(_parsed(line, number), number)
+            for trace in traces_of(_parsed(line, number), number):
+                read += 1
+                yield trace
+        except Failed as error:
+            failed.append(f"{path}, line {number}: {str(error)[:_LONGEST_MESSAGE]}")
         except (Malformed, RecursionError) as error:
             told = str(error) if isinstance(error, Malformed) else "too many lists within lists"
             raise UserError(f"{path}, line {number}: {told[:_LONGEST_MESSAGE]}") from None
+    if failed and not read:
+        raise UserError(f"{failed[0]}; no line has a response")
+    if failed:
+        print(f"left out {len(failed)} requests without a response: {failed[0]}", file=sys.stderr)
 
 
 def traces_of(line: Any, number: int = 1) -> Iterator[Trace]:
@@ -98,8 +112,11 @@ def traces_of(line: Any, number: int = 1) -> Iterator[Trace]:
     Raises:
         Malformed: it is no trace.
     """
-    for raw in responses(line):
-        yield _trace(raw, line, number)
+    several = line if isinstance(line, list) else [line]  # an array of them on one line
+    for place, one in enumerate(several):
+        name = f"{number}.{place + 1}" if len(several) > 1 else str(number)
+        for raw in responses(one):
+            yield _trace(raw, one, name)
 
 
 def _lines(path: str | Path, progress: str) -> Iterator[tuple[int, bytes]]:
@@ -136,7 +153,12 @@ def _lines(path: str | Path, progress: str) -> Iterator[tuple[int, bytes]]:
 def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], IO[bytes] | None]]:
     """The stream of lines, and the file whose position tells how much has been read."""
     if str(path) == "-":
-        yield sys.stdin.buffer, None
+        stream = sys.stdin.buffer
+        if getattr(stream, "peek", lambda _: b"")(2)[:2] != _GZIP:
+            yield stream, None
+            return
+        with gzip.open(stream) as unpacked:
+            yield cast("IO[bytes]", unpacked), None
         return
     path = Path(path)
     try:
@@ -144,7 +166,9 @@ def _opened(path: str | Path) -> Iterator[tuple[IO[bytes], IO[bytes] | None]]:
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from None
     with raw:
-        if path.suffix != ".gz":
+        packed = path.suffix == ".gz" or raw.read(2) == _GZIP
+        raw.seek(0)
+        if not packed:
             yield raw, raw
             return
         with gzip.open(raw) as unpacked:
@@ -164,7 +188,7 @@ def _parsed(line: bytes, number: int) -> Any:
         raise Malformed(why) from None
 
 
-def _trace(raw: Raw, line: Mapping[str, Any], number: int) -> Trace:
+def _trace(raw: Raw, line: Mapping[str, Any], number: str) -> Trace:
     # Only those texts of a line are read that are texts; others are as good as missing.
     said = {key: clean(value) for key, value in line.items() if isinstance(value, str)}
     problem = next((line[key] for key in _NAMES if line.get(key) is not None), f"line {number}")

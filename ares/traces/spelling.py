@@ -51,7 +51,7 @@ def spelled(
         spaced = None if text is None else _spaced(tokens, text)
         if spaced is not None:
             tokens = spaced
-        elif token_bytes is not None and len(token_bytes) == len(tokens):
+        elif token_bytes and len(token_bytes) == len(tokens) and _says_more(token_bytes, tokens):
             return decoded(token_bytes)
         # Most texts have no such sign, and one look at the whole is faster than at every token.
         elif ("Ġ" in whole or "Ċ" in whole) and any(token[:1] in ("Ġ", "Ċ") for token in tokens):
@@ -59,6 +59,12 @@ def spelled(
         elif "▁" in whole and any(token[:1] == "▁" for token in tokens):
             return decoded(map(_from_pieces, tokens))
     return list(map(clean, tokens)) if _SURROGATES.search(whole) else list(tokens)
+
+
+def _says_more(token_bytes: Sequence[bytes], tokens: Sequence[str]) -> bool:
+    """Whether the bytes are not those of the tokens' own spelling."""
+    pairs = zip(token_bytes, tokens, strict=True)
+    return any(known != token.encode("utf-8", "replace") for known, token in pairs)
 
 
 def _spaced(tokens: Sequence[str], text: str) -> list[str] | None:

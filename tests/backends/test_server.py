@@ -16,7 +16,7 @@ from PIL import Image
 
 from ares.backends.base import Decoding, Failure, Request, Response
 from ares.backends.server import ServerBackend
-from ares.backends.wire import proxy_for
+from ares.backends.wire import parse_reply, proxy_for
 from ares.errors import UserError
 from tests.backends import stub as stubs
 from tests.backends.scenes import backend_of, outcomes, questions, request
@@ -347,3 +347,21 @@ def test_identity_is_the_model_and_the_proxy_is_the_environment_s(monkeypatch):
 def test_an_address_that_is_none_is_refused(url):
     with pytest.raises(UserError, match="is no address of a server"):
         ServerBackend(url, "m")
+
+
+def reply(logprobs, content="5"):
+    choice = {"message": {"content": content}, "logprobs": logprobs, "finish_reason": "stop"}
+    return parse_reply(json.dumps({"choices": [choice]}).encode())[0]
+
+
+def test_the_form_of_log_probabilities_does_not_decide_about_the_answer():
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "5"}]
+    assert reply(None, parts).text == "5"
+    for unreadable in ({"content": [{"logprob": -1}]}, {"content": 3}, [1], "none"):
+        assert (reply(unreadable).text, reply(unreadable).logprobs) == ("5", None)
+    legacy = {"tokens": ["5"], "token_logprobs": [-0.1], "top_logprobs": [{"5": -0.1, "6": None}]}
+    one = {"token": "5", "logprob": -0.1}
+    assert reply(legacy).logprobs == [one | {"top_logprobs": [one]}]
+    nothing = {"token": "6", "logprob": -math.inf}
+    chat = {"content": [one | {"top_logprobs": [nothing, one]}]}
+    assert reply(chat).logprobs == [one | {"top_logprobs": [one]}]

@@ -59,6 +59,15 @@ OUTPUT = {
         entries((12, ",", EIGHTH, 9), (6, ".", HALF, 1), (7, "!", QUARTER, 2)),
     ],
 }
+#: The same as vLLM's flat log-probabilities: all entries in a row, and where each token's begin.
+FLAT = {
+    "start_indices": [0, 2],
+    "end_indices": [2, 5],
+    "token_ids": [11, 5, 12, 6, 7],
+    "logprobs": [HALF, QUARTER, EIGHTH, HALF, QUARTER],
+    "ranks": [1, 2, 9, 1, 2],
+    "decoded_tokens": [" Wait", " So", ",", ".", "!"],
+}
 OFFLINE = {"request_id": "7", "prompt": "2 + 3?", "outputs": [OUTPUT]}
 FORMATS = {
     "ours": {"id": "q", "text": " Wait,", "logprobs": {"content": CONTENT}, "entropy": None},
@@ -71,7 +80,24 @@ FORMATS = {
     "legacy completion": {"choices": [LEGACY]},
     "legacy choice": LEGACY,
     "vllm offline": OFFLINE,
-}
+    "vllm offline, flat": OFFLINE | {"outputs": [OUTPUT | {"logprobs": FLAT}]},
+    "ollama": {"model": "m", "response": " Wait,", "logprobs": CONTENT},
+    "responses": {"output": [{"type": "reasoning"}, {"type": "message", "content": [
+        {"type": "output_text", "text": " Wait,", "logprobs": CONTENT}]}]},
+    "llama.cpp": {"content": " Wait,", "completion_probabilities": CONTENT},
+    "llama.cpp, old": {"content": " Wait,", "completion_probabilities": [
+        {"content": " Wait", "probs": [{"tok_str": " Wait", "prob": 0.5},
+                                       {"tok_str": " So", "prob": 0.25}]},
+        {"content": ",", "probs": [{"tok_str": t, "prob": math.exp(v)}
+                                   for t, v in (TOPS[1] | {",": EIGHTH}).items()]}]},
+    "sglang": {"text": " Wait,", "meta_info": {
+        "output_token_logprobs": [[HALF, 11, " Wait"], [EIGHTH, 12, ","]],
+        "output_top_logprobs": [[[v, 5, t] for t, v in top.items()] for top in TOPS]}},
+    "tgi": {"generated_text": " Wait,", "details": {
+        "tokens": [{"id": 11, "text": " Wait", "logprob": HALF},
+                   {"id": 12, "text": ",", "logprob": EIGHTH}],
+        "top_tokens": [[{"text": t, "logprob": v} for t, v in top.items()] for top in TOPS]}},
+}  # fmt: skip
 
 
 def read_one(line):
@@ -130,6 +156,45 @@ def test_no_tokens_probability_zero_and_the_sampled_token_once():
     assert trace.alternatives(0) == [("\ufffd", HALF), ("\ufffd", EIGHTH)]
 
 
+def entropy_of(*content: dict, **choice) -> list[float]:
+    return read_one({"logprobs": {"content": [*content]}, **choice}).entropy.tolist()
+
+
+def test_the_sampled_token_is_told_by_its_probability():
+    pairs = (("Yes", 0.4), ("Yes", 0.4), ("No", 0.1))
+    listed = [{"token": name, "logprob": math.log(p)} for name, p in pairs]
+    twice = {"token": "Yes", "logprob": math.log(0.4), "top_logprobs": listed}
+    assert entropy_of(twice) == pytest.approx([0.9433], abs=1e-4)
+    # Two tokens that read as nothing: the sampled one is not the one that is listed.
+    empty = record("", math.log(0.3), A=math.log(0.5), **{"": math.log(0.02)})
+    assert entropy_of(empty) == pytest.approx([1.0947], abs=1e-4)
+
+
+@pytest.mark.parametrize("zero", [-math.inf, None])
+def test_an_alternative_of_probability_zero_is_left_out(zero):
+    assert entropy_of(record("a", HALF, a=HALF, b=HALF, c=zero)) == pytest.approx([math.log(2)])
+
+
+def test_the_tokens_of_a_thought_and_raw_spellings_with_bytes():
+    content = {"reasoning_content": CONTENT[:1], "content": CONTENT[1:]}
+    message = {"reasoning_content": " Wait", "content": ","}
+    assert read_one({"message": message, "logprobs": content}).tokens == [" Wait", ","]
+    names = ["Hello", "ĠWait", "Ġthere"]
+    raw = [record(name, HALF, a=HALF) | {"bytes": [*name.encode()]} for name in names]
+    choice = {"message": {"content": "Hello Wait there"}, "logprobs": {"content": raw}}
+    assert read_one(choice).tokens == ["Hello", " Wait", " there"]
+
+
+def test_failed_requests_are_left_out_and_counted(tmp_path, capsys):
+    none = {"custom_id": "1", "response": None, "error": {"message": "too long"}}
+    refused = {"response": {"status_code": 400, "body": {"error": {"message": "no"}}}}
+    traces = list(read_traces(written(tmp_path, none, FORMATS["batch"], refused)))
+    assert [trace.id for trace in traces] == ["b"]
+    assert "left out 2 requests without a response" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"line 1: a request that failed.*no line has a response"):
+        list(read_traces(written(tmp_path, none)))
+
+
 @pytest.mark.parametrize(
     ("tokens", "text", "expected"),
     [
@@ -148,9 +213,12 @@ def test_tokens_read_as_text(tokens, text, expected):
 
 def test_compressed_files_standard_input_and_bytes_of_the_server(tmp_path, monkeypatch):
     text = json.dumps(FORMATS["ours"]).encode() + b"\n\n"
-    packed = tmp_path / "traces.jsonl.gz"
-    packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + text * 3))
-    assert len(list(read_traces(packed))) == 3
+    for name in ("traces.jsonl.gz", "traces.jsonl"):
+        packed = tmp_path / name
+        packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + text * 3))
+        assert len(list(read_traces(packed))) == 3
+    array = [FORMATS["ours"] | {"id": None}, FORMATS["ours"] | {"id": "q"}]
+    assert [trace.id for trace in read_traces(written(tmp_path, array))] == ["line 1.1", "q"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text * 2)))
     assert len(list(read_traces("-"))) == 2
     parts = {"\\xf0\\x9f": [0xF0, 0x9F], "\\x98\\x80": [0x98, 0x80]}
@@ -175,7 +243,9 @@ def listed(logprob) -> dict:
         *((text, "not valid JSON") for text in (
             "nonsense", "[" * 100_000, '{"entropy": [' + "1" * 5000 + '], "tokens": ["a"]}')),
         (changed(top_logprobs=[]), "says nothing about its entropy"),
-        *((listed(value), "not a list of numbers") for value in ("-1", None, True)),
+        ({"object": "chat.completion.chunk", "choices": [{"delta": {}, "logprobs": None}]},
+         "a chunk of a stream"),
+        *((listed(value), "not a list of numbers") for value in ("-1", True)),
         (listed(-0.1), "more than 1: are these logits"),
         ({"tokens": ["a"], "entropy": [0.5, 0.5]}, "1 tokens and 2 entropies"),
         *(({"tokens": ["a"], "entropy": [value]}, "entropy of token 0 is")
