@@ -37,6 +37,16 @@ def distribution(logits_BV: Tensor, temperature: float) -> tuple[Tensor, Tensor,
 
 
 @torch.no_grad()
+def logits_entropy(logits: Tensor, chunk_size: int = 128) -> Tensor:
+    """Entropy of softmax(logits) over the last axis, nats, for `chunk_size` rows at a time.
+
+    >>> round(float(logits_entropy(torch.tensor([0.0, -torch.inf, 0.0]))), 4)  # ln 2
+    0.6931
+    """
+    rows = logits.reshape(-1, logits.shape[-1]).split(chunk_size)
+    return torch.cat([distribution(chunk, 1.0)[2] for chunk in rows]).reshape(logits.shape[:-1])
+
+
 def topk_entropy(logprobs_BTK: Tensor, mask_BT: Tensor, tail: bool = True) -> Tensor:
     """Entropy from the K listed log-probabilities of each token, in nats, 0 where masked.
 

@@ -16,8 +16,9 @@ from ares.data.problems import choose_problems, problems_of
 from ares.errors import UserError
 from ares.evaluation.grader import Grader
 from ares.model.load import load
-from ares.model.processor import reads_pictures
+from ares.model.processor import reads_pictures, tokenizer_of
 from ares.model.save import save_plain
+from ares.sampling.prompts import placeholders
 from ares.sampling.rollouts import Sampling, roll_out
 from ares.tables import columns_of
 from ares.training.arguments import grpo_config
@@ -29,6 +30,19 @@ from ares.training.trainer import AEPOTrainer
 
 #: Offset that keeps the order of the prompts of dynamic sampling apart.
 _FRESH = 1_000_003
+
+
+def sampler_arguments(aepo: Aepo, model: Any, tokenizer: Any) -> dict[str, Any]:
+    """The arguments of GRPOConfig that decide who draws rollouts, without placeholders of pictures.
+
+    A response that held one could be neither scored nor trained on: no picture belongs to it.
+    """
+    barred = placeholders(model.config)
+    if aepo.vllm.mode == "none":
+        own = {"suppress_tokens": barred}
+    else:
+        own = {"bad_words": tokenizer.convert_ids_to_tokens(barred)}
+    return {**vllm_arguments(aepo), **({"generation_kwargs": own} if barred else {})}
 
 
 def vllm_arguments(aepo: Aepo) -> dict[str, Any]:
@@ -95,7 +109,8 @@ class TrainingRun:
         changes: dict[str, Any] = {}
         more: dict[str, Any] = {}
         if scale.of_data_sets:
-            changes = {"activation_checkpointing": checkpointing(), **vllm_arguments(aepo)}
+            own = sampler_arguments(aepo, model, tokenizer_of(processor))
+            changes = {"activation_checkpointing": checkpointing(), **own}
         else:
             roots = min(aepo.branch_roots, settings.group_size)
             more = {

@@ -40,10 +40,12 @@ from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.rnn import pad_sequence
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer import utils as trl_utils
 
 from ares.errors import UserError
 from ares.io import read_json, write_json
 from ares.method.difficulty import BUCKETS
+from ares.method.entropy import logits_entropy
 from ares.method.lexicon import load_lexicon, token_match
 from ares.method.presets import MethodSettings
 from ares.method.step import Method, Rollouts
@@ -77,6 +79,9 @@ _LOGGED = {
     "loss": "loss",
     "clip_fraction": "clip_ratio/region_mean",
 }
+
+#: TRL's own is NaN where a logit is -inf.
+trl_utils.entropy_from_logits = logits_entropy
 
 
 class AEPOTrainer(Resumable, GRPOTrainer):

@@ -12,8 +12,9 @@ from ares.config import load_config, scales
 from ares.errors import UserError
 from ares.evaluation.registry import REGISTRY, load_registry
 from ares.method.presets import PRESETS
-from ares.paths import ROOT
-from ares.training.run import vllm_arguments
+from ares.model.load import load_policy
+from ares.paths import BASE_MODEL, ROOT
+from ares.training.run import sampler_arguments, vllm_arguments
 from tests.configs import changed
 from tests.evaluation.standins import TRAINING_DATA
 
@@ -86,6 +87,16 @@ def test_trl_knows_the_arguments(mode, monkeypatch):
     monkeypatch.setenv("VLLM_SERVER", "http://n3:8000")  # of a SLURM job
     arguments = vllm_arguments(changed(aepo, {"vllm.mode": mode}))
     assert arguments["vllm_server_base_url"] == "http://n3:8000"
+
+
+@pytest.mark.parametrize(("mode", "key"), [("colocate", "bad_words"), ("none", "suppress_tokens")])
+def test_no_sampler_draws_a_placeholder_of_a_picture(mode, key):
+    model, processor = load_policy(BASE_MODEL)
+    aepo = changed(load_config("paper-7b").aepo, {"vllm.mode": mode})
+    ids = [model.config.image_token_id, model.config.video_token_id]
+    words = processor.tokenizer.convert_ids_to_tokens(ids)
+    given = sampler_arguments(aepo, model, processor.tokenizer)["generation_kwargs"]
+    assert given == {key: words if key == "bad_words" else ids}
 
 
 @pytest.mark.parametrize(("changes", "message"), [
