@@ -187,11 +187,16 @@ def nothing_to_draw(ax: Axes, why: str) -> None:
     ax.grid(False)
 
 
-def word_cloud(ax: Axes, weights: dict[str, float], colours: dict[str, str], seed: int) -> None:
+#: The face that ships with matplotlib, so every machine has it.
+FONT = Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+
+def word_cloud(
+    ax: Axes, weights: dict[str, float], colours: dict[str, str], seed: int, font: Path = FONT
+) -> None:
     """Draw words with sizes by weight, each in its colour; the same picture for the same seed."""
     cloud = WordCloud(
-        # The face ships with matplotlib, so every machine has it.
-        font_path=str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"),
+        font_path=str(font),
         width=1000,
         height=500,
         background_color="white",

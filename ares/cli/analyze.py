@@ -12,13 +12,16 @@ from ares.traces import Threshold
 
 
 def analyze(
-    traces: Annotated[str, Argument(help=".jsonl or .jsonl.gz; - for standard input")],
+    traces: Annotated[str, Argument(help="JSON Lines, gzipped or not; - for standard input")],
     out: Annotated[Path | None, option("default: in results/analysis/", "FOLDER")] = None,
     window: Annotated[int, option("over which entropy is averaged", "TOKENS", min=1)] = 4,
     percentile: Annotated[float, option("of windows, the threshold", "P", min=0, max=100)] = 95.0,
     threshold: Annotated[Threshold, option("its definition; see docs/traces.md")] = "batch",
     lexicon: Annotated[
         str | None, option("your list of reasoning triggers, .json or one word per line", "FILE")
+    ] = None,
+    font: Annotated[
+        Path | None, option("of the word cloud; default: one that has the letters", "FILE")
     ] = None,
     page_traces: Annotated[int, option("traces on the page; 0: no page", "N", min=0)] = 200,
 ) -> None:
@@ -33,5 +36,5 @@ def analyze(
     name = "stdin" if traces == "-" else Path(traces).name.split(".jsonl")[0]
     how = Definition(window, percentile, threshold)
     folder = out or Path("results/analysis") / name
-    for line in analyze(traces, folder, how, load_lexicon(lexicon), page_traces):
+    for line in analyze(traces, folder, how, load_lexicon(lexicon), page_traces, font):
         print(line)

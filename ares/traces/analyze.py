@@ -36,7 +36,12 @@ HOW_TO_READ = (
 
 
 def analyze(
-    path: str | Path, folder: Path, how: Definition, lexicon: Lexicon, page_traces: int
+    path: str | Path,
+    folder: Path,
+    how: Definition,
+    lexicon: Lexicon,
+    page_traces: int,
+    font: Path | None = None,
 ) -> Iterator[str]:
     """Write the tables, the figures and the page; yield a summary, line by line.
 
@@ -44,6 +49,7 @@ def analyze(
         path: see `ares.traces.read.read_traces`.
         folder: receives the results; files of an earlier analysis are replaced.
         page_traces: on the page at most; 0 for no page.
+        font: of the word cloud; None: one of this machine that has the letters.
 
     Raises:
         UserError: the file can't be read, or there is nothing to measure.
@@ -55,7 +61,7 @@ def analyze(
         rows = pd.read_parquet(folder / "traces.parquet", columns=SUMMED)
         about = list(_numbers(path, how, theta, rows))
         yield from about
-        yield from _figures(words, how, rows, folder)
+        yield from _figures(words, how, rows, folder, font)
         if page_traces:
             shown = spool.rows(chosen(rows, page_traces))
             name = "standard input" if str(path) == "-" else clean(Path(path).name)
@@ -115,14 +121,13 @@ def _numbers(path: str | Path, how: Definition, theta: float, rows: pd.DataFrame
 
 
 def _figures(
-    words: pd.DataFrame, how: Definition, rows: pd.DataFrame, folder: Path
+    words: pd.DataFrame, how: Definition, rows: pd.DataFrame, folder: Path, font: Path | None
 ) -> Iterator[str]:
     """Draw what can be drawn; say what can't."""
     if not (words["category"] != "").any():
         yield "no token is in the lexicon: are the tokens words of its language?"
     if (words["high"] > 0).any():
-        draw_words(words, how.percentile, folder)
-        yield f"words of high entropy: {folder / 'wordcloud.png'}"
+        yield draw_words(words, how.percentile, folder, font)
     else:
         yield "no word cloud: no token of high entropy has a letter"
     given = {"correct": rows["correct"].notna(), "difficulty": rows["difficulty"] != ""}

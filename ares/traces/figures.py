@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,25 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.ft2font import FT2Font
 
 from ares.analysis.difficulty import figure4
 from ares.errors import UserError
 from ares.method.difficulty import BUCKETS
 from ares.method.lexicon import CATEGORIES
-from ares.plotting import ARMS, PAGE, PAIR, interval_bars, note, save_figure, use_style, word_cloud
+from ares.plotting import (
+    ARMS,
+    FONT,
+    PAGE,
+    PAIR,
+    interval_bars,
+    note,
+    save_figure,
+    use_style,
+    word_cloud,
+)
 from ares.stats import Resampler
 
 #: Words drawn, and letters of one; the table beside the figure has them all.
@@ -32,12 +45,21 @@ PANELS = {
 }
 
 
-def draw_words(words: pd.DataFrame, percentile: float, folder: Path) -> None:
+def draw_words(
+    words: pd.DataFrame, percentile: float, folder: Path, font: Path | None = None
+) -> str:
     """Write wordcloud.png, .pdf and .csv: words by how often they are of high entropy (Fig. 2b).
 
     Args:
         words: `ares.traces.measure.word_table`, at least one row with `high` above 0.
         percentile: from which on a token's own entropy is high.
+        font: of the words; None: the first of this machine that has the letters of most.
+
+    Returns:
+        Where the picture is, or what it lacks; the table has all words.
+
+    Raises:
+        UserError: the font can't be read.
     """
     use_style()
     shown = words[words["high"] > 0].head(WORDS)
@@ -52,14 +74,43 @@ def draw_words(words: pd.DataFrame, percentile: float, folder: Path) -> None:
         name = "".join(sign if sign.isprintable() else "\ufffd" for sign in name)
         colour[name] = hues.get(row.category, hues["user"])
         weights[name] = weights.get(name, 0.0) + row.high
+    face, drawn = _font_for(list(weights), font)
+    if not drawn:
+        return f"no word cloud: {face.name} has the letters of no word; name a font with --font"
     fig, ax = plt.subplots(figsize=(PAGE, 3.9))
-    word_cloud(ax, weights, colour, SEED)
+    word_cloud(ax, {name: weights[name] for name in drawn}, colour, SEED, face)
     for category in [name for name in hues if name in set(shown["category"])]:
         ax.plot([], [], "s", color=hues[category], label=category or "not in the lexicon")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4, handletextpad=0.1)
     note(fig, f"Size: tokens whose own entropy is at or above the {percentile:g}th percentile.")
     save_figure(fig, words, folder, "wordcloud")
     plt.close(fig)
+    if left_out := len(weights) - len(drawn):
+        return f"{left_out} of {len(weights)} words are not drawn: {face.name} lacks their letters"
+    return f"words of high entropy: {folder / 'wordcloud.png'}"
+
+
+def _font_for(names: list[str], given: Path | None) -> tuple[Path, list[str]]:
+    """The font that has the letters of most of the names, and those names."""
+    if given is not None:
+        try:
+            known = {given: _covered(names, given)}
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"{given}: can't be read as a font ({error})") from None
+    else:
+        known = {FONT: _covered(names, FONT)}
+        others = font_manager.findSystemFonts() if len(known[FONT]) < len(names) else []
+        for path in map(Path, sorted(others)):
+            with suppress(OSError, RuntimeError):  # bitmaps and damaged files
+                known[path] = _covered(names, path)
+    face = max(known, key=lambda path: len(known[path]))
+    return face, known[face]
+
+
+def _covered(names: list[str], font: Path) -> list[str]:
+    """The names of whose letters a font has all."""
+    face = FT2Font(str(font))
+    return [name for name in names if all(face.get_char_index(ord(sign)) for sign in name)]
 
 
 def draw_difficulty(path: Path, folder: Path) -> None:

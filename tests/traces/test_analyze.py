@@ -10,9 +10,12 @@ import pytest
 
 from ares.analysis.difficulty import figure4
 from ares.cli import main
+from ares.errors import UserError
+from ares.plotting import FONT
 from ares.stats import Resampler
 from ares.tables import form_of
 from ares.traces import Threshold, page
+from ares.traces.figures import draw_words
 from ares.traces.read import read_traces
 from tests.traces.conftest import analysed, data_of, made_up, written
 
@@ -170,3 +173,15 @@ def test_choices_on_the_page_are_those_of_the_file(tmp_path):
     }
     (trace,) = read_traces(tmp_path / "traces.jsonl")
     assert shown["entropy"] == np.rint(1000 * trace.entropy.astype(float)).tolist()
+
+
+def test_words_without_letters_in_the_font_are_no_boxes(tmp_path):
+    words = pd.DataFrame({"word": ["wait", "\ue000\ue001"], "high": [2, 1], "category": ["", ""]})
+    told = draw_words(words, 95, tmp_path, FONT)
+    assert told == "1 of 2 words are not drawn: DejaVuSans.ttf lacks their letters"
+    assert (tmp_path / "wordcloud.png").is_file()
+    none = draw_words(words[1:], 95, tmp_path / "none", FONT)
+    assert "has the letters of no word" in none and not (tmp_path / "none").exists()
+    (tmp_path / "font.ttf").write_bytes(b"none")
+    with pytest.raises(UserError, match=r"font\.ttf: can't be read as a font"):
+        draw_words(words, 95, tmp_path, tmp_path / "font.ttf")

@@ -35,8 +35,11 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
     SOURCE_DATE_EPOCH="1759968000",
     TQDM_MININTERVAL="5",
+    # The kernel of this very Python, whatever else Jupyter would find.
+    JUPYTER_PREFER_ENV_PATH="1",
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
 )
+os.environ.pop("JUPYTER_PATH", None)
 
 
 def chosen_config() -> tuple[str, Scale]:
