@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument
 
 from ares.cli.options import option
-from ares.traces import Threshold
+from ares.traces import Part, Threshold
 
 
 def analyze(
@@ -23,6 +23,12 @@ def analyze(
     font: Annotated[
         Path | None, option("of the word cloud; default: one that has the letters", "FILE")
     ] = None,
+    part: Annotated[
+        Part, option("of a response that is measured: up to </think>, or behind")
+    ] = "all",
+    drop_special: Annotated[
+        bool, option("leave out <|im_end|> and the like", name="--drop-special")
+    ] = False,
     page_traces: Annotated[int, option("traces on the page; 0: no page", "N", min=0)] = 200,
 ) -> None:
     """Measure entropy, windows and high-window-entropy (HWE) tokens of the responses in a file.
@@ -36,5 +42,7 @@ def analyze(
     name = "stdin" if traces == "-" else Path(traces).name.split(".jsonl")[0]
     how = Definition(window, percentile, threshold)
     folder = out or Path("results/analysis") / name
-    for line in analyze(traces, folder, how, load_lexicon(lexicon), page_traces, font):
+    for line in analyze(
+        traces, folder, how, load_lexicon(lexicon), page_traces, font, part, drop_special
+    ):
         print(line)

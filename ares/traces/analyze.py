@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,11 @@ import pandas as pd
 from ares.errors import UserError
 from ares.io import temporary_folder, write_text
 from ares.method.lexicon import Lexicon
+from ares.traces import Part
 from ares.traces.figures import draw_difficulty, draw_words
 from ares.traces.measure import Definition, measure
 from ares.traces.page import chosen, packed, page
-from ares.traces.read import read_traces
+from ares.traces.read import Trace, part_of, read_traces
 from ares.traces.spelling import clean
 from ares.traces.spool import Spool
 
@@ -42,6 +44,8 @@ def analyze(
     lexicon: Lexicon,
     page_traces: int,
     font: Path | None = None,
+    part: Part = "all",
+    drop_special: bool = False,
 ) -> Iterator[str]:
     """Write the tables, the figures and the page; yield a summary, line by line.
 
@@ -50,13 +54,15 @@ def analyze(
         folder: receives the results; files of an earlier analysis are replaced.
         page_traces: on the page at most; 0 for no page.
         font: of the word cloud; None: one of this machine that has the letters.
+        part, drop_special: see `ares.traces.read.part_of`.
 
     Raises:
         UserError: the file can't be read, or there is nothing to measure.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with temporary_folder(folder / "spool") as scratch:
-        spool = _read(path, scratch / "traces.parquet", bool(page_traces))
+        own = partial(part_of, part=part, drop_special=drop_special)
+        spool = _read(path, scratch / "traces.parquet", bool(page_traces), own)
         theta, words = measure(spool, how, lexicon, folder)
         rows = pd.read_parquet(folder / "traces.parquet", columns=SUMMED)
         about = list(_numbers(path, how, theta, rows))
@@ -73,14 +79,14 @@ def analyze(
     yield f"tables: {folder / 'tokens.parquet'}, {folder / 'traces.csv'}"
 
 
-def _read(path: str | Path, scratch: Path, paged: bool) -> Spool:
-    """Write all traces to the spool."""
+def _read(path: str | Path, scratch: Path, paged: bool, own: Callable[[Trace], Trace]) -> Spool:
+    """Write all traces, or `own` of each, to the spool."""
     # A line is thousands of small objects: without this the collector would look through all
     # loaded modules again and again, which takes longer than reading.
     gc.freeze()
     try:
         with Spool(scratch) as spool:
-            for trace in read_traces(path, progress="reading"):
+            for trace in map(own, read_traces(path, progress="reading")):
                 spool.add(trace, packed(trace) if paged else "")
     finally:
         gc.unfreeze()

@@ -12,11 +12,12 @@ import gzip
 import itertools
 import json
 import os
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -27,12 +28,16 @@ from tqdm import tqdm
 from ares.errors import UserError
 from ares.method.difficulty import BUCKETS
 from ares.method.entropy import topk_entropy
+from ares.traces import Part
 from ares.traces.formats import Alternative, Failed, Malformed, Raw, responses
 from ares.traces.spelling import clean, spelled
 
 #: Bytes of one line. 32,000 tokens with 20 alternatives each are about 50 MB. As Python objects a
 #: hostile line takes more than 20 times its bytes.
 LONGEST_LINE = 128 * 2**20
+#: What ends a thought; tokens that no text is made of.
+_CLOSE = "</think>"
+_SPECIAL = re.compile(r"<\|.*\|>|<｜.*｜>|</?s>|<(?:bos|eos|pad|unk|end_of_turn|start_of_turn)>")
 #: The first bytes of a compressed file, whatever its name.
 _GZIP = b"\x1f\x8b"
 #: A log-probability may be this far above 0 by rounding.
@@ -74,6 +79,31 @@ class Trace:
         """Listed alternatives of a token, best first; none where the file has none."""
         listed = self.listed[place] if self.listed else []
         return sorted(((clean(name), value) for name, value in listed), key=lambda pair: -pair[1])
+
+
+def part_of(trace: Trace, part: Part, drop_special: bool) -> Trace:
+    """A trace without its special tokens, or without its thought or its answer.
+
+    Args:
+        part: "think" is what stands up to </think> (all of it where there is none), "answer" what
+            comes behind (nothing where there is none), "all" both.
+    """
+    kept = np.ones(len(trace.tokens), bool)
+    if part != "all":
+        ends = np.cumsum([len(token) for token in trace.tokens])
+        closed = "".join(trace.tokens).rfind(_CLOSE)
+        thought = ends <= closed + len(_CLOSE) if closed >= 0 else kept
+        kept &= thought if part == "think" else ~thought
+    if drop_special:
+        kept &= [not _SPECIAL.fullmatch(token.strip()) for token in trace.tokens]
+    places = np.flatnonzero(kept)
+    return replace(
+        trace,
+        tokens=[trace.tokens[place] for place in places],
+        entropy=trace.entropy[places],
+        unlisted=trace.unlisted[places],
+        listed=trace.listed and [trace.listed[place] for place in places],
+    )
 
 
 def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:

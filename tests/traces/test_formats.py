@@ -11,7 +11,7 @@ import pytest
 
 from ares.errors import UserError
 from ares.traces import read
-from ares.traces.read import read_traces, traces_of
+from ares.traces.read import part_of, read_traces, traces_of
 from tests.traces.conftest import written
 
 HALF, QUARTER, EIGHTH = math.log(0.5), math.log(0.25), math.log(0.125)
@@ -283,3 +283,21 @@ def test_files_that_are_cut_off_not_there_or_without_line_ends(tmp_path, monkeyp
     monkeypatch.setattr(read, "LONGEST_LINE", 100)
     with pytest.raises(UserError, match="line 1: longer than"):
         list(read_traces(written(tmp_path, FORMATS["ours"])))
+
+
+def test_the_thought_the_answer_and_no_special_tokens():
+    tokens = ["<think>", " a", " </", "think", "> b", " c", "<|im_end|>"]
+    trace = read_one({"tokens": tokens, "entropy": [*range(7)]})
+    cases = {
+        ("all", False): tokens,
+        ("all", True): tokens[:-1],
+        ("think", True): tokens[:4],
+        ("answer", True): ["> b", " c"],
+    }
+    for (part, drop_special), kept in cases.items():
+        own = part_of(trace, part, drop_special)
+        assert own.tokens == kept and len(own.entropy) == len(own.unlisted) == len(kept)
+    assert part_of(trace, "answer", False).entropy.tolist() == [4, 5, 6]
+    none = read_one({"tokens": ["a"], "entropy": [1.0]})
+    assert part_of(none, "think", False).tokens == ["a"]
+    assert part_of(none, "answer", False).tokens == []
