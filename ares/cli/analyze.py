@@ -29,6 +29,9 @@ def analyze(
     drop_special: Annotated[
         bool, option("leave out <|im_end|> and the like", name="--drop-special")
     ] = False,
+    strict: Annotated[
+        bool, option("end at the first choice that can't be used", name="--strict")
+    ] = False,
     page_traces: Annotated[int, option("traces on the page; 0: no page", "N", min=0)] = 200,
 ) -> None:
     """Measure entropy, windows and high-window-entropy (HWE) tokens of the responses in a file.

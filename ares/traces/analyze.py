@@ -46,6 +46,7 @@ def analyze(
     font: Path | None = None,
     part: Part = "all",
     drop_special: bool = False,
+    strict: bool = False,
 ) -> Iterator[str]:
     """Write the tables, the figures and the page; yield a summary, line by line.
 
@@ -55,6 +56,7 @@ def analyze(
         page_traces: on the page at most; 0 for no page.
         font: of the word cloud; None: one of this machine that has the letters.
         part, drop_special: see `ares.traces.read.part_of`.
+        strict: see `ares.traces.read.read_traces`.
 
     Raises:
         UserError: the file can't be read, or there is nothing to measure.
@@ -62,7 +64,7 @@ def analyze(
     folder.mkdir(parents=True, exist_ok=True)
     with temporary_folder(folder / "spool") as scratch:
         own = partial(part_of, part=part, drop_special=drop_special)
-        spool = _read(path, scratch / "traces.parquet", bool(page_traces), own)
+        spool = _read(path, scratch / "traces.parquet", bool(page_traces), own, strict)
         theta, words = measure(spool, how, lexicon, folder)
         rows = pd.read_parquet(folder / "traces.parquet", columns=SUMMED)
         about = list(_numbers(path, how, theta, rows))
@@ -79,14 +81,16 @@ def analyze(
     yield f"tables: {folder / 'tokens.parquet'}, {folder / 'traces.csv'}"
 
 
-def _read(path: str | Path, scratch: Path, paged: bool, own: Callable[[Trace], Trace]) -> Spool:
+def _read(
+    path: str | Path, scratch: Path, paged: bool, own: Callable[[Trace], Trace], strict: bool
+) -> Spool:
     """Write all traces, or `own` of each, to the spool."""
     # A line is thousands of small objects: without this the collector would look through all
     # loaded modules again and again, which takes longer than reading.
     gc.freeze()
     try:
         with Spool(scratch) as spool:
-            for trace in map(own, read_traces(path, progress="reading")):
+            for trace in map(own, read_traces(path, progress="reading", strict=strict)):
                 spool.add(trace, packed(trace) if paged else "")
     finally:
         gc.unfreeze()

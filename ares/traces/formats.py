@@ -64,8 +64,8 @@ class Raw:
     number: int | None = None
 
 
-def responses(line: Any) -> Iterator[Raw]:
-    """The responses of one line.
+def responses(line: Any) -> Iterator[Raw | Malformed]:
+    """The responses of one line; of several in a line what is wrong with those that can't be used.
 
     Raises:
         Malformed: it has no known format, or lacks log-probabilities.
@@ -89,9 +89,16 @@ def responses(line: Any) -> Iterator[Raw]:
     if not isinstance(parts, list) or not parts:
         raise Malformed(f"{several}: empty or no list, so there is no response")
     for number, part in enumerate(parts):
-        if not isinstance(part, Mapping):
-            raise Malformed(f"{several}[{number}]: not an object")
-        raw = _response(part, of_vllm=several == "outputs")
+        try:
+            if not isinstance(part, Mapping):
+                raise Malformed("not an object")
+            raw = _response(part, of_vllm=several == "outputs")
+        except Malformed as error:
+            told = Malformed(f"{several}[{number}]: {error}")
+            if len(parts) == 1:
+                raise told from None
+            yield told
+            continue
         raw.number = number if len(parts) > 1 else None
         yield raw
 

@@ -106,38 +106,47 @@ def part_of(trace: Trace, part: Part, drop_special: bool) -> Trace:
     )
 
 
-def read_traces(path: str | Path, progress: str = "") -> Iterator[Trace]:
+def read_traces(path: str | Path, progress: str = "", strict: bool = False) -> Iterator[Trace]:
     """The traces of a file, in its order.
 
-    Requests that failed, as their line says, are left out and counted on stderr.
+    Requests that failed, as their line says, and single choices of a line that can't be used are
+    left out and counted on stderr.
 
     Args:
         path: JSON Lines, gzipped or not; "-" is standard input.
         progress: what the progress bar is called; "" for none.
+        strict: end at the first that would be left out.
 
     Raises:
-        UserError: the file can't be read, a line is not a trace, or all requests failed: names
-            file, line and remedy.
+        UserError: the file can't be read, a line is not a trace, or nothing is left: names file,
+            line and remedy.
     """
-    failed, read = [], 0
+    aside: list[str] = []
+    read = 0
     for number, line in _lines(path, progress):
+        where = f"{path}, line {number}: "
         try:
             for trace in traces_of(_parsed(line, number), number):
-                read += 1
-                yield trace
+                if isinstance(trace, Malformed):
+                    aside.append(where + str(trace)[:_LONGEST_MESSAGE])
+                else:
+                    read += 1
+                    yield trace
         except Failed as error:
-            failed.append(f"{path}, line {number}: {str(error)[:_LONGEST_MESSAGE]}")
+            aside.append(where + str(error)[:_LONGEST_MESSAGE])
         except (Malformed, RecursionError) as error:
             told = str(error) if isinstance(error, Malformed) else "too many lists within lists"
-            raise UserError(f"{path}, line {number}: {told[:_LONGEST_MESSAGE]}") from None
-    if failed and not read:
-        raise UserError(f"{failed[0]}; no line has a response")
-    if failed:
-        print(f"left out {len(failed)} requests without a response: {failed[0]}", file=sys.stderr)
+            raise UserError(where + told[:_LONGEST_MESSAGE]) from None
+        if aside and strict:
+            raise UserError(aside[0])
+    if aside and not read:
+        raise UserError(f"{aside[0]}; no line has a response")
+    if aside:
+        print(f"left out {len(aside)} responses: {aside[0]}", file=sys.stderr)
 
 
-def traces_of(line: Any, number: int = 1) -> Iterator[Trace]:
-    """The traces in the value of one line.
+def traces_of(line: Any, number: int = 1) -> Iterator[Trace | Malformed]:
+    """The traces in the value of one line, and what is wrong with choices that can't be used.
 
     Raises:
         Malformed: it is no trace.
@@ -146,7 +155,15 @@ def traces_of(line: Any, number: int = 1) -> Iterator[Trace]:
     for place, one in enumerate(several):
         name = f"{number}.{place + 1}" if len(several) > 1 else str(number)
         for raw in responses(one):
-            yield _trace(raw, one, name)
+            if isinstance(raw, Malformed):
+                yield raw
+                continue
+            try:
+                yield _trace(raw, one, name)
+            except Malformed as error:
+                if raw.number is None:
+                    raise
+                yield Malformed(f"choice {raw.number}: {error}")
 
 
 def _lines(path: str | Path, progress: str) -> Iterator[tuple[int, bytes]]:

@@ -190,7 +190,14 @@ def test_failed_requests_are_left_out_and_counted(tmp_path, capsys):
     refused = {"response": {"status_code": 400, "body": {"error": {"message": "no"}}}}
     traces = list(read_traces(written(tmp_path, none, FORMATS["batch"], refused)))
     assert [trace.id for trace in traces] == ["b"]
-    assert "left out 2 requests without a response" in capsys.readouterr().err
+    assert "left out 2 responses" in capsys.readouterr().err
+    choices = {"id": "q", "choices": [CHOICE, {"message": {"content": "x"}}, CHOICE]}
+    path = written(tmp_path, choices)
+    assert [trace.id for trace in read_traces(path)] == ["q#0", "q#2"]
+    assert "left out 1 responses" in (told := capsys.readouterr().err)
+    assert "line 1: choices[1]: no log-probabilities" in told
+    with pytest.raises(UserError, match=r"choices\[1\]: no log-probabilities"):
+        list(read_traces(path, strict=True))
     with pytest.raises(UserError, match=r"line 1: a request that failed.*no line has a response"):
         list(read_traces(written(tmp_path, none)))
 
