@@ -120,7 +120,7 @@ def _messages(
     """
     import os
 
-    from ares.backends.messages import messages
+    from ares.backends.messages import MARKER, messages
     from ares.errors import UserError
 
     if not question:
@@ -130,10 +130,13 @@ def _messages(
             prompt = Path(prompt).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"--prompt {prompt}: not a readable text file ({error})") from None
-    try:
-        return messages(question, dict(enumerate(pictures, start=1)), "{question}", prompt or "")
-    except ValueError as error:
-        raise UserError(f"--question: {error}; give it with --image") from None
+    for marker in MARKER.finditer(question) if pictures else ():
+        if marker[1] and not 1 <= int(marker[1]) <= len(pictures):
+            raise UserError(
+                f"--question marks a picture with {marker[0]} that is not there; give it with "
+                "--image"
+            )
+    return messages(question, dict(enumerate(pictures, start=1)), "{question}", prompt or "")
 
 
 def _picture(file: Path, most: int | None) -> Image.Image:

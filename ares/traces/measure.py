@@ -125,7 +125,7 @@ def exact_quantile(sweep: Callable[[], Iterable[np.ndarray]], q: float) -> float
         for half, counts, rank in zip(halves, lower, within, strict=True)
     ]
     low, high = np.array(around, np.uint32).view("f4").tolist()
-    return low + (high - low) * (position - ranks[0])
+    return float(low + (high - low) * (position - ranks[0]))
 
 
 def _bits(chunk: np.ndarray) -> np.ndarray:
