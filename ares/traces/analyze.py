@@ -27,6 +27,12 @@ SUMMED += ["correct", "difficulty"]
 #: Words of a large model, for the bound on what is not listed.
 VOCABULARY = 150_000
 
+#: Pictures that stand on the page too, and what they show.
+FIGURES = {
+    "wordcloud": "Words of high entropy in the whole file",
+    "difficulty": "Entropy, length and accuracy by difficulty in the whole file (Fig. 4b)",
+}
+
 HOW_TO_READ = (
     "The colour of a token is the entropy, in nats, of the distribution that it was drawn from. "
     "The window entropy of a token is the mean entropy of the tokens that start with it (eq. 4); a "
@@ -69,6 +75,9 @@ def analyze(
         rows = pd.read_parquet(folder / "traces.parquet", columns=SUMMED)
         about = list(_numbers(path, how, theta, rows))
         yield from about
+        for name in FIGURES:  # of an earlier analysis, which may have had more to draw
+            for file in folder.glob(f"{name}.*"):
+                file.unlink()
         yield from _figures(words, how, rows, folder, font)
         if page_traces:
             shown = spool.rows(chosen(rows, page_traces))
@@ -76,7 +85,9 @@ def analyze(
             facts = {"file": name, "total": len(rows)}
             facts |= {"window": how.window, "percentile": how.percentile}
             told = [HOW_TO_READ, "The whole file, as `ares analyze` measured it:", *about]
-            write_text(folder / "index.html", page(shown, lexicon, facts, told))
+            pictures = {shows: folder / f"{name}.png" for name, shows in FIGURES.items()}
+            drawn = {shows: p.read_bytes() for shows, p in pictures.items() if p.is_file()}
+            write_text(folder / "index.html", page(shown, lexicon, facts, told, drawn))
             yield f"page: {folder / 'index.html'} ({len(shown):,} of {len(rows):,} traces)"
     yield f"tables: {folder / 'tokens.parquet'}, {folder / 'traces.csv'}"
 

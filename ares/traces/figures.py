@@ -133,6 +133,7 @@ def draw_difficulty(path: Path, folder: Path) -> None:
     for ax, (panel, title) in zip(axes, PANELS.items(), strict=True):
         _draw_panel(ax, rows[rows["panel"] == panel])
         ax.set_title(f"({panel}) {title}")
+    axes[0].set_yticks(np.linspace(0, 1, 6))  # what is above is room for the legend
     note(
         fig,
         f"{len(table):,} traces of {questions:,} questions; {COVERAGE:.0%} intervals over "

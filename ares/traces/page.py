@@ -86,6 +86,7 @@ def page(
     lexicon: Lexicon,
     facts: Mapping[str, Any],
     about: Sequence[str],
+    figures: Mapping[str, bytes] | None = None,
 ) -> str:
     """The page.
 
@@ -94,6 +95,7 @@ def page(
         lexicon: marks reasoning triggers.
         facts: file (name), total (traces in the file), window, percentile.
         about: paragraphs that say what is shown and how it was measured.
+        figures: of the whole file: PNG by what it shows.
     """
     folder = Path(__file__).parent
     style = (folder / "page.css").read_text(encoding="utf-8") + colour_rules()
@@ -103,11 +105,19 @@ def page(
         "STYLE_HASH": policy_hash(style),
         "SCRIPT": script,
         "SCRIPT_HASH": policy_hash(script),
+        "FIGURES": "\n".join(_figure(*each) for each in (figures or {}).items()),
         "DATA": embedded({**_data(shown, lexicon), **facts, "about": about}),
     }
     template = (folder / "page.html").read_text(encoding="utf-8")
     # One pass, so that a trace that looks like a placeholder stays what it is.
     return re.sub(r"@@([A-Z_]+)@@", lambda found: parts[found[1]], template)
+
+
+def _figure(shows: str, png: bytes) -> str:
+    """A figure within the page, folded; `shows` is ours, no text of a trace."""
+    source = base64.b64encode(png).decode()
+    picture = f'<img class="figure" alt="{shows}" src="data:image/png;base64,{source}">'
+    return f'<details class="about"><summary>{shows}</summary>{picture}</details>'
 
 
 def embedded(value: Any) -> str:
